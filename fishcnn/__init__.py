@@ -1,0 +1,1 @@
+"""Train, compare and explain small CNNs on folders of fish photographs."""
