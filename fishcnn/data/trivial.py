@@ -1,0 +1,140 @@
+"""TrivialAugment (Müller and Hutter 2021): one random operation of random strength a picture.
+
+The operations and their largest strengths are those of RandAugment's space, which the paper calls
+"RA". The batch is never split: what does not apply to a picture leaves it as it is.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+OPERATIONS = (
+    "identity",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "rotate",
+    "brightness",
+    "contrast",
+    "saturation",
+    "sharpness",
+    "posterize",
+    "solarize",
+    "autocontrast",
+    "equalize",
+)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The operations drawn for a batch.
+
+    Attributes:
+        operation: int64 ``(N,)``, index into :data:`OPERATIONS`.
+        strength: float ``(N,)`` in [-1, 1]; operations without a direction use its size.
+    """
+
+    operation: Tensor
+    strength: Tensor
+
+    def _of(self, operation: str) -> Tensor:
+        """Strength where ``operation`` was drawn, else 0."""
+        return self.strength * (self.operation == OPERATIONS.index(operation))
+
+    def homography(self, aspect: Tensor) -> Tensor:
+        """The geometric operations as ``(N, 3, 3)`` from output to input coordinates.
+
+        Args:
+            aspect: ``(N,)`` width / height of the originals.
+        """
+        angle = self._of("rotate") * math.radians(30)
+        cos, sin = angle.cos(), angle.sin()
+        one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+        # Strengths of a translation are shares of the whole side, which is 2 units long.
+        rows = (
+            (cos, self._of("shear_x") * 0.3 - sin / aspect, self._of("translate_x") * 0.6),
+            (self._of("shear_y") * 0.3 + sin * aspect, cos, self._of("translate_y") * 0.6),
+            (zero, zero, one),
+        )
+        return torch.stack([entry for row in rows for entry in row], 1).view(-1, 3, 3)
+
+    def colour_factors(self) -> Tensor:
+        """Factors ``(N, 4)`` for brightness, contrast, saturation and (always 1) hue."""
+        names = ("brightness", "contrast", "saturation")
+        factors = [1 + 0.9 * self._of(name) for name in names]
+        return torch.stack([*factors, torch.ones_like(self.strength)], 1)
+
+    def pixelwise(self, images: Tensor) -> Tensor:
+        """The operations that are neither geometric nor linear in the colours.
+
+        Args:
+            images: float ``(N, 3, H, W)`` in [0, 1].
+        """
+        for name, function in _PIXELWISE.items():
+            chosen = (self.operation == OPERATIONS.index(name)).nonzero().squeeze(1)
+            if len(chosen):
+                changed = function(images[chosen], self.strength[chosen])
+                images = images.index_copy(0, chosen, changed)
+        return images
+
+
+def draw(n: int, device: torch.device) -> Draw:
+    """Draw an operation and a strength for each of ``n`` pictures."""
+    operation = torch.randint(len(OPERATIONS), (n,), device=device)
+    return Draw(operation, torch.empty(n, device=device).uniform_(-1, 1))
+
+
+def _column(strength: Tensor) -> Tensor:
+    return strength.view(-1, 1, 1, 1)
+
+
+def sharpness(images: Tensor, strength: Tensor) -> Tensor:
+    """Blend with a smoothed copy (strength below 0) or away from it (above)."""
+    kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=images.device) / 13
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    smooth = F.conv2d(padded, kernel.expand(3, 1, 3, 3), groups=3)
+    return torch.lerp(smooth, images, 1 + 0.9 * _column(strength)).clamp(0, 1)
+
+
+def posterize(images: Tensor, strength: Tensor) -> Tensor:
+    """Keep 8 to 4 bits of each colour."""
+    step = 2 ** (4 * strength.abs()).round()
+    return (images * 255 / _column(step)).floor() * _column(step) / 255
+
+
+def solarize(images: Tensor, strength: Tensor) -> Tensor:
+    """Invert what is brighter than a threshold."""
+    return torch.where(images >= 1 - _column(strength.abs()), 1 - images, images)
+
+
+def autocontrast(images: Tensor, _: Tensor) -> Tensor:
+    """Stretch each colour to [0, 1]; a constant colour stays."""
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) / (high - low).clamp(min=1e-6), images)
+
+
+def equalize(images: Tensor, _: Tensor) -> Tensor:
+    """Equalise each colour's histogram of 256 levels."""
+    levels = (images * 255).round().long().flatten(2).flatten(0, 1)
+    histogram = torch.zeros(len(levels), 256, device=images.device)
+    histogram.scatter_add_(1, levels, torch.ones_like(levels, dtype=torch.float32))
+    # The table of Pillow's ImageOps.equalize.
+    last = levels.amax(1, keepdim=True)
+    step = ((levels.shape[1] - histogram.gather(1, last)) / 255).floor()
+    below = histogram.cumsum(1) - histogram
+    table = ((below + (step / 2).floor()) / step.clamp(min=1)).floor().clamp(0, 255)
+    equalized = torch.where(step > 0, table.gather(1, levels), levels)
+    return (equalized / 255).view_as(images)
+
+
+_PIXELWISE = {
+    "sharpness": sharpness,
+    "posterize": posterize,
+    "solarize": solarize,
+    "autocontrast": autocontrast,
+    "equalize": equalize,
+}
