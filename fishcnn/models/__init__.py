@@ -1,0 +1,37 @@
+"""Networks: plain modules that know nothing of Lightning or Hydra."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from fishcnn.errors import FishError
+from fishcnn.models.cnn import FishCNN
+from fishcnn.models.torchvision import TorchvisionNetwork
+
+NETWORKS: dict[str, type[nn.Module]] = {"cnn": FishCNN, "torchvision": TorchvisionNetwork}
+
+
+def build_network(config: Mapping[str, Any], *, num_classes: int, image_size: int) -> nn.Module:
+    """Build the network that the ``model`` group of the configuration describes.
+
+    Args:
+        config: ``name`` (a key of :data:`NETWORKS`) and the arguments of that network.
+        num_classes: number of classes.
+        image_size: side of the square input in pixels.
+
+    Raises:
+        FishError: no such network, or one of its settings is out of range.
+    """
+    arguments = dict(config)
+    name = arguments.pop("name")
+    if name not in NETWORKS:
+        raise FishError(f"model.name={name}: there is {' and '.join(NETWORKS)}")
+    return NETWORKS[name](num_classes=num_classes, image_size=image_size, **arguments)
+
+
+def check_network(config: Mapping[str, Any], *, image_size: int) -> None:
+    """Raise the errors of :func:`build_network` without allocating it, before any data is read."""
+    with torch.device("meta"):
+        build_network(config, num_classes=2, image_size=image_size)

@@ -1,0 +1,123 @@
+"""Any classification network of torchvision, with a head for the classes at hand."""
+
+from difflib import get_close_matches
+from typing import cast
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from fishcnn.errors import FishError
+
+
+class TorchvisionNetwork(nn.Module):
+    """A torchvision backbone whose last linear layer is replaced.
+
+    The weights start at random; :meth:`load_pretrained` fills the backbone. They are kept apart so
+    that a checkpoint can be read without a network connection.
+
+    Args:
+        num_classes: number of classes K.
+        image_size: side of the square input in pixels.
+        architecture: name as ``torchvision.models.list_models`` prints it.
+        pretrained: whether :meth:`load_pretrained` will be called.
+        freeze_backbone: train only the new head; the backbone keeps its weights and its batch
+            norm statistics.
+
+    Raises:
+        FishError: there is no such network, or it does not take ``image_size``.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        image_size: int,
+        architecture: str,
+        pretrained: bool,
+        freeze_backbone: bool,
+    ) -> None:
+        super().__init__()
+        known = torchvision.models.list_models(module=torchvision.models)
+        if architecture not in known:
+            near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]
+            raise FishError(
+                f"model.architecture={architecture}: torchvision has no such classification "
+                f"network. Near it: {', '.join(near)}"
+            )
+        self.architecture = architecture
+        options: dict[str, object] = {}
+        if architecture.startswith("vit_") and not pretrained:
+            options["image_size"] = image_size  # its position embedding has one entry a patch
+        elif architecture.startswith("vit_") and image_size != 224:
+            raise FishError(
+                f"data.image_size={image_size}: the pretrained {architecture} takes only 224; "
+                "set data.image_size=224 or model.pretrained=false"
+            )
+        self.backbone = torchvision.models.get_model(architecture, weights=None, **options)
+        self._head_name = _replace_head(self.backbone, num_classes)
+        self._frozen = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+            self.backbone.get_submodule(self._head_name).requires_grad_(True)
+
+    def load_pretrained(self) -> None:
+        """Fill the backbone with torchvision's default (ImageNet) weights.
+
+        Raises:
+            FishError: the weights cannot be downloaded; the message says where to place the file.
+        """
+        weights = torchvision.models.get_model_weights(self.architecture).DEFAULT
+        try:
+            state = weights.get_state_dict(progress=True, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
+            folder = f"{torch.hub.get_dir()}/checkpoints"
+            raise FishError(
+                f"model.pretrained=true: the weights of {self.architecture} could not be "
+                f"downloaded ({error}). Fetch {weights.url} on another machine and place the file "
+                f"in {folder}/ under the same name, or train from scratch with "
+                "model.pretrained=false"
+            ) from error
+        backbone = {k: v for k, v in state.items() if not k.startswith(f"{self._head_name}.")}
+        auxiliary = {k: v for k, v in backbone.items() if k in self.backbone.state_dict()}
+        self.backbone.load_state_dict(auxiliary, strict=False)
+
+    def train(self, mode: bool = True) -> "TorchvisionNetwork":
+        """Set the training mode; a frozen backbone stays in evaluation mode, its head follows."""
+        super().train(mode)
+        if self._frozen:
+            self.backbone.eval()
+            self.backbone.get_submodule(self._head_name).train(mode)
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify normalised pictures.
+
+        Args:
+            images: ``(N, 3, image_size, image_size)`` float.
+
+        Returns:
+            Logits ``(N, num_classes)``.
+        """
+        output = self.backbone(images)
+        # GoogLeNet and Inception return their auxiliary heads too while they are trained.
+        return cast(Tensor, output if isinstance(output, Tensor) else output.logits)
+
+
+def _replace_head(network: nn.Module, num_classes: int) -> str:
+    """Replace the last classifying layer; return its dotted name."""
+    name, head = [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))
+    ][-1]
+    new: nn.Module
+    if isinstance(head, nn.Linear):
+        new = nn.Linear(head.in_features, num_classes)
+    else:  # SqueezeNet classifies with a 1x1 convolution
+        new = nn.Conv2d(head.in_channels, num_classes, kernel_size=1)
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, new)
+    return name
