@@ -1,0 +1,83 @@
+"""What several tests need: tiny rendered data, and the real command line."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fishcnn.data.synthetic import ensure_synthetic
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def fish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three rendered species, 12 pictures each: ``pictures/`` and ``masks/``."""
+    return ensure_synthetic(
+        tmp_path_factory.mktemp("fish"),
+        species=3,
+        pictures_per_class=12,
+        long_side=64,
+        shortcut=0.0,
+        seed=0,
+        workers=1,
+    )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A script that has ended.
+
+    Attributes:
+        status: exit status.
+        out: standard output.
+        err: standard error.
+    """
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Finished]
+
+
+@pytest.fixture
+def train(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
+    """Run ``scripts/train.py`` in this process, standing in an empty folder."""
+    script = REPOSITORY / "scripts" / "train.py"
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> Finished:
+        monkeypatch.setattr(sys, "argv", [str(script), *overrides])
+        capfd.readouterr()
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capfd.readouterr()
+        return Finished(status, captured.out, captured.err)
+
+    return run
+
+
+def tiny(fish: Path) -> list[str]:
+    """Overrides that train on the rendered pictures in a few seconds."""
+    return [
+        "data=folder",
+        f"data.root={fish / 'pictures'}",
+        f"data.masks_root={fish / 'masks'}",
+        "data.image_size=32",
+        "data.batch_size=8",
+        "model.blocks=2",
+        "model.hidden=16",
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=2",
+        "callbacks.progress.enabled=false",
+    ]
