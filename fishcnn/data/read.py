@@ -78,19 +78,32 @@ def read_picture_and_size(
                 if long_enough_for is not None:
                     image.draft(None, (long_enough_for, long_enough_for))
                 image.load()
-                orientation = _orientation(image)
-                picture = _to_rgb(image)
+                picture, swaps_sides = _upright(image)
         except UnreadablePicture:
             raise
         # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
         # ValueError, struct.error, ...
         except Exception as error:
             raise UnreadablePicture(_reason(error)) from error
+    return picture, (full_size[1], full_size[0]) if swaps_sides else full_size
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture in memory into what [read_picture][fishcnn.data.read.read_picture] gives.
+
+    Raises:
+        UnreadablePicture: The mode has no known white level.
+    """
+    return _upright(image)[0]
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Return the picture as upright RGB, and whether that swapped its width and height."""
+    orientation = _orientation(image)
+    picture = _to_rgb(image)
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    if orientation in _SWAPS_SIDES:
-        full_size = full_size[1], full_size[0]
-    return picture, full_size
+    return picture, orientation in _SWAPS_SIDES
 
 
 def _orientation(image: Image.Image) -> int:

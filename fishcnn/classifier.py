@@ -1,0 +1,240 @@
+"""The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from fishcnn.data.augment import resize
+from fishcnn.data.datasets import Batch
+from fishcnn.data.pictures import squash
+from fishcnn.data.read import read_picture, upright_rgb
+from fishcnn.errors import FishError
+from fishcnn.models import TorchvisionNetwork, build_network
+
+# What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
+MONITOR = "val_loss"
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+}
+SCHEDULERS = ("plateau", "cosine", "onecycle", "none")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one picture.
+
+    Attributes:
+        label: name of the most probable class.
+        probability: its softmax probability.
+        probabilities: class name to probability, most probable first.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class FishClassifier(pl.LightningModule):
+    """A network with all that is needed to train it and to use it afterwards.
+
+    Every argument is a plain number, string, list or mapping and goes into the checkpoint, so that
+    ``FishClassifier.load_from_checkpoint(path)`` needs nothing else.
+
+    Args:
+        classes: class names in the order of the logits.
+        image_size: side in pixels of what the network sees.
+        working_size: side in pixels to which pictures are decoded before that.
+        mean: RGB mean that is subtracted, for pictures in [0, 1].
+        std: RGB standard deviation that is divided by.
+        model: the ``model`` group of the configuration.
+        optimizer: the ``optimizer`` group: ``name``, ``lr`` and that optimizer's arguments.
+        scheduler: the ``scheduler`` group: ``name`` and that schedule's arguments.
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2015).
+
+    Raises:
+        FishError: a setting names something that does not exist or is out of range.
+
+    Attributes:
+        confusion: int64 ``(K, K)``, rows are true classes; of the latest validation.
+    """
+
+    mean: Tensor
+    std: Tensor
+    confusion: Tensor
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str],
+        image_size: int,
+        working_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        model: Mapping[str, Any],
+        optimizer: Mapping[str, Any],
+        scheduler: Mapping[str, Any],
+        label_smoothing: float,
+    ) -> None:
+        super().__init__()
+        if optimizer["name"] not in OPTIMIZERS:
+            known = ", ".join(OPTIMIZERS)
+            raise FishError(f"optimizer.name={optimizer['name']}: there is {known}")
+        if scheduler["name"] not in SCHEDULERS:
+            known = ", ".join(SCHEDULERS)
+            raise FishError(f"scheduler.name={scheduler['name']}: there is {known}")
+        self.save_hyperparameters()
+        self.classes = list(classes)
+        self.image_size = image_size
+        self.working_size = working_size
+        self.label_smoothing = label_smoothing
+        self.network = build_network(model, num_classes=len(classes), image_size=image_size)
+        # Convolutions are quicker with the channels innermost, on CPUs and on GPUs.
+        cast(Any, self.network).to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        count = len(classes)
+        # The whole epoch is counted on the device and read once.
+        self.train_loss = MeanMetric()
+        self.train_acc = MulticlassAccuracy(count, average="micro", validate_args=False)
+        self.val_loss = MeanMetric()
+        self.val_confusion = MulticlassConfusionMatrix(count, validate_args=False)
+        self.val_top3 = MulticlassAccuracy(
+            count, average="micro", top_k=min(3, count), validate_args=False
+        )
+
+    def load_pretrained(self) -> None:
+        """Fetch pretrained weights where ``model.pretrained=true`` asks for them."""
+        if self.hparams["model"].get("pretrained"):
+            cast(TorchvisionNetwork, self.network).load_pretrained()
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Turn pictures in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
+        normalized = (images - self.mean) / self.std
+        return normalized.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify pictures.
+
+        Args:
+            images: float ``(N, 3, image_size, image_size)`` in [0, 1], RGB.
+
+        Returns:
+            Logits ``(N, K)``.
+        """
+        logits: Tensor = self.network(self.normalize(images))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Cross-entropy of a batch; accuracy counts the class with the largest share."""
+        logits = self(batch["image"])
+        loss = F.cross_entropy(
+            logits.float(), batch["target"], label_smoothing=self.label_smoothing
+        )
+        self.train_loss.update(loss.detach(), weight=len(logits))
+        self.train_acc.update(logits.detach(), batch["target"].argmax(1))
+        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a validation batch. The loss is plain cross-entropy, without smoothing."""
+        logits = self(batch["image"]).float()
+        self.val_loss.update(F.cross_entropy(logits, batch["label"]), weight=len(logits))
+        self.val_confusion.update(logits, batch["label"])
+        self.val_top3.update(logits, batch["label"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics of the epoch, and keep its confusion matrix."""
+        confusion = self.val_confusion.compute().float()
+        hits = confusion.diag()
+        # Classes without a validation picture have no F1 and do not count.
+        f1 = 2 * hits / (confusion.sum(0) + confusion.sum(1)).clamp(min=1)
+        present = confusion.sum(1) > 0
+        self.log("val_loss", self.val_loss, prog_bar=True)
+        self.log("val_acc", hits.sum() / confusion.sum(), prog_bar=True)
+        self.log("val_f1", f1[present].mean())
+        self.log("val_top3", self.val_top3)
+        self.confusion = confusion.long().cpu()
+        self.val_confusion.reset()
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
+        """Build the optimizer and schedule that the hyperparameters describe."""
+        arguments = dict(self.hparams["optimizer"])
+        name = arguments.pop("name")
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = OPTIMIZERS[name](trained, fused=True, **arguments)
+        schedule = self._configure_schedule(optimizer)
+        return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
+
+    def _configure_schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        arguments = dict(self.hparams["scheduler"])
+        name = arguments.pop("name")
+        schedules = torch.optim.lr_scheduler
+        if name == "none":
+            return {}
+        if name == "plateau":
+            return {
+                "name": "lr",
+                "scheduler": schedules.ReduceLROnPlateau(optimizer, **arguments),
+                "monitor": MONITOR,
+                # Between validations there is no new value to look at.
+                "frequency": self.trainer.check_val_every_n_epoch or 1,
+            }
+        steps = int(self.trainer.estimated_stepping_batches)
+        if name == "cosine":
+            schedule: Any = schedules.CosineAnnealingLR(optimizer, T_max=steps, **arguments)
+        else:
+            peak = self.hparams["optimizer"]["lr"]
+            schedule = schedules.OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **arguments)
+        return {"name": "lr", "scheduler": schedule, "interval": "step"}
+
+    @torch.inference_mode()
+    def predict(
+        self, pictures: str | Path | Image.Image | Sequence[str | Path | Image.Image]
+    ) -> list[Prediction]:
+        """Classify pictures from disk or memory.
+
+        Args:
+            pictures: one picture or several: paths, or PIL pictures of any mode.
+
+        Returns:
+            A prediction for each picture, in order.
+
+        Raises:
+            UnreadablePicture: a file holds no picture that can be read.
+        """
+        if isinstance(pictures, str | Path | Image.Image):
+            pictures = [pictures]
+        size = self.working_size
+        upright = [
+            upright_rgb(picture)
+            if isinstance(picture, Image.Image)
+            else read_picture(Path(picture), long_enough_for=size)
+            for picture in pictures
+        ]
+        decoded = np.stack([squash(picture, size) for picture in upright])
+        batch = torch.from_numpy(decoded).to(self.device)
+        training = self.training
+        self.eval()
+        probabilities = self(resize(batch, self.image_size)).float().softmax(1).cpu()
+        self.train(training)
+        return [self._prediction(row) for row in probabilities]
+
+    def _prediction(self, probabilities: Tensor) -> Prediction:
+        order = probabilities.argsort(descending=True).tolist()
+        ranked = {self.classes[k]: float(probabilities[k]) for k in order}
+        label = self.classes[order[0]]
+        return Prediction(label, ranked[label], ranked)

@@ -1,0 +1,148 @@
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from fishcnn.errors import FishError
+from fishcnn.models import FishCNN, TorchvisionNetwork, build_network, check_network
+
+CNN: dict[str, Any] = {
+    "name": "cnn",
+    "blocks": 3,
+    "base_channels": 8,
+    "max_channels": 16,
+    "head": "flatten",
+    "hidden": 12,
+    "dropout": 0.5,
+}
+RESNET: dict[str, Any] = {
+    "name": "torchvision",
+    "architecture": "resnet18",
+    "pretrained": False,
+    "freeze_backbone": False,
+}
+
+
+@pytest.mark.parametrize("head", ["flatten", "gap"])
+@pytest.mark.parametrize(("blocks", "size"), [(1, 2), (3, 8), (3, 50), (4, 33), (5, 127)])
+def test_any_picture_size_fits_any_head(head: str, blocks: int, size: int) -> None:
+    config = {**CNN, "blocks": blocks, "head": head}
+    network = build_network(config, num_classes=7, image_size=size)
+    assert network.eval()(torch.rand(2, 3, size, size)).shape == (2, 7)
+
+
+def test_channels_double_up_to_their_maximum() -> None:
+    network = build_network({**CNN, "blocks": 4}, num_classes=2, image_size=16)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in convolutions] == [8, 16, 16, 16]
+
+
+def test_a_block_is_convolution_batch_norm_relu_and_pooling() -> None:
+    network = build_network(CNN, num_classes=2, image_size=16)
+    assert isinstance(network, FishCNN)
+    kinds = [type(part) for part in network.blocks[0]]  # type: ignore[union-attr]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d]
+
+
+def test_the_flatten_head_of_the_recipe_has_the_sizes_of_the_recipe() -> None:
+    config = {**CNN, "blocks": 4, "base_channels": 32, "max_channels": 512, "hidden": 512}
+    network = build_network(config, num_classes=20, image_size=128)
+    linear = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    assert [(m.in_features, m.out_features) for m in linear] == [(256 * 8 * 8, 512), (512, 20)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "message"),
+    [
+        ({"blocks": 0}, 128, "model.blocks=0: the network needs at least 1 block"),
+        ({"blocks": 8}, 128, "use model.blocks=7 or fewer"),
+        ({"blocks": 6}, 50, "use model.blocks=5 or fewer"),
+        ({"head": "mlp"}, 32, "model.head=mlp"),
+        ({"name": "vit"}, 32, "model.name=vit"),
+    ],
+)
+def test_impossible_networks_are_refused_before_they_cost_memory(
+    changes: dict[str, Any], size: int, message: str
+) -> None:
+    with pytest.raises(FishError) as error:
+        check_network({**CNN, **changes}, image_size=size)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5", "regnet_y_400mf"],
+)
+def test_torchvision_networks_get_a_head_for_the_classes_at_hand(architecture: str) -> None:
+    config = {**RESNET, "architecture": architecture}
+    network = build_network(config, num_classes=7, image_size=64)
+    assert network.eval()(torch.rand(2, 3, 64, 64)).shape == (2, 7)
+
+
+def test_a_transformer_takes_the_picture_size_it_is_given() -> None:
+    config = {**RESNET, "architecture": "vit_b_32"}
+    check_network(config, image_size=64)
+    with pytest.raises(FishError, match=r"data.image_size=64: the pretrained vit_b_32 takes only"):
+        check_network({**config, "pretrained": True}, image_size=64)
+
+
+def test_an_unknown_architecture_is_answered_with_its_neighbours() -> None:
+    with pytest.raises(FishError, match=r"model.architecture=resnet19.*resnet18"):
+        check_network({**RESNET, "architecture": "resnet19"}, image_size=64)
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics_and_its_head_learns() -> None:
+    network = build_network({**RESNET, "freeze_backbone": True}, num_classes=3, image_size=32)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    trained = [p for p in network.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trained) == 512 * 3 + 3
+    optimizer = torch.optim.SGD(trained, lr=0.1)
+    network(torch.rand(4, 3, 32, 32)).square().sum().backward()
+    optimizer.step()
+    changed = {n for n, v in network.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == {"backbone.fc.weight", "backbone.fc.bias"}
+
+
+def test_weights_that_cannot_be_downloaded_say_where_to_place_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
+    network = TorchvisionNetwork(
+        num_classes=3,
+        image_size=64,
+        architecture="resnet18",
+        pretrained=True,
+        freeze_backbone=False,
+    )
+    with pytest.raises(FishError) as error:
+        network.load_pretrained()
+    assert "resnet18-f37072fd.pth" in str(error.value)
+    assert f"{torch.hub.get_dir()}/checkpoints" in str(error.value)
+
+
+def test_pretrained_weights_fill_the_backbone_and_leave_the_new_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = torchvision.models.resnet18(weights=None)
+    monkeypatch.setattr(
+        torchvision.models._api, "load_state_dict_from_url", lambda *a, **k: original.state_dict()
+    )
+    network = TorchvisionNetwork(
+        num_classes=3,
+        image_size=64,
+        architecture="resnet18",
+        pretrained=True,
+        freeze_backbone=False,
+    )
+    head = network.backbone.get_submodule("fc").get_parameter("weight").clone()
+    network.load_pretrained()
+    assert torch.equal(network.backbone.get_parameter("conv1.weight"), original.conv1.weight)
+    assert torch.equal(network.backbone.get_parameter("fc.weight"), head)

@@ -1,0 +1,315 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fishcnn.classifier import FishClassifier
+from fishcnn.data.augment import Recipe
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.datasets import Batch
+from fishcnn.data.sources import FolderSource
+from fishcnn.errors import FishError
+
+pytestmark = [
+    # Batches are gathered from memory: worker processes would only copy them.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    # Lightning 2.6 meets a newer torch.
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+
+MODEL = {
+    "name": "cnn",
+    "blocks": 2,
+    "base_channels": 4,
+    "max_channels": 8,
+    "head": "flatten",
+    "hidden": 8,
+    "dropout": 0.5,
+}
+PLATEAU = {"name": "plateau", "factor": 0.5, "patience": 0}
+NOTHING = Recipe(
+    name="none",
+    crop_scale=(1.0, 1.0),
+    crop_ratio=(0.75, 1.3333),
+    flip=0.0,
+    rotation=0.0,
+    shear=0.0,
+    perspective=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue=0.0,
+    trivial=False,
+    blur=0.0,
+    erasing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+)
+
+
+@pytest.fixture
+def datamodule(fish: Path) -> FishDataModule:
+    module = FishDataModule(
+        source=FolderSource(str(fish / "pictures"), None),
+        recipe=NOTHING,
+        image_size=16,
+        working_size=20,
+        batch_size=9,
+        val_fraction=0.25,
+        split_seed=0,
+        normalize="dataset",
+        workers=1,
+    )
+    module.setup()
+    return module
+
+
+def classifier(datamodule: FishDataModule, **changes: Any) -> FishClassifier:  # noqa: ANN401
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {
+        "model": MODEL,
+        "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 0.0},
+        "scheduler": PLATEAU,
+        "label_smoothing": 0.0,
+        **changes,
+    }
+    return FishClassifier(
+        classes=datamodule.classes,
+        image_size=datamodule.image_size,
+        working_size=datamodule.working_size,
+        mean=datamodule.mean,
+        std=datamodule.std,
+        **settings,
+    )
+
+
+def trainer(folder: Path, **changes: Any) -> pl.Trainer:  # noqa: ANN401
+    settings: dict[str, Any] = {
+        "accelerator": "cpu",
+        "max_epochs": 3,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        **changes,
+    }
+    return pl.Trainer(default_root_dir=folder, **settings)
+
+
+def test_batch_norm_and_dropout_train_in_every_epoch_and_rest_in_validation(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    modes: dict[str, list[set[bool]]] = {"train": [], "val": []}
+
+    class Spy(FishClassifier):
+        def note(self, side: str) -> None:
+            watched = (nn.BatchNorm2d, nn.Dropout)
+            modes[side].append({m.training for m in self.modules() if isinstance(m, watched)})
+
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            self.note("train")
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch: Batch, batch_idx: int) -> None:
+            self.note("val")
+            super().validation_step(batch, batch_idx)
+
+    spy = Spy(**dict(classifier(datamodule).hparams))
+    trainer(tmp_path).fit(spy, datamodule=datamodule)
+    assert modes["train"] == [{True}] * 9  # 3 epochs of 3 batches
+    assert modes["val"] == [{False}] * 3
+
+
+def test_a_checkpoint_is_whole_and_holds_nothing_but_plain_values(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(model, datamodule=datamodule)
+    path = tmp_path / "model.ckpt"
+    fit.save_checkpoint(path)
+
+    def check(value: object) -> None:
+        assert type(value) in (int, float, str, bool, list, dict, tuple), type(value)
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                check(key)
+                check(inner)
+        if isinstance(value, list | tuple):
+            for inner in value:
+                check(inner)
+
+    check(dict(torch.load(path, weights_only=True)["hyper_parameters"]))
+    loaded = FishClassifier.load_from_checkpoint(path, weights_only=True)
+    assert loaded.classes == datamodule.classes
+    assert loaded.image_size == 16
+    assert loaded.mean.flatten().tolist() == pytest.approx(datamodule.mean)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+
+
+def test_predict_needs_a_picture_and_nothing_else(
+    datamodule: FishDataModule, fish: Path, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    model.train()
+    position = 2
+    path = fish / "pictures" / datamodule.pictures.paths[datamodule.split.val[position]]
+    (prediction,) = model.predict(path)
+    # The very numbers of validation.
+    image = datamodule.batch("val", [position], torch.device("cpu"))["image"]
+    expected = model.eval()(image).detach().softmax(1)[0]
+    label = int(expected.argmax())
+    assert prediction.label == datamodule.classes[label]
+    assert prediction.probability == pytest.approx(float(expected[label]), abs=1e-5)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert list(prediction.probabilities.values()) == sorted(
+        prediction.probabilities.values(), reverse=True
+    )
+    with Image.open(path) as opened:
+        from_memory, from_text = model.predict([opened, str(path)])
+    assert from_memory == from_text == prediction
+
+
+def test_predict_leaves_the_training_mode_as_it_was(
+    datamodule: FishDataModule, fish: Path
+) -> None:
+    model = classifier(datamodule)
+    path = fish / "pictures" / datamodule.pictures.paths[0]
+    for mode in (True, False):
+        model.train(mode)
+        model.predict(path)
+        assert model.training is mode
+        assert model.network.training is mode
+
+
+class Still(FishClassifier):
+    """Never changes, so that its validation loss stays exactly where it is."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.0
+        return super().training_step(batch, batch_idx) * 0
+
+
+class Rates(pl.Callback):
+    """The learning rate of every iteration."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *rest: object) -> None:
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        # The first validation is the best so far; each further one halves.
+        (1, [1.0, 1.0, 0.5, 0.25, 0.125, 0.0625]),
+        (2, [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]),
+    ],
+)
+def test_the_plateau_schedule_counts_validations_not_epochs(
+    datamodule: FishDataModule, tmp_path: Path, every: int, expected: list[float]
+) -> None:
+    optimizer = {"name": "sgd", "lr": 1.0, "weight_decay": 0.0}
+    model = Still(**dict(classifier(datamodule, optimizer=optimizer).hparams))
+    rates = Rates()
+    fit = trainer(tmp_path, max_epochs=6, check_val_every_n_epoch=every, callbacks=[rates])
+    fit.fit(model, datamodule=datamodule)
+    assert rates.seen[::3] == expected
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "first", "largest", "last"),
+    [
+        ({"name": "none"}, 0.1, 0.1, 0.1),
+        ({"name": "cosine", "eta_min": 0.0}, 0.1, 0.1, 0.01),
+        ({"name": "onecycle", "pct_start": 0.3}, 0.004, 0.1, 0.01),
+    ],
+)
+def test_the_other_schedules_run_over_the_whole_fit(
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    scheduler: dict[str, Any],
+    first: float,
+    largest: float,
+    last: float,
+) -> None:
+    optimizer = {"name": "adamw", "lr": 0.1, "weight_decay": 0.05}
+    model = classifier(datamodule, scheduler=scheduler, optimizer=optimizer)
+    rates = Rates()
+    trainer(tmp_path, callbacks=[rates]).fit(model, datamodule=datamodule)
+    assert len(rates.seen) == 9
+    assert rates.seen[0] == pytest.approx(first)
+    assert max(rates.seen) == pytest.approx(largest, rel=0.05)
+    assert rates.seen[-1] <= last
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scheduler": {"name": "step"}}, "scheduler.name=step"),
+        ({"optimizer": {"name": "lion", "lr": 0.1, "weight_decay": 0.0}}, "optimizer.name=lion"),
+    ],
+)
+def test_an_unknown_optimizer_or_schedule_is_named_at_once(
+    datamodule: FishDataModule, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(FishError) as error:
+        classifier(datamodule, **changes)
+    assert message in str(error.value)
+
+
+def test_label_smoothing_changes_the_training_loss_alone(
+    datamodule: FishDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FishClassifier, "log", lambda *args, **kwargs: None)
+    batch = datamodule.batch("train", [0, 1, 2, 3], torch.device("cpu"))
+    losses = {}
+    for smoothing in (0.0, 0.3):
+        model = classifier(datamodule, label_smoothing=smoothing).eval()
+        model.validation_step(batch, 0)
+        with torch.no_grad():
+            losses[smoothing] = float(model.training_step(batch, 0)), float(model.val_loss.compute())
+    with torch.no_grad():
+        # Spreading 0.3 over three classes replaces 0.3 of the loss by the mean over all classes.
+        uniform = float(-model(batch["image"]).log_softmax(1).mean())
+    plain, smooth = losses[0.0], losses[0.3]
+    assert plain[0] == pytest.approx(plain[1], abs=1e-6)
+    assert smooth[0] == pytest.approx(0.7 * plain[0] + 0.3 * uniform, abs=1e-6)
+    assert smooth[0] != plain[0]
+    assert smooth[1] == plain[1]
+
+
+def test_validation_metrics_are_those_of_the_whole_side(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    (scores,) = trainer(tmp_path).validate(model, datamodule=datamodule, verbose=False)
+    positions = list(range(len(datamodule.datasets["val"])))
+    batch = datamodule.batch("val", positions, torch.device("cpu"))
+    logits = model.eval()(batch["image"])
+    predicted, labels = logits.argmax(1), batch["label"]
+    assert scores["val_acc"] == pytest.approx(float((predicted == labels).float().mean()))
+    assert scores["val_loss"] == pytest.approx(
+        float(nn.functional.cross_entropy(logits, labels)), abs=1e-5
+    )
+    assert scores["val_top3"] == 1.0
+    f1 = []
+    for k in range(3):
+        hits = int(((predicted == k) & (labels == k)).sum())
+        f1.append(2 * hits / int((predicted == k).sum() + (labels == k).sum()))
+    assert scores["val_f1"] == pytest.approx(sum(f1) / 3, abs=1e-6)
+    for k in range(3):
+        for j in range(3):
+            expected = int(((labels == k) & (predicted == j)).sum())
+            assert int(model.confusion[k, j]) == expected
