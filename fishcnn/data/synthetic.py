@@ -1,0 +1,179 @@
+"""Renders the default data set into a folder, once, and finds it again."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from fishcnn.data.render import RENDERER_VERSION, SPECIES, render_fish
+from fishcnn.errors import FishError
+
+SMALLEST_SIDE, LARGEST_SIDE = 48, 1024
+JPEG_QUALITY = 92
+PICTURES_PER_TASK = 50
+# Starting processes takes longer than drawing this many pictures.
+FEW_PICTURES = 200
+
+
+class _Task(NamedTuple):
+    """Some pictures of one species, for one process."""
+
+    folder: Path
+    species: int
+    indices: range
+    marked: frozenset[int]
+    long_side: int
+    seed: int
+
+
+def ensure_synthetic(
+    folder: Path,
+    *,
+    species: int,
+    pictures_per_class: int,
+    long_side: int,
+    shortcut: float,
+    seed: int,
+    workers: int,
+) -> Path:
+    """Draws the data set with these settings below ``folder``, unless it is there already.
+
+    The same settings give the same bytes, whatever the number of workers. The pictures are
+    drawn into a hidden folder beside their final place and moved there when all are done, so
+    what is found under the final name is complete.
+
+    Args:
+        folder: where data sets are kept; created if missing.
+        species: number of classes, 2..20.
+        pictures_per_class: at least 2.
+        long_side: pixels of the longer side of every picture, 48..1024.
+        shortcut: share of each class's pictures, 0..1, with the class's tag in the background;
+            exactly ``round(shortcut * pictures_per_class)`` of them. The other pictures, and all
+            else in these, do not depend on it.
+        seed: 0 or more.
+        workers: processes to draw with; below 2, or for few pictures, this process draws.
+
+    Returns:
+        The data set's folder: ``pictures/<class>/<0000>.jpg``, ``masks/<class>/<0000>.png``
+        (white where fish is visible) and ``settings.json``.
+
+    Raises:
+        FishError: a setting is out of its range.
+    """
+    _check(species, pictures_per_class, long_side, shortcut, seed)
+    settings = {
+        "species": species,
+        "pictures_per_class": pictures_per_class,
+        "long_side": long_side,
+        "shortcut": float(shortcut),
+        "seed": seed,
+        "renderer_version": RENDERER_VERSION,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"fish-{species}x{pictures_per_class}-{long_side}px-shortcut{shortcut:g}-seed{seed}"
+    final = folder / f"{name}-{digest}"
+    if final.is_dir():
+        return final
+
+    growing = folder / f".{final.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        growing.mkdir(parents=True)
+        tasks = _tasks(growing, species, pictures_per_class, long_side, shortcut, seed)
+        _draw_all(tasks, workers if species * pictures_per_class >= FEW_PICTURES else 1)
+        (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+        _move(growing, final)
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+    return final
+
+
+def _check(
+    species: int, pictures_per_class: int, long_side: int, shortcut: float, seed: int
+) -> None:
+    for setting, value, low, high in (
+        ("data.species", species, 2, len(SPECIES)),
+        ("data.pictures_per_class", pictures_per_class, 2, None),
+        ("data.long_side", long_side, SMALLEST_SIDE, LARGEST_SIDE),
+        ("data.shortcut", shortcut, 0.0, 1.0),
+        ("seed", seed, 0, None),
+    ):
+        # "not" around the comparison so that NaN is refused too.
+        if not (low <= value and (high is None or value <= high)):
+            allowed = f"{low} or more" if high is None else f"from {low} to {high}"
+            raise FishError(f"{setting}={value}: the rendered fish need a value {allowed}.")
+
+
+def _tasks(
+    folder: Path, species: int, pictures_per_class: int, long_side: int, shortcut: float, seed: int
+) -> list[_Task]:
+    """Makes the classes' folders and says who carries the tag and what is drawn together."""
+    tasks = []
+    for index in range(species):
+        for kind in ("pictures", "masks"):
+            (folder / kind / SPECIES[index].name).mkdir(parents=True)
+        # The spawn key keeps this stream apart from those of the pictures.
+        rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
+        order = rng.permutation(pictures_per_class)
+        marked = frozenset(order[: round(shortcut * pictures_per_class)].tolist())
+        for start in range(0, pictures_per_class, PICTURES_PER_TASK):
+            stop = min(start + PICTURES_PER_TASK, pictures_per_class)
+            tasks.append(_Task(folder, index, range(start, stop), marked, long_side, seed))
+    return tasks
+
+
+def _draw(task: _Task) -> int:
+    """Draws and writes a task's pictures; each has a generator of its own. Returns how many."""
+    name = SPECIES[task.species].name
+    for index in task.indices:
+        rng = np.random.default_rng([task.seed, task.species, index])
+        picture, mask = render_fish(
+            task.species, rng, long_side=task.long_side, marker=index in task.marked
+        )
+        Image.fromarray(picture).save(
+            task.folder / "pictures" / name / f"{index:04d}.jpg", quality=JPEG_QUALITY
+        )
+        Image.fromarray(mask).save(task.folder / "masks" / name / f"{index:04d}.png")
+    return len(task.indices)
+
+
+def _draw_all(tasks: list[_Task], workers: int) -> None:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("Drawing fish", total=sum(len(task.indices) for task in tasks))
+        if workers <= 1:
+            _follow(map(_draw, tasks), progress, bar)
+            return
+        # "spawn", because a fork of a process that runs threads may hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt) as pool:
+            _follow(pool.map(_draw, tasks), progress, bar)
+
+
+def _follow(done: Iterable[int], progress: Progress, bar: TaskID) -> None:
+    for pictures in done:
+        progress.advance(bar, pictures)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches every process; only the one that holds the pool should answer it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _move(complete: Path, final: Path) -> None:
+    """Gives a complete data set its name; another process may have been quicker."""
+    try:
+        os.replace(complete, final)
+    except OSError:
+        if not final.is_dir():
+            raise
