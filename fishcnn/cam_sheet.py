@@ -1,0 +1,192 @@
+"""The Grad-CAM sheet: pictures, heat maps and overlays with what the network made of them."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fishcnn.figures import CAPTION_SIZE, DPI, FAINT, INK, LINE_HEIGHT, MARGIN, NOTE_SIZE, headline
+from fishcnn.fonts import label_fonts, shorten, text_width
+
+Floats = npt.NDArray[np.floating]
+
+WRONG = "#c00000"
+PICTURE_SHARE = 0.6  # of an overlay; the other 0.4 is the heat map
+MIN_TILE = 128  # screen pixels: below that a fish's fins cannot be told apart
+SHEET_ASPECT = 1.6  # width to height, about that of a screen
+TILE_GAP, TRIPLE_GAP, ROW_GAP = 4, 26, 16  # pixels
+
+_JET = matplotlib.colormaps["jet"](np.arange(256))[:, :3].astype(np.float32)
+
+
+def jet_colours(maps: Floats) -> npt.NDArray[np.float32]:
+    """Colour values from 0 (blue) to 1 (red).
+
+    Args:
+        maps: Any shape, in [0, 1]. Values outside are clipped; NaN counts as 0.
+
+    Returns:
+        The same shape with a last axis of 3, RGB in [0, 1].
+    """
+    index = np.minimum(np.clip(np.nan_to_num(maps), 0, 1) * 256, 255)
+    colours: npt.NDArray[np.float32] = _JET[index.astype(np.uint8)]
+    return colours
+
+
+def overlay(pictures: Floats, maps: Floats) -> npt.NDArray[np.float32]:
+    """Lay the heat map's colours over the picture: 0.6 picture + 0.4 colours.
+
+    Args:
+        pictures: (..., H, W, 3), RGB in [0, 1].
+        maps: (..., H, W), in [0, 1].
+
+    Returns:
+        (..., H, W, 3), RGB in [0, 1].
+    """
+    mixed = PICTURE_SHARE * pictures + (1 - PICTURE_SHARE) * jet_colours(maps)
+    return np.asarray(mixed, dtype=np.float32)
+
+
+def grad_cam_sheet(
+    pictures: Floats,
+    maps: Floats,
+    true_names: Sequence[str],
+    predicted_names: Sequence[str],
+    probabilities: Sequence[float] | Floats,
+    title: str,
+) -> Figure:
+    """Draw every picture as original, heat map and overlay, with what the network made of it.
+
+    A caption is red where the prediction is wrong. The pictures are one image: a sheet is drawn
+    after every epoch, and an axes for each tile would take twice the time.
+
+    Args:
+        pictures: (N, H, W, 3), RGB in [0, 1], N ≥ 1. Small ones are enlarged and large ones reduced
+            by a whole factor, to 128 pixels or more on the sheet.
+        maps: (N, H, W), in [0, 1]: the evidence for the predicted class. On a map of zeros stands
+            "no positive evidence".
+        true_names: N class names.
+        predicted_names: N class names.
+        probabilities: N probabilities of the predicted class, in [0, 1].
+        title: Headline of the sheet.
+
+    Raises:
+        ValueError: If the arguments do not agree in N, H and W, or N is 0.
+    """
+    count = len(pictures)
+    lengths = {count, len(maps), len(true_names), len(predicted_names), len(probabilities)}
+    if not count or len(lengths) > 1 or pictures.shape[:3] != maps.shape:
+        raise ValueError(
+            f"A sheet needs one map, two names and one probability for each of its pictures, got "
+            f"pictures {pictures.shape}, maps {maps.shape}, {len(true_names)} true and "
+            f"{len(predicted_names)} predicted names, {len(probabilities)} probabilities."
+        )
+    families = label_fonts([*true_names, *predicted_names, title])
+    pictures = np.clip(np.nan_to_num(pictures), 0, 1)
+    panels = np.stack([pictures, jet_colours(maps), overlay(pictures, maps)], axis=1)
+    tiles = _to_screen_size((panels * 255 + 0.5).astype(np.uint8))
+    tile_height, tile_width = tiles.shape[2:4]
+    width = 3 * tile_width + 2 * TILE_GAP
+
+    captions = _captions(true_names, predicted_names, probabilities, width, families)
+    caption_height = LINE_HEIGHT * len(captions[0]) + TILE_GAP
+    pitch_x, pitch_y = width + TRIPLE_GAP, caption_height + tile_height + ROW_GAP
+    columns = max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT)))
+    rows = math.ceil(count / columns)
+    top = MARGIN + 46  # headline and names of the columns
+    sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
+    sheet_height = top + rows * pitch_y + LINE_HEIGHT + MARGIN
+
+    mosaic = np.full((sheet_height, sheet_width, 3), 255, dtype=np.uint8)
+    figure, axes = _pixel_axes(sheet_width, sheet_height)
+
+    def write(x: float, y: float, text: str, size: float, **style: str) -> None:
+        style = {"color": INK, "va": "top"} | style
+        # A class may be called "$1_$2", which is no formula.
+        axes.text(x, y, text, style, fontsize=size, family=families, parse_math=False)
+
+    heading, size = headline(title, sheet_width - 2 * MARGIN, families)
+    write(MARGIN, MARGIN, heading, size)
+    for column in range(columns):
+        for panel, name in enumerate(("original", "heat map", "overlay")):
+            x = MARGIN + column * pitch_x + panel * (tile_width + TILE_GAP)
+            write(x + tile_width / 2, top - 18, name, NOTE_SIZE, color=FAINT, ha="center")
+    for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        row, column = divmod(i, columns)
+        x, y = MARGIN + column * pitch_x, top + row * pitch_y
+        colour = INK if true_names[i] == predicted_names[i] else WRONG
+        for line in caption:
+            y += LINE_HEIGHT
+            write(x, y - 3, line, CAPTION_SIZE, color=colour, va="baseline")
+        y += TILE_GAP
+        for panel in range(3):
+            left = x + panel * (tile_width + TILE_GAP)
+            mosaic[y : y + tile_height, left : left + tile_width] = tile[panel]
+        x, y = x + tile_width * 1.5 + TILE_GAP, y + tile_height / 2
+        write(x, y, _remark(maps[i]), CAPTION_SIZE, color="white", ha="center", va="center")
+    note = "heat map: blue is no evidence for the predicted class, red the strongest"
+    bottom = sheet_height - MARGIN
+    note = shorten(note, sheet_width - 2 * MARGIN, NOTE_SIZE, families, DPI)
+    write(MARGIN, bottom, note, NOTE_SIZE, color=FAINT, va="bottom")
+    axes.imshow(mosaic, extent=(0, sheet_width, sheet_height, 0), interpolation="nearest")
+    axes.set_aspect("auto")
+    return figure
+
+
+def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, 3, H, W, 3) to a shorter side of 128 to 255 pixels by a whole factor."""
+    height, width = tiles.shape[2:4]
+    shorter = min(height, width)
+    if shorter < MIN_TILE:
+        factor = math.ceil(MIN_TILE / shorter)
+        return tiles.repeat(factor, axis=2).repeat(factor, axis=3)
+    factor = shorter // MIN_TILE
+    if factor == 1:
+        return tiles
+    height, width = height // factor, width // factor
+    blocks = tiles[:, :, : height * factor, : width * factor]
+    blocks = blocks.reshape(*tiles.shape[:2], height, factor, width, factor, 3)
+    reduced: npt.NDArray[np.uint8] = blocks.mean(axis=(3, 5)).astype(np.uint8)
+    return reduced
+
+
+def _captions(
+    true_names: Sequence[str],
+    predicted_names: Sequence[str],
+    probabilities: Sequence[float] | Floats,
+    width: int,
+    families: list[str],
+) -> list[list[str]]:
+    """Lines of each caption: one if that fits everywhere, else two, of names cut to the width."""
+
+    def line(before: str, name: str, after: str) -> str:
+        room = width - text_width(before + after, CAPTION_SIZE, families, DPI)
+        return before + shorten(name, room, CAPTION_SIZE, families, DPI) + after
+
+    verdicts = list(zip(true_names, predicted_names, probabilities, strict=True))
+    single = [f"true: {true} / predicted: {guess} {p:.0%}" for true, guess, p in verdicts]
+    if all(text_width(text, CAPTION_SIZE, families, DPI) <= width for text in single):
+        return [[text] for text in single]
+    return [
+        [line("true: ", true, ""), line("predicted: ", guess, f" {p:.0%}")]
+        for true, guess, p in verdicts
+    ]
+
+
+def _remark(heat_map: Floats) -> str:
+    if not np.isfinite(heat_map).all():
+        return "not a number"
+    return "" if heat_map.any() else "no positive evidence"
+
+
+def _pixel_axes(width: int, height: int) -> tuple[Figure, Axes]:
+    """Make a figure of this many pixels with one axes, whose coordinates are the pixels."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes

@@ -1,0 +1,61 @@
+"""What all figures share: resolution, colours, headlines, and the way to pixels.
+
+Nothing here touches pyplot: its global list of figures leaks memory over a long training.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fishcnn.fonts import missing_glyphs_allowed, shorten, text_width
+
+# A power of two: pixels / DPI * DPI is exact, so one pixel of a picture is one on the screen.
+DPI = 128
+INK, FAINT = "#202020", "#707070"
+TITLE_SIZE, CAPTION_SIZE, NOTE_SIZE = 10.0, 6.5, 5.5  # points; 1 point is 1.8 pixels
+MARGIN, LINE_HEIGHT = 14, 15  # pixels
+
+
+def headline(title: str, room: int, families: list[str]) -> tuple[str, float]:
+    """Make a headline fit by smaller letters, down to the size of captions, then by an ellipsis.
+
+    Args:
+        title: What it says.
+        room: Width in pixels.
+        families: Fonts to be tried in this order.
+
+    Returns:
+        The text and its size in points.
+    """
+    needed = max(text_width(title, TITLE_SIZE, families, DPI), 1)
+    size = max(CAPTION_SIZE, TITLE_SIZE * min(1, room / needed))
+    return shorten(title, room, size, families, DPI), size
+
+
+def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
+    """Draw a figure, for TensorBoard or Pillow.
+
+    Returns:
+        (H, W, 3), RGB.
+    """
+    canvas = FigureCanvasAgg(figure)
+    with missing_glyphs_allowed():
+        canvas.draw()  # type: ignore[no-untyped-call]
+    rgba = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    return rgba[..., :3].copy()
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Unlike :meth:`Figure.savefig` it is quiet about letters that no installed font has.
+
+    Args:
+        figure: Any figure.
+        path: Ends in ``.png``; a file there is replaced.
+    """
+    Image.fromarray(figure_to_array(figure)).save(path)
