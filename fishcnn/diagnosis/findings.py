@@ -1,0 +1,68 @@
+"""From curves to the list of findings, and its text."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fishcnn.diagnosis.learning import class_ignored, fine, overfitting, too_short, underfitting
+from fishcnn.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
+from fishcnn.diagnosis.records import Curves, Settings, Verdict
+from fishcnn.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
+
+# Asking for longer and for shorter training in one breath helps nobody.
+_SUBJECT = {"callbacks.early_stopping.enabled": "length", "trainer.max_epochs": "length"}
+
+
+def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
+    """Read the curves as an experienced person would.
+
+    Args:
+        curves: what the fit recorded.
+        settings: what was in force; no suggestion repeats it.
+
+    Returns:
+        At least one verdict, the most important first. Where two suggest different values for
+        the same thing, only the first one's suggestion is kept.
+    """
+    run = Run(curves, settings)
+    broken = diverged(run) or stuck(run)
+    if broken:
+        return (broken,)
+    found = [blown_up(run)]
+    if len(run.train_loss) < MIN_EPOCHS or len(run.epochs) < MIN_VALIDATIONS:
+        found.append(too_short(run))
+    else:
+        # A network that overfits has learnt too much, not too little.
+        fit = overfitting(run) or underfitting(run)
+        found += [unstable(run), fit, plateau(run), class_ignored(run)]
+    return _without_conflicts([verdict for verdict in found if verdict] or [fine(run)])
+
+
+def report(verdicts: Sequence[Verdict]) -> str:
+    """Write the verdicts as Markdown.
+
+    Args:
+        verdicts: what :func:`diagnose` returned.
+
+    Returns:
+        A heading, and for each verdict its sentence and the overrides to try.
+    """
+    parts = ["# Diagnosis"]
+    for verdict in verdicts:
+        parts.append(f"**{verdict.name.capitalize()}:** {verdict.why}")
+        if verdict.suggestions:
+            overrides = "\n".join(f"- `{override}`" for override in verdict.suggestions)
+            parts.append(f"Try next, one at a time so that you see what helped:\n\n{overrides}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _without_conflicts(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    chosen: dict[str, str] = {}
+    kept = []
+    for verdict in verdicts:
+        overrides = []
+        for override in verdict.suggestions:
+            key = override.partition("=")[0]
+            if chosen.setdefault(_SUBJECT.get(key, key), override) == override:
+                overrides.append(override)
+        kept.append(replace(verdict, suggestions=tuple(overrides)))
+    return tuple(kept)

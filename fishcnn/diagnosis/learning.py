@@ -1,0 +1,212 @@
+"""Verdicts on what the network has learnt."""
+
+import numpy as np
+
+from fishcnn.diagnosis.reading import (
+    HIGH_SKILL,
+    LOW_SKILL,
+    MIN_EPOCHS,
+    MIN_VALIDATIONS,
+    Run,
+    running_median,
+)
+from fishcnn.diagnosis.records import Verdict
+from fishcnn.diagnosis.wording import first_applicable, percent, rounded
+
+VAL_LOSS_RISE = 0.15  # below this the rise is a well-trained network growing sure of itself
+TRAIN_ACC_RISE = 0.05  # less is the last polish of a network that has stopped learning
+MIN_GAP = 0.05  # every network does a little better on the pictures that it was trained on
+STALL_GAP = 0.15  # a flat validation loss is a weaker sign than a rising one: ask for more
+STALL_BAND = 0.03  # within 3 % of its lowest, validation loss has stopped improving
+MIN_STALL = 1 / 3  # share of the run; a shorter stall is how every schedule ends
+SMALL_LR = 3e-4  # below it, a network trained from random weights only crawls
+IGNORED_BY_LUCK = 0.05  # over all classes together, how often luck alone may accuse one
+MAX_NAMES = 5  # a longer list of classes is not read
+MIN_BLOCKS = 2  # one block sees edges and colours, no shapes
+MAX_BLOCKS = 5  # a picture of 32 pixels is one pixel wide after five halvings
+# Beyond, decay outweighs what a small data set teaches. AdamW's is multiplied by the learning
+# rate; that of the others enters the gradient.
+MAX_WEIGHT_DECAY = {"adamw": 0.1, "adam": 1e-3, "sgd": 1e-3}
+
+
+def overfitting(run: Run) -> Verdict | None:
+    """Training pictures learnt by heart while validation loss rises or stalls."""
+    smooth = running_median(run.val_loss, 3)
+    low = int(smooth.argmin())
+    end, gap = run.end(run.val_loss), run.end(run.fit_acc) - run.end(run.val_acc)
+    noise = run.noise(run.end(run.val_acc))
+    scatter = float(np.median(np.abs(np.diff(run.val_loss))))
+    rises = end - smooth[low] > max(VAL_LOSS_RISE * smooth[low], 2 * scatter)
+    stalled = int((smooth <= smooth[low] + max(STALL_BAND * smooth[low], 2 * scatter)).argmax())
+    stalls = len(smooth) - stalled >= MIN_STALL * len(smooth) and gap > STALL_GAP
+    since = low if rises else stalled
+    acc_then, acc_now = running_median(run.fit_acc, 3)[since], run.end(run.fit_acc)
+    # At the top accuracy has no room to rise, but a halved loss shows the memorising. Smoothed
+    # labels are subtracted: even a perfect answer costs their entropy.
+    loss = run.fit_loss - _entropy(run.settings.label_smoothing, run.classes)
+    memorises = acc_now > acc_then - 0.01 and run.end(loss) < loss[since] / 2
+    if not (
+        (acc_now - acc_then > TRAIN_ACC_RISE or memorises)
+        and gap > max(noise, MIN_GAP)
+        and (rises or stalls)
+    ):
+        return None
+    if rises:
+        near = slice(max(0, low - 1), low + 2)
+        lowest = near.start + int(run.val_loss[near].argmin())
+        then = (
+            f"rose from its lowest {run.val_loss[lowest]:.2f} (epoch {run.epochs[lowest]}) to "
+            f"{end:.2f} ({run.last_epochs()})"
+        )
+    else:
+        then = f"has not improved since epoch {run.epochs[since]} ({end:.2f} at the end)"
+    learnt = f"training accuracy rose from {acc_then:.2f} to {acc_now:.2f}"
+    if acc_now - acc_then <= TRAIN_ACC_RISE:
+        losses = f"{run.fit_loss[since]:.2g} to {run.end(run.fit_loss):.2g}"
+        learnt = f"training loss fell from {losses} at training accuracy {acc_now:.2f}"
+    why = (
+        f"{learnt} while validation loss {then}; validation accuracy ended at "
+        f"{run.end(run.val_acc):.2f}, a gap of {gap:.2f} where the luck of {run.pictures} "
+        f"pictures explains {noise:.2f}."
+    )
+    now = run.settings
+    blocks = now.blocks or 0
+    most = MAX_WEIGHT_DECAY[now.optimizer]
+    decay = min(most, max(1e-4, 10 * now.weight_decay))
+    # A rising loss without a falling accuracy: the same mistakes, made with more certainty.
+    surer = run.end(run.val_acc) >= run.val_acc[since] and not now.label_smoothing
+    suggestions = first_applicable(
+        ("augment=strong", now.augment not in ("strong", "mixed")),
+        ("augment=mixed", now.augment == "strong" and not now.mixing),
+        (f"model.blocks={blocks - 1}", blocks > MIN_BLOCKS),
+        ("loss.label_smoothing=0.1", surer),
+        ("model.head=gap", now.head == "flatten"),
+        ("model.dropout=0.5", now.dropout is not None and now.dropout < 0.5),
+        (f"optimizer.weight_decay={rounded(decay)}", now.weight_decay < most),
+        ("callbacks.early_stopping.enabled=true", not now.early_stopping),
+    )
+    if not suggestions:
+        why += " Every brake known here is already on: what helps now is more pictures."
+    return Verdict("overfitting", why, suggestions)
+
+
+def underfitting(run: Run) -> Verdict | None:
+    """Low accuracy on training and on validation pictures."""
+    if run.skill >= LOW_SKILL and not run.at_chance:
+        return None
+    train, val = run.end(run.fit_acc), run.end(run.val_acc)
+    if run.at_chance:
+        what = (
+            f"the network has learnt nothing yet: validation accuracy ended at {val:.2f} and "
+            f"guessing gives {run.chance:.2f}; training loss ended at {run.train_loss[-1]:.2f} "
+            f"and {run.guessing}"
+        )
+    else:
+        what = (
+            f"training accuracy ended at only {train:.2f} and validation accuracy at {val:.2f} "
+            f"({run.last_epochs()}; guessing gives {run.chance:.2f}){run.harder()}"
+        )
+    now = run.settings
+    stopped = now.early_stopping and run.cut_short
+    if run.falling:
+        what += "; training loss was still falling, so it needs more time"
+    elif run.lr_decayed:
+        what += "; the learning rate had run out before the task was learnt"
+    else:
+        what += "; training loss had stopped falling, so more of the same will not help"
+    if now.blocks is None:
+        what += f"; a larger network than {now.model} is another way"
+    suggestions = first_applicable(
+        ("callbacks.early_stopping.enabled=false", run.falling and stopped),
+        (run.longer(), run.falling and not stopped),
+        (f"optimizer.lr={rounded(now.lr * 3)}", now.lr < run.lr_scale * SMALL_LR),
+        (f"model.blocks={(now.blocks or 0) + 1}", 0 < (now.blocks or 0) < MAX_BLOCKS),
+        (run.longer(), not run.falling and run.lr_decayed and not stopped),
+        ("augment=strong", now.augment == "mixed"),
+        ("augment=seed", now.augment == "strong"),
+        ("model.dropout=0.1", (now.dropout or 0) > 0.1),
+        (
+            f"optimizer.weight_decay={rounded(now.weight_decay / 10)}",
+            now.weight_decay >= MAX_WEIGHT_DECAY[now.optimizer] / 2,
+        ),
+    )
+    return Verdict("underfitting", what + ".", suggestions)
+
+
+def class_ignored(run: Run) -> Verdict | None:
+    """A class of which not one validation picture was recognised, beyond bad luck."""
+    if run.at_chance:
+        return None
+    # Half the average recall is a modest demand. A class that met it would still show no hit
+    # in (1 - half) ** n of all runs; with many classes one of them is that unlucky more often.
+    half = float(run.val_acc[-1]) / 2
+    luck = {name: (1 - half) ** n for name, n in run.count.items() if run.recall[name] == 0}
+    missed = [name for name, p in luck.items() if p < IGNORED_BY_LUCK / run.classes]
+    if not missed:
+        return None
+    missed.sort(key=lambda name: -run.count[name])
+    names = ", ".join(f"{name} (0 of {run.count[name]})" for name in missed[:MAX_NAMES])
+    if len(missed) > MAX_NAMES:
+        names += f" and {len(missed) - MAX_NAMES} more"
+    least = min(run.count[name] for name in missed)
+    why = (
+        f"no validation picture was recognised of {names}, while overall accuracy is "
+        f"{run.val_acc[-1]:.2f}. Few pictures can all be missed by bad luck, but {least} are "
+        f"enough to tell: a class recognised only half as often as the average would miss them "
+        f"all in {percent((1 - half) ** least)} of runs. Look at its training pictures: are "
+        "they few, mislabelled, or like those of another class?"
+    )
+    suggestions = first_applicable(
+        (run.longer(), run.falling and run.skill < HIGH_SKILL),
+        # Harder pictures help a network that learns the other classes well, and only that one.
+        (
+            "augment=strong",
+            run.settings.augment not in ("strong", "mixed") and run.skill >= LOW_SKILL,
+        ),
+    )
+    return Verdict("class ignored", why, suggestions)
+
+
+def too_short(run: Run) -> Verdict:
+    """Too few epochs or validations to tell anything else."""
+    epochs, validations = len(run.train_loss), len(run.epochs)
+    why = (
+        f"{epochs} epoch{'s' * (epochs != 1)} with {validations} "
+        f"validation{'s' * (validations != 1)} cannot show where the curves are going; "
+        f"{MIN_EPOCHS} epochs with {MIN_VALIDATIONS} validations are the least."
+    )
+    if run.cut_short and epochs < MIN_EPOCHS:
+        stop = first_applicable(
+            ("callbacks.early_stopping.enabled=false", run.settings.early_stopping)
+        )
+        return Verdict("too short", why + " Let the run go on to its end.", stop)
+    return Verdict(
+        "too short",
+        why,
+        first_applicable(
+            ("trainer.check_val_every_n_epoch=1", validations < epochs),
+            # Five times the least shows a shape and not only a slope.
+            (f"trainer.max_epochs={5 * MIN_EPOCHS}", epochs < MIN_EPOCHS),
+        ),
+    )
+
+
+def fine(run: Run) -> Verdict:
+    """No other finding."""
+    val = run.end(run.val_acc)
+    why = (
+        f"nothing looks wrong: training accuracy ended at {run.end(run.fit_acc):.2f} and "
+        f"validation accuracy at {val:.2f} (give or take {run.noise(val):.2f} with {run.pictures} "
+        f"pictures){run.harder()}."
+    )
+    room = run.falling and run.skill < HIGH_SKILL
+    if room:
+        why += " Training loss was still falling, so a longer run may do better."
+    return Verdict("fine", why, first_applicable((run.longer(), room)))
+
+
+def _entropy(smoothing: float, classes: int) -> float:
+    """Entropy in nats of a smoothed label (Szegedy et al. 2016): the lowest possible loss."""
+    others = smoothing / classes
+    shares = np.array([1 - smoothing + others, *[others] * (classes - 1)])
+    return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum())

@@ -1,0 +1,129 @@
+"""The numbers that more than one verdict reads off the curves."""
+
+from functools import cached_property
+from math import log, sqrt
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fishcnn.diagnosis.records import Curves, Settings
+from fishcnn.diagnosis.wording import rounded
+
+Array = NDArray[np.float64]
+
+MIN_EPOCHS = 6  # fewer epochs fit a straight line: every curve looks healthy, or every one ill
+MIN_VALIDATIONS = 4  # a lowest point needs neighbours on both sides to be believed
+STANDARD_ERRORS = 2.0  # chance alone exceeds two standard errors in about one run of twenty
+LOW_SKILL = 0.5  # skill: 0 is guessing, 1 is every picture right
+HIGH_SKILL = 0.95  # nothing is left to learn: a flat curve is success
+LR_STILL_HIGH = 0.25  # share of the peak; below it the schedule itself flattens the curves
+STILL_FALLING = 0.03  # training loss falls this much within a fifth of the run: not done yet
+LR_SCALE = {"adamw": 1.0, "adam": 1.0, "sgd": 30.0}  # SGD's usual 0.03 does what Adam's 1e-3 does
+
+
+class Run:
+    """The curves as arrays, and the numbers that more than one check needs.
+
+    ``val_*`` and ``epochs`` hold the validated epochs only; ``fit_*`` the training curves there.
+    """
+
+    def __init__(self, curves: Curves, settings: Settings) -> None:
+        self.settings = settings
+        self.train_loss, self.lr, self.step_loss = (
+            np.asarray(values, dtype=np.float64)
+            for values in (curves.train_loss, curves.learning_rate, curves.step_loss)
+        )
+        val_loss, val_acc, train_acc = (
+            np.asarray(values, dtype=np.float64)
+            for values in (curves.val_loss, curves.val_acc, curves.train_acc)
+        )
+        # A diverged network has a NaN loss too, but it still has an accuracy.
+        ran = np.flatnonzero(~(np.isnan(val_loss) & np.isnan(val_acc)))
+        self.epochs = ran + 1
+        self.val_loss, self.val_acc = val_loss[ran], val_acc[ran]
+        self.fit_loss, self.fit_acc = self.train_loss[ran], train_acc[ran]
+        self.recall, self.count = curves.val_recall, curves.val_count
+        self.lr_scale = LR_SCALE[settings.optimizer]
+        self.classes = len(curves.val_recall)
+        self.pictures = sum(curves.val_count.values())
+        self.chance = 1 / self.classes
+        self.ln_classes = log(self.classes)
+        self.guessing = f"guessing costs ln({self.classes}) = {self.ln_classes:.2f}"
+        # Long enough to average, short enough to be now.
+        self.tail = min(10, max(3, len(ran) // 10))
+
+    def end(self, values: Array) -> float:
+        """Mean of the last few validated epochs."""
+        return float(values[-self.tail :].mean())
+
+    def noise(self, accuracy: float) -> float:
+        """Two standard errors of a validation accuracy.
+
+        Averaging over epochs does not shrink it: they all see the same pictures. One success and
+        one failure are added (Laplace), so that 10 right of 10 do not count as certainty.
+        """
+        p = (accuracy * self.pictures + 1) / (self.pictures + 2)
+        return STANDARD_ERRORS * sqrt(p * (1 - p) / max(1, self.pictures))
+
+    @cached_property
+    def at_chance(self) -> bool:
+        """Whether the network does no better than guessing."""
+        # The two standard errors are those of pure guessing; training pictures are many, and
+        # memorising them is not guessing.
+        skill = (self.end(self.fit_acc) - self.chance) / (1 - self.chance)
+        return skill < 0.1 and self.end(self.val_acc) <= self.chance + self.noise(self.chance)
+
+    @cached_property
+    def skill(self) -> float:
+        """Accuracy at the end, on a scale where 0 is guessing and 1 is every picture right."""
+        # The larger of the two, because training accuracy is measured on harder pictures.
+        level = max(self.end(self.fit_acc), self.end(self.val_acc))
+        return (level - self.chance) / (1 - self.chance)
+
+    @cached_property
+    def falling(self) -> bool:
+        """Whether training loss was still on its way down at the end."""
+        last = max(3, len(self.train_loss) // 5)
+        before, now = self.train_loss[-2 * last : -last].mean(), self.train_loss[-last:].mean()
+        return bool(before - now > STILL_FALLING * before)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the fit ended before its last planned epoch."""
+        return len(self.train_loss) < self.settings.max_epochs
+
+    @cached_property
+    def lr_decayed(self) -> bool:
+        """Whether the schedule had brought the learning rate down at the end."""
+        return bool(self.lr[-1] < LR_STILL_HIGH * self.lr.max())
+
+    def last_epochs(self) -> str:
+        """The epochs over which :meth:`end` averages."""
+        return f"epochs {self.epochs[-self.tail]} to {self.epochs[-1]}"
+
+    def lower_lr(self, divisor: float) -> str:
+        """Override for a smaller learning rate."""
+        return f"optimizer.lr={rounded(self.settings.lr / divisor)}"
+
+    def longer(self) -> str:
+        """Override for twice as many epochs."""
+        return f"trainer.max_epochs={2 * self.settings.max_epochs}"
+
+    def harder(self) -> str:
+        """Why training accuracy may lie below validation accuracy, or nothing."""
+        reasons = (
+            ("strong augmentation", self.settings.augment in ("strong", "mixed")),
+            ("mixed pictures", self.settings.mixing),
+            ("dropout", bool(self.settings.dropout)),
+        )
+        names = " and ".join(name for name, on in reasons if on)
+        if not names or self.end(self.fit_acc) >= self.end(self.val_acc):
+            return ""
+        return f"; training accuracy is the lower one because training is made harder by {names}"
+
+
+def running_median(values: Array, width: int) -> Array:
+    """Median in a centred window of odd width; beyond the ends their values are repeated."""
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.asarray(np.median(sliding_window_view(padded, width), axis=-1))
