@@ -107,8 +107,8 @@ def _forward_from(
 def _run_untouched(model: nn.Module, images: Tensor) -> Tensor:
     """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
     modes = [(module, module.training) for module in model.modules()]
-    # With detached parameters no graph begins before a hook starts one, no parameter can get a
-    # gradient, and autocast caches no weights that the next training step would come upon.
+    # With detached parameters no graph begins before a hook starts one, and no parameter can get a
+    # gradient.
     detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
     try:
         model.eval()

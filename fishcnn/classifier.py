@@ -19,12 +19,13 @@ from fishcnn.data.datasets import Batch
 from fishcnn.data.pictures import squash
 from fishcnn.data.read import read_picture, upright_rgb
 from fishcnn.errors import FishError
-from fishcnn.models import TorchvisionNetwork, build_network
+from fishcnn.models import build_network
+from fishcnn.models.torchvision import TorchvisionNetwork
 
 # What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
 MONITOR = "val_loss"
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Any] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
@@ -175,7 +176,9 @@ class FishClassifier(pl.LightningModule):
         arguments = dict(self.hparams["optimizer"])
         name = arguments.pop("name")
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = OPTIMIZERS[name](trained, fused=True, **arguments)
+        # Lightning refuses to clip the gradients of a fused optimizer under autocast.
+        fused = not self.trainer.gradient_clip_val
+        optimizer: torch.optim.Optimizer = OPTIMIZERS[name](trained, fused=fused, **arguments)
         schedule = self._configure_schedule(optimizer)
         return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
 

@@ -67,6 +67,7 @@ def train(
     return run
 
 
+@pytest.fixture
 def tiny(fish: Path) -> list[str]:
     """Overrides that train on the rendered pictures in a few seconds."""
     return [

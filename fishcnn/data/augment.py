@@ -335,9 +335,7 @@ def _padded(images: Tensor) -> tuple[int, int]:
     return images.shape[2] + 4, images.shape[3] + 4
 
 
-def _erase_some(
-    images: Tensor, probability: float, fill: tuple[float, float, float]
-) -> Tensor:
+def _erase_some(images: Tensor, probability: float, fill: tuple[float, float, float]) -> Tensor:
     """Erase a rectangle of 2% to 20% of the area, a rectangle for each picture."""
     n, device = len(images), images.device
     area = _uniform(n, 0.02, 0.2, device)

@@ -44,7 +44,7 @@ def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
     means, stds = [], []
     for channel in range(3):
         counts = torch.zeros(256, dtype=torch.float64)
-        for chunk in images[..., channel].split(256):  # bincount makes int64 copies
+        for chunk in torch.split(images[..., channel], 256):  # bincount makes int64 copies
             counts += torch.bincount(chunk.flatten(), minlength=256)
         share = counts / counts.sum()
         mean = (share * levels).sum()
@@ -111,7 +111,9 @@ class FishDataModule(pl.LightningDataModule):
         if split_seed < 0:
             raise FishError(f"data.split_seed={split_seed}: wanted 0 or more")
         if normalize != "dataset" and normalize not in STATISTICS:
-            raise FishError(f"data.normalize={normalize}: there is dataset, {', '.join(STATISTICS)}")
+            raise FishError(
+                f"data.normalize={normalize}: there is dataset, {', '.join(STATISTICS)}"
+            )
         self.source = source
         self.recipe = recipe
         self.image_size = image_size
@@ -207,6 +209,7 @@ class FishDataModule(pl.LightningDataModule):
             shuffle=train,
             # Batch norm cannot learn from a single picture.
             drop_last=train and len(dataset) > 1 and len(dataset) % self.batch_size == 1,
+            # The dataset gathers whole batches: there is nothing to collate.
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
         )
@@ -224,6 +227,5 @@ class FishDataModule(pl.LightningDataModule):
         return self._loader("test")
 
 
-def _as_it_is(batch: RawBatch) -> RawBatch:
-    """Collate nothing: the dataset gathers whole batches."""
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples
     return batch

@@ -74,10 +74,7 @@ class BengaliFishSource:
         Raises:
             FishError: kagglehub is not installed, or the download failed.
         """
-        if self.root:
-            root = Path(self.root).expanduser()
-        else:
-            root = self._download()
+        root = Path(self.root).expanduser() if self.root else self._download()
         nested = root / "fish_images"
         return Folders(nested if nested.is_dir() else root, None)
 
@@ -94,7 +91,9 @@ class BengaliFishSource:
         try:
             return Path(kagglehub.dataset_download(BENGALI_FISH))
         except Exception as error:  # kagglehub passes on whatever its transports raise
-            raise FishError(f"data=bengali_fish could not be downloaded: {error}. {ways}") from error
+            raise FishError(
+                f"data=bengali_fish could not be downloaded: {error}. {ways}"
+            ) from error
 
 
 @dataclass(frozen=True)

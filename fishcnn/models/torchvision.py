@@ -50,17 +50,30 @@ class TorchvisionNetwork(nn.Module):
         options: dict[str, object] = {}
         if architecture.startswith("vit_") and not pretrained:
             options["image_size"] = image_size  # its position embedding has one entry a patch
-        elif architecture.startswith("vit_") and image_size != 224:
-            raise FishError(
-                f"data.image_size={image_size}: the pretrained {architecture} takes only 224; "
-                "set data.image_size=224 or model.pretrained=false"
-            )
+        if architecture in ("googlenet", "inception_v3"):
+            # Their auxiliary heads only help where their losses are added up. The pretrained ones
+            # were trained on pictures normalised in another way.
+            options |= {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
         self.backbone = torchvision.models.get_model(architecture, weights=None, **options)
         self._head_name = _replace_head(self.backbone, num_classes)
         self._frozen = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)
             self.backbone.get_submodule(self._head_name).requires_grad_(True)
+        self._try(image_size)
+
+    def _try(self, image_size: int) -> None:
+        """Classify an empty picture, since each architecture has a smallest size of its own."""
+        self.eval()
+        try:
+            with torch.no_grad():
+                self(torch.zeros(1, 3, image_size, image_size))
+        except (RuntimeError, AssertionError) as error:
+            raise FishError(
+                f"data.image_size={image_size} does not suit {self.architecture} ({error}); "
+                "224 suits every network"
+            ) from error
+        self.train()
 
     def load_pretrained(self) -> None:
         """Fill the backbone with torchvision's default (ImageNet) weights.
@@ -80,8 +93,13 @@ class TorchvisionNetwork(nn.Module):
                 "model.pretrained=false"
             ) from error
         backbone = {k: v for k, v in state.items() if not k.startswith(f"{self._head_name}.")}
-        auxiliary = {k: v for k, v in backbone.items() if k in self.backbone.state_dict()}
-        self.backbone.load_state_dict(auxiliary, strict=False)
+        missing, unexpected = self.backbone.load_state_dict(backbone, strict=False)
+        # Inception's and GoogLeNet's weights hold auxiliary heads that are not built here.
+        unexpected = [name for name in unexpected if not name.lower().startswith("aux")]
+        if unexpected or any(not name.startswith(self._head_name) for name in missing):
+            raise FishError(
+                f"model.architecture={self.architecture}: the pretrained weights do not fit"
+            )
 
     def train(self, mode: bool = True) -> "TorchvisionNetwork":
         """Set the training mode; a frozen backbone stays in evaluation mode, its head follows."""
@@ -100,13 +118,12 @@ class TorchvisionNetwork(nn.Module):
         Returns:
             Logits ``(N, num_classes)``.
         """
-        output = self.backbone(images)
-        # GoogLeNet and Inception return their auxiliary heads too while they are trained.
-        return cast(Tensor, output if isinstance(output, Tensor) else output.logits)
+        return cast(Tensor, self.backbone(images))
 
 
 def _replace_head(network: nn.Module, num_classes: int) -> str:
     """Replace the last classifying layer; return its dotted name."""
+    name: str
     name, head = [
         (name, module)
         for name, module in network.named_modules()

@@ -44,7 +44,7 @@ NONE: dict[str, Any] = {
 BLACK = (0.0, 0.0, 0.0)
 
 
-def recipe(**changes: Any) -> Recipe:  # noqa: ANN401
+def recipe(**changes: Any) -> Recipe:
     return Recipe.from_config({**NONE, **changes})
 
 
@@ -184,7 +184,10 @@ def test_a_crop_is_the_one_of_torchvision(photo: Tensor) -> None:
     ],
 )
 def test_colour_factors_act_as_those_of_torchvision(
-    photo: Tensor, position: int, function: Any, value: float  # noqa: ANN401
+    photo: Tensor,
+    position: int,
+    function: Any,
+    value: float,
 ) -> None:
     parameters = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
     parameters[0, position] = value
@@ -217,7 +220,10 @@ def test_a_hue_turn_changes_colours_but_not_their_luma(photo: Tensor) -> None:
     ],
 )
 def test_tonal_operations_are_those_of_torchvision(
-    photo: Tensor, operation: Any, strength: float, expected: Any  # noqa: ANN401
+    photo: Tensor,
+    operation: Any,
+    strength: float,
+    expected: Any,
 ) -> None:
     ours = operation(planes(photo), torch.tensor([strength]))
     theirs = expected(photo.permute(0, 3, 1, 2)).float() / 255

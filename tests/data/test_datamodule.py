@@ -42,7 +42,7 @@ STRONG = Recipe(
 
 @pytest.fixture
 def make(fish: Path) -> Make:
-    def datamodule(**changes: Any) -> FishDataModule:  # noqa: ANN401
+    def datamodule(**changes: Any) -> FishDataModule:
         settings: dict[str, Any] = {
             "source": FolderSource(str(fish / "pictures"), str(fish / "masks")),
             "recipe": STRONG,
@@ -227,9 +227,7 @@ def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None
         ({"split_seed": -1}, "data.split_seed=-1"),
     ],
 )
-def test_settings_out_of_range_are_named(
-    make: Make, changes: dict[str, Any], message: str
-) -> None:
+def test_settings_out_of_range_are_named(make: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FishError) as error:
         make(**changes)
     assert message in str(error.value)

@@ -64,9 +64,7 @@ def test_the_flatten_head_of_the_recipe_has_the_sizes_of_the_recipe() -> None:
         ({"name": "vit"}, 32, "model.name=vit"),
     ],
 )
-def test_impossible_networks_are_refused_before_they_cost_memory(
-    changes: dict[str, Any], size: int, message: str
-) -> None:
+def test_impossible_networks_are_refused(changes: dict[str, Any], size: int, message: str) -> None:
     with pytest.raises(FishError) as error:
         check_network({**CNN, **changes}, image_size=size)
     assert message in str(error.value)
@@ -83,10 +81,27 @@ def test_torchvision_networks_get_a_head_for_the_classes_at_hand(architecture: s
 
 
 def test_a_transformer_takes_the_picture_size_it_is_given() -> None:
-    config = {**RESNET, "architecture": "vit_b_32"}
-    check_network(config, image_size=64)
-    with pytest.raises(FishError, match=r"data.image_size=64: the pretrained vit_b_32 takes only"):
-        check_network({**config, "pretrained": True}, image_size=64)
+    check_network({**RESNET, "architecture": "vit_b_32"}, image_size=64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({"architecture": "vit_b_32", "pretrained": True}, 64),
+        ({"architecture": "alexnet"}, 32),
+        ({"architecture": "inception_v3"}, 32),
+    ],
+)
+def test_a_picture_size_that_does_not_suit_is_named(changes: dict[str, Any], size: int) -> None:
+    with pytest.raises(FishError, match=rf"data.image_size={size} does not suit .*224 suits"):
+        check_network({**RESNET, **changes}, image_size=size)
+
+
+@pytest.mark.parametrize("architecture", ["googlenet", "inception_v3"])
+def test_networks_with_auxiliary_heads_train_without_them(architecture: str) -> None:
+    config = {**RESNET, "architecture": architecture}
+    network = build_network(config, num_classes=3, image_size=80)
+    assert network.train()(torch.rand(2, 3, 80, 80)).shape == (2, 3)
 
 
 def test_an_unknown_architecture_is_answered_with_its_neighbours() -> None:

@@ -1,0 +1,115 @@
+"""Keeps the curves of a fit: every iteration's loss, every epoch's metrics."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from fishcnn.data.datasets import Batch
+
+COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_acc",
+    "val_loss",
+    "val_acc",
+    "val_f1",
+    "val_top3",
+    "cam_energy_on_fish",
+    "cam_pointing_game",
+    "lr",
+    "seconds",
+    "train_images_per_second",
+)
+
+
+class History(pl.Callback):
+    """Record the curves, write ``metrics.csv`` after every epoch, log the loss per iteration.
+
+    The losses of an epoch stay on the device and are read in one go at its end, so that recording
+    every iteration does not make the host wait for the device. Resuming continues the curves.
+
+    Args:
+        folder: where ``metrics.csv`` goes.
+
+    Attributes:
+        epochs: one mapping an epoch, with the keys :data:`COLUMNS`; what was not measured in an
+            epoch is missing. Epochs count from 1.
+        step_losses: training loss of every iteration.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.epochs: list[dict[str, float]] = []
+        self.step_losses: list[float] = []
+        self._pending: list[Tensor] = []
+        self._images = 0
+        self._train_seconds = 0.0
+        self._start = 0.0
+
+    def column(self, name: str) -> list[float]:
+        """One metric over the epochs; NaN where it was not measured."""
+        return [epoch.get(name, float("nan")) for epoch in self.epochs]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._images = 0
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's own type
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Keep the loss on the device; after the last batch, read all and stop the clock."""
+        self._pending.append(outputs["loss"].detach())
+        self._images += len(batch["label"])
+        if batch_idx + 1 == trainer.num_training_batches:
+            losses = torch.stack(self._pending).tolist()
+            self._train_seconds = time.perf_counter() - self._start
+            self._pending.clear()
+            first = trainer.global_step - len(losses) + 1
+            self.step_losses += losses
+            if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
+                for step, loss in enumerate(losses, first):
+                    trainer.logger.experiment.add_scalar("loss_per_iteration", loss, step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the epoch; Lightning has validated by now, if it validates in this epoch."""
+        epoch = {"epoch": float(trainer.current_epoch + 1)}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        for name, value in trainer.callback_metrics.items():
+            # Of an epoch without validation Lightning still shows the latest one's numbers.
+            if name in COLUMNS and (validated or name.startswith("train_")):
+                epoch[name] = float(value)
+        epoch["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        epoch["seconds"] = time.perf_counter() - self._start
+        epoch["train_images_per_second"] = self._images * trainer.world_size / self._train_seconds
+        self.epochs.append(epoch)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        with (self.folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            for epoch in self.epochs:
+                row = {name: f"{value:.6g}" for name, value in epoch.items()}
+                writer.writerow(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"epochs": self.epochs, "step_losses": self.step_losses}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the curves of a checkpoint."""
+        self.epochs = list(state_dict["epochs"])
+        self.step_losses = list(state_dict["step_losses"])

@@ -1,0 +1,102 @@
+"""What a run ends with: numbers for a machine and a table for a person."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from fishcnn.diagnosis import Verdict, report
+
+
+def wilson_interval(hits: int, total: int) -> tuple[float, float]:
+    """95% interval of a share (Wilson 1927), which stays inside [0, 1] and is right for few.
+
+    Args:
+        hits: successes.
+        total: trials, at least 1.
+    """
+    z = 1.959964  # 97.5% quantile of the normal distribution
+    share = hits / total
+    centre = share + z**2 / (2 * total)
+    half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    scale = 1 + z**2 / total
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The content of ``summary.json``.
+
+    Attributes:
+        best_epoch: epoch (from 1) of the kept checkpoint: lowest validation loss.
+        epochs: how many were trained.
+        val_acc, val_loss, val_f1, val_top3: of the kept checkpoint. Since it was chosen on these
+            very pictures, they are a little too good; ``last_val_acc`` is not chosen.
+        val_acc_interval: 95% interval of ``val_acc``.
+        last_val_acc: validation accuracy after the last epoch.
+        seconds: from the start of the job to its end.
+        train_images_per_second: median over the epochs.
+        checkpoint: the kept checkpoint.
+        classes: names in the order of the logits.
+        diagnosis: names of the verdicts.
+    """
+
+    best_epoch: int
+    epochs: int
+    val_acc: float
+    val_acc_interval: tuple[float, float]
+    val_loss: float
+    val_f1: float
+    val_top3: float
+    last_val_acc: float
+    seconds: float
+    train_images_per_second: float
+    checkpoint: str
+    classes: list[str]
+    diagnosis: list[str]
+
+    def write(self, file: Path) -> None:
+        """Write ``summary.json``."""
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        file.write_text(text + "\n", encoding="utf-8")
+
+
+def print_summary(
+    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path], logdir: Path | None
+) -> None:
+    """Print the end of a run.
+
+    Args:
+        summary: the numbers.
+        verdicts: the diagnosis.
+        places: what to look at, and where it is.
+        logdir: TensorBoard's folder, if there is one.
+    """
+    console = Console()
+    low, high = summary.val_acc_interval
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("best epoch", f"{summary.best_epoch} of {summary.epochs}")
+    table.add_row(
+        "validation accuracy",
+        f"[bold]{summary.val_acc:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%}; "
+        f"after the last epoch {summary.last_val_acc:.1%})",
+    )
+    table.add_row("macro F1, top-3", f"{summary.val_f1:.3f}, {summary.val_top3:.1%}")
+    table.add_row(
+        "time", f"{summary.seconds:.0f} s, {summary.train_images_per_second:.0f} training images/s"
+    )
+    console.print(table)
+    console.print(Markdown(report(verdicts)))
+    # Paths are printed raw: a table would cut them, and they are there to be copied.
+    for name, place in places.items():
+        console.print(f"{name}: {place}", soft_wrap=True, markup=False, highlight=False)
+    if logdir:
+        command = f"tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200"
+        console.print("\nSee where the network looks, epoch by epoch:")
+        console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)

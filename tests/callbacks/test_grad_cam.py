@@ -1,0 +1,273 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
+from fishcnn.classifier import FishClassifier
+from fishcnn.data.augment import Recipe
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.sources import FolderSource
+from fishcnn.errors import FishError
+
+pytestmark = [
+    # Batches are gathered from memory: worker processes would only copy them.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    # Lightning 2.6 meets a newer torch.
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+
+
+def test_a_sample_takes_each_class_before_it_takes_one_twice() -> None:
+    labels = np.array([0] * 50 + [1] * 3 + [2] * 2)
+    sample = stratified_sample(labels, size=7, seed=0)
+    assert sorted(labels[sample[:3]].tolist()) == [0, 1, 2]
+    assert sorted(labels[sample[:6]].tolist()) == [0, 0, 1, 1, 2, 2]
+    assert len(set(sample)) == 7
+    assert sample == stratified_sample(labels, size=7, seed=0)
+    assert sample != stratified_sample(labels, size=7, seed=1)
+    assert sample[:3] == stratified_sample(labels, size=3, seed=0)
+    assert len(stratified_sample(labels, size=100, seed=0)) == 55
+
+
+@pytest.fixture
+def datamodule(fish: Path) -> FishDataModule:
+    module = FishDataModule(
+        source=FolderSource(str(fish / "pictures"), str(fish / "masks")),
+        recipe=Recipe(
+            name="none",
+            crop_scale=(1.0, 1.0),
+            crop_ratio=(0.75, 1.3333),
+            flip=0.0,
+            rotation=0.0,
+            shear=0.0,
+            perspective=0.0,
+            brightness=0.0,
+            contrast=0.0,
+            saturation=0.0,
+            hue=0.0,
+            trivial=False,
+            blur=0.0,
+            erasing=0.0,
+            mixup=0.0,
+            cutmix=0.0,
+        ),
+        image_size=16,
+        working_size=20,
+        batch_size=9,
+        val_fraction=0.25,
+        split_seed=0,
+        normalize="dataset",
+        workers=1,
+    )
+    module.setup()
+    return module
+
+
+@pytest.fixture
+def classifier(datamodule: FishDataModule) -> FishClassifier:
+    torch.manual_seed(0)
+    return FishClassifier(
+        classes=datamodule.classes,
+        image_size=16,
+        working_size=20,
+        mean=datamodule.mean,
+        std=datamodule.std,
+        model={
+            "name": "cnn",
+            "blocks": 2,
+            "base_channels": 4,
+            "max_channels": 8,
+            "head": "gap",
+            "hidden": 8,
+            "dropout": 0.5,
+        },
+        optimizer={"name": "sgd", "lr": 0.01, "weight_decay": 0.0},
+        scheduler={"name": "none"},
+        label_smoothing=0.0,
+    )
+
+
+def callback(**changes: Any) -> GradCam:
+    settings = {"every_n_epochs": 1, "layer": None, "pictures": 4, "measured": 6, "seed": 0}
+    return GradCam(**{**settings, **changes})
+
+
+def fit(
+    classifier: FishClassifier,
+    datamodule: FishDataModule,
+    folder: Path,
+    *callbacks: pl.Callback,
+    **changes: Any,
+) -> EventAccumulator:
+    logger = TensorBoardLogger(folder, name="", version="")
+    trainer = pl.Trainer(
+        **{
+            "accelerator": "cpu",
+            "max_epochs": 3,
+            "logger": logger,
+            "callbacks": list(callbacks),
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1,
+            **changes,
+        }
+    )
+    trainer.fit(classifier, datamodule=datamodule)
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    return events.Reload()
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3, 4]), (2, [2, 4])])
+def test_one_sheet_is_drawn_every_n_epochs(
+    classifier: FishClassifier,
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    every: int,
+    epochs: list[int],
+) -> None:
+    events = fit(classifier, datamodule, tmp_path, callback(every_n_epochs=every), max_epochs=4)
+    assert events.Tags()["images"] == ["grad_cam"]
+    assert [event.step for event in events.Images("grad_cam")] == epochs
+    # The share of the energy on the fish is measured in every epoch.
+    for tag in ("cam_energy_on_fish", "cam_pointing_game"):
+        values = [event.value for event in events.Scalars(tag)]
+        assert len(values) == 4
+        assert all(0 <= value <= 1 for value in values)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_fit_that_is_watched_ends_with_the_same_weights(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path, precision: str
+) -> None:
+    ends = []
+    start = {name: value.clone() for name, value in classifier.state_dict().items()}
+    for watched in ([], [callback()]):
+        classifier.load_state_dict(start)
+        pl.seed_everything(0, verbose=False)
+        fit(classifier, datamodule, tmp_path / str(len(watched)), *watched, precision=precision)
+        ends.append({name: value.clone() for name, value in classifier.state_dict().items()})
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+    assert not torch.equal(start["network.blocks.0.0.weight"], ends[0]["network.blocks.0.0.weight"])
+
+
+def test_gradients_modes_and_statistics_are_left_alone(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    class Spy(pl.Callback):
+        """Looks before and after Grad-CAM, since callbacks are called in order."""
+
+        def __init__(self, seen: list[dict[str, Any]]) -> None:
+            self.seen = seen
+
+        def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            self.seen.append(
+                {
+                    "modes": [part.training for part in module.modules()],
+                    "grads": [
+                        None if p.grad is None else p.grad.clone() for p in module.parameters()
+                    ],
+                    "buffers": {name: value.clone() for name, value in module.named_buffers()},
+                    "hooks": [len(part._forward_hooks) for part in module.modules()],
+                }
+            )
+
+    class KeepsGradients(pl.Callback):
+        def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            for number, parameter in enumerate(module.parameters()):
+                parameter.grad = torch.full_like(parameter, number)
+
+    before: list[dict[str, Any]] = []
+    after: list[dict[str, Any]] = []
+    fit(
+        classifier,
+        datamodule,
+        tmp_path,
+        KeepsGradients(),
+        Spy(before),
+        callback(),
+        Spy(after),
+        max_epochs=2,
+    )
+    assert len(before) == len(after) == 2
+    for first, second in zip(before, after, strict=True):
+        assert first["modes"] == second["modes"]
+        assert first["hooks"] == second["hooks"]
+        for left, right in zip(first["grads"], second["grads"], strict=True):
+            assert torch.equal(left, right)
+        for name, value in first["buffers"].items():
+            assert torch.equal(value, second["buffers"][name]), name
+
+
+def test_a_compiled_network_with_frozen_layers_is_explained_as_well(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    plain = callback()._explain(classifier, datamodule, [0, 1, 2])
+    classifier.network.get_submodule("blocks.0").requires_grad_(False)
+    classifier.network.compile(backend="eager")
+    classifier.eval()(torch.rand(2, 3, 16, 16))
+    compiled = callback()._explain(classifier, datamodule, [0, 1, 2])
+    assert torch.allclose(plain.cam.maps, compiled.cam.maps, atol=1e-6)
+
+
+def test_the_averaged_weights_are_explained_where_they_are_kept(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    explained: list[torch.Tensor] = []
+
+    class Noted(GradCam):
+        def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            explained.append(module.get_parameter("network.blocks.0.0.weight").detach().clone())
+            super().on_validation_epoch_end(trainer, module)
+
+    watched = Noted(every_n_epochs=1, layer=None, pictures=2, measured=2, seed=0)
+    # A decay of 1 keeps the weights of the first step for ever.
+    averaged = EMAWeightAveraging(decay=1.0)
+    fit(classifier, datamodule, tmp_path, watched, averaged, max_epochs=3)
+    assert torch.equal(explained[0], explained[2])
+
+
+def test_a_layer_can_be_chosen_and_a_wrong_one_is_named_before_training(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    first = callback(layer="blocks.0")._explain(classifier, datamodule, [0, 1])
+    last = callback(layer="blocks.1")._explain(classifier, datamodule, [0, 1])
+    default = callback()._explain(classifier, datamodule, [0, 1])
+    assert torch.equal(last.cam.maps, default.cam.maps)
+    assert not torch.allclose(first.cam.maps, last.cam.maps)
+    start = classifier.network.get_parameter("blocks.0.0.weight").clone()
+    with pytest.raises(FishError, match=r"callbacks.grad_cam.layer='blocks.7'.*blocks.1"):
+        fit(classifier, datamodule, tmp_path, callback(layer="blocks.7"))
+    assert torch.equal(start, classifier.network.get_parameter("blocks.0.0.weight"))
+
+
+def test_nothing_but_negative_evidence_gives_an_empty_map_and_no_nan(
+    classifier: FishClassifier, datamodule: FishDataModule
+) -> None:
+    head = classifier.network.get_submodule("head.3")
+    assert isinstance(head, nn.Linear)
+    nn.init.constant_(head.weight, -1.0)
+    maps = callback()._explain(classifier, datamodule, [0, 1])
+    assert float(maps.cam.maps.abs().max()) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*sync_dist=True")  # rank 0 alone measures, on purpose
+def test_the_first_of_two_processes_draws(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    events = fit(
+        classifier, datamodule, tmp_path, callback(), max_epochs=2, devices=2, strategy="ddp_spawn"
+    )
+    assert [event.step for event in events.Images("grad_cam")] == [1, 2]
+    assert len(events.Scalars("cam_energy_on_fish")) == 2

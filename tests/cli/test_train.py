@@ -1,0 +1,364 @@
+"""Whole runs through the real command line, on rendered pictures."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fishcnn.classifier import FishClassifier
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
+
+pytestmark = [
+    # TensorBoard traces the network for its Graphs tab; torch prefers other ways.
+    pytest.mark.filterwarnings("ignore:.*torch.jit"),
+    # Lightning turns its own warnings into output, which is what is looked at here.
+    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
+]
+
+Command = Callable[..., Any]
+
+
+def events(run: Path) -> EventAccumulator:
+    return EventAccumulator(str(run / "tensorboard"), size_guidance={"images": 0}).Reload()
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_everything_that_was_promised(
+    train: Command, tiny: list[str], fish: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    finished = train(*tiny, f"hydra.run.dir={run}", "trainer.max_epochs=3")
+    assert finished.status == 0, finished.err
+
+    summary = json.loads((run / "summary.json").read_text())
+    assert set(summary) >= {
+        "best_epoch",
+        "epochs",
+        "val_acc",
+        "val_acc_interval",
+        "val_loss",
+        "val_f1",
+        "seconds",
+        "train_images_per_second",
+        "checkpoint",
+        "classes",
+        "diagnosis",
+    }
+    assert summary["epochs"] == 3
+    low, high = summary["val_acc_interval"]
+    assert low <= summary["val_acc"] <= high
+    assert summary["classes"] == sorted(p.name for p in (fish / "pictures").iterdir())
+    assert summary["diagnosis"] == ["too short"]
+
+    metrics = rows(run)
+    assert [row["epoch"] for row in metrics] == ["1", "2", "3"]
+    best = min(metrics, key=lambda row: float(row["val_loss"]))
+    assert int(best["epoch"]) == summary["best_epoch"]
+    assert float(best["val_acc"]) == pytest.approx(summary["val_acc"], abs=1e-5)
+    assert float(best["val_loss"]) == pytest.approx(summary["val_loss"], rel=0.02)
+    for column in ("train_loss", "train_acc", "val_f1", "val_top3", "lr", "cam_energy_on_fish"):
+        assert all(row[column] for row in metrics), column
+
+    for name in ("loss_per_iteration", "curves", "confusion_matrix", "grad_cam"):
+        with Image.open(run / "figures" / f"{name}.png") as figure:
+            assert min(figure.size) >= 200
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["blocks"] == 2
+    assert config["trainer"]["max_epochs"] == 3
+    versions = json.loads((run / "versions.json").read_text())
+    assert versions["torch"] == torch.__version__.split("+")[0]
+    assert versions["git_commit"]
+    split = json.loads((run / "split.json").read_text())
+    assert len(split["train"]) + len(split["val"]) == 36
+    assert "Too short" in (run / "diagnosis.md").read_text()
+    assert "| class |" in (run / "data.md").read_text()
+
+    for line in (f"run: {run}", f"checkpoint: {summary['checkpoint']}", f"figures: {run}/figures"):
+        assert line in finished.out
+    assert f"tensorboard --logdir {run}/tensorboard" in finished.out
+    assert "95% interval" in finished.out
+
+    classifier = FishClassifier.load_from_checkpoint(summary["checkpoint"], weights_only=True)
+    picture = fish / "pictures" / split["val"][0]
+    assert classifier.predict(picture)[0].label in summary["classes"]
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_tensorboard_shows_the_run_epoch_by_epoch(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    finished = train(
+        *tiny, f"hydra.run.dir={run}", "trainer.max_epochs=4", "callbacks.grad_cam.every_n_epochs=2"
+    )
+    assert finished.status == 0, finished.err
+    seen = events(run)
+    tags = seen.Tags()
+    # One tag, drawn in epochs 2 and 4.
+    assert [event.step for event in seen.Images("grad_cam")] == [2, 4]
+    assert len(seen.Images("confusion_matrix")) == 1
+    iterations = [event.step for event in seen.Scalars("loss_per_iteration")]
+    assert iterations == list(range(1, 4 * 4 + 1))  # 29 training pictures in batches of 8
+    for tag in ("train_loss", "train_acc", "val_loss", "val_acc", "val_f1", "val_top3", "lr"):
+        assert len(seen.Scalars(tag)) == 4, tag
+    assert tags["graph"]
+    assert "data/text_summary" in tags["tensors"]
+    assert "diagnosis/text_summary" in tags["tensors"]
+    assert "custom_scalars__config__" in tags["tensors"]
+    last = rows(run)[-1]
+    for metric in ("val_loss", "val_acc", "val_f1", "val_top3"):
+        final = seen.Scalars(f"hparams/{metric}")[-1].value
+        assert final == pytest.approx(float(last[metric]), abs=1e-5)
+
+
+def test_the_same_command_gives_the_same_network(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    weights = []
+    for number, seed in enumerate((0, 0, 1)):
+        run = tmp_path / str(number)
+        assert train(*tiny, f"hydra.run.dir={run}", f"seed={seed}").status == 0
+        state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        weights.append(state["network.blocks.0.0.weight"])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.allclose(weights[0], weights[2])
+
+
+def test_a_multirun_trains_every_combination(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    finished = train(
+        "-m",
+        *tiny,
+        "model.blocks=1,2",
+        "optimizer.lr=1e-3,5e-4",
+        f"hydra.sweep.dir={sweep}",
+        "trainer.max_epochs=1",
+    )
+    assert finished.status == 0, finished.err
+    settings = set()
+    for job in range(4):
+        config = yaml.safe_load((sweep / str(job) / "config.yaml").read_text())
+        settings.add((config["model"]["blocks"], config["optimizer"]["lr"]))
+        assert json.loads((sweep / str(job) / "summary.json").read_text())["epochs"] == 1
+        assert "hparams/val_acc" in events(sweep / str(job)).Tags()["scalars"]
+    assert settings == {(1, 1e-3), (1, 5e-4), (2, 1e-3), (2, 5e-4)}
+
+
+def test_a_failing_job_does_not_stop_the_sweep(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    finished = train(
+        "-m", *tiny, "model.blocks=0,1", f"hydra.sweep.dir={sweep}", "trainer.max_epochs=1"
+    )
+    assert finished.status == 1
+    assert "error: model.blocks=0" in finished.err
+    assert (sweep / "1" / "summary.json").is_file()
+
+
+def test_last_continues_the_newest_run_where_it_stopped(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    assert train(*tiny, "hydra.run.dir=runs/first", "trainer.max_epochs=2").status == 0
+    finished = train(*tiny, "hydra.run.dir=runs/second", "trainer.max_epochs=3", "ckpt_path=last")
+    assert finished.status == 0, finished.err
+    second = tmp_path / "runs" / "second"
+    assert [row["epoch"] for row in rows(second)] == ["1", "2", "3"]
+    assert rows(second)[:2] == rows(tmp_path / "runs" / "first")
+    # Only the third epoch was trained here.
+    assert [event.step for event in events(second).Images("grad_cam")] == [3]
+    # One uninterrupted run of three epochs ends with the same numbers of pictures seen.
+    state = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 3 * 4
+
+    again = train(*tiny, "trainer.max_epochs=3", "ckpt_path=runs/second")
+    assert again.status == 1
+    assert "has been trained for 3 epochs already" in again.err
+
+
+def test_early_stopping_ends_a_fit_that_no_longer_improves(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    settings = ["trainer.max_epochs=6", "optimizer=sgd", "optimizer.lr=0.0"]
+    settings += ["callbacks.early_stopping.patience=1", "callbacks.grad_cam.enabled=false"]
+    epochs = {}
+    for enabled in ("true", "false"):
+        run = tmp_path / enabled
+        finished = train(
+            *tiny, *settings, f"callbacks.early_stopping.enabled={enabled}", f"hydra.run.dir={run}"
+        )
+        assert finished.status == 0, finished.err
+        epochs[enabled] = json.loads((run / "summary.json").read_text())["epochs"]
+    assert epochs["true"] < 6
+    assert epochs["false"] == 6
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer=adamw", "scheduler=onecycle", "augment=mixed", "callbacks.ema.enabled=true"],
+        ["optimizer=sgd", "scheduler=cosine", "augment=strong", "model.head=gap"],
+        ["scheduler=none", "augment=none", "logger=none", "trainer.gradient_clip_val=1.0"],
+        [
+            "trainer.check_val_every_n_epoch=2",
+            "trainer.precision=32-true",
+            "data.normalize=imagenet",
+        ],
+        ["model=torchvision", "model.architecture=mobilenet_v3_small", "~model.blocks"],
+    ],
+)
+def test_the_choices_of_every_group_train(
+    train: Command, tiny: list[str], tmp_path: Path, overrides: list[str]
+) -> None:
+    run = tmp_path / "run"
+    if "model=torchvision" in overrides:
+        tiny = [o for o in tiny if not o.startswith("model.")]
+        overrides = overrides[:-1]
+    finished = train(*tiny, *overrides, f"hydra.run.dir={run}")
+    assert finished.status == 0, finished.err
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["epochs"] == 2
+    assert (run / "tensorboard").exists() == ("logger=none" not in overrides)
+    FishClassifier.load_from_checkpoint(summary["checkpoint"], weights_only=True)
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "seed",
+        "simplified",
+        "strong_augment",
+        "tuned_schedule",
+        "regularized",
+        "improved",
+        "best",
+    ],
+)
+def test_every_experiment_trains(
+    train: Command, tiny: list[str], tmp_path: Path, experiment: str
+) -> None:
+    kept = [o for o in tiny if not o.startswith(("model.", "data.image_size"))]
+    run = tmp_path / "run"
+    finished = train(
+        *kept,
+        f"experiment={experiment}",
+        "data.image_size=32",
+        "trainer.max_epochs=1",
+        f"hydra.run.dir={run}",
+    )
+    assert finished.status == 0, finished.err
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    steps = {
+        "blocks": config["model"]["blocks"] == 3,
+        "augment": config["augment"]["name"] == "strong",
+        "lr": config["optimizer"]["lr"] == 5e-4,
+        "early_stopping": config["callbacks"]["early_stopping"]["enabled"],
+        "weight_decay": config["optimizer"]["weight_decay"] == 1e-4,
+    }
+    expected: dict[str, set[str]] = {
+        "seed": set(),
+        "simplified": {"blocks"},
+        "strong_augment": {"augment"},
+        "tuned_schedule": {"lr", "early_stopping"},
+        "regularized": {"weight_decay"},
+        "improved": set(steps),
+    }
+    if experiment in expected:
+        assert {name for name, taken in steps.items() if taken} == expected[experiment]
+
+
+def broken(root: Path) -> None:
+    (root / "a").mkdir(parents=True)
+    (root / "b").mkdir()
+    for number in range(3):
+        Image.new("RGB", (20, 20)).save(root / "a" / f"{number}.png")
+    Image.new("RGB", (20, 20)).save(root / "b" / "0.png")
+
+
+def nested(root: Path) -> None:
+    broken(root / "fish")
+    shutil.copy(root / "fish" / "b" / "0.png", root / "fish" / "b" / "1.png")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "make", "parts"),
+    [
+        (["data=folder"], None, ["data.root is not set"]),
+        (["data=folder", "data.root=nowhere"], None, ["data.root=nowhere", "does not exist"]),
+        (["data=folder", "data.root=root"], lambda root: root.mkdir(), ["data.root=root"]),
+        (["data=folder", "data.root=root"], broken, ["class b", "1 readable picture"]),
+        (["data=folder", "data.root=root"], nested, ["did you mean data.root=root/fish"]),
+        (["model.blocks=0"], None, ["model.blocks=0"]),
+        (["model.blocks=9"], None, ["model.blocks=9", "model.blocks=6 or fewer"]),
+        (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),
+        (["data.normalize=mnist"], None, ["data.normalize=mnist"]),
+        (["data.shortcut=1.5"], None, ["data.shortcut=1.5"]),
+        (["augment.flip=2"], None, ["augment.flip=2"]),
+        (["ckpt_path=last"], None, ["ckpt_path=last", "no run with a checkpoint below runs"]),
+        (["ckpt_path=nowhere.ckpt"], None, ["ckpt_path=nowhere.ckpt"]),
+        (["trainer.max_epochs=???"], None, ["max_epochs"]),
+    ],
+)
+def test_a_mistake_is_answered_in_one_message_without_a_traceback(
+    train: Command,
+    tmp_path: Path,
+    overrides: list[str],
+    make: Callable[[Path], None] | None,
+    parts: list[str],
+) -> None:
+    if make:
+        make(tmp_path / "root")
+    finished = train("hydra.run.dir=run", "callbacks.progress.enabled=false", *overrides)
+    assert finished.status == 1
+    assert "Traceback" not in finished.err + finished.out
+    assert finished.err.count("error: ") == 1
+    for part in parts:
+        assert part in finished.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+def test_help_and_config_answer_at_once(arguments: list[str], tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        printed = subprocess.run(
+            [sys.executable, SCRIPT, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        ).stdout
+        seconds.append(time.perf_counter() - start)
+    assert "blocks: 4" in printed
+    assert min(seconds) < 1.5
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path) -> None:
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = [{str(SCRIPT)!r}, '--cfg', 'job']\n"
+        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+        "print(sorted({'torch', 'matplotlib', 'numpy', 'PIL'} & set(sys.modules)))\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    ).stdout
+    assert printed.splitlines()[-1] == "[]"
