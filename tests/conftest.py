@@ -52,6 +52,7 @@ def train(
     """Run ``scripts/train.py`` in this process, standing in an empty folder."""
     script = REPOSITORY / "scripts" / "train.py"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
 
     def run(*overrides: str) -> Finished:
         monkeypatch.setattr(sys, "argv", [str(script), *overrides])
