@@ -1,12 +1,13 @@
 """From the configuration to the parts of a run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import (
     EarlyStopping,
@@ -20,7 +21,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from fishcnn.callbacks.doctor import Doctor
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
-from fishcnn.callbacks.tensorboard import TensorBoardTabs, plain_items
+from fishcnn.callbacks.hparams_tab import Value
+from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augment import Recipe
 from fishcnn.data.datamodule import FishDataModule
@@ -102,11 +104,61 @@ def build_settings(config: DictConfig) -> Settings:
     )
 
 
+# Columns of the HParams tab; what else was overridden on the command line is added.
+_HYPERPARAMETERS = (
+    "data.name",
+    "data.image_size",
+    "data.batch_size",
+    "data.split_seed",
+    "data.normalize",
+    "data.shortcut",
+    "augment.name",
+    "model.name",
+    "model.blocks",
+    "model.head",
+    "model.dropout",
+    "model.architecture",
+    "model.pretrained",
+    "model.freeze_backbone",
+    "optimizer.name",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "scheduler.name",
+    "loss.label_smoothing",
+    "callbacks.ema.enabled",
+    "callbacks.early_stopping.enabled",
+    "trainer.max_epochs",
+    "seed",
+)
+
+
+def overridden_settings() -> list[str]:
+    """Names of the settings that the command line has chosen; a whole group gives its name."""
+    task = HydraConfig.get().overrides.task
+    keys = [override.lstrip("+~").partition("=")[0] for override in task]
+    groups = HydraConfig.get().runtime.choices
+    return [f"{key}.name" if key in groups and key != "experiment" else key for key in keys]
+
+
+def hyperparameters(config: DictConfig, overridden: Sequence[str]) -> dict[str, Value | None]:
+    """Values for the HParams tab, by dotted name; None where a network or source has none."""
+    values: dict[str, Value | None] = {
+        "experiment": HydraConfig.get().runtime.choices["experiment"]
+    }
+    for name in dict.fromkeys([*_HYPERPARAMETERS, *overridden]):
+        if name != "experiment":
+            value = OmegaConf.select(config, name)
+            plain_value = value is None or isinstance(value, bool | int | float | str)
+            values[name] = value if plain_value else str(value)
+    return values
+
+
 class Callbacks:
     """The callbacks of a fit; some are asked for what they have found after it."""
 
     def __init__(self, config: DictConfig, datamodule: FishDataModule, folder: Path) -> None:
         settings = config.callbacks
+        overridden = overridden_settings()
         self.history = History(folder)
         self.doctor = Doctor(folder, self.history, build_settings(config))
         # Saved after History has added the epoch; at the end of a validation it would be too early.
@@ -127,13 +179,14 @@ class Callbacks:
         self.grad_cam = GradCam(**{k: v for k, v in settings.grad_cam.items() if k != "enabled"})
         self._rest: list[pl.Callback] = [
             TensorBoardTabs(
-                overrides=plain_items(plain(config)),
+                hyperparameters=hyperparameters(config, overridden),
+                overridden=overridden,
                 data_report=data_report(datamodule.pictures, datamodule.listing, datamodule.split),
                 graph=config.logger.graph,
             )
         ]
         if config.logger.name != "none":
-            self._rest.append(LearningRateMonitor(logging_interval="epoch"))
+            self._rest.append(LearningRateMonitor(logging_interval="step"))
         if settings.grad_cam.enabled:
             self._rest.append(self.grad_cam)
         if settings.ema.enabled:
@@ -166,7 +219,8 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path
     if arguments["precision"] == "auto":
         on_cpu = arguments["accelerator"] == "cpu" and torch.cuda.is_available()
         arguments["precision"] = "32-true" if on_cpu else native_precision()
-    logger = TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
+    # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, RichProgressBar) for callback in callbacks)
     return pl.Trainer(
         **arguments,

@@ -146,8 +146,9 @@ class FishClassifier(pl.LightningModule):
         )
         self.train_loss.update(loss.detach(), weight=len(logits))
         self.train_acc.update(logits.detach(), batch["target"].argmax(1))
-        self.log("train_loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train_acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
+        # History logs them, against the epoch.
+        for name, metric in (("train_loss", self.train_loss), ("train_acc", self.train_acc)):
+            self.log(name, metric, logger=False, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -164,10 +165,10 @@ class FishClassifier(pl.LightningModule):
         # Classes without a validation picture have no F1 and do not count.
         f1 = 2 * hits / (confusion.sum(0) + confusion.sum(1)).clamp(min=1)
         present = confusion.sum(1) > 0
-        self.log("val_loss", self.val_loss, prog_bar=True)
-        self.log("val_acc", hits.sum() / confusion.sum(), prog_bar=True)
-        self.log("val_f1", f1[present].mean())
-        self.log("val_top3", self.val_top3)
+        self.log("val_loss", self.val_loss, logger=False, prog_bar=True)
+        self.log("val_acc", hits.sum() / confusion.sum(), logger=False, prog_bar=True)
+        self.log("val_f1", f1[present].mean(), logger=False)
+        self.log("val_top3", self.val_top3, logger=False)
         self.confusion = confusion.long().cpu()
         self.val_confusion.reset()
 

@@ -74,7 +74,7 @@ def train(config: DictConfig) -> float:
     summary = _summarise(callbacks, best, scores, time.perf_counter() - start)
     summary.write(folder / "summary.json")
     places = {"run": folder, "checkpoint": Path(summary.checkpoint), "figures": figures}
-    logdir = folder / "tensorboard" if config.logger.name == "tensorboard" else None
+    logdir = folder if config.logger.name == "tensorboard" else None
     print_summary(summary, callbacks.doctor.verdicts, places, logdir)
     return summary.val_loss
 
@@ -137,7 +137,8 @@ def _validate(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return dict(trainer.validate(classifier, datamodule=datamodule, verbose=False)[0])
+    trainer.validate(classifier, datamodule=datamodule, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
 def _draw(

@@ -1,5 +1,6 @@
 """What several tests need: tiny rendered data, and the real command line."""
 
+import logging
 import runpy
 import sys
 from collections.abc import Callable
@@ -57,11 +58,15 @@ def train(
     def run(*overrides: str) -> Finished:
         monkeypatch.setattr(sys, "argv", [str(script), *overrides])
         capfd.readouterr()
+        handlers = list(logging.getLogger().handlers)
         try:
             runpy.run_path(str(script), run_name="__main__")
             status = 0
         except SystemExit as end:
             status = int(end.code or 0)
+        finally:
+            # Hydra's own write to files that are closed when the test ends.
+            logging.getLogger().handlers[:] = handlers
         captured = capfd.readouterr()
         return Finished(status, captured.out, captured.err)
 

@@ -108,8 +108,8 @@ class GradCam(pl.Callback):
         if maps.masks is not None:
             energy = energy_inside(maps.cam.maps, maps.masks).nanmean()
             hits = pointing_hit(maps.cam.maps, maps.masks).nanmean()
-            pl_module.log("cam_energy_on_fish", energy, rank_zero_only=True)
-            pl_module.log("cam_pointing_game", hits, rank_zero_only=True)
+            pl_module.log("cam_energy_on_fish", energy, logger=False, rank_zero_only=True)
+            pl_module.log("cam_pointing_game", hits, logger=False, rank_zero_only=True)
         if draw and isinstance(trainer.logger, TensorBoardLogger):
             figure = self._sheet(maps, classifier.classes, f"Grad-CAM after epoch {epoch}")
             trainer.logger.experiment.add_image(

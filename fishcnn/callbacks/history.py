@@ -3,12 +3,13 @@
 import csv
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from fishcnn.data.datasets import Batch
 
@@ -29,7 +30,10 @@ COLUMNS = (
 
 
 class History(pl.Callback):
-    """Record the curves, write ``metrics.csv`` after every epoch, log the loss per iteration.
+    """Record the curves, write ``metrics.csv`` after every epoch, and fill TensorBoard's scalars.
+
+    TensorBoard gets ``loss_per_iteration`` against the iteration, and the other :data:`COLUMNS`
+    against the epoch, both counted from 1; the learning rate is LearningRateMonitor's.
 
     The losses of an epoch stay on the device and are read in one go at its end, so that recording
     every iteration does not make the host wait for the device. Resuming continues the curves.
@@ -76,11 +80,11 @@ class History(pl.Callback):
             losses = torch.stack(self._pending).tolist()
             self._train_seconds = time.perf_counter() - self._start
             self._pending.clear()
-            first = trainer.global_step - len(losses) + 1
+            first = len(self.step_losses) + 1
             self.step_losses += losses
-            if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
+            if writer := _writer(trainer):
                 for step, loss in enumerate(losses, first):
-                    trainer.logger.experiment.add_scalar("loss_per_iteration", loss, step)
+                    writer.add_scalar("loss_per_iteration", loss, step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch; Lightning has validated by now, if it validates in this epoch."""
@@ -95,9 +99,12 @@ class History(pl.Callback):
         epoch["train_images_per_second"] = self._images * trainer.world_size / self._train_seconds
         self.epochs.append(epoch)
         if trainer.is_global_zero:
-            self._write()
+            self._write_csv()
+        if writer := _writer(trainer):
+            for name in epoch.keys() - {"epoch", "lr"}:
+                writer.add_scalar(name, epoch[name], trainer.current_epoch + 1)
 
-    def _write(self) -> None:
+    def _write_csv(self) -> None:
         with (self.folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -113,3 +120,10 @@ class History(pl.Callback):
         """Continue the curves of a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self.step_losses = list(state_dict["step_losses"])
+
+
+def _writer(trainer: pl.Trainer) -> SummaryWriter | None:
+    """TensorBoard's writer, in the process that logs, if TensorBoard is on."""
+    if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
+        return cast(SummaryWriter, trainer.logger.experiment)
+    return None

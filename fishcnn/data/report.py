@@ -14,7 +14,7 @@ def data_report(pictures: Pictures, listing: Listing, split: Split) -> str:
         Markdown with a table of pictures per class and side, and every unreadable file by name.
     """
     parts = [
-        f"# Pictures in {listing.root.name or listing.root}",
+        f"# Pictures in {listing.root}",
         _class_table(pictures, split),
         f"Always answering the most frequent class of the training side is right on "
         f"{_majority_baseline(pictures, split)}.",

@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
+from fishcnn.callbacks.history import History
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.augment import Recipe
 from fishcnn.data.datamodule import FishDataModule
@@ -107,13 +108,14 @@ def fit(
     *callbacks: pl.Callback,
     **changes: Any,
 ) -> EventAccumulator:
+    folder.mkdir(exist_ok=True)
     logger = TensorBoardLogger(folder, name="", version="")
     trainer = pl.Trainer(
         **{
             "accelerator": "cpu",
             "max_epochs": 3,
             "logger": logger,
-            "callbacks": list(callbacks),
+            "callbacks": [*callbacks, History(folder)],
             "enable_checkpointing": False,
             "enable_progress_bar": False,
             "enable_model_summary": False,

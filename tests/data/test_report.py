@@ -48,7 +48,7 @@ def report(
 
 def test_classes_are_counted_per_side() -> None:
     assert (
-        "# Pictures in fish\n\n"
+        "# Pictures in /some/fish\n\n"
         "| class | train | val | test | all |\n"
         "|---|---:|---:|---:|---:|\n"
         "| Koi | 3 | 1 | 0 | 4 |\n"
