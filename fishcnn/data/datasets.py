@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fishcnn.data.augment import Augment, mix, resize
+from fishcnn.data.augment import Augment, resize
+from fishcnn.data.mixing import mix
 
 
 class RawBatch(TypedDict):

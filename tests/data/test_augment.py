@@ -9,18 +9,11 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop
 
 from fishcnn.data import trivial
-from fishcnn.data.augment import (
-    Augment,
-    Recipe,
-    draw_colour,
-    draw_crop,
-    draw_geometry,
-    jitter,
-    mix,
-    resize,
-    rotate,
-    warp,
-)
+from fishcnn.data.augment import Augment, resize
+from fishcnn.data.colour import draw_colour, jitter
+from fishcnn.data.geometry import draw_crop, draw_geometry, rotate, warp
+from fishcnn.data.mixing import mix
+from fishcnn.data.recipe import Recipe
 from fishcnn.errors import FishError
 
 NONE: dict[str, Any] = {

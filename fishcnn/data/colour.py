@@ -1,0 +1,56 @@
+"""The colour part of an augmentation: one affine map of the colours a picture."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fishcnn.data.recipe import Recipe
+from fishcnn.data.tensors import matrices, uniform
+
+# Rec. 601 luma, as in torchvision's grey conversion.
+LUMA = (0.299, 0.587, 0.114)
+# RGB to YIQ: hue turns the IQ plane.
+_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+def draw_colour(recipe: Recipe, n: int, device: torch.device) -> Tensor:
+    """Draw brightness, contrast and saturation factors and the hue turn in columns, ``(N, 4)``."""
+    strengths = (recipe.brightness, recipe.contrast, recipe.saturation)
+    factors = [uniform(n, max(0.0, 1 - s), 1 + s, device) for s in strengths]
+    return torch.stack([*factors, uniform(n, -recipe.hue, recipe.hue, device)], 1)
+
+
+def jitter(
+    images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
+) -> Tensor:
+    """Brightness, contrast, saturation, hue, in this order, as one affine map of the colours.
+
+    Against torchvision's functions one after the other it differs where those clip in between, and
+    in hue, which here turns the IQ plane of YIQ (linear) instead of HSV's hue.
+
+    Args:
+        images: float ``(N, 3, H, W)`` in [0, 1].
+        brightness: ``(N,)`` factors.
+        contrast: ``(N,)`` factors about the mean grey of the picture.
+        saturation: ``(N,)`` factors about each pixel's grey.
+        hue: ``(N,)`` turns as shares of the colour circle.
+
+    Returns:
+        float ``(N, 3, H, W)`` in [0, 1].
+    """
+    n, device = len(images), images.device
+    luma = torch.tensor(LUMA, device=device)
+    grey = images.mean((2, 3)) @ luma * brightness
+    identity = torch.eye(3, device=device)
+    grey_matrix = luma.expand(3, 3)
+    saturate = torch.lerp(grey_matrix, identity, saturation.view(n, 1, 1))
+    yiq = torch.tensor(_YIQ, device=device)
+    angle = -hue * 2 * math.pi  # the IQ plane is seen from behind
+    cos, sin = angle.cos(), angle.sin()
+    turn = matrices(((1, 0, 0), (0, cos, -sin), (0, sin, cos)), n, device)
+    linear = torch.linalg.inv(yiq) @ turn @ yiq @ saturate
+    offset = linear @ (grey * (1 - contrast)).view(n, 1, 1).expand(n, 3, 1)
+    linear = linear * (brightness * contrast).view(n, 1, 1)
+    out = torch.baddbmm(offset, linear, images.flatten(2)).view_as(images)
+    return out.clamp_(0, 1)

@@ -1,0 +1,128 @@
+"""The geometric part of an augmentation: one homography and one resampling a picture.
+
+Coordinates are those of ``torch.nn.functional.grid_sample``: the picture spans [-1, 1] in x and y.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fishcnn.data.recipe import Recipe
+from fishcnn.data.tensors import matrices, uniform
+
+
+def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw the crops as RandomResizedCrop does (Szegedy et al. 2014).
+
+    Args:
+        recipe: gives ``crop_scale`` and ``crop_ratio``.
+        aspect: ``(N,)`` width / height of the originals.
+
+    Returns:
+        Half width, half height, centre x, centre y, each ``(N,)`` with the picture as [-1, 1].
+    """
+    n, device = len(aspect), aspect.device
+    tries = (n, 10)
+    area = torch.empty(tries, device=device).uniform_(*recipe.crop_scale)
+    low, high = (math.log(ratio) for ratio in recipe.crop_ratio)
+    ratio = torch.empty(tries, device=device).uniform_(low, high).exp()
+    ratio = ratio / aspect.view(n, 1)  # in the coordinates of the square
+    half_width, half_height = (area * ratio).sqrt(), (area / ratio).sqrt()
+    fits = (half_width <= 1) & (half_height <= 1)
+    first = fits.float().argmax(1, keepdim=True)
+    # Where no try fits, the largest crop with an allowed ratio is taken.
+    none = ~fits.any(1)
+    nearest = aspect.clamp(math.exp(low), math.exp(high)) / aspect
+    half_width = torch.where(none, nearest.clamp(max=1), half_width.gather(1, first).squeeze(1))
+    half_height = torch.where(
+        none, (1 / nearest).clamp(max=1), half_height.gather(1, first).squeeze(1)
+    )
+    x = uniform(n, -1, 1, device) * (1 - half_width)
+    y = uniform(n, -1, 1, device) * (1 - half_height)
+    return half_width, half_height, x, y
+
+
+def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
+    """Draw one homography a picture, from output to input coordinates.
+
+    The picture is rotated and sheared about its centre, seen in perspective, cropped, flipped.
+
+    Args:
+        recipe: the geometric settings.
+        aspect: ``(N,)`` width / height of the originals.
+
+    Returns:
+        ``(N, 3, 3)`` float32.
+    """
+    n, device = len(aspect), aspect.device
+    half_width, half_height, x, y = draw_crop(recipe, aspect)
+    sign = 1 - 2 * (torch.rand(n, device=device) < recipe.flip).float()
+    crop = matrices(((half_width * sign, 0, x), (0, half_height, y), (0, 0, 1)), n, device)
+    radians = math.pi / 180
+    angle = uniform(n, -recipe.rotation, recipe.rotation, device) * radians
+    shear = uniform(n, -recipe.shear, recipe.shear, device).mul(radians).tan()
+    rotation = rotate(angle, aspect)
+    # Shear acts on pixels of equal width and height: x' = x + s * y in the original's geometry.
+    sheared = matrices(((1, shear / aspect, 0), (0, 1, 0), (0, 0, 1)), n, device)
+    homography = rotation @ sheared @ crop
+    if recipe.perspective:
+        homography = homography @ _draw_perspective(recipe.perspective, n, device)
+    return homography
+
+
+def rotate(angle: Tensor, aspect: Tensor) -> Tensor:
+    """Rotate about the centre, in the geometry of the original picture.
+
+    Args:
+        angle: ``(N,)`` radians, positive turns the content counter-clockwise as in torchvision.
+        aspect: ``(N,)`` width / height.
+
+    Returns:
+        ``(N, 3, 3)`` from output to input coordinates.
+    """
+    cos, sin = angle.cos(), angle.sin()
+    rows = ((cos, -sin / aspect, 0), (sin * aspect, cos, 0), (0, 0, 1))
+    return matrices(rows, len(angle), angle.device)
+
+
+def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
+    """Draw homographies that move each corner inward by up to ``strength`` of half the side."""
+    corners = torch.tensor([[-1.0, -1.0], [1, -1], [1, 1], [-1, 1]], device=device)
+    moved = corners * (1 - strength * torch.rand(n, 4, 2, device=device))
+    zeros, ones = torch.zeros(n, 4, device=device), torch.ones(n, 4, device=device)
+    x, y = corners.T.unsqueeze(1).expand(2, n, 4)
+    u, v = moved.unbind(-1)
+    # Eight equations for the eight unknowns of a homography (Heckbert 1989).
+    upper = torch.stack((x, y, ones, zeros, zeros, zeros, -u * x, -u * y), -1)
+    lower = torch.stack((zeros, zeros, zeros, x, y, ones, -v * x, -v * y), -1)
+    solution = torch.linalg.solve(torch.cat((upper, lower), 1), torch.cat((u, v), 1))
+    return torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3)
+
+
+def warp(
+    images: Tensor, homography: Tensor, *, size: int, fill: tuple[float, float, float]
+) -> Tensor:
+    """Resample each picture once, bilinearly.
+
+    Args:
+        images: uint8 ``(N, S, S, 3)``.
+        homography: ``(N, 3, 3)`` from output to input coordinates.
+        size: output side in pixels.
+        fill: RGB in [0, 1] for what lies outside the picture.
+
+    Returns:
+        float32 ``(N, 3, size, size)`` in [0, 1].
+    """
+    n, device = len(images), images.device
+    # Zero padding then means "fill".
+    offset = torch.tensor(fill, device=device)
+    planes = (images.float() / 255 - offset).permute(0, 3, 1, 2)
+    centres = (torch.arange(size, device=device, dtype=torch.float32) * 2 + 1) / size - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    points = torch.stack((x, y, torch.ones_like(x)), -1).view(1, -1, 3)
+    mapped = points @ homography.transpose(1, 2)
+    grid = (mapped[..., :2] / mapped[..., 2:]).view(n, size, size, 2)
+    out = F.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return out + offset.view(1, 3, 1, 1)

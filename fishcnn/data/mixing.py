@@ -1,0 +1,41 @@
+"""Mixing pictures and their targets within a batch."""
+
+import torch
+from torch import Tensor
+
+from fishcnn.data.recipe import Recipe
+
+
+def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Mix each picture with another of the batch by mixup or CutMix.
+
+    Args:
+        images: float ``(N, 3, H, W)``.
+        targets: float ``(N, K)``, one-hot.
+        recipe: gives ``mixup`` and ``cutmix``; with both 0 nothing is done.
+
+    Returns:
+        Mixed pictures and targets of the same shapes.
+    """
+    methods = [name for name in ("mixup", "cutmix") if getattr(recipe, name)]
+    if not methods:
+        return images, targets
+    method = methods[int(torch.randint(len(methods), ()))]
+    alpha = getattr(recipe, method)
+    n, device = len(images), images.device
+    share = torch.distributions.Beta(alpha, alpha).sample((n,)).to(device)
+    other = torch.randperm(n, device=device)
+    if method == "mixup":
+        images = torch.lerp(images[other], images, share.view(n, 1, 1, 1))
+    else:
+        height, width = images.shape[2:]
+        half = (1 - share).sqrt() / 2
+        columns = (torch.arange(width, device=device) + 0.5) / width
+        rows = (torch.arange(height, device=device) + 0.5) / height
+        inside_x = (columns - torch.rand(n, 1, device=device)).abs() < half.view(n, 1)
+        inside_y = (rows - torch.rand(n, 1, device=device)).abs() < half.view(n, 1)
+        inside = inside_y.unsqueeze(2) & inside_x.unsqueeze(1)
+        images = torch.where(inside.unsqueeze(1), images[other], images)
+        # The rectangle may reach over the border: what counts is what was pasted.
+        share = 1 - inside.float().mean((1, 2))
+    return images, torch.lerp(targets[other], targets, share.view(n, 1))
