@@ -24,8 +24,8 @@ from fishcnn.callbacks.history import History
 from fishcnn.callbacks.hparams_tab import Value
 from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.classifier import MONITOR, FishClassifier
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.recipe import Recipe
 from fishcnn.data.report import data_report
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.diagnosis import Settings

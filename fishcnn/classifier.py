@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from fishcnn.data.augment import resize
+from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datasets import Batch
 from fishcnn.data.pictures import squash
 from fishcnn.data.read import read_picture, upright_rgb

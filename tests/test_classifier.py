@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fishcnn.classifier import FishClassifier
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.data.recipe import Recipe
 from fishcnn.data.sources import FolderSource
 from fishcnn.errors import FishError
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fishcnn.data.augment import Augment
+from fishcnn.data.augmentation.augment import Augment
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datasets import (
     Batch,
     EvalTransform,
@@ -18,7 +19,6 @@ from fishcnn.data.datasets import (
     Transform,
 )
 from fishcnn.data.pictures import Pictures, check_enough, load_pictures
-from fishcnn.data.recipe import Recipe
 from fishcnn.data.scan import Listing, scan_folder
 from fishcnn.data.sources import Source
 from fishcnn.data.split import Split, split_from_sides, stratified_split

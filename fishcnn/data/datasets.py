@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fishcnn.data.augment import Augment, resize
-from fishcnn.data.mixing import mix
+from fishcnn.data.augmentation.augment import Augment, resize
+from fishcnn.data.augmentation.mixing import mix
 
 
 class RawBatch(TypedDict):

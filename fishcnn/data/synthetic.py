@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from fishcnn.data.render import RENDERER_VERSION, SPECIES, render_fish
+from fishcnn.data.rendering.render import RENDERER_VERSION, SPECIES, render_fish
 from fishcnn.errors import FishError
 
 SMALLEST_SIDE, LARGEST_SIDE = 48, 1024

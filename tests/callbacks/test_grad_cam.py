@@ -13,8 +13,8 @@ from torch import nn
 from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
 from fishcnn.callbacks.history import History
 from fishcnn.classifier import FishClassifier
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.recipe import Recipe
 from fishcnn.data.sources import FolderSource
 from fishcnn.errors import FishError
 

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fishcnn.data.augment import resize
+from fishcnn.data.augmentation.augment import resize
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
-from fishcnn.data.recipe import Recipe
 from fishcnn.data.sources import BengaliFishSource, FolderSource
 from fishcnn.errors import FishError
 

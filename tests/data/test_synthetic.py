@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.data import synthetic
-from fishcnn.data.render import SPECIES, render_fish
+from fishcnn.data.rendering.render import SPECIES, render_fish
 from fishcnn.data.synthetic import ensure_synthetic
 from fishcnn.errors import FishError
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fishcnn.data import render
-from fishcnn.data.render import SPECIES, render_fish
-from fishcnn.data.scenery import tag
+from fishcnn.data.rendering import render
+from fishcnn.data.rendering.render import SPECIES, render_fish
+from fishcnn.data.rendering.scenery import tag
 
 
 def _rng(species: int, index: int) -> np.random.Generator:

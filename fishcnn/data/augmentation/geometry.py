@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fishcnn.data.recipe import Recipe
-from fishcnn.data.tensors import matrices, uniform
+from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.augmentation.tensors import matrices, uniform
 
 
 def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.species import Fin, Species
+from fishcnn.data.rendering.species import Fin, Species
 
 Floats = NDArray[np.float64]
 STATIONS: Floats = np.linspace(0.0, 1.0, 49)

@@ -8,12 +8,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop
 
-from fishcnn.data import trivial
-from fishcnn.data.augment import Augment, resize
-from fishcnn.data.colour import draw_colour, jitter
-from fishcnn.data.geometry import draw_crop, draw_geometry, rotate, warp
-from fishcnn.data.mixing import mix
-from fishcnn.data.recipe import Recipe
+from fishcnn.data.augmentation import trivial
+from fishcnn.data.augmentation.augment import Augment, resize
+from fishcnn.data.augmentation.colour import draw_colour, jitter
+from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, rotate, warp
+from fishcnn.data.augmentation.mixing import mix
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.errors import FishError
 
 NONE: dict[str, Any] = {

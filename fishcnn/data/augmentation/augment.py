@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fishcnn.data import trivial
-from fishcnn.data.colour import draw_colour, jitter
-from fishcnn.data.geometry import draw_geometry, warp
-from fishcnn.data.recipe import Recipe
-from fishcnn.data.tensors import uniform
+from fishcnn.data.augmentation import trivial
+from fishcnn.data.augmentation.colour import draw_colour, jitter
+from fishcnn.data.augmentation.geometry import draw_geometry, warp
+from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.augmentation.tensors import uniform
 
 
 def resize(images: Tensor, size: int) -> Tensor:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from fishcnn.data.recipe import Recipe
-from fishcnn.data.tensors import matrices, uniform
+from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.augmentation.tensors import matrices, uniform
 
 # Rec. 601 luma, as in torchvision's grey conversion.
 LUMA = (0.299, 0.587, 0.114)

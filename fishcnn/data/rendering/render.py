@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from fishcnn.data.anatomy import STATIONS, Anatomy, Pose, grow, place
-from fishcnn.data.patterns import MARKS, PATTERNS
-from fishcnn.data.scenery import SCENES, Floats, light, occlude, planes, tag
-from fishcnn.data.species import SPECIES, Species
+from fishcnn.data.rendering.anatomy import STATIONS, Anatomy, Pose, grow, place
+from fishcnn.data.rendering.patterns import MARKS, PATTERNS
+from fishcnn.data.rendering.scenery import SCENES, Floats, light, occlude, planes, tag
+from fishcnn.data.rendering.species import SPECIES, Species
 
 __all__ = ["RENDERER_VERSION", "SPECIES", "Species", "render_fish"]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fishcnn.data.recipe import Recipe
+from fishcnn.data.augmentation.recipe import Recipe
 
 
 def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,1 @@
+"""Augmenting whole batches, each picture in its own way."""

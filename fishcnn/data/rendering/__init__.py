@@ -1,0 +1,1 @@
+"""Drawing fish: species, outlines, patterns, scenery."""
