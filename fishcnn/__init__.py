@@ -1,1 +1,24 @@
 """Train, compare and explain small CNNs on folders of fish photographs."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fishcnn.cam import grad_cam
+    from fishcnn.classifier import FishClassifier
+    from fishcnn.data.datamodule import FishDataModule
+
+__all__ = ["FishClassifier", "FishDataModule", "grad_cam"]
+
+_HOMES = {
+    "FishClassifier": "fishcnn.classifier",
+    "FishDataModule": "fishcnn.data.datamodule",
+    "grad_cam": "fishcnn.cam",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import torch only when something needs it: ``--help`` must answer at once."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'fishcnn' has no attribute {name!r}")

@@ -213,6 +213,22 @@ def native_precision() -> str:
     return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
 
 
+def check_epochs(config: DictConfig) -> None:
+    """Check that at least one epoch is trained and validated.
+
+    Raises:
+        FishError: it is not; the message names the setting.
+    """
+    epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
+    if epochs < 1:
+        raise FishError(f"trainer.max_epochs={epochs}: wanted 1 or more")
+    if not 1 <= every <= epochs:
+        raise FishError(
+            f"trainer.check_val_every_n_epoch={every}: wanted 1 to trainer.max_epochs={epochs}, "
+            "or nothing would be validated"
+        )
+
+
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     """Build the trainer of the ``trainer`` and ``logger`` groups."""
     arguments = plain(config.trainer)

@@ -108,9 +108,10 @@ class FishClassifier(pl.LightningModule):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         count = len(classes)
         # The whole epoch is counted on the device and read once.
-        self.train_loss = MeanMetric()
+        # By default these would leave out NaN, and a fit that has diverged would look healthy.
+        self.train_loss = MeanMetric(nan_strategy="disable")
         self.train_acc = MulticlassAccuracy(count, average="micro", validate_args=False)
-        self.val_loss = MeanMetric()
+        self.val_loss = MeanMetric(nan_strategy="disable")
         self.val_confusion = MulticlassConfusionMatrix(count, validate_args=False)
         self.val_top3 = MulticlassAccuracy(
             count, average="micro", top_k=min(3, count), validate_args=False

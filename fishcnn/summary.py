@@ -68,15 +68,14 @@ class Summary:
 
 
 def print_summary(
-    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path], logdir: Path | None
+    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path]
 ) -> None:
     """Print the end of a run.
 
     Args:
         summary: the numbers.
         verdicts: the diagnosis.
-        places: what to look at, and where it is.
-        logdir: TensorBoard's folder, if there is one.
+        places: what to look at, and where it is; "TensorBoard logs" if there are such.
     """
     console = Console()
     low, high = summary.val_acc_interval
@@ -96,7 +95,8 @@ def print_summary(
     # Paths are printed raw: a table would cut them, and they are there to be copied.
     for name, place in places.items():
         console.print(f"{name}: {place}", soft_wrap=True, markup=False, highlight=False)
-    if logdir:
-        command = f"tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200"
+    if "TensorBoard logs" in places:
+        logs = shlex.quote(str(places["TensorBoard logs"]))
+        command = f"tensorboard --logdir {logs} --samples_per_plugin images=200"
         console.print("\nSee where the network looks, epoch by epoch:")
         console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)

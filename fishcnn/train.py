@@ -13,7 +13,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn import plots
-from fishcnn.build import Callbacks, build_classifier, build_datamodule, build_trainer, plain
+from fishcnn.build import (
+    Callbacks,
+    build_classifier,
+    build_datamodule,
+    build_trainer,
+    check_epochs,
+    plain,
+)
 from fishcnn.callbacks.history import History
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
@@ -44,8 +51,9 @@ def train(config: DictConfig) -> float:
     _quiet_lightning()
     folder = Path(HydraConfig.get().runtime.output_dir)
     # Faults of the settings come before the data is read.
-    check_network(plain(config.model), image_size=config.data.image_size)
     datamodule = build_datamodule(config)
+    check_network(plain(config.model), image_size=config.data.image_size)
+    check_epochs(config)
     resumed = find_checkpoint(config.ckpt_path, Path(config.runs)) if config.ckpt_path else None
     pl.seed_everything(config.seed, workers=True, verbose=False)
 
@@ -74,8 +82,9 @@ def train(config: DictConfig) -> float:
     summary = _summarise(callbacks, best, scores, time.perf_counter() - start)
     summary.write(folder / "summary.json")
     places = {"run": folder, "checkpoint": Path(summary.checkpoint), "figures": figures}
-    logdir = folder if config.logger.name == "tensorboard" else None
-    print_summary(summary, callbacks.doctor.verdicts, places, logdir)
+    if config.logger.name == "tensorboard":
+        places["TensorBoard logs"] = folder
+    print_summary(summary, callbacks.doctor.verdicts, places)
     return summary.val_loss
 
 

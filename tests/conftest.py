@@ -65,8 +65,10 @@ def train(
         except SystemExit as end:
             status = int(end.code or 0)
         finally:
-            # Hydra's own write to files that are closed when the test ends.
-            logging.getLogger().handlers[:] = handlers
+            # Hydra's own would go on writing to this test's files.
+            for handler in set(logging.getLogger().handlers) - set(handlers):
+                logging.getLogger().removeHandler(handler)
+                handler.close()
         captured = capfd.readouterr()
         return Finished(status, captured.out, captured.err)
 

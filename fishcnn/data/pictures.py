@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # Fewer pictures than this are decoded before a progress bar could be read.
 _SHOW_PROGRESS_ABOVE = 500
+# More names than this would push the rest off the screen.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,11 @@ def load_pictures(
     )
     readable = [index for index, reason in enumerate(reasons) if reason is None]
     if unreadable:
-        log.warning("Left out %d of %d pictures that cannot be read.", len(unreadable), count)
+        log.warning("Left out %d of %d pictures that cannot be read:", len(unreadable), count)
+        for file in unreadable[:_NAMED]:
+            log.warning("  %s: %s", file.path, file.reason)
+        if len(unreadable) > _NAMED:
+            log.warning("  and %d more, all of them in data.md", len(unreadable) - _NAMED)
         images = _keep_rows(images, readable)
         masks = None if masks is None else _keep_rows(masks, readable)
         sizes = sizes[readable]

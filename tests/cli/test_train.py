@@ -89,7 +89,12 @@ def test_a_run_leaves_everything_that_was_promised(
     assert "Too short" in (run / "diagnosis.md").read_text()
     assert "| class |" in (run / "data.md").read_text()
 
-    for line in (f"run: {run}", f"checkpoint: {summary['checkpoint']}", f"figures: {run}/figures"):
+    for line in (
+        f"run: {run}",
+        f"checkpoint: {summary['checkpoint']}",
+        f"figures: {run}/figures",
+        f"TensorBoard logs: {run}",
+    ):
         assert line in finished.out
     assert f"tensorboard --logdir {run} " in finished.out
     assert "95% interval" in finished.out
@@ -98,6 +103,45 @@ def test_a_run_leaves_everything_that_was_promised(
     picture = fish / "pictures" / split["val"][0]
     assert classifier.predict(picture)[0].label in summary["classes"]
     assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_learning_rate_that_is_far_too_high_is_diagnosed_and_crashes_nothing(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    settings = ["optimizer=sgd", "optimizer.lr=1e6", "trainer.max_epochs=3"]
+    finished = train(*tiny, *settings, f"hydra.run.dir={run}")
+    assert finished.status == 0, finished.err
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["diagnosis"][0] == "learning rate too high"
+    assert "optimizer.lr=" in finished.out
+
+
+def test_what_cannot_be_read_is_named_and_left_out(
+    train: Command, tiny: list[str], fish: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "messy"
+    shutil.copytree(fish / "pictures", root)
+    first, second, _ = sorted(root.iterdir())
+    (first / "torn.jpg").write_bytes((first / "0000.jpg").read_bytes()[:300])
+    (second / "notes.png").write_text("not a picture")
+    (root / ".DS_Store").write_text("")
+    (root / "empty").mkdir()
+    run = tmp_path / "run"
+    finished = train(
+        *tiny,
+        f"data.root={root}",
+        "data.masks_root=null",
+        "trainer.max_epochs=1",
+        f"hydra.run.dir={run}",
+    )
+    assert finished.status == 0, finished.err
+    assert "Left out 2 of 38 pictures" in finished.out
+    report = (run / "data.md").read_text()
+    for text in (f"{first.name}/torn.jpg", f"{second.name}/notes.png", "empty"):
+        assert text in report
+    split = json.loads((run / "split.json").read_text())
+    assert len(split["train"]) + len(split["val"]) == 36
 
 
 def test_tensorboard_shows_the_run_epoch_by_epoch(
@@ -316,6 +360,13 @@ def nested(root: Path) -> None:
         (["ckpt_path=last"], None, ["ckpt_path=last", "no run with a checkpoint below runs"]),
         (["ckpt_path=nowhere.ckpt"], None, ["ckpt_path=nowhere.ckpt"]),
         (["trainer.max_epochs=???"], None, ["max_epochs"]),
+        (["trainer.max_epochs=0"], None, ["trainer.max_epochs=0"]),
+        (
+            ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3"],
+            None,
+            ["trainer.check_val_every_n_epoch=3", "trainer.max_epochs=2"],
+        ),
+        (["data.image_size=0"], None, ["data.image_size=0"]),
     ],
 )
 def test_a_mistake_is_answered_in_one_message_without_a_traceback(

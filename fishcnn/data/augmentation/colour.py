@@ -11,7 +11,8 @@ from fishcnn.data.augmentation.tensors import matrices, uniform
 # Rec. 601 luma, as in torchvision's grey conversion.
 LUMA = (0.299, 0.587, 0.114)
 # RGB to YIQ: hue turns the IQ plane.
-_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_RGB = torch.linalg.inv(_YIQ)
 
 
 def draw_colour(recipe: Recipe, n: int, device: torch.device) -> Tensor:
@@ -45,11 +46,11 @@ def jitter(
     identity = torch.eye(3, device=device)
     grey_matrix = luma.expand(3, 3)
     saturate = torch.lerp(grey_matrix, identity, saturation.view(n, 1, 1))
-    yiq = torch.tensor(_YIQ, device=device)
+    yiq, rgb = _YIQ.to(device), _RGB.to(device)
     angle = -hue * 2 * math.pi  # the IQ plane is seen from behind
     cos, sin = angle.cos(), angle.sin()
     turn = matrices(((1, 0, 0), (0, cos, -sin), (0, sin, cos)), n, device)
-    linear = torch.linalg.inv(yiq) @ turn @ yiq @ saturate
+    linear = rgb @ turn @ yiq @ saturate
     offset = linear @ (grey * (1 - contrast)).view(n, 1, 1).expand(n, 3, 1)
     linear = linear * (brightness * contrast).view(n, 1, 1)
     out = torch.baddbmm(offset, linear, images.flatten(2)).view_as(images)

@@ -89,16 +89,17 @@ def rotate(angle: Tensor, aspect: Tensor) -> Tensor:
 
 def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
     """Draw homographies that move each corner inward by up to ``strength`` of half the side."""
-    corners = torch.tensor([[-1.0, -1.0], [1, -1], [1, 1], [-1, 1]], device=device)
-    moved = corners * (1 - strength * torch.rand(n, 4, 2, device=device))
-    zeros, ones = torch.zeros(n, 4, device=device), torch.ones(n, 4, device=device)
+    # On the CPU: a GPU takes longer to begin with such small systems of equations.
+    corners = torch.tensor([[-1.0, -1.0], [1, -1], [1, 1], [-1, 1]])
+    moved = corners * (1 - strength * torch.rand(n, 4, 2))
+    zeros, ones = torch.zeros(n, 4), torch.ones(n, 4)
     x, y = corners.T.unsqueeze(1).expand(2, n, 4)
     u, v = moved.unbind(-1)
     # Eight equations for the eight unknowns of a homography (Heckbert 1989).
     upper = torch.stack((x, y, ones, zeros, zeros, zeros, -u * x, -u * y), -1)
     lower = torch.stack((zeros, zeros, zeros, x, y, ones, -v * x, -v * y), -1)
     solution = torch.linalg.solve(torch.cat((upper, lower), 1), torch.cat((u, v), 1))
-    return torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3)
+    return torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3).to(device)
 
 
 def warp(
