@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from fishcnn.callbacks.checkpoint import BestCheckpoint
 from fishcnn.callbacks.doctor import Doctor
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
@@ -161,14 +162,7 @@ class Callbacks:
         overridden = overridden_settings()
         self.history = History(folder)
         self.doctor = Doctor(folder, self.history, build_settings(config))
-        # Saved after History has added the epoch; at the end of a validation it would be too early.
-        self.checkpoint = ModelCheckpoint(
-            folder / "checkpoints",
-            filename="best",
-            monitor=MONITOR,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
+        self.checkpoint = BestCheckpoint(folder / "checkpoints", monitor=MONITOR)
         # Lightning's save_last writes only when the best checkpoint is written as well.
         self._last = ModelCheckpoint(
             folder / "checkpoints",

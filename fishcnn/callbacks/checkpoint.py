@@ -1,0 +1,45 @@
+"""The checkpoint with the lowest validation loss, also over a fit that was interrupted."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keep ``best.ckpt``, and take it along when a run is continued in another folder.
+
+    Lightning forgets the best checkpoint of the earlier folder, so that the best of a continued run
+    would be the best of its last part only.
+
+    Args:
+        folder: where ``best.ckpt`` goes.
+        monitor: metric whose lowest value is the best.
+    """
+
+    def __init__(self, folder: Path, *, monitor: str) -> None:
+        super().__init__(
+            folder,
+            filename="best",
+            monitor=monitor,
+            # After History has added the epoch; at the end of a validation it would be too early.
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        self.folder = folder
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Copy the best checkpoint so far into this folder."""
+        earlier, here = Path(state_dict["best_model_path"]), self.folder / "best.ckpt"
+        if earlier.is_file() and earlier.resolve() != here.resolve():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(earlier, here)
+            state_dict = {
+                **state_dict,
+                "dirpath": self.dirpath,
+                "best_model_path": str(here),
+                "best_k_models": {str(here): state_dict["best_model_score"]},
+                "kth_best_model_path": str(here),
+            }
+        super().load_state_dict(state_dict)
