@@ -1,6 +1,7 @@
 """Networks: plain modules that know nothing of Lightning or Hydra."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import nn
@@ -27,6 +28,13 @@ def build_network(config: Mapping[str, Any], *, num_classes: int, image_size: in
     name = arguments.pop("name")
     if name not in NETWORKS:
         raise FishError(f"model.name={name}: there is {' and '.join(NETWORKS)}")
+    known = signature(NETWORKS[name]).parameters.keys() - {"num_classes", "image_size"}
+    if wrong := sorted(known ^ arguments.keys()):
+        # An experiment that sets up one network, say, with another one on the command line.
+        raise FishError(
+            f"model={name} takes {', '.join(sorted(known))}; wrong or missing: {', '.join(wrong)}. "
+            f"Take a setting away with ~model.{wrong[0]}"
+        )
     return NETWORKS[name](num_classes=num_classes, image_size=image_size, **arguments)
 
 

@@ -354,6 +354,7 @@ def nested(root: Path) -> None:
         (["model.blocks=0"], None, ["model.blocks=0"]),
         (["model.blocks=9"], None, ["model.blocks=9", "model.blocks=6 or fewer"]),
         (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),
+        (["experiment=seed", "model=torchvision"], None, ["~model.blocks"]),
         (["data.normalize=mnist"], None, ["data.normalize=mnist"]),
         (["data.shortcut=1.5"], None, ["data.shortcut=1.5"]),
         (["augment.flip=2"], None, ["augment.flip=2"]),
