@@ -63,7 +63,7 @@ class Augment:
         colour = draw_colour(recipe, len(images), images.device)
         extra = trivial.draw(len(images), images.device) if recipe.trivial else None
         if extra is not None:
-            geometry = geometry @ extra.homography(aspect)
+            geometry = extra.homography(aspect) @ geometry
             colour = colour * extra.colour_factors()
         out = warp(images, geometry, size=self.size, fill=self.fill)
         out = jitter(out, *colour.unbind(1))

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fishcnn.data.augmentation.geometry import rotate
+from fishcnn.data.augmentation.tensors import matrices
+
 OPERATIONS = (
     "identity",
     "shear_x",
@@ -49,18 +52,14 @@ class Draw:
         """The geometric operations as ``(N, 3, 3)`` from output to input coordinates.
 
         Args:
-            aspect: ``(N,)`` width / height of the originals.
+            aspect: ``(N,)`` width / height of the originals, in whose geometry they happen.
         """
-        angle = self._of("rotate") * math.radians(30)
-        cos, sin = angle.cos(), angle.sin()
-        one, zero = torch.ones_like(angle), torch.zeros_like(angle)
+        shear_x, shear_y = 0.3 * self._of("shear_x") / aspect, 0.3 * self._of("shear_y") * aspect
         # Strengths of a translation are shares of the whole side, which is 2 units long.
-        rows = (
-            (cos, self._of("shear_x") * 0.3 - sin / aspect, self._of("translate_x") * 0.6),
-            (self._of("shear_y") * 0.3 + sin * aspect, cos, self._of("translate_y") * 0.6),
-            (zero, zero, one),
-        )
-        return torch.stack([entry for row in rows for entry in row], 1).view(-1, 3, 3)
+        x, y = 0.6 * self._of("translate_x"), 0.6 * self._of("translate_y")
+        rows = ((1, shear_x, x), (shear_y, 1, y), (0, 0, 1))
+        moved = matrices(rows, len(aspect), aspect.device)
+        return rotate(self._of("rotate") * math.radians(30), aspect) @ moved
 
     def colour_factors(self) -> Tensor:
         """Factors ``(N, 4)`` for brightness, contrast, saturation and (always 1) hue."""

@@ -242,6 +242,19 @@ def test_each_operation_of_trivial_augment_does_something() -> None:
     assert acting.tolist() == [0] + [1] * (count - 1)
 
 
+def test_geometric_operations_happen_in_the_geometry_of_the_original() -> None:
+    aspect = torch.tensor([1.5])
+    # From the square's coordinates to pixels of equal width and height, and back.
+    to_pixels = torch.diag(torch.tensor([1.5, 1.0, 1.0]))
+    rotation = trivial.Draw(torch.tensor([trivial.OPERATIONS.index("rotate")]), torch.ones(1))
+    in_pixels = to_pixels @ rotation.homography(aspect)[0] @ torch.linalg.inv(to_pixels)
+    assert torch.linalg.svdvals(in_pixels[:2, :2]).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+    for name, row, column in (("shear_x", 0, 1), ("shear_y", 1, 0)):
+        shear = trivial.Draw(torch.tensor([trivial.OPERATIONS.index(name)]), torch.ones(1))
+        in_pixels = to_pixels @ shear.homography(aspect)[0] @ torch.linalg.inv(to_pixels)
+        assert float(in_pixels[row, column]) == pytest.approx(0.3)
+
+
 def test_what_lies_outside_the_picture_has_the_fill_colour(photo: Tensor) -> None:
     fill = (0.2, 0.4, 0.6)
     far = torch.tensor([[[1.0, 0, 5], [0, 1, 0], [0, 0, 1]]])
