@@ -88,7 +88,7 @@ def _forward_from(
         if not isinstance(output, Tensor) or output.ndim != 4:
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise FishError(
-                f"callbacks.grad_cam.layer={name!r} gives {shape}, but Grad-CAM needs feature "
+                f"layer={name!r} gives {shape}, but Grad-CAM needs feature "
                 f"maps (N, channels, height, width). {_suggestion(model)}"
             )
         activations = output.detach().requires_grad_()
@@ -98,7 +98,7 @@ def _forward_from(
         logits = _run_untouched(model, images)
     if not logits.requires_grad:
         raise FishError(
-            f"callbacks.grad_cam.layer={name!r} has no gradient: the class scores do not depend on "
+            f"layer={name!r} has no gradient: the class scores do not depend on "
             f"it, or the model runs it under no_grad. {_suggestion(model)}"
         )
     return activations, logits
@@ -131,8 +131,7 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
         return model.get_submodule(name)
     except AttributeError:
         raise FishError(
-            f"callbacks.grad_cam.layer={name!r} is no layer of {type(model).__name__}. "
-            f"{_suggestion(model)}"
+            f"layer={name!r} is no layer of {type(model).__name__}. {_suggestion(model)}"
         ) from None
 
 
@@ -164,9 +163,9 @@ def default_layer(model: nn.Module, images: Tensor) -> str:
         _run_untouched(model, images[:1])
     if not found:
         raise FishError(
-            f"{type(model).__name__} has no layer with feature maps (N, channels, height, width) "
-            "of more than one pixel, so there is no class activation map of it. Take a "
-            "convolutional model, or train without callbacks.grad_cam."
+            f"layer=None: {type(model).__name__} has no layer with feature maps (N, channels, "
+            "height, width) of more than one pixel, so there is no class activation map of it. "
+            "Take a convolutional model, or leave the maps out."
         )
     return found[-1]
 

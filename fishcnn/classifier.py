@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datasets import Batch
 from fishcnn.data.pictures import squash
-from fishcnn.data.read import read_picture, upright_rgb
+from fishcnn.data.read import UnreadablePicture, read_picture, upright_rgb
 from fishcnn.errors import FishError
 from fishcnn.models import build_network
 from fishcnn.models.torchvision import TorchvisionNetwork
@@ -30,6 +30,8 @@ OPTIMIZERS: dict[str, Any] = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
+# Bounds the memory of a prediction.
+_PREDICT_BATCH = 64
 SCHEDULERS = ("plateau", "cosine", "onecycle", "none")
 
 
@@ -101,9 +103,8 @@ class FishClassifier(pl.LightningModule):
         self.image_size = image_size
         self.working_size = working_size
         self.label_smoothing = label_smoothing
+        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
         self.network = build_network(model, num_classes=len(classes), image_size=image_size)
-        # Convolutions are quicker with the channels innermost, on CPUs and on GPUs.
-        cast(Any, self.network).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         count = len(classes)
@@ -125,7 +126,17 @@ class FishClassifier(pl.LightningModule):
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pictures in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
         normalized = (images - self.mean) / self.std
-        return normalized.contiguous(memory_format=torch.channels_last)
+        return normalized.contiguous(memory_format=self._memory_format)
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        """Channels innermost, which is quicker; Apple's batch norm computes wrongly with it."""
+        mps = self.device.type == "mps"
+        return torch.contiguous_format if mps else torch.channels_last
+
+    def on_fit_start(self) -> None:
+        """Lay out the weights as the pictures are."""
+        cast(Any, self.network).to(memory_format=self._memory_format)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify pictures.
@@ -181,15 +192,12 @@ class FishClassifier(pl.LightningModule):
         # Lightning refuses to clip the gradients of a fused optimizer under autocast.
         fused = not self.trainer.gradient_clip_val
         optimizer: torch.optim.Optimizer = OPTIMIZERS[name](trained, fused=fused, **arguments)
-        schedule = self._configure_schedule(optimizer)
-        return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
+        return {"optimizer": optimizer, "lr_scheduler": self._configure_schedule(optimizer)}
 
     def _configure_schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         arguments = dict(self.hparams["scheduler"])
         name = arguments.pop("name")
         schedules = torch.optim.lr_scheduler
-        if name == "none":
-            return {}
         if name == "plateau":
             return {
                 "name": "lr",
@@ -199,14 +207,15 @@ class FishClassifier(pl.LightningModule):
                 "frequency": self.trainer.check_val_every_n_epoch or 1,
             }
         steps = int(self.trainer.estimated_stepping_batches)
-        if name == "cosine":
-            schedule: Any = schedules.CosineAnnealingLR(optimizer, T_max=steps, **arguments)
+        if name == "none":
+            schedule: Any = schedules.ConstantLR(optimizer, factor=1.0)
+        elif name == "cosine":
+            schedule = schedules.CosineAnnealingLR(optimizer, T_max=steps, **arguments)
         else:
             peak = self.hparams["optimizer"]["lr"]
             schedule = schedules.OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **arguments)
         return {"name": "lr", "scheduler": schedule, "interval": "step"}
 
-    @torch.inference_mode()
     def predict(
         self, pictures: str | Path | Image.Image | Sequence[str | Path | Image.Image]
     ) -> list[Prediction]:
@@ -219,24 +228,35 @@ class FishClassifier(pl.LightningModule):
             A prediction for each picture, in order.
 
         Raises:
-            UnreadablePicture: a file holds no picture that can be read.
+            FishError: a file holds no picture that can be read; the message names it.
         """
         if isinstance(pictures, str | Path | Image.Image):
             pictures = [pictures]
-        size = self.working_size
-        upright = [
-            upright_rgb(picture)
-            if isinstance(picture, Image.Image)
-            else read_picture(Path(picture), long_enough_for=size)
-            for picture in pictures
-        ]
-        decoded = np.stack([squash(picture, size) for picture in upright])
-        batch = torch.from_numpy(decoded).to(self.device)
         training = self.training
         self.eval()
+        try:
+            return [
+                prediction
+                for start in range(0, len(pictures), _PREDICT_BATCH)
+                for prediction in self._predict(pictures[start : start + _PREDICT_BATCH])
+            ]
+        finally:
+            self.train(training)
+
+    @torch.inference_mode()
+    def _predict(self, pictures: Sequence[str | Path | Image.Image]) -> list[Prediction]:
+        decoded = np.stack([squash(self._read(p), self.working_size) for p in pictures])
+        batch = torch.from_numpy(decoded).to(self.device)
         probabilities = self(resize(batch, self.image_size)).float().softmax(1).cpu()
-        self.train(training)
         return [self._prediction(row) for row in probabilities]
+
+    def _read(self, picture: str | Path | Image.Image) -> Image.Image:
+        try:
+            if isinstance(picture, Image.Image):
+                return upright_rgb(picture)
+            return read_picture(Path(picture), long_enough_for=self.working_size)
+        except UnreadablePicture as error:
+            raise FishError(f"{picture}: {error.reason}") from error
 
     def _prediction(self, probabilities: Tensor) -> Prediction:
         order = probabilities.argsort(descending=True).tolist()

@@ -18,10 +18,8 @@ from fishcnn.build import (
     build_classifier,
     build_datamodule,
     build_trainer,
-    check_epochs,
     plain,
 )
-from fishcnn.callbacks.history import History
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.report import data_report
@@ -29,10 +27,10 @@ from fishcnn.data.split import write_split
 from fishcnn.errors import FishError
 from fishcnn.figures import save_figure
 from fishcnn.models import check_network
-from fishcnn.runs import find_checkpoint, versions
+from fishcnn.resume import Checkpoint, check_resumable, find_checkpoint, read_checkpoint
+from fishcnn.settings import check_settings
 from fishcnn.summary import Summary, print_summary, wilson_interval
-
-log = logging.getLogger(__name__)
+from fishcnn.versions import versions
 
 
 def train(config: DictConfig) -> float:
@@ -50,42 +48,64 @@ def train(config: DictConfig) -> float:
     start = time.perf_counter()
     _quiet_lightning()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    # Faults of the settings come before the data is read.
-    datamodule = build_datamodule(config)
-    check_network(plain(config.model), image_size=config.data.image_size)
-    check_epochs(config)
-    resumed = find_checkpoint(config.ckpt_path, Path(config.runs)) if config.ckpt_path else None
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-
+    datamodule, resumed = _prepare(config, folder)
     datamodule.prepare_data()
     datamodule.setup()
-    _write_inputs(config, datamodule, folder)
+    # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
+    # continued run goes on with other ones than it began with.
+    done = resumed.epochs if resumed else 0
+    pl.seed_everything(config.seed + done, workers=True, verbose=False)
+    report = data_report(datamodule.pictures, datamodule.listing, datamodule.split)
     classifier = build_classifier(config, datamodule)
-    if resumed:
-        _check_resumable(resumed, classifier, config.trainer.max_epochs)
-    callbacks = Callbacks(config, datamodule, folder)
+    callbacks = Callbacks(config, report, folder)
     trainer = build_trainer(config, callbacks.all(), folder)
-    # Drawing and decoding may have used random numbers or not, depending on what was cached.
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        _write_inputs(config, datamodule, report, folder)
+    ckpt_path = resumed.path if resumed else None
+    trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if torch.distributed.is_initialized():
+        # What follows is for one process, whose metrics must not wait for the others.
+        torch.distributed.destroy_process_group()
+    if not trainer.is_global_zero:
+        return float("nan")
 
-    best = FishClassifier.load_from_checkpoint(
-        callbacks.checkpoint.best_model_path,
-        weights_only=True,
-        map_location=trainer.strategy.root_device,
-    )
+    path = callbacks.checkpoint.best_model_path
+    device = trainer.strategy.root_device
+    best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
+    best_epoch = read_checkpoint(Path(path)).epochs
     scores = _validate(best, datamodule, trainer)
-    figures = folder / "figures"
-    _draw(figures, best, datamodule, callbacks)
-    summary = _summarise(callbacks, best, scores, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    summary = _summarise(callbacks, best, best_epoch, scores, seconds)
     summary.write(folder / "summary.json")
+    figures = folder / "figures"
+    _draw(figures, best, best_epoch, datamodule, callbacks)
     places = {"run": folder, "checkpoint": Path(summary.checkpoint), "figures": figures}
     if config.logger.name == "tensorboard":
         places["TensorBoard logs"] = folder
     print_summary(summary, callbacks.doctor.verdicts, places)
     return summary.val_loss
+
+
+def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoint | None]:
+    """Find the faults of the settings before the data is read."""
+    try:
+        check_settings(config)
+        datamodule = build_datamodule(config)
+        check_network(plain(config.model), image_size=config.data.image_size)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # What no check of ours has caught: a word where a number belongs, say.
+        raise FishError(f"a setting has a value of the wrong kind: {error}") from error
+    resumed = None
+    if config.ckpt_path:
+        resumed = read_checkpoint(find_checkpoint(config.ckpt_path, Path(config.runs)))
+        check_resumable(resumed, config)
+    used = folder / "checkpoints"
+    if used.exists() and not (resumed and resumed.path.is_relative_to(folder)):
+        raise FishError(
+            f"hydra.run.dir={folder} holds a run already: choose another folder, or go on with "
+            f"it by ckpt_path={folder}"
+        )
+    return datamodule, resumed
 
 
 def _quiet_lightning() -> None:
@@ -96,11 +116,15 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Lightning 2.6 meets a newer torch.
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # The last batch of an epoch may be the only one of a tiny folder.
-    warnings.filterwarnings("ignore", ".*The number of training batches.*is smaller than.*")
+    # A fit that is continued in another folder takes its best checkpoint along by itself.
+    warnings.filterwarnings("ignore", ".*The dirpath has changed.*")
+    # The first epochs of check_val_every_n_epoch have no validation loss yet.
+    warnings.filterwarnings("ignore", ".*could not find the monitored key.*")
 
 
-def _write_inputs(config: DictConfig, datamodule: FishDataModule, folder: Path) -> None:
+def _write_inputs(
+    config: DictConfig, datamodule: FishDataModule, report: str, folder: Path
+) -> None:
     """Write down what is needed to repeat the run, before it begins."""
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
@@ -113,24 +137,7 @@ def _write_inputs(config: DictConfig, datamodule: FishDataModule, folder: Path) 
         val_fraction=datamodule.val_fraction if drawn else None,
         seed=datamodule.split_seed if drawn else None,
     )
-    text = data_report(pictures, datamodule.listing, datamodule.split)
-    (folder / "data.md").write_text(text, encoding="utf-8")
-
-
-def _check_resumable(path: Path, classifier: FishClassifier, max_epochs: int) -> None:
-    checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-    classes = checkpoint["hyper_parameters"]["classes"]
-    if classes != classifier.classes:
-        raise FishError(
-            f"ckpt_path={path} was trained on the classes {classes}, but this folder has "
-            f"{classifier.classes}"
-        )
-    done = checkpoint["epoch"] + 1
-    if done >= max_epochs:
-        raise FishError(
-            f"ckpt_path={path} has been trained for {done} epochs already and "
-            f"trainer.max_epochs={max_epochs}: raise it to go on"
-        )
+    (folder / "data.md").write_text(report, encoding="utf-8")
 
 
 def _validate(
@@ -151,11 +158,14 @@ def _validate(
 
 
 def _draw(
-    folder: Path, best: FishClassifier, datamodule: FishDataModule, callbacks: Callbacks
+    folder: Path,
+    best: FishClassifier,
+    best_epoch: int,
+    datamodule: FishDataModule,
+    callbacks: Callbacks,
 ) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     history = callbacks.history
-    best_epoch = _best_epoch(history)
     drawings = {
         "loss_per_iteration": plots.loss_per_iteration(
             range(1, len(history.step_losses) + 1), history.step_losses
@@ -171,24 +181,25 @@ def _draw(
         "confusion_matrix": plots.confusion_matrix(
             best.confusion.numpy(), best.classes, f"Validation, epoch {best_epoch}"
         ),
-        "grad_cam": callbacks.grad_cam.sheet(best, datamodule, f"Grad-CAM, epoch {best_epoch}"),
     }
+    if callbacks.grad_cam:
+        title = f"Grad-CAM, epoch {best_epoch}"
+        drawings["grad_cam"] = callbacks.grad_cam.sheet(best, datamodule, title)
     for name, figure in drawings.items():
         save_figure(figure, folder / f"{name}.png")
 
 
-def _best_epoch(history: History) -> int:
-    validated = [epoch for epoch in history.epochs if "val_loss" in epoch]
-    return int(min(validated, key=lambda epoch: epoch["val_loss"])["epoch"])
-
-
 def _summarise(
-    callbacks: Callbacks, best: FishClassifier, scores: dict[str, float], seconds: float
+    callbacks: Callbacks,
+    best: FishClassifier,
+    best_epoch: int,
+    scores: dict[str, float],
+    seconds: float,
 ) -> Summary:
     history = callbacks.history
     hits, total = int(best.confusion.diag().sum()), int(best.confusion.sum())
     return Summary(
-        best_epoch=_best_epoch(history),
+        best_epoch=best_epoch,
         epochs=len(history.epochs),
         val_acc=hits / total,
         val_acc_interval=wilson_interval(hits, total),

@@ -327,7 +327,7 @@ def test_an_unknown_layer_is_named_together_with_those_that_exist() -> None:
         with pytest.raises(FishError) as error:
             grad_cam(model, pictures(), layer=wrong)
         assert str(error.value) == (
-            f"callbacks.grad_cam.layer='{wrong}' is no layer of Stack. Names that work are "
+            f"layer='{wrong}' is no layer of Stack. Names that work are "
             "for example: block1, block1.0, block2, block2.conv."
         )
     with pytest.raises(FishError, match=r"example: conv1, layer1, layer1\.0, layer1\.1, layer2"):

@@ -17,6 +17,7 @@ from fishcnn.cam_sheet import grad_cam_sheet
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
+from fishcnn.errors import FishError
 from fishcnn.figures import figure_to_array
 
 # Bounds the memory of the activations.
@@ -89,9 +90,11 @@ class GradCam(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fail on a layer that does not exist before the first epoch rather than after it."""
         if trainer.is_global_zero:
-            self._explain(
-                _classifier(pl_module), _datamodule(trainer), self._positions(trainer)[:1]
-            )
+            one = self._positions(trainer)[:1]
+            try:
+                self._explain(_classifier(pl_module), _datamodule(trainer), one)
+            except FishError as error:
+                raise FishError(f"callbacks.grad_cam.{error}") from error
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the sheet and log the numbers."""
@@ -136,11 +139,13 @@ class GradCam(pl.Callback):
     ) -> _Maps:
         batches: list[Batch] = []
         results: list[CamResult] = []
+        layer = self.layer
+        dtype = next(classifier.network.parameters()).dtype  # not float in bf16-true
         for start in range(0, len(positions), _BATCH):
             chunk = list(positions[start : start + _BATCH])
             batch = datamodule.batch("val", chunk, classifier.device)
-            images = classifier.normalize(batch["image"])
-            layer = self.layer or default_layer(classifier.network, images)
+            images = classifier.normalize(batch["image"]).to(dtype)
+            layer = layer or default_layer(classifier.network, images)
             results.append(grad_cam(classifier.network, images, layer=layer))
             batches.append(batch)
         masks = [batch["mask"] for batch in batches if "mask" in batch]

@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from fishcnn.callbacks.hparams_tab import Value, write_hparams
 from fishcnn.classifier import FishClassifier
 from fishcnn.figures import figure_to_array
+from fishcnn.hparams_tab import Value, write_hparams, write_status
 from fishcnn.plots import confusion_matrix
 
 # What the HParams tab shows of each run, as it was at the latest validation.
@@ -63,13 +63,21 @@ class TensorBoardTabs(pl.Callback):
         if self.graph:
             _log_graph(logger, cast(FishClassifier, pl_module))
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Mark the run as failed in the HParams tab."""
+        if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
+            write_status(trainer.logger.experiment, succeeded=False)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the confusion matrix of the last validation."""
+        """Draw the confusion matrix of the last validation, and mark the run as finished."""
         classifier = cast(FishClassifier, pl_module)
         if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
             figure = confusion_matrix(
                 classifier.confusion.numpy(), classifier.classes, "Last validation"
             )
+            write_status(trainer.logger.experiment, succeeded=True)
             image = figure_to_array(figure)
             trainer.logger.experiment.add_image(
                 "confusion_matrix", image, trainer.current_epoch, dataformats="HWC"

@@ -12,6 +12,8 @@ from fishcnn.errors import FishError
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+    # Pillow may not read these, but then their files are named in the report.
+    | {".avif", ".heic", ".heif", ".jp2"}
 )
 # Left behind by file managers and archivers; nobody wants to read about them.
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})

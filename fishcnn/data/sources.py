@@ -80,7 +80,7 @@ class BengaliFishSource:
 
     def _download(self) -> Path:
         ways = (
-            "Two ways to get it: pip install 'fishcnn[kaggle]' and run again with a network "
+            "Two ways to get it: pip install -e '.[kaggle]' and run again with a network "
             f"connection; or download https://www.kaggle.com/datasets/{BENGALI_FISH} in a "
             "browser, unpack it, and add data.root=/path/to/it"
         )

@@ -107,7 +107,7 @@ def _check(
         ("data.pictures_per_class", pictures_per_class, 2, None),
         ("data.long_side", long_side, SMALLEST_SIDE, LARGEST_SIDE),
         ("data.shortcut", shortcut, 0.0, 1.0),
-        ("seed", seed, 0, None),
+        ("data.seed", seed, 0, None),
     ):
         # "not" around the comparison so that NaN is refused too.
         if not (low <= value and (high is None or value <= high)):

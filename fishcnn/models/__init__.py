@@ -33,7 +33,7 @@ def build_network(config: Mapping[str, Any], *, num_classes: int, image_size: in
         # An experiment that sets up one network, say, with another one on the command line.
         raise FishError(
             f"model={name} takes {', '.join(sorted(known))}; wrong or missing: {', '.join(wrong)}. "
-            f"Take a setting away with ~model.{wrong[0]}"
+            f"Settings that are too many go by {' '.join(f'~model.{name}' for name in wrong)}"
         )
     return NETWORKS[name](num_classes=num_classes, image_size=image_size, **arguments)
 

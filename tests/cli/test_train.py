@@ -17,6 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fishcnn.classifier import FishClassifier
+from fishcnn.summary import wilson_interval
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 
@@ -234,9 +235,51 @@ def test_last_continues_the_newest_run_where_it_stopped(
     state = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == 3 * 4
 
-    again = train(*tiny, "trainer.max_epochs=3", "ckpt_path=runs/second")
-    assert again.status == 1
-    assert "has been trained for 3 epochs already" in again.err
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["ckpt_path=run", "trainer.max_epochs=1"], ["has been trained for 1 epochs already"]),
+        (["ckpt_path=run", "model.blocks=1"], ["with other settings", "model.blocks=2"]),
+        (["ckpt_path=run", "optimizer.lr=5e-5"], ["with other settings", "optimizer.lr=0.001"]),
+        (["ckpt_path=run", "data.image_size=40"], ["with other settings", "data.image_size=32"]),
+        (["ckpt_path=notes.txt"], ["notes.txt is no checkpoint of fishcnn"]),
+        (["hydra.run.dir=run"], ["run holds a run already", "ckpt_path="]),
+    ],
+)
+def test_a_run_that_cannot_be_continued_is_refused_before_training(
+    train: Command, tiny: list[str], tmp_path: Path, overrides: list[str], parts: list[str]
+) -> None:
+    assert train(*tiny, "hydra.run.dir=run", "trainer.max_epochs=1").status == 0
+    (tmp_path / "notes.txt").write_text("no checkpoint")
+    written = (tmp_path / "run" / "summary.json").read_bytes()
+    finished = train(*tiny, *overrides)
+    assert finished.status == 1
+    assert "Traceback" not in finished.err + finished.out
+    for part in parts:
+        assert part in finished.err
+    assert (tmp_path / "run" / "summary.json").read_bytes() == written
+
+
+def test_a_run_goes_on_in_its_own_folder(train: Command, tiny: list[str], tmp_path: Path) -> None:
+    assert train(*tiny, "hydra.run.dir=run", "trainer.max_epochs=1").status == 0
+    finished = train(*tiny, "hydra.run.dir=run", "trainer.max_epochs=2", "ckpt_path=run")
+    assert finished.status == 0, finished.err
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2"]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
+
+
+def test_a_schedule_that_was_shaped_for_a_length_keeps_to_it(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    cosine = [*tiny, "scheduler=cosine"]
+    assert train(*cosine, "hydra.run.dir=run", "trainer.max_epochs=2").status == 0
+    # As if it had been killed after the first of two epochs.
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    longer = train(*cosine, "ckpt_path=run", "trainer.max_epochs=4")
+    assert longer.status == 1
+    assert "scheduler=cosine has shaped the learning rate for 2 epochs" in longer.err
+    assert path.is_file()
 
 
 def test_early_stopping_ends_a_fit_that_no_longer_improves(
@@ -355,6 +398,25 @@ def nested(root: Path) -> None:
         (["model.blocks=9"], None, ["model.blocks=9", "model.blocks=6 or fewer"]),
         (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),
         (["experiment=seed", "model=torchvision"], None, ["~model.blocks"]),
+        (["callbacks.grad_cam.every_n_epochs=0"], None, ["callbacks.grad_cam.every_n_epochs=0"]),
+        (["callbacks.grad_cam.layer=blocks.9"], None, ["callbacks.grad_cam.layer='blocks.9'"]),
+        (["callbacks.ema.decay=2"], None, ["callbacks.ema.decay=2", "from 0 to 1"]),
+        (["callbacks.early_stopping.patience=-1"], None, ["callbacks.early_stopping.patience=-1"]),
+        (["model.dropout=2"], None, ["model.dropout=2"]),
+        (["model.blocks=abc"], None, ["model.blocks=abc", "whole number"]),
+        (["optimizer.lr=-1"], None, ["optimizer.lr=-1"]),
+        (["optimizer.name=lion"], None, ["optimizer.name=lion"]),
+        (["scheduler.factor=2"], None, ["scheduler.factor=2"]),
+        (["loss.label_smoothing=2"], None, ["loss.label_smoothing=2"]),
+        (["trainer.max_epochs=null"], None, ["trainer.max_epochs=None"]),
+        (["trainer.accelerator=abacus"], None, ["trainer", "abacus"]),
+        (["trainer.precision=8"], None, ["trainer", "8"]),
+        (["data.batch_size=abc"], None, ["data.batch_size=abc"]),
+        (["data.workers=-3"], None, ["data.workers=-3"]),
+        (["seed=-1"], None, ["seed=-1"]),
+        (["augment.crop_ratio=[1.3,0.7]"], None, ["augment.crop_ratio=[1.3, 0.7]"]),
+        (["augment.rotation=abc"], None, ["augment.rotation=abc"]),
+        (["augment.mixup=-1"], None, ["augment.mixup=-1"]),
         (["data.normalize=mnist"], None, ["data.normalize=mnist"]),
         (["data.shortcut=1.5"], None, ["data.shortcut=1.5"]),
         (["augment.flip=2"], None, ["augment.flip=2"]),
@@ -379,7 +441,11 @@ def test_a_mistake_is_answered_in_one_message_without_a_traceback(
 ) -> None:
     if make:
         make(tmp_path / "root")
-    finished = train("hydra.run.dir=run", "callbacks.progress.enabled=false", *overrides)
+    tiny_fish = ["data.species=2", "data.pictures_per_class=2", "data.long_side=48"]
+    if any(override.startswith("data=") for override in overrides):
+        tiny_fish = []
+    quiet = ["hydra.run.dir=run", "callbacks.progress.enabled=false"]
+    finished = train(*quiet, *tiny_fish, *overrides)
     assert finished.status == 1
     assert "Traceback" not in finished.err + finished.out
     assert finished.err.count("error: ") == 1
@@ -415,3 +481,17 @@ def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
     ).stdout
     assert printed.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_two_processes_count_every_validation_picture_once(tiny: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, SCRIPT, *tiny, "trainer.devices=2", f"hydra.run.dir={run}"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    summary = json.loads((run / "summary.json").read_text())
+    total = len(json.loads((run / "split.json").read_text())["val"])
+    hits = round(summary["val_acc"] * total)
+    assert summary["val_acc"] == pytest.approx(hits / total)
+    assert summary["val_acc_interval"] == pytest.approx(wilson_interval(hits, total))
+    assert [event.step for event in events(run).Images("grad_cam")] == [1, 2]

@@ -248,7 +248,7 @@ def test_the_kaggle_set_names_both_ways_to_get_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # as if it were not installed
     with pytest.raises(FishError) as error:
         BengaliFishSource(None).folders()
-    assert "pip install 'fishcnn[kaggle]'" in str(error.value)
+    assert "pip install -e '.[kaggle]'" in str(error.value)
     assert "data.root=/path/to/it" in str(error.value)
 
 

@@ -106,7 +106,8 @@ def test_unreadable_pictures_are_left_out_counted_and_named(
     assert pictures.aspect.tolist() == [1.5] * 3
     assert caplog.messages == [
         "Decoding 6 pictures to 16x16: 0 MB of memory.",
-        "Left out 3 of 6 pictures that cannot be read.",
+        "Left out 3 of 6 pictures that cannot be read:",
+        *(f"  {file.path}: {file.reason}" for file in pictures.unreadable),
     ]
 
 

@@ -6,6 +6,21 @@ from typing import Any
 
 from fishcnn.errors import FishError
 
+_HIGHEST = {
+    "flip": 1.0,
+    "rotation": 180.0,
+    "shear": 60.0,
+    "perspective": 1.0,
+    "brightness": 10.0,
+    "contrast": 10.0,
+    "saturation": 10.0,
+    "hue": 0.5,
+    "blur": 1.0,
+    "erasing": 1.0,
+    "mixup": 100.0,
+    "cutmix": 100.0,
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -57,19 +72,15 @@ class Recipe:
         known = {field.name for field in fields(cls)}
         if wrong := sorted(set(config) ^ known):
             raise FishError(f"augment: unknown or missing settings: {', '.join(wrong)}")
-        recipe = cls(
-            **{
-                **config,
-                "crop_scale": tuple(config["crop_scale"]),
-                "crop_ratio": tuple(config["crop_ratio"]),
-            }
-        )
-        low, high = recipe.crop_scale
-        if not 0 < low <= high <= 1:
-            raise FishError(f"augment.crop_scale={[low, high]}: wanted 0 < low <= high <= 1")
-        for name in ("flip", "perspective", "blur", "erasing"):
-            if not 0 <= getattr(recipe, name) <= 1:
-                raise FishError(f"augment.{name}={getattr(recipe, name)}: wanted 0 to 1")
-        if not 0 <= recipe.hue <= 0.5:
-            raise FishError(f"augment.hue={recipe.hue}: wanted 0 to 0.5")
-        return recipe
+        for name in ("crop_scale", "crop_ratio"):
+            pair = config[name]
+            if not (isinstance(pair, list | tuple) and len(pair) == 2 and 0 < pair[0] <= pair[1]):
+                raise FishError(f"augment.{name}={pair}: wanted [low, high] with 0 < low <= high")
+        if config["crop_scale"][1] > 1:
+            raise FishError(f"augment.crop_scale={config['crop_scale']}: wanted at most 1.0")
+        for name, highest in _HIGHEST.items():
+            value = config[name]
+            if not isinstance(value, int | float) or not 0 <= value <= highest:
+                raise FishError(f"augment.{name}={value}: wanted a number from 0 to {highest:g}")
+        pairs = {name: tuple(config[name]) for name in ("crop_scale", "crop_ratio")}
+        return cls(**{**config, **pairs})

@@ -58,19 +58,25 @@ def write_hparams(
             start.hparams[name].number_value = value
         elif value is not None:
             start.hparams[name].string_value = value
-    end = SessionEndInfo(status=Status.Value("STATUS_SUCCESS"))
-    for tag, content in (
-        (metadata.EXPERIMENT_TAG, {"experiment": experiment}),
-        (metadata.SESSION_START_INFO_TAG, {"session_start_info": start}),
-        (metadata.SESSION_END_INFO_TAG, {"session_end_info": end}),
-    ):
-        data = HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
-        plugin = SummaryMetadata.PluginData(
-            plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString()
-        )
-        event = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))
-        file_writer = writer._get_file_writer()  # type: ignore[no-untyped-call]
-        file_writer.add_summary(Summary(value=[event]))
+    _write(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+    _write(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+
+def write_status(writer: SummaryWriter, *, succeeded: bool) -> None:
+    """Write how a run has ended; until then TensorBoard shows none."""
+    status = Status.Value("STATUS_SUCCESS" if succeeded else "STATUS_FAILURE")
+    end = SessionEndInfo(status=status)
+    _write(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def _write(writer: SummaryWriter, tag: str, data: HParamsPluginData) -> None:
+    data.version = metadata.PLUGIN_DATA_VERSION
+    plugin = SummaryMetadata.PluginData(
+        plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString()
+    )
+    event = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))
+    file_writer = writer._get_file_writer()  # type: ignore[no-untyped-call]
+    file_writer.add_summary(Summary(value=[event]))
 
 
 def _data_type(value: Value | None) -> int:

@@ -1,11 +1,9 @@
-"""A run's folder: what was run, with what, and where the checkpoints of earlier runs are."""
+"""With what a run was made, to repeat it."""
 
 import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
-
-from fishcnn.errors import FishError
 
 _PACKAGES = (
     "fishcnn",
@@ -45,30 +43,3 @@ def _git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "not a git checkout"
     return described.stdout.strip()
-
-
-def find_checkpoint(named: str, runs: Path) -> Path:
-    """Find the checkpoint to continue from.
-
-    Args:
-        named: a checkpoint file, a run folder, or ``"last"`` for the newest run.
-        runs: the folder below which ``"last"`` looks.
-
-    Raises:
-        FishError: there is none.
-    """
-    if named == "last":
-        candidates = sorted(runs.rglob("checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
-        if not candidates:
-            raise FishError(f"ckpt_path=last: there is no run with a checkpoint below {runs}")
-        return candidates[-1]
-    path = Path(named).expanduser()
-    inside = path / "checkpoints" / "last.ckpt"
-    if path.is_dir() and inside.is_file():
-        return inside
-    if not path.is_file():
-        raise FishError(
-            f"ckpt_path={named}: wanted a checkpoint file, a run folder that holds "
-            "checkpoints/last.ckpt, or last"
-        )
-    return path

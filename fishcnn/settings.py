@@ -1,0 +1,68 @@
+"""The ranges of single settings, checked before anything expensive begins."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from fishcnn.errors import FishError
+
+# Lowest and highest value, both allowed. Whole numbers are wanted where the bounds are whole.
+_RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "data.image_size": (1, 4096),
+    "data.batch_size": (2, 2**20),
+    "data.workers": (1, 1024),
+    "model.blocks": (-(2**31), 2**31),  # the network itself knows its limits
+    "model.base_channels": (1, 2**16),
+    "model.max_channels": (1, 2**16),
+    "model.hidden": (1, 2**20),
+    "model.dropout": (0.0, 1.0),
+    "optimizer.lr": (0.0, float("inf")),
+    "optimizer.weight_decay": (0.0, float("inf")),
+    "scheduler.factor": (0.0, 0.999),
+    "scheduler.patience": (0, 2**31),
+    "scheduler.pct_start": (0.0, 1.0),
+    "loss.label_smoothing": (0.0, 1.0),
+    "callbacks.early_stopping.patience": (1, 2**31),
+    "callbacks.grad_cam.every_n_epochs": (1, 2**31),
+    "callbacks.grad_cam.pictures": (1, 1000),
+    "callbacks.grad_cam.measured": (1, 2**31),
+    "callbacks.grad_cam.seed": (0, 2**32 - 1),
+    "callbacks.ema.decay": (0.0, 1.0),
+    "trainer.max_epochs": (1, 2**31),
+    "trainer.check_val_every_n_epoch": (1, 2**31),
+}
+# null is a value of its own for these.
+_OPTIONAL = {"data.workers"}
+
+
+def check_settings(config: DictConfig) -> None:
+    """Check the settings that no constructor of ours checks.
+
+    Raises:
+        FishError: a setting is out of range; the message names it and its range.
+    """
+    for name, (low, high) in _RANGES.items():
+        group, _, key = name.rpartition(".")
+        node = OmegaConf.select(config, group) if group else config
+        if node is None or key not in node:
+            continue  # a setting of another network or schedule
+        value = OmegaConf.select(config, name, throw_on_missing=True)
+        if value is None and name in _OPTIONAL:
+            continue
+        whole = isinstance(low, int)
+        kind = int if whole else int | float
+        if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+            wanted = "a whole number" if whole else "a number"
+            raise FishError(f"{name}={value}: wanted {wanted}{_span(low, high)}")
+    epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
+    if every > epochs:
+        raise FishError(
+            f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
+            "nothing would be validated"
+        )
+
+
+def _span(low: float, high: float) -> str:
+    """How a person says the range; bounds that nobody reaches are left out."""
+    if low < -1000:
+        return ""
+    return f", {low:g} or more" if high > 2**16 else f" from {low:g} to {high:g}"
