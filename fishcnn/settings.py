@@ -10,6 +10,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.image_size": (1, 4096),
     "data.batch_size": (2, 2**20),
     "data.workers": (1, 1024),
+    "data.val_fraction": (0.001, 0.999),
     "model.blocks": (-(2**31), 2**31),  # the network itself knows its limits
     "model.base_channels": (1, 2**16),
     "model.max_channels": (1, 2**16),

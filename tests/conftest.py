@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from fishcnn.build import plain
+from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.synthetic import ensure_synthetic
 
 REPOSITORY = Path(__file__).parents[1]
@@ -26,6 +29,13 @@ def fish(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=0,
         workers=1,
     )
+
+
+@pytest.fixture(scope="session")
+def plain_recipe() -> Recipe:
+    """The augmentation that does nothing."""
+    config = OmegaConf.load(REPOSITORY / "conf" / "augment" / "none.yaml")
+    return Recipe.from_config(plain(config))
 
 
 @dataclass(frozen=True)

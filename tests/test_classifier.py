@@ -31,31 +31,13 @@ MODEL = {
     "dropout": 0.5,
 }
 PLATEAU = {"name": "plateau", "factor": 0.5, "patience": 0}
-NOTHING = Recipe(
-    name="none",
-    crop_scale=(1.0, 1.0),
-    crop_ratio=(0.75, 1.3333),
-    flip=0.0,
-    rotation=0.0,
-    shear=0.0,
-    perspective=0.0,
-    brightness=0.0,
-    contrast=0.0,
-    saturation=0.0,
-    hue=0.0,
-    trivial=False,
-    blur=0.0,
-    erasing=0.0,
-    mixup=0.0,
-    cutmix=0.0,
-)
 
 
 @pytest.fixture
-def datamodule(fish: Path) -> FishDataModule:
+def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
     module = FishDataModule(
         source=FolderSource(str(fish / "pictures"), None),
-        recipe=NOTHING,
+        recipe=plain_recipe,
         image_size=16,
         working_size=20,
         batch_size=9,

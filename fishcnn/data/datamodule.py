@@ -107,8 +107,6 @@ class FishDataModule(pl.LightningDataModule):
             raise FishError(
                 f"data.working_size={working_size}: wanted at least data.image_size={image_size}"
             )
-        if not 0 < val_fraction < 1:
-            raise FishError(f"data.val_fraction={val_fraction}: wanted between 0 and 1, as 0.2")
         if split_seed < 0:
             raise FishError(f"data.split_seed={split_seed}: wanted 0 or more")
         if normalize != "dataset" and normalize not in STATISTICS:

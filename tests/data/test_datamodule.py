@@ -223,7 +223,6 @@ def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None
     [
         ({"batch_size": 1}, "data.batch_size=1"),
         ({"working_size": 16}, "data.working_size=16"),
-        ({"val_fraction": 1.0}, "data.val_fraction=1.0"),
         ({"normalize": "mnist"}, "data.normalize=mnist"),
         ({"split_seed": -1}, "data.split_seed=-1"),
     ],

@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torchvision.transforms.v2.functional as TF
+from omegaconf import OmegaConf
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop
@@ -16,24 +18,7 @@ from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.errors import FishError
 
-NONE: dict[str, Any] = {
-    "name": "none",
-    "crop_scale": [1.0, 1.0],
-    "crop_ratio": [0.75, 4 / 3],
-    "flip": 0.0,
-    "rotation": 0.0,
-    "shear": 0.0,
-    "perspective": 0.0,
-    "brightness": 0.0,
-    "contrast": 0.0,
-    "saturation": 0.0,
-    "hue": 0.0,
-    "trivial": False,
-    "blur": 0.0,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-}
+NONE = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/augment/none.yaml"))
 BLACK = (0.0, 0.0, 0.0)
 
 
