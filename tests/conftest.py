@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from fishcnn.build import plain
 from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.sources import FolderSource
 from fishcnn.data.synthetic import ensure_synthetic
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,6 +38,24 @@ def plain_recipe() -> Recipe:
     """The augmentation that does nothing."""
     config = OmegaConf.load(REPOSITORY / "conf" / "augment" / "none.yaml")
     return Recipe.from_config(plain(config))
+
+
+@pytest.fixture
+def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
+    """The rendered pictures at 16 pixels, 27 for training and 9 for validation, set up."""
+    module = FishDataModule(
+        source=FolderSource(str(fish / "pictures"), str(fish / "masks")),
+        recipe=plain_recipe,
+        image_size=16,
+        working_size=20,
+        batch_size=9,
+        val_fraction=0.25,
+        split_seed=0,
+        normalize="dataset",
+        workers=1,
+    )
+    module.setup()
+    return module
 
 
 @dataclass(frozen=True)

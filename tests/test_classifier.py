@@ -8,10 +8,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.data.sources import FolderSource
 from fishcnn.errors import FishError
 
 pytestmark = [
@@ -31,23 +29,6 @@ MODEL = {
     "dropout": 0.5,
 }
 PLATEAU = {"name": "plateau", "factor": 0.5, "patience": 0}
-
-
-@pytest.fixture
-def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
-    module = FishDataModule(
-        source=FolderSource(str(fish / "pictures"), None),
-        recipe=plain_recipe,
-        image_size=16,
-        working_size=20,
-        batch_size=9,
-        val_fraction=0.25,
-        split_seed=0,
-        normalize="dataset",
-        workers=1,
-    )
-    module.setup()
-    return module
 
 
 def classifier(datamodule: FishDataModule, **changes: Any) -> FishClassifier:

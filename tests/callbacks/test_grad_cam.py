@@ -13,9 +13,7 @@ from torch import nn
 from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
 from fishcnn.callbacks.history import History
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.sources import FolderSource
 from fishcnn.errors import FishError
 
 pytestmark = [
@@ -36,23 +34,6 @@ def test_a_sample_takes_each_class_before_it_takes_one_twice() -> None:
     assert sample != stratified_sample(labels, size=7, seed=1)
     assert sample[:3] == stratified_sample(labels, size=3, seed=0)
     assert len(stratified_sample(labels, size=100, seed=0)) == 55
-
-
-@pytest.fixture
-def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
-    module = FishDataModule(
-        source=FolderSource(str(fish / "pictures"), str(fish / "masks")),
-        recipe=plain_recipe,
-        image_size=16,
-        working_size=20,
-        batch_size=9,
-        val_fraction=0.25,
-        split_seed=0,
-        normalize="dataset",
-        workers=1,
-    )
-    module.setup()
-    return module
 
 
 @pytest.fixture
