@@ -13,7 +13,6 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
-    RichProgressBar,
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -22,6 +21,7 @@ from fishcnn.callbacks.doctor import Doctor
 from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
+from fishcnn.callbacks.progress import ProgressBar
 from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augmentation.recipe import Recipe
@@ -141,7 +141,7 @@ class Callbacks:
         if settings.early_stopping.enabled:
             self._rest.append(EarlyStopping(MONITOR, patience=settings.early_stopping.patience))
         if settings.progress.enabled:
-            self._rest.append(RichProgressBar())
+            self._rest.append(ProgressBar())
 
     def all(self) -> list[pl.Callback]:
         """In the order in which they are called."""
@@ -174,7 +174,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path
         arguments["precision"] = native_precision(arguments["accelerator"])
     # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    has_bar = any(isinstance(callback, RichProgressBar) for callback in callbacks)
+    has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return pl.Trainer(
             **arguments,

@@ -7,13 +7,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 
 from fishcnn.build import Callbacks, native_precision
 from fishcnn.callbacks.checkpoint import BestCheckpoint
 from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
+from fishcnn.callbacks.progress import ProgressBar
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -38,7 +39,7 @@ def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> Non
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
     assert kinds.index(History) < kinds.index(BestCheckpoint)
-    for kind in (LearningRateMonitor, EarlyStopping, RichProgressBar):
+    for kind in (LearningRateMonitor, EarlyStopping, ProgressBar):
         assert kind in kinds
 
 
@@ -47,7 +48,7 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
         kinds = [type(callback) for callback in Callbacks(config, "", tmp_path).all()]
-    for kind in (LearningRateMonitor, EarlyStopping, RichProgressBar, GradCam, AveragedWeights):
+    for kind in (LearningRateMonitor, EarlyStopping, ProgressBar, GradCam, AveragedWeights):
         assert kind not in kinds
 
 
