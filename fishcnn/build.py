@@ -8,12 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import (
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-)
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.callbacks.checkpoint import BestCheckpoint
@@ -22,6 +18,7 @@ from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
 from fishcnn.callbacks.progress import ProgressBar
+from fishcnn.callbacks.resuming import PatientEarlyStopping, Resuming
 from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augmentation.recipe import Recipe
@@ -30,13 +27,7 @@ from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, Synthe
 from fishcnn.diagnosis import Settings
 from fishcnn.errors import FishError
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve a node of the configuration to plain dicts, lists, numbers and strings."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+from fishcnn.settings import plain
 
 
 def build_source(data: Mapping[str, Any], workers: int) -> Source:
@@ -71,7 +62,7 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
 
 def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClassifier:
     """Build the classifier for the classes of a datamodule that is set up."""
-    classifier = FishClassifier(
+    return FishClassifier(
         classes=datamodule.classes,
         image_size=datamodule.image_size,
         working_size=datamodule.working_size,
@@ -82,8 +73,6 @@ def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClas
         scheduler=plain(config.scheduler),
         label_smoothing=config.loss.label_smoothing,
     )
-    classifier.load_pretrained()
-    return classifier
 
 
 def build_settings(config: DictConfig) -> Settings:
@@ -105,14 +94,24 @@ def build_settings(config: DictConfig) -> Settings:
 
 
 class Callbacks:
-    """The callbacks of a fit; some are asked for what they have found after it."""
+    """The callbacks of a fit; some are asked for what they have found after it.
 
-    def __init__(self, config: DictConfig, data_report: str, folder: Path) -> None:
+    Args:
+        config: of the run.
+        data_report: Markdown about the pictures.
+        folder: of the run.
+        resumed: the checkpoint that the run goes on from.
+    """
+
+    def __init__(
+        self, config: DictConfig, data_report: str, folder: Path, resumed: Path | None
+    ) -> None:
         settings = config.callbacks
         overridden = overridden_settings()
         self.history = History(folder)
+        self._resuming = Resuming(self.history, folder / "checkpoints" / "last.ckpt")
         self.doctor = Doctor(folder, self.history, build_settings(config))
-        self.checkpoint = BestCheckpoint(folder / "checkpoints", monitor=MONITOR)
+        self.checkpoint = BestCheckpoint(folder / "checkpoints", monitor=MONITOR, resumed=resumed)
         # Lightning's save_last writes only when the best checkpoint is written as well.
         self._last = ModelCheckpoint(
             folder / "checkpoints",
@@ -139,13 +138,15 @@ class Callbacks:
             # After Grad-CAM: it takes the averaged weights back when a validation ends.
             self._rest.append(AveragedWeights(decay=settings.ema.decay))
         if settings.early_stopping.enabled:
-            self._rest.append(EarlyStopping(MONITOR, patience=settings.early_stopping.patience))
+            self._rest.append(
+                PatientEarlyStopping(MONITOR, patience=settings.early_stopping.patience)
+            )
         if settings.progress.enabled:
             self._rest.append(ProgressBar())
 
     def all(self) -> list[pl.Callback]:
         """In the order in which they are called."""
-        return [*self._rest, self.history, self.doctor, self.checkpoint, self._last]
+        return [*self._rest, self.history, self._resuming, self.doctor, self.checkpoint, self._last]
 
 
 def native_precision(accelerator: str) -> str:

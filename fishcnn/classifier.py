@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
@@ -21,18 +22,13 @@ from fishcnn.data.read import UnreadablePicture, read_picture, upright_rgb
 from fishcnn.errors import FishError
 from fishcnn.models import build_network
 from fishcnn.models.torchvision import TorchvisionNetwork
+from fishcnn.optimization import build_optimizer, build_schedule, check_optimization
 
 # What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
 MONITOR = "val_loss"
 
-OPTIMIZERS: dict[str, Any] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
-SCHEDULERS = ("plateau", "cosine", "onecycle", "none")
 
 
 @dataclass(frozen=True)
@@ -92,12 +88,7 @@ class FishClassifier(pl.LightningModule):
         label_smoothing: float,
     ) -> None:
         super().__init__()
-        if optimizer["name"] not in OPTIMIZERS:
-            known = ", ".join(OPTIMIZERS)
-            raise FishError(f"optimizer.name={optimizer['name']}: there is {known}")
-        if scheduler["name"] not in SCHEDULERS:
-            known = ", ".join(SCHEDULERS)
-            raise FishError(f"scheduler.name={scheduler['name']}: there is {known}")
+        check_optimization(optimizer, scheduler)
         self.save_hyperparameters()
         self.classes = list(classes)
         self.image_size = image_size
@@ -186,35 +177,21 @@ class FishClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
         """Build the optimizer and schedule that the hyperparameters describe."""
-        arguments = dict(self.hparams["optimizer"])
-        name = arguments.pop("name")
         trained = [p for p in self.network.parameters() if p.requires_grad]
         # Lightning refuses to clip the gradients of a fused optimizer under autocast.
         fused = not self.trainer.gradient_clip_val
-        optimizer: torch.optim.Optimizer = OPTIMIZERS[name](trained, fused=fused, **arguments)
-        return {"optimizer": optimizer, "lr_scheduler": self._configure_schedule(optimizer)}
-
-    def _configure_schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        arguments = dict(self.hparams["scheduler"])
-        name = arguments.pop("name")
-        schedules = torch.optim.lr_scheduler
-        if name == "plateau":
-            return {
-                "name": "lr",
-                "scheduler": schedules.ReduceLROnPlateau(optimizer, **arguments),
-                "monitor": MONITOR,
-                # Between validations there is no new value to look at.
-                "frequency": self.trainer.check_val_every_n_epoch or 1,
-            }
+        optimizer = build_optimizer(self.hparams["optimizer"], trained, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
-        if name == "none":
-            schedule: Any = schedules.ConstantLR(optimizer, factor=1.0)
-        elif name == "cosine":
-            schedule = schedules.CosineAnnealingLR(optimizer, T_max=steps, **arguments)
-        else:
-            peak = self.hparams["optimizer"]["lr"]
-            schedule = schedules.OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **arguments)
-        return {"name": "lr", "scheduler": schedule, "interval": "step"}
+        schedule = build_schedule(self.hparams["scheduler"], optimizer, steps=steps)
+        timing: dict[str, Any] = {"interval": "step"}
+        if isinstance(schedule, ReduceLROnPlateau):
+            # Between validations there is no new value to look at.
+            every = self.trainer.check_val_every_n_epoch or 1
+            timing = {"interval": "epoch", "frequency": every, "monitor": MONITOR}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"name": "lr", "scheduler": schedule, **timing},
+        }
 
     def predict(
         self, pictures: str | Path | Image.Image | Sequence[str | Path | Image.Image]

@@ -1,8 +1,8 @@
 """Events for TensorBoard's HParams tab.
 
-TensorBoard takes the list of columns from one run of a folder and shows no others, so every run
-lists the same. It puts first what is marked as different between the runs; torch's own writer
-marks nothing, which hides what a sweep has swept among dozens of constant columns.
+TensorBoard takes the list of columns from one run of a folder and shows no others, so the runs of
+a sweep should list the same. It puts first what is marked as different between the runs; torch's
+own writer marks nothing, which hides what a sweep has swept among dozens of constant columns.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,5 +1,7 @@
 """Going on with an earlier run: finding its checkpoint and checking that it fits."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,11 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from fishcnn.build import plain
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.errors import FishError
+from fishcnn.settings import plain
+
+_GROUPS = ("model", "optimizer", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -18,14 +23,20 @@ class Checkpoint:
     Attributes:
         path: the file.
         epochs: how many epochs it was trained for.
-        planned_epochs: for how many its schedule was made; None where that does not matter.
-        hyperparameters: of its classifier.
+        steps: optimizer steps in these epochs.
+        planned_steps: for how many its schedule was made; None where that does not matter.
+        averaged: whether it holds the moving average of the weights.
+        classes: class names in the order of the logits.
+        settings: what must be the same to go on, by dotted name.
     """
 
     path: Path
     epochs: int
-    planned_epochs: int | None
-    hyperparameters: dict[str, Any]
+    steps: int
+    planned_steps: int | None
+    averaged: bool
+    classes: list[str]
+    settings: dict[str, Any]
 
 
 def find_checkpoint(named: str, runs: Path) -> Path:
@@ -63,14 +74,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        epochs = content["epoch"] + 1
-        schedule: dict[str, Any] = next(iter(content["lr_schedulers"]), {})
-        planned_steps = schedule.get("T_max", schedule.get("total_steps"))  # cosine, onecycle
+        known = content["hyper_parameters"]
+        schedule = content["lr_schedulers"][0]
         return Checkpoint(
             path=path.resolve(),
-            epochs=epochs,
-            planned_epochs=planned_steps and round(planned_steps * epochs / content["global_step"]),
-            hyperparameters=dict(content["hyper_parameters"]),
+            epochs=content["epoch"] + 1,
+            steps=content["global_step"],
+            planned_steps=schedule.get("T_max", schedule.get("total_steps")),  # cosine, onecycle
+            averaged="averaging_state" in content,
+            classes=list(known["classes"]),
+            settings={
+                "data.image_size": known["image_size"],
+                "loss.label_smoothing": known["label_smoothing"],
+                **{f"{g}.{key}": value for g in _GROUPS for key, value in known[g].items()},
+            },
         )
     except Exception as error:  # torch passes on whatever its readers raise
         raise FishError(f"ckpt_path={path} is no checkpoint of fishcnn: {error}") from error
@@ -82,30 +99,70 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     Raises:
         FishError: the network or its training would be another one, or nothing is left to train.
     """
-    now = {group: plain(config[group]) for group in ("model", "optimizer", "scheduler")}
-    now["data"] = {"image_size": config.data.image_size}
-    before = {group: dict(checkpoint.hyperparameters[group]) for group in now if group != "data"}
-    before["data"] = {"image_size": checkpoint.hyperparameters["image_size"]}
-    different = [
-        f"{group}.{key}={before[group].get(key)}"
-        for group in now
-        for key in sorted(now[group].keys() | before[group].keys())
-        if now[group].get(key) != before[group].get(key)
-    ]
-    if different:
+    now = {
+        "data.image_size": config.data.image_size,
+        "loss.label_smoothing": config.loss.label_smoothing,
+        **{f"{g}.{key}": value for g in _GROUPS for key, value in plain(config[g]).items()},
+    }
+    if different := _differences(checkpoint.settings, now):
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained with other settings: repeat the command of "
             f"that run, or add {' '.join(different)}"
         )
-    epochs = config.trainer.max_epochs
-    if checkpoint.epochs >= epochs:
+    if checkpoint.averaged != config.callbacks.ema.enabled:
+        raise FishError(
+            f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled="
+            f"{str(checkpoint.averaged).lower()}, as it was in that run"
+        )
+    if checkpoint.epochs >= config.trainer.max_epochs:
         raise FishError(
             f"ckpt_path={checkpoint.path} has been trained for {checkpoint.epochs} epochs already "
-            f"and trainer.max_epochs={epochs}: raise it to go on"
+            f"and trainer.max_epochs={config.trainer.max_epochs}: raise it to go on"
         )
-    planned = checkpoint.planned_epochs
-    if planned not in (None, epochs):
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Overrides that bring the settings of now back to those of before."""
+    other_groups = [g for g in _GROUPS if before[f"{g}.name"] != now[f"{g}.name"]]
+    overrides = [f"{group}={before[f'{group}.name']}" for group in other_groups]
+    for name, value in before.items():
+        # A group that is exchanged as a whole brings its own values along.
+        if name.partition(".")[0] not in other_groups and now.get(name) != value:
+            overrides.append(f"{name}={'null' if value is None else value}")
+    return overrides
+
+
+def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: DictConfig) -> None:
+    """Check that a run goes on with the classes, the split and the batches that it began with.
+
+    Args:
+        checkpoint: what the run goes on from.
+        datamodule: set up.
+        config: of the run.
+
+    Raises:
+        FishError: pictures of the earlier training side would be validated on, say.
+    """
+    if checkpoint.classes != datamodule.classes:
         raise FishError(
-            f"trainer.max_epochs={epochs}: scheduler={now['scheduler']['name']} has shaped the "
-            f"learning rate for {planned} epochs, so the run can only go on to that"
+            f"ckpt_path={checkpoint.path} was trained on the classes "
+            f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
+        )
+    written = checkpoint.path.parents[1] / "split.json"
+    if written.is_file():
+        before = json.loads(written.read_text(encoding="utf-8"))["val"]
+        now = [datamodule.pictures.paths[row].as_posix() for row in datamodule.split.val]
+        if before != now:
+            raise FishError(
+                f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}): "
+                "go on with the same data.root, data.split_seed and data.val_fraction"
+            )
+    planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
+    steps = len(datamodule.train_dataloader()) * epochs
+    if planned not in (None, steps):
+        before_epochs = planned * checkpoint.epochs / checkpoint.steps
+        raise FishError(
+            f"scheduler={config.scheduler.name} has shaped the learning rate for {planned} steps "
+            f"({before_epochs:g} epochs of that run), not for the {steps} of "
+            f"trainer.max_epochs={epochs} with data.batch_size={datamodule.batch_size}"
         )

@@ -1,17 +1,21 @@
-"""The ranges of single settings, checked before anything expensive begins."""
+"""Reading settings, and checking them before anything expensive begins."""
+
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.errors import FishError
 
-# Lowest and highest value, both allowed. Whole numbers are wanted where the bounds are whole.
+# Lowest and highest value, both allowed. Whole numbers are wanted where the lowest one is whole.
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "data.image_size": (1, 4096),
     "data.batch_size": (2, 2**20),
+    "data.working_size": (1, 4096),
+    "data.split_seed": (0, 2**32 - 1),
     "data.workers": (1, 1024),
     "data.val_fraction": (0.001, 0.999),
-    "model.blocks": (-(2**31), 2**31),  # the network itself knows its limits
+    "model.blocks": (0, 64),  # the network says more precisely what fits the pictures
     "model.base_channels": (1, 2**16),
     "model.max_channels": (1, 2**16),
     "model.hidden": (1, 2**20),
@@ -20,7 +24,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "optimizer.weight_decay": (0.0, float("inf")),
     "scheduler.factor": (0.0, 0.999),
     "scheduler.patience": (0, 2**31),
-    "scheduler.pct_start": (0.0, 1.0),
+    "scheduler.eta_min": (0.0, float("inf")),
+    "scheduler.pct_start": (0.01, 0.99),
     "loss.label_smoothing": (0.0, 1.0),
     "callbacks.early_stopping.patience": (1, 2**31),
     "callbacks.grad_cam.every_n_epochs": (1, 2**31),
@@ -28,11 +33,24 @@ _RANGES: dict[str, tuple[float, float]] = {
     "callbacks.grad_cam.measured": (1, 2**31),
     "callbacks.grad_cam.seed": (0, 2**32 - 1),
     "callbacks.ema.decay": (0.0, 1.0),
+    "trainer.gradient_clip_val": (1e-6, float("inf")),
     "trainer.max_epochs": (1, 2**31),
     "trainer.check_val_every_n_epoch": (1, 2**31),
 }
 # null is a value of its own for these.
-_OPTIONAL = {"data.workers"}
+_OPTIONAL = {"data.workers", "data.working_size", "trainer.gradient_clip_val"}
+_CHOICES = {
+    "logger.name": ("tensorboard", "none"),
+    # Weights of half precision would need pictures of half precision everywhere.
+    "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
+}
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve a node of the configuration to plain dicts, lists, numbers and strings."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def check_settings(config: DictConfig) -> None:
@@ -54,6 +72,10 @@ def check_settings(config: DictConfig) -> None:
         if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
             wanted = "a whole number" if whole else "a number"
             raise FishError(f"{name}={value}: wanted {wanted}{_span(low, high)}")
+    for name, choices in _CHOICES.items():
+        value = OmegaConf.select(config, name)
+        if value not in choices:
+            raise FishError(f"{name}={value}: there is {', '.join(choices)}")
     epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if every > epochs:
         raise FishError(
@@ -63,7 +85,5 @@ def check_settings(config: DictConfig) -> None:
 
 
 def _span(low: float, high: float) -> str:
-    """How a person says the range; bounds that nobody reaches are left out."""
-    if low < -1000:
-        return ""
+    """How a person says the range; a highest value that nobody reaches is left out."""
     return f", {low:g} or more" if high > 2**16 else f" from {low:g} to {high:g}"

@@ -37,10 +37,11 @@ class Summary:
         best_epoch: epoch (from 1) of the kept checkpoint: lowest validation loss.
         epochs: how many were trained.
         val_acc, val_loss, val_f1, val_top3: of the kept checkpoint. Since it was chosen on these
-            very pictures, they are a little too good; ``last_val_acc`` is not chosen.
+            very pictures, they are a little too good; ``last_val_acc``, of the last validation,
+            is not chosen.
         val_acc_interval: 95% interval of ``val_acc``.
         last_val_acc: validation accuracy after the last epoch.
-        seconds: from the start of the job to its end.
+        seconds: from the settings to the numbers, without imports and figures.
         train_images_per_second: median over the epochs.
         checkpoint: the kept checkpoint.
         classes: names in the order of the logits.
@@ -62,13 +63,17 @@ class Summary:
     diagnosis: list[str]
 
     def write(self, file: Path) -> None:
-        """Write ``summary.json``."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        """Write ``summary.json``; NaN, which JSON does not know, becomes null."""
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }
+        text = json.dumps(finite, indent=1, ensure_ascii=False, allow_nan=False)
         file.write_text(text + "\n", encoding="utf-8")
 
 
 def print_summary(
-    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path]
+    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path], logdir: Path
 ) -> None:
     """Print the end of a run.
 
@@ -76,6 +81,7 @@ def print_summary(
         summary: the numbers.
         verdicts: the diagnosis.
         places: what to look at, and where it is; "TensorBoard logs" if there are such.
+        logdir: folder for TensorBoard to show: the run, or the sweep that it belongs to.
     """
     console = Console()
     low, high = summary.val_acc_interval
@@ -84,7 +90,7 @@ def print_summary(
     table.add_row(
         "validation accuracy",
         f"[bold]{summary.val_acc:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%}; "
-        f"after the last epoch {summary.last_val_acc:.1%})",
+        f"at the last validation {summary.last_val_acc:.1%})",
     )
     table.add_row("macro F1, top-3", f"{summary.val_f1:.3f}, {summary.val_top3:.1%}")
     table.add_row(
@@ -96,7 +102,7 @@ def print_summary(
     for name, place in places.items():
         console.print(f"{name}: {place}", soft_wrap=True, markup=False, highlight=False)
     if "TensorBoard logs" in places:
-        logs = shlex.quote(str(places["TensorBoard logs"]))
+        logs = shlex.quote(str(logdir))
         command = f"tensorboard --logdir {logs} --samples_per_plugin images=200"
         console.print("\nSee where the network looks, epoch by epoch:")
         console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn import plots
@@ -18,7 +19,6 @@ from fishcnn.build import (
     build_classifier,
     build_datamodule,
     build_trainer,
-    plain,
 )
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
@@ -27,8 +27,15 @@ from fishcnn.data.split import write_split
 from fishcnn.errors import FishError
 from fishcnn.figures import save_figure
 from fishcnn.models import check_network
-from fishcnn.resume import Checkpoint, check_resumable, find_checkpoint, read_checkpoint
-from fishcnn.settings import check_settings
+from fishcnn.optimization import check_optimization
+from fishcnn.resume import (
+    Checkpoint,
+    check_resumable,
+    check_same_data,
+    find_checkpoint,
+    read_checkpoint,
+)
+from fishcnn.settings import check_settings, plain
 from fishcnn.summary import Summary, print_summary, wilson_interval
 from fishcnn.versions import versions
 
@@ -51,39 +58,63 @@ def train(config: DictConfig) -> float:
     datamodule, resumed = _prepare(config, folder)
     datamodule.prepare_data()
     datamodule.setup()
+    if resumed:
+        check_same_data(resumed, datamodule, config)
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
     report = data_report(datamodule.pictures, datamodule.listing, datamodule.split)
     classifier = build_classifier(config, datamodule)
-    callbacks = Callbacks(config, report, folder)
+    if not resumed:
+        classifier.load_pretrained()
+    ckpt_path = resumed.path if resumed else None
+    callbacks = Callbacks(config, report, folder, ckpt_path)
     trainer = build_trainer(config, callbacks.all(), folder)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, folder)
-    ckpt_path = resumed.path if resumed else None
     trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
         torch.distributed.destroy_process_group()
     if not trainer.is_global_zero:
         return float("nan")
-
-    path = callbacks.checkpoint.best_model_path
-    device = trainer.strategy.root_device
-    best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
-    best_epoch = read_checkpoint(Path(path)).epochs
-    scores = _validate(best, datamodule, trainer)
-    seconds = time.perf_counter() - start
-    summary = _summarise(callbacks, best, best_epoch, scores, seconds)
-    summary.write(folder / "summary.json")
-    figures = folder / "figures"
-    _draw(figures, best, best_epoch, datamodule, callbacks)
-    places = {"run": folder, "checkpoint": Path(summary.checkpoint), "figures": figures}
+    summary = _evaluate(datamodule, callbacks, trainer, folder, start)
+    places = {
+        "run": folder,
+        "checkpoint": Path(summary.checkpoint),
+        "figures": folder / "figures",
+    }
     if config.logger.name == "tensorboard":
         places["TensorBoard logs"] = folder
-    print_summary(summary, callbacks.doctor.verdicts, places)
+    logdir = folder.parent if _in_a_sweep() else folder
+    print_summary(summary, callbacks.doctor.verdicts, places, logdir)
     return summary.val_loss
+
+
+def _in_a_sweep() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _evaluate(
+    datamodule: FishDataModule,
+    callbacks: Callbacks,
+    fitted: pl.Trainer,
+    folder: Path,
+    start: float,
+) -> Summary:
+    """Measure the best checkpoint, write ``summary.json`` and draw the figures."""
+    path = callbacks.checkpoint.best_model_path
+    if not path:
+        raise FishError("nothing was validated, so that there is no best checkpoint")
+    device = fitted.strategy.root_device
+    best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
+    best_epoch = read_checkpoint(Path(path)).epochs
+    scores = _validate(best, datamodule, fitted)
+    summary = _summarise(callbacks, best, best_epoch, scores, time.perf_counter() - start)
+    summary.write(folder / "summary.json")
+    _draw(folder / "figures", best, best_epoch, datamodule, callbacks)
+    return summary
 
 
 def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoint | None]:
@@ -92,6 +123,7 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
         check_settings(config)
         datamodule = build_datamodule(config)
         check_network(plain(config.model), image_size=config.data.image_size)
+        check_optimization(plain(config.optimizer), plain(config.scheduler))
     except (TypeError, ValueError, RuntimeError) as error:
         # What no check of ours has caught: a word where a number belongs, say.
         raise FishError(f"a setting has a value of the wrong kind: {error}") from error
@@ -101,9 +133,10 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
         check_resumable(resumed, config)
     used = folder / "checkpoints"
     if used.exists() and not (resumed and resumed.path.is_relative_to(folder)):
+        setting = "hydra.sweep.dir" if _in_a_sweep() else "hydra.run.dir"
         raise FishError(
-            f"hydra.run.dir={folder} holds a run already: choose another folder, or go on with "
-            f"it by ckpt_path={folder}"
+            f"{setting}: {folder} holds a run already; choose another folder, or go on with it by "
+            f"ckpt_path={folder}"
         )
     return datamodule, resumed
 
@@ -118,6 +151,9 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     # A fit that is continued in another folder takes its best checkpoint along by itself.
     warnings.filterwarnings("ignore", ".*The dirpath has changed.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    # What is logged at the end of an epoch comes from counts that are synchronised already.
+    warnings.filterwarnings("ignore", ".*It is recommended to use .*sync_dist=True.*")
     # The first epochs of check_val_every_n_epoch have no validation loss yet.
     warnings.filterwarnings("ignore", ".*could not find the monitored key.*")
 
@@ -164,6 +200,7 @@ def _draw(
     datamodule: FishDataModule,
     callbacks: Callbacks,
 ) -> None:
+    """Draw the figures of a run folder."""
     folder.mkdir(exist_ok=True)
     history = callbacks.history
     drawings = {
@@ -196,6 +233,7 @@ def _summarise(
     scores: dict[str, float],
     seconds: float,
 ) -> Summary:
+    """Collect the numbers of ``summary.json``."""
     history = callbacks.history
     hits, total = int(best.confusion.diag().sum()), int(best.confusion.sum())
     return Summary(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fishcnn.build import plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import FolderSource
 from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.settings import plain
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -93,7 +93,7 @@ def train(
             runpy.run_path(str(script), run_name="__main__")
             status = 0
         except SystemExit as end:
-            status = int(end.code or 0)
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:
             # Hydra's own would go on writing to this test's files.
             for handler in set(logging.getLogger().handlers) - set(handlers):

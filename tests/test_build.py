@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
+from pytorch_lightning.callbacks import LearningRateMonitor
 
 from fishcnn.build import Callbacks, native_precision
 from fishcnn.callbacks.checkpoint import BestCheckpoint
@@ -15,6 +15,7 @@ from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
 from fishcnn.callbacks.progress import ProgressBar
+from fishcnn.callbacks.resuming import PatientEarlyStopping
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -34,12 +35,12 @@ def configured(*overrides: str) -> Iterator[DictConfig]:
 
 def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> None:
     with configured("callbacks.ema.enabled=true") as config:
-        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path).all()]
+        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
     # The average takes its weights back when a validation ends: the maps come before that.
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
     assert kinds.index(History) < kinds.index(BestCheckpoint)
-    for kind in (LearningRateMonitor, EarlyStopping, ProgressBar):
+    for kind in (LearningRateMonitor, PatientEarlyStopping, ProgressBar):
         assert kind in kinds
 
 
@@ -47,8 +48,8 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     names = ("early_stopping", "grad_cam", "progress")
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
-        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path).all()]
-    for kind in (LearningRateMonitor, EarlyStopping, ProgressBar, GradCam, AveragedWeights):
+        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
+    for kind in (LearningRateMonitor, PatientEarlyStopping, ProgressBar, GradCam, AveragedWeights):
         assert kind not in kinds
 
 

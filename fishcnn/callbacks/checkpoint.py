@@ -10,15 +10,16 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 class BestCheckpoint(ModelCheckpoint):
     """Keep ``best.ckpt``, and take it along when a run is continued in another folder.
 
-    Lightning forgets the best checkpoint of the earlier folder, so that the best of a continued run
+    Lightning forgets the best checkpoint of another folder, so that the best of a continued run
     would be the best of its last part only.
 
     Args:
         folder: where ``best.ckpt`` goes.
         monitor: metric whose lowest value is the best.
+        resumed: the checkpoint that the run goes on from, with ``best.ckpt`` beside it.
     """
 
-    def __init__(self, folder: Path, *, monitor: str) -> None:
+    def __init__(self, folder: Path, *, monitor: str, resumed: Path | None) -> None:
         super().__init__(
             folder,
             filename="best",
@@ -28,13 +29,16 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.folder = folder
+        self.resumed = resumed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Copy the best checkpoint so far into this folder."""
-        earlier, here = Path(state_dict["best_model_path"]), self.folder / "best.ckpt"
-        if earlier.is_file() and earlier.resolve() != here.resolve():
+        here = self.folder / "best.ckpt"
+        earlier = self.resumed.parent / "best.ckpt" if self.resumed else here
+        if earlier.is_file():
             here.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(earlier, here)
+            if earlier.resolve() != here.resolve():
+                shutil.copy(earlier, here)
             state_dict = {
                 **state_dict,
                 "dirpath": self.dirpath,

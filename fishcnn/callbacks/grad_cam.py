@@ -137,14 +137,14 @@ class GradCam(pl.Callback):
     def _explain(
         self, classifier: FishClassifier, datamodule: FishDataModule, positions: Sequence[int]
     ) -> _Maps:
+        """Explain validation pictures; ``positions`` count within the validation side."""
         batches: list[Batch] = []
         results: list[CamResult] = []
         layer = self.layer
-        dtype = next(classifier.network.parameters()).dtype  # not float in bf16-true
         for start in range(0, len(positions), _BATCH):
             chunk = list(positions[start : start + _BATCH])
             batch = datamodule.batch("val", chunk, classifier.device)
-            images = classifier.normalize(batch["image"]).to(dtype)
+            images = classifier.normalize(batch["image"])
             layer = layer or default_layer(classifier.network, images)
             results.append(grad_cam(classifier.network, images, layer=layer))
             batches.append(batch)

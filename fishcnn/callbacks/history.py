@@ -77,17 +77,23 @@ class History(pl.Callback):
         self._pending.append(outputs["loss"].detach())
         self._images += len(batch["label"])
         if batch_idx + 1 == trainer.num_training_batches:
-            losses = torch.stack(self._pending).tolist()
-            self._train_seconds = time.perf_counter() - self._start
-            self._pending.clear()
-            first = len(self.step_losses) + 1
-            self.step_losses += losses
-            if writer := _writer(trainer):
-                for step, loss in enumerate(losses, first):
-                    writer.add_scalar("loss_per_iteration", loss, step)
+            self._read_losses(trainer)
+
+    def _read_losses(self, trainer: pl.Trainer) -> None:
+        """Wait for the device, stop the clock, and log the losses of the iterations."""
+        losses = torch.stack(self._pending).tolist()
+        self._train_seconds = time.perf_counter() - self._start
+        self._pending.clear()
+        first = len(self.step_losses) + 1
+        self.step_losses += losses
+        if writer := _writer(trainer):
+            for step, loss in enumerate(losses, first):
+                writer.add_scalar("loss_per_iteration", loss, step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch; Lightning has validated by now, if it validates in this epoch."""
+        if self._pending:  # the epoch was cut short
+            self._read_losses(trainer)
         epoch = {"epoch": float(trainer.current_epoch + 1)}
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         for name, value in trainer.callback_metrics.items():

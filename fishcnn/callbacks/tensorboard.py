@@ -85,6 +85,7 @@ class TensorBoardTabs(pl.Callback):
 
 
 def _log_graph(logger: TensorBoardLogger, classifier: FishClassifier) -> None:
+    """Trace the network on an empty picture."""
     size = classifier.image_size
     example = torch.zeros(2, 3, size, size, device=classifier.device)
     training = classifier.training

@@ -13,13 +13,13 @@ def test_a_continued_run_remembers_the_best_epoch_of_its_first_part(
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     (first / "best.ckpt").write_text("the best so far")
-    earlier = BestCheckpoint(first, monitor="val_loss")
+    earlier = BestCheckpoint(first, monitor="val_loss", resumed=None)
     earlier.best_model_path = str(first / "best.ckpt")
     earlier.best_model_score = earlier.kth_value = torch.tensor(0.5)
     earlier.best_k_models = {earlier.best_model_path: torch.tensor(0.5)}
     earlier.kth_best_model_path = earlier.best_model_path
 
-    continued = BestCheckpoint(second, monitor="val_loss")
+    continued = BestCheckpoint(second, monitor="val_loss", resumed=first / "last.ckpt")
     continued.load_state_dict(earlier.state_dict())
     assert (second / "best.ckpt").read_text() == "the best so far"
     assert continued.best_model_path == str(second / "best.ckpt")

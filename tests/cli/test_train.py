@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fishcnn.callbacks.resuming import Resuming
 from fishcnn.classifier import FishClassifier
 from fishcnn.summary import wilson_interval
 
@@ -115,6 +117,7 @@ def test_a_learning_rate_that_is_far_too_high_is_diagnosed_and_crashes_nothing(
     assert finished.status == 0, finished.err
     summary = json.loads((run / "summary.json").read_text())
     assert summary["diagnosis"][0] == "learning rate too high"
+    assert summary["val_loss"] is None or summary["val_loss"] > 1
     assert "optimizer.lr=" in finished.out
 
 
@@ -231,7 +234,6 @@ def test_last_continues_the_newest_run_where_it_stopped(
     assert rows(second)[:2] == rows(tmp_path / "runs" / "first")
     # Only the third epoch was trained here.
     assert [event.step for event in events(second).Images("grad_cam")] == [3]
-    # One uninterrupted run of three epochs ends with the same numbers of pictures seen.
     state = torch.load(second / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == 3 * 4
 
@@ -242,16 +244,33 @@ def test_last_continues_the_newest_run_where_it_stopped(
         (["ckpt_path=run", "trainer.max_epochs=1"], ["has been trained for 1 epochs already"]),
         (["ckpt_path=run", "model.blocks=1"], ["with other settings", "model.blocks=2"]),
         (["ckpt_path=run", "optimizer.lr=5e-5"], ["with other settings", "optimizer.lr=0.001"]),
+        (["ckpt_path=run", "optimizer=sgd"], ["with other settings", "or add optimizer=adam\n"]),
+        (["ckpt_path=run", "callbacks.ema.enabled=true"], ["add callbacks.ema.enabled=false"]),
+        (["ckpt_path=run", "data.split_seed=1"], ["validated on other pictures"]),
+        (["ckpt_path=run", "data.root=other"], ["was trained on the classes"]),
         (["ckpt_path=run", "data.image_size=40"], ["with other settings", "data.image_size=32"]),
         (["ckpt_path=notes.txt"], ["notes.txt is no checkpoint of fishcnn"]),
         (["hydra.run.dir=run"], ["run holds a run already", "ckpt_path="]),
+        (
+            ["ckpt_path=run", "scheduler=cosine", "trainer.max_epochs=4"],
+            ["with other settings", "or add scheduler=plateau\n"],
+        ),
     ],
 )
 def test_a_run_that_cannot_be_continued_is_refused_before_training(
-    train: Command, tiny: list[str], tmp_path: Path, overrides: list[str], parts: list[str]
+    train: Command,
+    tiny: list[str],
+    fish: Path,
+    tmp_path: Path,
+    overrides: list[str],
+    parts: list[str],
 ) -> None:
     assert train(*tiny, "hydra.run.dir=run", "trainer.max_epochs=1").status == 0
     (tmp_path / "notes.txt").write_text("no checkpoint")
+    shutil.copytree(fish / "pictures", tmp_path / "other")
+    next((tmp_path / "other").iterdir()).rename(tmp_path / "other" / "another")
+    if "data.root=other" in overrides:
+        overrides = [*overrides, "data.masks_root=null"]
     written = (tmp_path / "run" / "summary.json").read_bytes()
     finished = train(*tiny, *overrides)
     assert finished.status == 1
@@ -269,17 +288,56 @@ def test_a_run_goes_on_in_its_own_folder(train: Command, tiny: list[str], tmp_pa
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
 
 
-def test_a_schedule_that_was_shaped_for_a_length_keeps_to_it(
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["scheduler=plateau"],
+        ["scheduler=cosine", "optimizer=sgd"],
+        ["scheduler=onecycle", "optimizer=adamw", "callbacks.ema.enabled=true"],
+    ],
+)
+def test_a_run_that_was_killed_goes_on_with_its_schedule(
+    train: Command,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: list[str],
+) -> None:
+    killed = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+
+    def keep(self: Resuming, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Put the checkpoint of the first epoch aside, as a kill in the second would leave it."""
+        if trainer.current_epoch == 1 and not killed.is_file():
+            shutil.copytree(self.checkpoint.parents[1], killed.parents[1])
+
+    monkeypatch.setattr(Resuming, "on_train_epoch_start", keep)
+    command = [*tiny, *settings, "trainer.max_epochs=3"]
+    assert train(*command, "hydra.run.dir=whole").status == 0
+    finished = train(*command, "hydra.run.dir=killed", "ckpt_path=killed")
+    assert finished.status == 0, finished.err
+    whole = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
+    parts = torch.load(killed, weights_only=True)
+    assert parts["epoch"] == whole["epoch"] == 2
+    assert parts["global_step"] == whole["global_step"] == 12
+    for key in ("last_epoch", "_last_lr"):
+        assert parts["lr_schedulers"][0][key] == whole["lr_schedulers"][0][key]
+    averaged = [state.get("averaging_state", {}).get("n_averaged") for state in (parts, whole)]
+    assert averaged[0] == averaged[1]
+    assert [row["epoch"] for row in rows(tmp_path / "killed")] == ["1", "2", "3"]
+
+
+def test_a_run_that_was_stopped_early_goes_on_with_the_patience_that_is_set_now(
     train: Command, tiny: list[str], tmp_path: Path
 ) -> None:
-    cosine = [*tiny, "scheduler=cosine"]
-    assert train(*cosine, "hydra.run.dir=run", "trainer.max_epochs=2").status == 0
-    # As if it had been killed after the first of two epochs.
-    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    longer = train(*cosine, "ckpt_path=run", "trainer.max_epochs=4")
-    assert longer.status == 1
-    assert "scheduler=cosine has shaped the learning rate for 2 epochs" in longer.err
-    assert path.is_file()
+    still = [*tiny, "optimizer=sgd", "optimizer.lr=0.0", "callbacks.grad_cam.enabled=false"]
+    patience = "callbacks.early_stopping.patience"
+    first = [*still, f"{patience}=1", "trainer.max_epochs=20"]
+    assert train(*first, "hydra.run.dir=run").status == 0
+    before = len(rows(tmp_path / "run"))
+    assert before < 20
+    second = [*still, f"{patience}=9", f"trainer.max_epochs={before + 4}", "ckpt_path=run"]
+    assert train(*second, "hydra.run.dir=run").status == 0
+    assert len(rows(tmp_path / "run")) == before + 4
 
 
 def test_early_stopping_ends_a_fit_that_no_longer_improves(
@@ -418,7 +476,11 @@ def nested(root: Path) -> None:
         (["loss.label_smoothing=2"], None, ["loss.label_smoothing=2"]),
         (["trainer.max_epochs=null"], None, ["trainer.max_epochs=None"]),
         (["trainer.accelerator=abacus"], None, ["trainer", "abacus"]),
-        (["trainer.precision=8"], None, ["trainer", "8"]),
+        (["trainer.precision=bf16-true"], None, ["trainer.precision=bf16-true", "bf16-mixed"]),
+        (["trainer.gradient_clip_val=-1"], None, ["trainer.gradient_clip_val=-1"]),
+        (["logger.name=csv"], None, ["logger.name=csv"]),
+        (["optimizer=sgd", "optimizer.momentum=0"], None, ["optimizer=sgd: Nesterov"]),
+        (["scheduler=cosine", "scheduler.eta_min=abc"], None, ["scheduler.eta_min=abc"]),
         (["data.batch_size=abc"], None, ["data.batch_size=abc"]),
         (["data.val_fraction=1.0"], None, ["data.val_fraction=1.0"]),
         (["data.workers=-3"], None, ["data.workers=-3"]),
@@ -504,3 +566,11 @@ def test_two_processes_count_every_validation_picture_once(tiny: list[str], tmp_
     assert summary["val_acc"] == pytest.approx(hits / total)
     assert summary["val_acc_interval"] == pytest.approx(wilson_interval(hits, total))
     assert [event.step for event in events(run).Images("grad_cam")] == [1, 2]
+
+
+def test_a_cosine_is_not_stretched(train: Command, tiny: list[str], tmp_path: Path) -> None:
+    cosine = [*tiny, "scheduler=cosine"]
+    assert train(*cosine, "hydra.run.dir=run", "trainer.max_epochs=2").status == 0
+    longer = train(*cosine, "ckpt_path=run", "trainer.max_epochs=4")
+    assert longer.status == 1
+    assert "scheduler=cosine has shaped the learning rate for 8 steps (2 epochs" in longer.err
