@@ -131,22 +131,24 @@ class Callbacks:
         if config.logger.name != "none":
             self._rest.append(LearningRateMonitor(logging_interval="step"))
         if settings.grad_cam.enabled:
-            chosen = {key: value for key, value in settings.grad_cam.items() if key != "enabled"}
-            self.grad_cam = GradCam(**chosen)
+            self.grad_cam = GradCam(**_chosen(settings.grad_cam))
             self._rest.append(self.grad_cam)
         if settings.ema.enabled:
             # After Grad-CAM: it takes the averaged weights back when a validation ends.
             self._rest.append(AveragedWeights(decay=settings.ema.decay))
         if settings.early_stopping.enabled:
-            self._rest.append(
-                PatientEarlyStopping(MONITOR, patience=settings.early_stopping.patience)
-            )
+            self._rest.append(PatientEarlyStopping(MONITOR, **_chosen(settings.early_stopping)))
         if settings.progress.enabled:
             self._rest.append(ProgressBar())
 
     def all(self) -> list[pl.Callback]:
         """In the order in which they are called."""
         return [*self._rest, self.history, self._resuming, self.doctor, self.checkpoint, self._last]
+
+
+def _chosen(callback: DictConfig) -> dict[str, Any]:
+    """The arguments of a callback that can be switched off."""
+    return {key: value for key, value in plain(callback).items() if key != "enabled"}
 
 
 def native_precision(accelerator: str) -> str:

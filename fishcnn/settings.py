@@ -28,6 +28,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "scheduler.pct_start": (0.01, 0.99),
     "loss.label_smoothing": (0.0, 1.0),
     "callbacks.early_stopping.patience": (1, 2**31),
+    "callbacks.early_stopping.start_epoch": (1, 2**31),
     "callbacks.grad_cam.every_n_epochs": (1, 2**31),
     "callbacks.grad_cam.pictures": (1, 1000),
     "callbacks.grad_cam.measured": (1, 2**31),

@@ -11,11 +11,23 @@ from fishcnn.callbacks.history import History
 
 
 class PatientEarlyStopping(EarlyStopping):
-    """Early stopping that begins to wait anew when a run is continued.
+    """Early stopping that waits for a slow start, and anew when a run is continued.
 
     Lightning would restore the exhausted patience of a run that was stopped early, and stop again
     after one epoch, whatever patience is set now.
+
+    Args:
+        monitor: metric that has to fall.
+        patience: validations without a lower value before the fit ends.
+        start_epoch: epoch, counted from 1, whose validation is the first to count.
     """
+
+    def __init__(self, monitor: str, *, patience: int, start_epoch: int) -> None:
+        super().__init__(monitor, patience=patience)
+        self.start_epoch = start_epoch
+
+    def _should_skip_check(self, trainer: pl.Trainer) -> bool:
+        return trainer.current_epoch + 1 < self.start_epoch or super()._should_skip_check(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the best loss, not the waiting."""

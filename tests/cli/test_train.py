@@ -331,6 +331,7 @@ def test_a_run_that_was_stopped_early_goes_on_with_the_patience_that_is_set_now(
 ) -> None:
     still = [*tiny, "optimizer=sgd", "optimizer.lr=0.0", "callbacks.grad_cam.enabled=false"]
     patience = "callbacks.early_stopping.patience"
+    still += ["callbacks.early_stopping.start_epoch=1"]
     first = [*still, f"{patience}=1", "trainer.max_epochs=20"]
     assert train(*first, "hydra.run.dir=run").status == 0
     before = len(rows(tmp_path / "run"))
@@ -345,6 +346,7 @@ def test_early_stopping_ends_a_fit_that_no_longer_improves(
 ) -> None:
     settings = ["trainer.max_epochs=6", "optimizer=sgd", "optimizer.lr=0.0"]
     settings += ["callbacks.early_stopping.patience=1", "callbacks.grad_cam.enabled=false"]
+    settings += ["callbacks.early_stopping.start_epoch=1"]
     epochs = {}
     for enabled in ("true", "false"):
         run = tmp_path / enabled
@@ -355,6 +357,10 @@ def test_early_stopping_ends_a_fit_that_no_longer_improves(
         epochs[enabled] = json.loads((run / "summary.json").read_text())["epochs"]
     assert epochs["true"] < 6
     assert epochs["false"] == 6
+    # A slow start is no reason to stop.
+    late = [*settings[:-1], "callbacks.early_stopping.start_epoch=6", "hydra.run.dir=late"]
+    assert train(*tiny, *late).status == 0
+    assert json.loads((tmp_path / "late" / "summary.json").read_text())["epochs"] == 6
 
 
 @pytest.mark.parametrize(
