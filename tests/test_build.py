@@ -45,7 +45,7 @@ def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> Non
 
 
 def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
-    names = ("early_stopping", "grad_cam", "progress")
+    names = ("early_stopping", "grad_cam", "progress", "ema")
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
         kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
