@@ -14,12 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn import plots
-from fishcnn.build import (
-    Callbacks,
-    build_classifier,
-    build_datamodule,
-    build_trainer,
-)
+from fishcnn.build import Callbacks, build_classifier, build_datamodule, build_trainer
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.report import data_report
