@@ -1,6 +1,7 @@
 """From the configuration to the parts of a run."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from fishcnn.callbacks.doctor import Doctor
 from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
-from fishcnn.callbacks.progress import ProgressBar
+from fishcnn.callbacks.progress import EpochLines, ProgressBar
 from fishcnn.callbacks.resuming import PatientEarlyStopping, Resuming
 from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.classifier import MONITOR, FishClassifier
@@ -139,7 +140,7 @@ class Callbacks:
         if settings.early_stopping.enabled:
             self._rest.append(PatientEarlyStopping(MONITOR, **_chosen(settings.early_stopping)))
         if settings.progress.enabled:
-            self._rest.append(ProgressBar())
+            self._rest.append(ProgressBar() if sys.stdout.isatty() else EpochLines())
 
     def all(self) -> list[pl.Callback]:
         """In the order in which they are called."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.errors import FishError
@@ -106,8 +106,8 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     }
     if different := _differences(checkpoint.settings, now):
         raise FishError(
-            f"ckpt_path={checkpoint.path} was trained with other settings: repeat the command of "
-            f"that run, or add {' '.join(different)}"
+            f"ckpt_path={checkpoint.path} was trained with other settings:"
+            f"{_command(checkpoint)} add {' '.join(different)}"
         )
     if checkpoint.averaged != config.callbacks.ema.enabled:
         raise FishError(
@@ -119,6 +119,14 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
             f"ckpt_path={checkpoint.path} has been trained for {checkpoint.epochs} epochs already "
             f"and trainer.max_epochs={config.trainer.max_epochs}: raise it to go on"
         )
+
+
+def _command(checkpoint: Checkpoint) -> str:
+    """What was typed for the earlier run, as far as Hydra has written it down."""
+    written = checkpoint.path.parents[1] / ".hydra" / "overrides.yaml"
+    if not written.is_file():
+        return ""
+    return f" repeat its overrides, which were: {' '.join(OmegaConf.load(written))}; or"
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -154,8 +162,8 @@ def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: 
         now = [datamodule.pictures.paths[row].as_posix() for row in datamodule.split.val]
         if before != now:
             raise FishError(
-                f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}): "
-                "go on with the same data.root, data.split_seed and data.val_fraction"
+                f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}):"
+                f"{_command(checkpoint)} take the same data, split_seed and val_fraction"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
     steps = len(datamodule.train_dataloader()) * epochs

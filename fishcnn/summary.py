@@ -89,9 +89,9 @@ def print_summary(
     table.add_row("best epoch", f"{summary.best_epoch} of {summary.epochs}")
     table.add_row(
         "validation accuracy",
-        f"[bold]{summary.val_acc:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%}; "
-        f"at the last validation {summary.last_val_acc:.1%})",
+        f"[bold]{summary.val_acc:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
     )
+    table.add_row("last validation", f"{summary.last_val_acc:.1%}")
     table.add_row("macro F1, top-3", f"{summary.val_f1:.3f}, {summary.val_top3:.1%}")
     table.add_row(
         "time", f"{summary.seconds:.0f} s, {summary.train_images_per_second:.0f} training images/s"

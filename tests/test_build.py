@@ -14,7 +14,7 @@ from fishcnn.callbacks.checkpoint import BestCheckpoint
 from fishcnn.callbacks.ema import AveragedWeights
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
-from fishcnn.callbacks.progress import ProgressBar
+from fishcnn.callbacks.progress import EpochLines, ProgressBar
 from fishcnn.callbacks.resuming import PatientEarlyStopping
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 
@@ -40,8 +40,18 @@ def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> Non
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
     assert kinds.index(History) < kinds.index(BestCheckpoint)
-    for kind in (LearningRateMonitor, PatientEarlyStopping, ProgressBar):
+    for kind in (LearningRateMonitor, PatientEarlyStopping, EpochLines):
         assert kind in kinds
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_gets_a_bar_and_a_log_file_gets_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    with configured() as config:
+        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
+    assert (ProgressBar in kinds, EpochLines in kinds) == (terminal, not terminal)
 
 
 def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
@@ -49,7 +59,14 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
         kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
-    for kind in (LearningRateMonitor, PatientEarlyStopping, ProgressBar, GradCam, AveragedWeights):
+    for kind in (
+        LearningRateMonitor,
+        PatientEarlyStopping,
+        ProgressBar,
+        GradCam,
+        AveragedWeights,
+        EpochLines,
+    ):
         assert kind not in kinds
 
 

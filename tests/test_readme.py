@@ -90,7 +90,9 @@ def test_the_python_example_works_as_it_stands(
     (tmp_path / "example.py").write_text(example)
     with redirect_stdout(StringIO()) as printed:
         runpy.run_path(str(tmp_path / "example.py"))
-    assert "Prediction(label=" in printed.getvalue()
+    label, probability = printed.getvalue().split()
+    assert label in {folder.name for folder in (fish / "pictures").iterdir()}
+    assert 0.2 < float(probability) <= 1
 
 
 def test_every_command_is_run_by_some_test() -> None:

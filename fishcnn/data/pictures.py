@@ -159,7 +159,7 @@ def check_enough(pictures: Pictures, listing: Listing) -> None:
             found = f"{count} readable picture{'' if count == 1 else 's'}"
             raise FishError(
                 f"class {name} in {where / name} has {found}; "
-                f"needs at least {needed}: {needed_for}."
+                f"needs at least {needed}: {needed_for}. Add pictures, or move the folder away."
             )
 
 

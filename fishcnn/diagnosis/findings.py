@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fishcnn.diagnosis.learning import class_ignored, fine, overfitting, too_short, underfitting
+from fishcnn.diagnosis.learning import (
+    class_ignored,
+    fine,
+    overfitting,
+    still_climbing,
+    too_short,
+    underfitting,
+)
 from fishcnn.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
 from fishcnn.diagnosis.records import Curves, Settings, Verdict
 from fishcnn.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
@@ -34,7 +41,9 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
         # A network that overfits has learnt too much, not too little.
         fit = overfitting(run) or underfitting(run)
         found += [unstable(run), fit, plateau(run), class_ignored(run)]
-    return _without_conflicts([verdict for verdict in found if verdict] or [fine(run)])
+    return _without_conflicts(
+        [verdict for verdict in found if verdict] or [still_climbing(run) or fine(run)]
+    )
 
 
 def report(verdicts: Sequence[Verdict]) -> str:

@@ -21,6 +21,7 @@ STALL_BAND = 0.03  # within 3 % of its lowest, validation loss has stopped impro
 MIN_STALL = 1 / 3  # share of the run; a shorter stall is how every schedule ends
 SMALL_LR = 3e-4  # below it, a network trained from random weights only crawls
 IGNORED_BY_LUCK = 0.05  # over all classes together, how often luck alone may accuse one
+STILL_CLIMBING = 0.05  # of ln(classes) in a fifth of a run: what has settled does not fall so
 MAX_NAMES = 5  # a longer list of classes is not read
 MIN_BLOCKS = 2  # one block sees edges and colours, no shapes
 MAX_BLOCKS = 5  # a picture of 32 pixels is one pixel wide after five halvings
@@ -191,13 +192,28 @@ def too_short(run: Run) -> Verdict:
     )
 
 
+def still_climbing(run: Run) -> Verdict | None:
+    """Validation still gets better fast: where it would settle cannot be told yet."""
+    fifth = max(2, len(run.val_loss) // 5)
+    smooth = running_median(run.val_loss, 3)
+    before, now = float(smooth[-1 - fifth]), float(smooth[-1])
+    if before - now < STILL_CLIMBING * run.ln_classes:
+        return None
+    why = (
+        f"validation loss still fell from {before:.2f} to {now:.2f} within the last {fifth} "
+        f"validations, and validation accuracy rose to {run.val_acc[-1]:.2f}: the run ended before "
+        "it had settled."
+    )
+    return Verdict("too short", why, (run.longer(),))
+
+
 def fine(run: Run) -> Verdict:
     """No other finding."""
     val = run.end(run.val_acc)
     why = (
-        f"nothing looks wrong: training accuracy ended at {run.end(run.fit_acc):.2f} and "
-        f"validation accuracy at {val:.2f} (give or take {run.noise(val):.2f} with {run.pictures} "
-        f"pictures){run.harder()}."
+        f"nothing looks wrong: in {run.last_epochs()} training accuracy averaged "
+        f"{run.end(run.fit_acc):.2f} and validation accuracy {val:.2f} (give or take "
+        f"{run.noise(val):.2f} with {run.pictures} pictures){run.harder()}."
     )
     room = run.falling and run.skill < HIGH_SKILL
     if room:

@@ -237,7 +237,8 @@ def test_a_class_needs_two_readable_pictures(tmp_path: Path) -> None:
         check_enough(*load(tmp_path))
     assert str(caught.value) == (
         f"class Rui in {tmp_path / 'Rui'} has 1 readable picture; "
-        "needs at least 2: one for training, one for validation."
+        "needs at least 2: one for training, one for validation. Add pictures, or move "
+        "the folder away."
     )
     (tmp_path / "Rui/2.png").write_bytes(b"")
     with pytest.raises(FishError, match="has 0 readable pictures; needs at least 2"):
@@ -253,7 +254,7 @@ def test_a_split_folder_needs_one_training_picture_a_class(tmp_path: Path) -> No
         check_enough(*load(tmp_path))
     assert str(caught.value) == (
         f"class Rui in {tmp_path / 'Train' / 'Rui'} has 0 readable pictures; "
-        "needs at least 1: for training."
+        "needs at least 1: for training. Add pictures, or move the folder away."
     )
 
 
