@@ -24,6 +24,9 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
         Half width, half height, centre x, centre y, each ``(N,)`` with the picture as [-1, 1].
     """
     n, device = len(aspect), aspect.device
+    if recipe.crop_scale[0] == 1:  # the whole picture, whatever its shape
+        whole, centre = torch.ones(n, device=device), torch.zeros(n, device=device)
+        return whole, whole, centre, centre
     tries = (n, 10)
     area = torch.empty(tries, device=device).uniform_(*recipe.crop_scale)
     low, high = (math.log(ratio) for ratio in recipe.crop_ratio)

@@ -39,8 +39,9 @@ def planes(photo: Tensor) -> Tensor:
     return photo.permute(0, 3, 1, 2).float() / 255
 
 
-def test_the_empty_recipe_leaves_pictures_as_they_are(photo: Tensor) -> None:
-    out = Augment(recipe(), size=64, fill=BLACK)(photo, torch.ones(1))
+@pytest.mark.parametrize("aspect", [0.4, 1.0, 2.5])
+def test_the_empty_recipe_leaves_pictures_as_they_are(photo: Tensor, aspect: float) -> None:
+    out = Augment(recipe(), size=64, fill=BLACK)(photo, torch.tensor([aspect]))
     assert torch.allclose(out, planes(photo), atol=1e-5)
 
 
@@ -225,6 +226,17 @@ def test_each_operation_of_trivial_augment_does_something() -> None:
     changed = (drawn.pixelwise(batch) - batch).abs().amax((1, 2, 3)) > 0.01
     acting = moved.int() + recoloured.int() + changed.int()
     assert acting.tolist() == [0] + [1] * (count - 1)
+
+
+def test_the_recipe_applies_the_geometric_operations_too(
+    photo: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated = trivial.Draw(torch.tensor([trivial.OPERATIONS.index("rotate")]), torch.ones(1))
+    monkeypatch.setattr(trivial, "draw", lambda n, device: rotated)
+    aspect = torch.tensor([1.5])
+    out = Augment(recipe(trivial=True), size=64, fill=BLACK)(photo, aspect)
+    expected = warp(photo, rotate(torch.tensor([math.radians(30)]), aspect), size=64, fill=BLACK)
+    assert torch.allclose(out, expected, atol=1e-5)
 
 
 def test_geometric_operations_happen_in_the_geometry_of_the_original() -> None:
