@@ -121,17 +121,18 @@ class GradCam(pl.Callback):
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
         """Draw the same pictures as during the fit, as another network sees them."""
-        labels = datamodule.pictures.labels[datamodule.split.val]
-        positions = stratified_sample(labels, size=self.pictures, seed=self.seed)
-        maps = self._explain(classifier, datamodule, positions)
+        maps = self._explain(classifier, datamodule, self._sample(datamodule, self.pictures))
         return self._sheet(maps, classifier.classes, title)
 
     def _positions(self, trainer: pl.Trainer) -> list[int]:
         datamodule = _datamodule(trainer)
         has_masks = datamodule.datasets["val"].masks is not None
         size = max(self.pictures, self.measured) if has_masks else self.pictures
+        return self._sample(datamodule, size)
+
+    def _sample(self, datamodule: FishDataModule, size: int) -> list[int]:
+        """Positions of validation pictures; a smaller sample is the beginning of a larger one."""
         labels = datamodule.pictures.labels[datamodule.split.val]
-        # The sheet shows the first of them.
         return stratified_sample(labels, size=size, seed=self.seed)
 
     def _explain(
