@@ -4,6 +4,7 @@ The content decides what a file is, never its suffix. A file that cannot be read
 UnreadablePicture; half a picture is never returned.
 """
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -69,11 +70,30 @@ def read_picture_and_size(
     Returns:
         The picture, and the width and height in pixels of the upright picture before any reduction.
     """
+    return decode_picture(read_bytes(path), long_enough_for=long_enough_for)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that should hold a picture.
+
+    Raises:
+        UnreadablePicture: The file is missing, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(_reason(error)) from error
+
+
+def decode_picture(
+    content: bytes, *, long_enough_for: int | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode the content of a file as read_picture_and_size() does."""
+    if not content:
+        raise UnreadablePicture("empty file")
     with _pillow_is_quiet():
         try:
-            if path.stat().st_size == 0:
-                raise UnreadablePicture("empty file")
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 full_size = image.size
                 if long_enough_for is not None:
                     image.draft(None, (long_enough_for, long_enough_for))
