@@ -1,23 +1,23 @@
-"""A listing to arrays: every picture is decoded once, to one square size, and kept in memory."""
+"""A listing to arrays: every picture is decoded once, to one square size."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from rich.progress import track
 
-from fishcnn.data.read import UnreadablePicture, read_picture, read_picture_and_size
+from fishcnn.data.cache import load_cached
+from fishcnn.data.catalogue import Catalogue, file_stamps, read_files
+from fishcnn.data.decode import DIGEST_BYTES, Decoded
+from fishcnn.data.on_demand import OnDemand
 from fishcnn.data.scan import Listing
 from fishcnn.errors import FishError
 
 log = logging.getLogger(__name__)
 
-# Fewer pictures than this are decoded before a progress bar could be read.
-_SHOW_PROGRESS_ABOVE = 500
 # More names than this would push the rest off the screen.
 _NAMED = 10
 
@@ -35,12 +35,28 @@ class Unreadable:
     reason: str
 
 
+class Images(Protocol):
+    """N uint8 arrays of one shape: in memory, memory-mapped, or decoded when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The first number is N."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they take, in memory or mapped from disk."""
+        ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
 @dataclass(frozen=True)
 class Pictures:
     """N decoded pictures.
 
     Attributes:
-        images: uint8 (N, S, S, 3), RGB, C-contiguous; each picture squashed to a square.
+        images: uint8 (N, S, S, 3), RGB; each picture squashed to a square.
         aspect: float32 (N,), width / height of the upright original, to undo the squashing.
         masks: uint8 (N, S, S), 255 on the fish and 0 elsewhere, squashed alike; None without masks.
         labels: int64 (N,), indices into classes.
@@ -48,23 +64,37 @@ class Pictures:
         classes: Class names.
         sides: "train", "val" or "test" for each picture where the folder was split already.
         unreadable: The files that were left out.
-        sizes: int32 (N, 2), width and height of the upright originals in pixels; None where there
-            are no originals.
+        sizes: int32 (N, 2), width and height of the upright originals in pixels.
+        digests: uint8 (N, D), equal for files with the same bytes.
+        fingerprints: uint8 (N, B), alike for near-duplicates.
+        moments: int64 (N, 2, 3), sum and sum of squares of each channel.
+        arrays: Path (without suffix) of the arrays in the cache, which belongs to just this
+            content; None without a cache.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     aspect: NDArray[np.float32]
-    masks: NDArray[np.uint8] | None
+    masks: Images | None
     labels: NDArray[np.int64]
     paths: tuple[Path, ...]
     classes: tuple[str, ...]
     sides: tuple[str, ...] | None
     unreadable: tuple[Unreadable, ...]
-    sizes: NDArray[np.int32] | None = None
+    sizes: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+    fingerprints: NDArray[np.uint8]
+    moments: NDArray[np.int64]
+    arrays: Path | None
 
 
 def load_pictures(
-    listing: Listing, *, working_size: int, masks_root: Path | None, workers: int
+    listing: Listing,
+    *,
+    working_size: int,
+    masks_root: Path | None,
+    workers: int,
+    cache: str,
+    cache_root: Path,
 ) -> Pictures:
     """Decode every picture of a listing; those that cannot be read are left out and named.
 
@@ -73,59 +103,40 @@ def load_pictures(
         working_size: S, side of the square that every picture is squashed to, in pixels.
         masks_root: Folder with a mask for every picture, at the picture's relative path with the
             suffix .png; brighter than 127 means fish. None for no masks.
-        workers: Threads to decode with (Pillow lets go of the GIL); 0 means one, as 1 does.
+        workers: Threads to decode with; 0 means one, as 1 does.
+        cache: "disk" to keep them memory-mapped below cache_root, for the next runs as well; "ram"
+            to keep them in memory; "none" to decode again whenever a picture is asked for.
+        cache_root: Folder of the cache.
 
     Raises:
         FishError: A mask is missing, unreadable, of another shape than its picture, or written with
-            0 and 1 for 0 and 255.
+            0 and 1 for 0 and 255; or the disk is full.
     """
-    count, side = len(listing.paths), working_size
-    channels = 3 if masks_root is None else 4
-    megabytes = count * side * side * channels / 1e6
-    log.info("Decoding %d pictures to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
-    images = np.empty((count, side, side, 3), np.uint8)
-    masks = None if masks_root is None else np.empty((count, side, side), np.uint8)
-    sizes = np.empty((count, 2), np.int32)
-
-    def decode(index: int) -> str | None:
-        """Fill row index of the arrays; return why that was not possible."""
-        path = listing.paths[index]
-        try:
-            picture, sizes[index] = read_picture_and_size(listing.root / path, long_enough_for=side)
-        except UnreadablePicture as error:
-            return error.reason
-        images[index] = squash(picture, side)
-        if masks is not None and masks_root is not None:
-            mask = masks_root / path.with_suffix(".png")
-            width, height = sizes[index].tolist()
-            masks[index] = _read_mask(mask, side=side, aspect=width / height)
-        return None
-
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        reasons = list(
-            track(
-                pool.map(decode, range(count)),
-                "Decoding",
-                total=count,
-                transient=True,
-                disable=count <= _SHOW_PROGRESS_ABOVE,
-            )
+    arrays = None
+    images: Images
+    masks: Images | None
+    if cache == "disk":
+        stored = load_cached(
+            listing, side=working_size, masks_root=masks_root, workers=workers, cache=cache_root
         )
+        catalogue, images, masks, arrays = (
+            stored.catalogue,
+            stored.images,
+            stored.masks,
+            stored.arrays,
+        )
+    elif cache == "ram":
+        catalogue, images, masks = _decode_to_memory(listing, masks_root, working_size, workers)
+    else:
+        catalogue, images, masks = _decode_on_demand(listing, masks_root, working_size, workers)
     unreadable = tuple(
         Unreadable(path, reason)
-        for path, reason in zip(listing.paths, reasons, strict=True)
-        if reason is not None
+        for path, reason in zip(listing.paths, catalogue.reasons, strict=True)
+        if reason
     )
-    readable = [index for index, reason in enumerate(reasons) if reason is None]
-    if unreadable:
-        log.warning("Left out %d of %d pictures that cannot be read:", len(unreadable), count)
-        for file in unreadable[:_NAMED]:
-            log.warning("  %s: %s", file.path, file.reason)
-        if len(unreadable) > _NAMED:
-            log.warning("  and %d more, all of them in data.md", len(unreadable) - _NAMED)
-        images = _keep_rows(images, readable)
-        masks = None if masks is None else _keep_rows(masks, readable)
-        sizes = sizes[readable]
+    _warn_of(unreadable, len(listing.paths))
+    readable = catalogue.readable
+    sizes = catalogue.sizes
     return Pictures(
         images=images,
         aspect=(sizes[:, 0] / sizes[:, 1]).astype(np.float32),
@@ -136,7 +147,85 @@ def load_pictures(
         sides=None if listing.sides is None else tuple(listing.sides[i] for i in readable),
         unreadable=unreadable,
         sizes=sizes,
+        digests=catalogue.digests[readable, : DIGEST_BYTES // 2],
+        fingerprints=catalogue.fingerprints,
+        moments=catalogue.moments,
+        arrays=arrays,
     )
+
+
+def _decode_to_memory(
+    listing: Listing, masks_root: Path | None, side: int, workers: int
+) -> tuple[Catalogue, NDArray[np.uint8], NDArray[np.uint8] | None]:
+    count = len(listing.paths)
+    megabytes = count * side * side * (3 if masks_root is None else 4) / 1e6
+    log.info("Decoding %d pictures to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
+    images = np.empty((count, side, side, 3), np.uint8)
+    masks = None if masks_root is None else np.empty((count, side, side), np.uint8)
+    kept = 0
+
+    def keep(decoded: Decoded) -> None:
+        nonlocal kept
+        images[kept] = decoded.image
+        if masks is not None and decoded.mask is not None:
+            masks[kept] = decoded.mask
+        kept += 1
+
+    catalogue = _read_all(listing, masks_root, side, workers, keep)
+    return catalogue, images[:kept], None if masks is None else masks[:kept]
+
+
+def _decode_on_demand(
+    listing: Listing, masks_root: Path | None, side: int, workers: int
+) -> tuple[Catalogue, Images, Images | None]:
+    log.info(
+        "Reading %d pictures once for their sizes and fingerprints, and again in every epoch: "
+        "data.cache=none keeps none.",
+        len(listing.paths),
+    )
+    catalogue = _read_all(listing, masks_root, side, workers, lambda decoded: None)
+    files = [listing.paths[index] for index in catalogue.readable]
+
+    def images(part: str, shape: tuple[int, ...]) -> OnDemand:
+        return OnDemand(
+            part=part,
+            root=listing.root,
+            paths=files,
+            masks_root=masks_root,
+            shape=shape,
+            workers=workers,
+        )
+
+    masks = images("mask", (side, side)) if masks_root else None
+    return catalogue, images("image", (side, side, 3)), masks
+
+
+def _read_all(
+    listing: Listing,
+    masks_root: Path | None,
+    side: int,
+    workers: int,
+    keep: Callable[[Decoded], None],
+) -> Catalogue:
+    return read_files(
+        listing,
+        stamps=file_stamps(listing, masks_root),
+        masks_root=masks_root,
+        side=side,
+        workers=workers,
+        known=lambda index: None,
+        keep=keep,
+    )
+
+
+def _warn_of(unreadable: tuple[Unreadable, ...], count: int) -> None:
+    if not unreadable:
+        return
+    log.warning("Left out %d of %d pictures that cannot be read:", len(unreadable), count)
+    for file in unreadable[:_NAMED]:
+        log.warning("  %s: %s", file.path, file.reason)
+    if len(unreadable) > _NAMED:
+        log.warning("  and %d more, all of them in the data report", len(unreadable) - _NAMED)
 
 
 def check_enough(pictures: Pictures, listing: Listing) -> None:
@@ -161,49 +250,3 @@ def check_enough(pictures: Pictures, listing: Listing) -> None:
                 f"class {name} in {where / name} has {found}; "
                 f"needs at least {needed}: {needed_for}. Add pictures, or move the folder away."
             )
-
-
-def squash(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """Resize to side x side with antialiasing."""
-    # The gap only matters to large pictures that are no JPEG: a box filter takes the first steps.
-    small = picture.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(small)
-
-
-def _read_mask(path: Path, *, side: int, aspect: float) -> NDArray[np.uint8]:
-    """Read a mask as uint8 (side, side) of 0 and 255.
-
-    Args:
-        path: The mask.
-        side: Pixels of the square.
-        aspect: Width / height of the picture that the mask belongs to.
-    """
-    if not path.is_file():
-        raise FishError(f"mask {path} does not exist; data.masks_root needs one a picture.")
-    try:
-        mask = read_picture(path, long_enough_for=None).convert("L")
-    except UnreadablePicture as error:
-        raise FishError(f"mask {path} cannot be read: {error.reason}.") from error
-    # A smaller mask is fine, and its sides were rounded.
-    if abs(mask.width - mask.height * aspect) > 1 + aspect:
-        raise FishError(
-            f"mask {path} is {mask.width}x{mask.height}, another shape than its picture, whose "
-            f"width / height is {aspect:.3f}."
-        )
-    brightest = int(np.asarray(mask).max())
-    if 0 < brightest <= 127:
-        raise FishError(
-            f"mask {path} is nowhere brighter than {brightest}; "
-            "write 255 on the fish and 0 elsewhere."
-        )
-    fish = mask.point([255 * (level > 127) for level in range(256)])
-    covered = np.asarray(fish.resize((side, side), Image.Resampling.BOX))
-    return np.where(covered > 127, np.uint8(255), np.uint8(0))
-
-
-def _keep_rows(array: NDArray[np.uint8], rows: list[int]) -> NDArray[np.uint8]:
-    """Move the rows to keep to the front, in place: a copy would double the memory."""
-    for target, source in enumerate(rows):
-        if target != source:
-            array[target] = array[source]
-    return array[: len(rows)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.data import pictures as module
+from fishcnn.data import catalogue as module
 from fishcnn.data.pictures import Pictures, check_enough, load_pictures
 from fishcnn.data.scan import Listing, scan_folder
 from fishcnn.errors import FishError
@@ -26,12 +26,22 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int] = (60, 40)) -> Ima
 
 
 def load(
-    root: Path, masks_root: Path | None = None, working_size: int = 16, workers: int = 2
+    root: Path,
+    masks_root: Path | None = None,
+    working_size: int = 16,
+    workers: int = 2,
+    cache: str = "ram",
 ) -> tuple[Pictures, Listing]:
     listing = scan_folder(root)
-    return load_pictures(
-        listing, working_size=working_size, masks_root=masks_root, workers=workers
-    ), listing
+    pictures = load_pictures(
+        listing,
+        working_size=working_size,
+        masks_root=masks_root,
+        workers=workers,
+        cache=cache,
+        cache_root=root.parent / f"{root.name} cache",
+    )
+    return pictures, listing
 
 
 def test_every_row_belongs_to_its_path(tmp_path: Path) -> None:
