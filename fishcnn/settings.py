@@ -15,6 +15,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.split_seed": (0, 2**32 - 1),
     "data.workers": (1, 1024),
     "data.val_fraction": (0.001, 0.999),
+    "data.test_fraction": (0.0, 0.999),
+    "data.folds": (2, 1000),
+    "data.fold": (0, 999),
     "model.blocks": (0, 64),  # the network says more precisely what fits the pictures
     "model.base_channels": (1, 2**16),
     "model.max_channels": (1, 2**16),
@@ -39,9 +42,12 @@ _RANGES: dict[str, tuple[float, float]] = {
     "trainer.check_val_every_n_epoch": (1, 2**31),
 }
 # null is a value of its own for these.
-_OPTIONAL = {"data.workers", "data.working_size", "trainer.gradient_clip_val"}
-_CHOICES = {
+_OPTIONAL = {"data.workers", "data.working_size", "data.folds", "trainer.gradient_clip_val"}
+_CHOICES: dict[str, tuple[str | bool | None, ...]] = {
     "logger.name": ("tensorboard", "none"),
+    "data.group_duplicates": (True, False),
+    "data.on_device": (True, False, None),
+    "trainer.compile": (True, False),
     # Weights of half precision would need pictures of half precision everywhere.
     "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
 }
@@ -76,13 +82,18 @@ def check_settings(config: DictConfig) -> None:
     for name, choices in _CHOICES.items():
         value = OmegaConf.select(config, name)
         if value not in choices:
-            raise FishError(f"{name}={value}: there is {', '.join(choices)}")
+            raise FishError(f"{name}={value}: there is {', '.join(map(_typed, choices))}")
     epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if every > epochs:
         raise FishError(
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
             "nothing would be validated"
         )
+
+
+def _typed(choice: str | bool | None) -> str:
+    """How a value is typed on the command line."""
+    return "null" if choice is None else str(choice).lower()
 
 
 def _span(low: float, high: float) -> str:

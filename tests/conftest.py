@@ -1,18 +1,18 @@
 """What several tests need: tiny rendered data, and the real command line."""
 
-import logging
-import runpy
-import sys
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from running import run_script
 
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import FolderSource
+from fishcnn.data.splitting import SplitSettings
 from fishcnn.data.synthetic import ensure_synthetic
 from fishcnn.settings import plain
 
@@ -49,9 +49,20 @@ def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
         image_size=16,
         working_size=20,
         batch_size=9,
-        val_fraction=0.25,
-        split_seed=0,
+        split=SplitSettings(
+            val_fraction=0.25,
+            test_fraction=0.0,
+            folds=None,
+            fold=0,
+            seed=0,
+            group_duplicates=False,
+            group_regex=None,
+        ),
         normalize="dataset",
+        balance="none",
+        cache="ram",
+        cache_root=Path("never/used"),
+        on_device=None,
         workers=1,
     )
     module.setup()
@@ -77,32 +88,26 @@ Command = Callable[..., Finished]
 
 
 @pytest.fixture
-def train(
+def script(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Command:
-    """Run ``scripts/train.py`` in this process, standing in an empty folder."""
-    script = REPOSITORY / "scripts" / "train.py"
+    """Run a script of ``scripts/`` by its name in this process, standing in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
 
-    def run(*overrides: str) -> Finished:
-        monkeypatch.setattr(sys, "argv", [str(script), *overrides])
+    def run(name: str, *overrides: str) -> Finished:
         capfd.readouterr()
-        handlers = list(logging.getLogger().handlers)
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-            status = 0
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            # Hydra's own would go on writing to this test's files.
-            for handler in set(logging.getLogger().handlers) - set(handlers):
-                logging.getLogger().removeHandler(handler)
-                handler.close()
+        status = run_script(name, *overrides)
         captured = capfd.readouterr()
         return Finished(status, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def train(script: Command) -> Command:
+    """Run ``scripts/train.py``."""
+    return functools.partial(script, "train")
 
 
 @pytest.fixture

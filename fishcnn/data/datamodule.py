@@ -1,19 +1,23 @@
 """The LightningDataModule: from a source of pictures to loaders for each side."""
 
+import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.collection import Collection
 from fishcnn.data.datasets import (
     Batch,
     EvalTransform,
     FishDataset,
+    IndexBatch,
     RawBatch,
     TrainTransform,
     Transform,
@@ -21,8 +25,10 @@ from fishcnn.data.datasets import (
 from fishcnn.data.pictures import Pictures, check_enough, load_pictures
 from fishcnn.data.scan import Listing, scan_folder
 from fishcnn.data.sources import Source
-from fishcnn.data.split import Split, split_from_sides, stratified_split
+from fishcnn.data.split import Split
+from fishcnn.data.splitting import SplitSettings, Splitting, split_pictures
 from fishcnn.errors import FishError
+from fishcnn.printable import printable
 
 # RGB mean and standard deviation of pictures in [0, 1], as commonly published for the training
 # sides of CIFAR-10 and ImageNet.
@@ -32,27 +38,23 @@ STATISTICS: dict[str, tuple[list[float], list[float]]] = {
 }
 
 
-def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
-    """RGB mean and standard deviation over all pixels.
+BALANCES = ("none", "sampler", "loss")
+CACHES = ("disk", "ram", "none")
+
+
+def channel_statistics(moments: NDArray[np.int64], pixels: int) -> tuple[list[float], list[float]]:
+    """RGB mean and standard deviation over all pixels of some pictures.
 
     Args:
-        images: uint8 ``(N, S, S, 3)``.
+        moments: int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each picture.
+        pixels: of one picture.
 
     Returns:
         Mean and standard deviation for pictures in [0, 1], three numbers each.
     """
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    means, stds = [], []
-    for channel in range(3):
-        counts = torch.zeros(256, dtype=torch.float64)
-        for chunk in torch.split(images[..., channel], 256):  # bincount makes int64 copies
-            counts += torch.bincount(chunk.flatten(), minlength=256)
-        share = counts / counts.sum()
-        mean = (share * levels).sum()
-        means.append(mean.item())
-        # A constant colour would otherwise be divided by zero.
-        stds.append(max((share * (levels - mean) ** 2).sum().sqrt().item(), 1 / 255))
-    return means, stds
+    first, second = moments.sum(axis=0) / (len(moments) * pixels)
+    variance = np.maximum(second - first**2, 1)  # a constant colour would be divided by zero
+    return (first / 255).tolist(), (np.sqrt(variance) / 255).tolist()
 
 
 class FishDataModule(pl.LightningDataModule):
@@ -65,14 +67,19 @@ class FishDataModule(pl.LightningDataModule):
         working_size: side in pixels at which decoded pictures are kept; a little larger, so that a
             crop still has ``image_size`` pixels.
         batch_size: pictures a batch.
-        val_fraction: share of each class that is held out, where the folder is not split already.
-        split_seed: seed of that split; independent of the seed of the training.
+        split: how pictures are held out, where the folder is not split already.
         normalize: ``"dataset"`` (statistics of the training side), ``"cifar10"`` or
             ``"imagenet"``.
+        balance: against rare classes that are learnt last: ``"sampler"`` draws every class equally
+            often, ``"loss"`` weighs their pictures, ``"none"`` does nothing.
+        cache: where decoded pictures are kept: ``"disk"``, ``"ram"`` or ``"none"``.
+        cache_root: folder of the cache on disk.
+        on_device: whether the pictures are copied to the device of the network, so that a batch is
+            an index; None for where that is a GPU with room for them.
         workers: threads that decode.
 
     Attributes:
-        listing, pictures, split: after :meth:`setup`.
+        listing, pictures, splitting: after :meth:`setup`.
         mean, std: RGB statistics for the network, three numbers each, after :meth:`setup`.
         datasets: the sides by name, each with its own transform, after :meth:`setup`.
 
@@ -82,7 +89,8 @@ class FishDataModule(pl.LightningDataModule):
 
     listing: Listing
     pictures: Pictures
-    split: Split
+    splitting: Splitting
+    collection: Collection
     mean: list[float]
     std: list[float]
     datasets: dict[str, FishDataset]
@@ -95,9 +103,12 @@ class FishDataModule(pl.LightningDataModule):
         image_size: int,
         working_size: int,
         batch_size: int,
-        val_fraction: float,
-        split_seed: int,
+        split: SplitSettings,
         normalize: str,
+        balance: str,
+        cache: str,
+        cache_root: Path,
+        on_device: bool | None,
         workers: int,
     ) -> None:
         super().__init__()
@@ -107,21 +118,42 @@ class FishDataModule(pl.LightningDataModule):
             raise FishError(
                 f"data.working_size={working_size}: wanted at least data.image_size={image_size}"
             )
-        if split_seed < 0:
-            raise FishError(f"data.split_seed={split_seed}: wanted 0 or more")
-        if normalize != "dataset" and normalize not in STATISTICS:
+        split.check()
+        _check_choice("normalize", normalize, ("dataset", *STATISTICS))
+        _check_choice("balance", balance, BALANCES)
+        _check_choice("cache", cache, CACHES)
+        if on_device and cache == "none":
             raise FishError(
-                f"data.normalize={normalize}: there is dataset, {', '.join(STATISTICS)}"
+                "data.on_device=true needs decoded pictures: add data.cache=disk or data.cache=ram"
             )
         self.source = source
         self.recipe = recipe
         self.image_size = image_size
         self.working_size = working_size
         self.batch_size = batch_size
-        self.val_fraction = val_fraction
-        self.split_seed = split_seed
+        self.split_settings = split
         self.normalize = normalize
+        self.balance = balance
+        self.cache = cache
+        self.cache_root = cache_root
+        self.on_device = on_device
         self.workers = workers
+
+    @classmethod
+    def configured(cls, *overrides: str) -> "FishDataModule":
+        """Build one from the defaults in ``conf/``, as ``scripts/train.py`` does.
+
+        Args:
+            overrides: as they are typed there, for example ``"data=folder"``,
+                ``"data.root=pictures"``.
+
+        Raises:
+            FishError: a setting is out of range.
+        """
+        # Only here: the parts of a run are built from the configuration, not the other way round.
+        from fishcnn.build import build_datamodule, compose_config
+
+        return build_datamodule(compose_config(*overrides))
 
     def prepare_data(self) -> None:
         """Download or draw the pictures; Lightning calls this in one process only."""
@@ -138,56 +170,77 @@ class FishDataModule(pl.LightningDataModule):
             working_size=self.working_size,
             masks_root=folders.masks_root,
             workers=self.workers,
+            cache=self.cache,
+            cache_root=self.cache_root,
         )
         check_enough(self.pictures, self.listing)
-        if self.pictures.sides is not None:
-            self.split = split_from_sides(self.pictures.sides)
-            if not len(self.split.val):
-                raise FishError(f"there is no readable picture for validation in {folders.root}")
-        else:
-            self.split = stratified_split(
-                self.pictures.labels, val_fraction=self.val_fraction, seed=self.split_seed
-            )
-        images = torch.from_numpy(self.pictures.images)
+        self.splitting = split_pictures(self.pictures, self.split_settings)
+        if not len(self.split.val):
+            raise FishError(f"there is no readable picture for validation in {folders.root}")
         if self.normalize == "dataset":
-            train_images = images[torch.from_numpy(self.split.train)]
-            self.mean, self.std = channel_statistics(train_images)
+            moments = self.pictures.moments[self.split.train]
+            self.mean, self.std = channel_statistics(moments, self.working_size**2)
         else:
             self.mean, self.std = STATISTICS[self.normalize]
-        self.datasets = self._build_datasets(images)
+        self.collection = Collection(self.pictures)
+        self.datasets = self._build_datasets()
 
-    def _build_datasets(self, images: Tensor) -> dict[str, FishDataset]:
+    def _build_datasets(self) -> dict[str, FishDataset]:
         num_classes = len(self.pictures.classes)
         red, green, blue = self.mean
         augment = Augment(self.recipe, size=self.image_size, fill=(red, green, blue))
-        aspect = torch.from_numpy(self.pictures.aspect)
-        labels = torch.from_numpy(self.pictures.labels)
-        masks = None if self.pictures.masks is None else torch.from_numpy(self.pictures.masks)
-
-        def side(name: str, indices: NDArray[Any], transform: Transform) -> FishDataset:
-            return FishDataset(
-                side=name,
-                images=images,
-                aspect=aspect,
-                labels=labels,
+        train = TrainTransform(augment, num_classes=num_classes)
+        evaluate = EvalTransform(size=self.image_size, num_classes=num_classes)
+        sides: dict[str, tuple[NDArray[np.int64], Transform]] = {
+            "train": (self.split.train, train),
+            "val": (self.split.val, evaluate),
+            "test": (self.split.test, evaluate),
+        }
+        return {
+            side: FishDataset(
+                side=side,
+                collection=self.collection,
                 indices=torch.from_numpy(indices),
-                masks=None if name == "train" else masks,
+                with_masks=side != "train" and self.collection.has_masks,
                 transform=transform,
             )
-
-        evaluate = EvalTransform(size=self.image_size, num_classes=num_classes)
-        return {
-            "train": side(
-                "train", self.split.train, TrainTransform(augment, num_classes=num_classes)
-            ),
-            "val": side("val", self.split.val, evaluate),
-            "test": side("test", self.split.test, evaluate),
+            for side, (indices, transform) in sides.items()
         }
 
     @property
+    def split(self) -> Split:
+        """Which picture is on which side."""
+        return self.splitting.split
+
+    @property
+    def class_weights(self) -> list[float] | None:
+        """What a picture of each class counts in the loss: 1 on average over the training side.
+
+        None where ``balance`` leaves the loss alone.
+        """
+        if self.balance != "loss":
+            return None
+        counts = self._train_counts()
+        weights: list[float] = (
+            counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        ).tolist()
+        return weights
+
+    def _train_counts(self) -> NDArray[np.int64]:
+        labels = self.pictures.labels[self.split.train]
+        return np.bincount(labels, minlength=len(self.pictures.classes))
+
+    @property
     def classes(self) -> list[str]:
-        """Class names in the order of the labels."""
-        return list(self.pictures.classes)
+        """Class names in the order of the labels, as they can be written and drawn."""
+        return [printable(name) for name in self.pictures.classes]
+
+    def transfer_batch_to_device(
+        self, batch: IndexBatch, device: torch.device, dataloader_idx: int
+    ) -> RawBatch:
+        """Move a batch to a device, and gather its pictures there if they did not come along."""
+        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return self.datasets[batch["side"]].complete(moved)
 
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
         """Apply the transform of the side that the batch comes from, on its device."""
@@ -195,35 +248,51 @@ class FishDataModule(pl.LightningDataModule):
 
     def batch(self, side: str, positions: list[int], device: torch.device) -> Batch:
         """Transformed pictures of one side; ``positions`` count within that side."""
-        raw = self.datasets[side].__getitems__(positions)
-        moved = self.transfer_batch_to_device(raw, device, 0)
-        return self.on_after_batch_transfer(moved, 0)
+        dataset = self.datasets[side]
+        raw = dataset.complete(dataset.__getitems__(positions))
+        return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
 
-    def _loader(self, side: str) -> DataLoader[RawBatch]:
+    def _loader(self, side: str) -> DataLoader[IndexBatch]:
         dataset = self.datasets[side]
         train = side == "train"
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.collection.fits(device) if self.on_device is None else self.on_device:
+            self.collection.keep_on(device)
+        # Of this process, where several share a fit.
+        share = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer else 1))
+        sampler = None
+        if train and self.balance == "sampler":
+            weights = 1 / np.maximum(self._train_counts(), 1)
+            labels = self.pictures.labels[self.split.train]
+            sampler = WeightedRandomSampler(weights[labels].tolist(), len(dataset))
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=train,
+            shuffle=train and sampler is None,
+            sampler=sampler,
             # Batch norm cannot learn from a single picture.
-            drop_last=train and len(dataset) > 1 and len(dataset) % self.batch_size == 1,
+            drop_last=train and share > 1 and share % self.batch_size == 1,
             # The dataset gathers whole batches: there is nothing to collate.
             collate_fn=_as_it_is,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=device.type == "cuda" and self.collection.device is None,
         )
 
-    def train_dataloader(self) -> DataLoader[RawBatch]:
+    def train_dataloader(self) -> DataLoader[IndexBatch]:
         """Shuffled batches of the training side."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[RawBatch]:
+    def val_dataloader(self) -> DataLoader[IndexBatch]:
         """Batches of the validation side, always in the same order."""
         return self._loader("val")
 
-    def test_dataloader(self) -> DataLoader[RawBatch]:
+    def test_dataloader(self) -> DataLoader[IndexBatch]:
         """Batches of the test side, always in the same order."""
         return self._loader("test")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise FishError(f"data.{name}={value}: there is {', '.join(choices)}")
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples

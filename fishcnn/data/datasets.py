@@ -1,7 +1,7 @@
 """One side of the split: pictures in, transformed batches out."""
 
 from collections.abc import Callable, Sequence
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,27 +10,36 @@ from torch.utils.data import Dataset
 
 from fishcnn.data.augmentation.augment import Augment, resize
 from fishcnn.data.augmentation.mixing import mix
+from fishcnn.data.collection import Collection
 
 
-class RawBatch(TypedDict):
-    """Pictures as they lie in memory.
+class IndexBatch(TypedDict):
+    """Which pictures: all that has to travel where the pictures are on the device already.
 
     Keys:
         side: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
-        image: uint8 ``(N, S, S, 3)``.
-        aspect: float32 ``(N,)``, width / height of the originals.
-        label: int64 ``(N,)``.
         index: int64 ``(N,)``, position in the whole collection.
         mask: uint8 ``(N, S, S)``, 255 on the fish; only where the data has masks and only outside
             training.
     """
 
     side: str
+    index: Tensor
+    mask: NotRequired[Tensor]
+
+
+class RawBatch(IndexBatch):
+    """Pictures as they lie in memory.
+
+    Keys:
+        image: uint8 ``(N, S, S, 3)``.
+        aspect: float32 ``(N,)``, width / height of the originals.
+        label: int64 ``(N,)``.
+    """
+
     image: Tensor
     aspect: Tensor
     label: Tensor
-    index: Tensor
-    mask: NotRequired[Tensor]
 
 
 class Batch(TypedDict):
@@ -102,18 +111,16 @@ class TrainTransform:
         return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
 
 
-class FishDataset(Dataset[RawBatch]):
+class FishDataset(Dataset[IndexBatch]):
     """One side of the split, with the transform that belongs to it.
 
     A batch is gathered at once; ``transform`` is applied after the batch has reached its device.
 
     Args:
         side: ``"train"``, ``"val"`` or ``"test"``.
-        images: uint8 ``(M, S, S, 3)``, the whole collection; shared between the sides.
-        aspect: float32 ``(M,)``.
-        labels: int64 ``(M,)``.
+        collection: the pictures of all sides.
         indices: int64 ``(n,)``, which pictures belong to this side.
-        masks: uint8 ``(M, S, S)``, or None to leave masks out.
+        with_masks: whether batches have masks.
         transform: makes a :class:`Batch` of a :class:`RawBatch`.
     """
 
@@ -121,34 +128,35 @@ class FishDataset(Dataset[RawBatch]):
         self,
         *,
         side: str,
-        images: Tensor,
-        aspect: Tensor,
-        labels: Tensor,
+        collection: Collection,
         indices: Tensor,
-        masks: Tensor | None,
+        with_masks: bool,
         transform: Transform,
     ) -> None:
         self.side = side
-        self.images = images
-        self.aspect = aspect
-        self.labels = labels
+        self.collection = collection
         self.indices = indices
-        self.masks = masks
+        self.with_masks = with_masks
         self.transform = transform
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitems__(self, positions: Sequence[int]) -> RawBatch:
-        """Gather a batch; ``positions`` count within this side."""
+    def __getitems__(self, positions: Sequence[int]) -> IndexBatch:
+        """Gather a batch; ``positions`` count within this side.
+
+        Returns:
+            A :class:`RawBatch`, or an :class:`IndexBatch` where the pictures are gathered on the
+            device.
+        """
         index = self.indices[torch.as_tensor(positions)]
-        batch = RawBatch(
-            side=self.side,
-            image=self.images[index],
-            aspect=self.aspect[index],
-            label=self.labels[index],
-            index=index,
-        )
-        if self.masks is not None:
-            batch["mask"] = self.masks[index]
-        return batch
+        batch = IndexBatch(side=self.side, index=index)
+        if self.with_masks:
+            batch["mask"] = self.collection.masks(index)
+        return batch if self.collection.device else self.complete(batch)
+
+    def complete(self, batch: IndexBatch) -> RawBatch:
+        """Add the pictures, where the index is, to a batch that may have none yet."""
+        if "image" in batch:
+            return cast(RawBatch, batch)
+        return cast(RawBatch, batch | self.collection.gather(batch["index"]))

@@ -2,6 +2,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fishcnn.data import splitting
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.sources import BengaliFishSource, FolderSource
+from fishcnn.data.splitting import SplitSettings
 from fishcnn.errors import FishError
 
 Make = Callable[..., FishDataModule]
@@ -41,8 +44,19 @@ STRONG = Recipe(
 )
 
 
+SPLIT = SplitSettings(
+    val_fraction=0.25,
+    test_fraction=0.0,
+    folds=None,
+    fold=0,
+    seed=0,
+    group_duplicates=False,
+    group_regex=None,
+)
+
+
 @pytest.fixture
-def make(fish: Path) -> Make:
+def make(fish: Path, tmp_path: Path) -> Make:
     def datamodule(**changes: Any) -> FishDataModule:
         settings: dict[str, Any] = {
             "source": FolderSource(str(fish / "pictures"), str(fish / "masks")),
@@ -50,9 +64,12 @@ def make(fish: Path) -> Make:
             "image_size": 32,
             "working_size": 40,
             "batch_size": 8,
-            "val_fraction": 0.25,
-            "split_seed": 0,
+            "split": SPLIT,
             "normalize": "dataset",
+            "balance": "none",
+            "cache": "ram",
+            "cache_root": tmp_path / "cache",
+            "on_device": None,
             "workers": 2,
         }
         return FishDataModule(**{**settings, **changes})
@@ -130,7 +147,7 @@ def test_the_split_depends_on_its_own_seed_alone(make: Make) -> None:
     splits = []
     for seed, split_seed in ((0, 0), (1, 0), (0, 1)):
         pl.seed_everything(seed, verbose=False)
-        datamodule = make(split_seed=split_seed)
+        datamodule = make(split=replace(SPLIT, seed=split_seed))
         datamodule.setup()
         splits.append(datamodule.split.val.tolist())
     assert splits[0] == splits[1]
@@ -171,7 +188,9 @@ def test_published_statistics_are_offered(make: Make) -> None:
 
 
 def test_a_constant_colour_does_not_divide_by_zero() -> None:
-    _, std = channel_statistics(torch.full((2, 4, 4, 3), 7, dtype=torch.uint8))
+    moments = np.array([[[16 * 7] * 3, [16 * 49] * 3]] * 2)
+    mean, std = channel_statistics(moments, 16)
+    assert mean == pytest.approx([7 / 255] * 3)
     assert std == [1 / 255] * 3
 
 
@@ -224,7 +243,13 @@ def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None
         ({"batch_size": 1}, "data.batch_size=1"),
         ({"working_size": 16}, "data.working_size=16"),
         ({"normalize": "mnist"}, "data.normalize=mnist"),
-        ({"split_seed": -1}, "data.split_seed=-1"),
+        ({"balance": "scales"}, "data.balance=scales"),
+        ({"cache": "tape"}, "data.cache=tape"),
+        ({"cache": "none", "on_device": True}, "data.on_device=true needs decoded pictures"),
+        ({"split": replace(SPLIT, folds=1)}, "data.folds=1"),
+        ({"split": replace(SPLIT, test_fraction=0.9)}, "data.test_fraction=0.9"),
+        ({"split": replace(SPLIT, group_regex="(")}, "data.group_regex='('"),
+        ({"split": replace(SPLIT, seed=-1)}, "data.split_seed=-1"),
     ],
 )
 def test_settings_out_of_range_are_named(make: Make, changes: dict[str, Any], message: str) -> None:
@@ -279,3 +304,177 @@ def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> No
     expected = np.array([[5, 5, 250], [250, 5, 5]]) / 255
     assert batch["image"].mean((2, 3)).numpy() == pytest.approx(expected, abs=0.01)
     assert datamodule.pictures.aspect.tolist() == [1.5] * 8
+
+
+@pytest.mark.parametrize("cache", ["disk", "none"])
+def test_wherever_pictures_are_kept_batches_are_the_same(make: Make, cache: str) -> None:
+    expected, datamodule = make(), make(cache=cache)
+    for each in (expected, datamodule):
+        each.setup()
+    assert (datamodule.mean, datamodule.std) == (expected.mean, expected.std)
+    for ours, theirs in zip(datamodule.val_dataloader(), expected.val_dataloader(), strict=True):
+        assert ours.keys() == theirs.keys()
+        for key in ("image", "aspect", "label", "index", "mask"):
+            assert torch.equal(ours[key], theirs[key]), key
+
+
+def test_pictures_that_are_kept_nowhere_are_missed_with_their_name(
+    make: Make, fish: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
+    datamodule = make(source=FolderSource(str(root), None), cache="none")
+    datamodule.setup()
+    gone = root / datamodule.pictures.paths[datamodule.split.val[0]]
+    gone.unlink()
+    with pytest.raises(FishError, match=rf"{gone} cannot be read any more: no such file"):
+        datamodule.batch("val", [0], torch.device("cpu"))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*number of training batches")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
+def test_on_the_device_a_batch_is_an_index_and_becomes_the_same_pictures(make: Make) -> None:
+    seen = []
+    for on_device in (False, True):
+        torch.manual_seed(0)
+        datamodule = make(on_device=on_device)
+        seen.append(watch(datamodule))
+        raw = next(iter(datamodule.train_dataloader()))
+        assert ("image" in raw) != on_device
+    for side in ("train", "val"):
+        for host, device in zip(seen[0][side], seen[1][side], strict=True):
+            assert torch.equal(host["index"], device["index"])
+            assert torch.equal(host["image"], device["image"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pictures_that_fit_are_kept_on_the_gpu(make: Make) -> None:
+    datamodule = make()
+    datamodule.setup()
+    device = torch.device("cuda", 0)
+    assert datamodule.collection.fits(device)
+    datamodule.collection.keep_on(device)
+    batch = datamodule.batch("train", [0, 1], device)
+    assert batch["image"].device == device
+
+
+def test_only_a_gpu_is_filled_without_being_asked(make: Make) -> None:
+    datamodule = make()
+    datamodule.setup()
+    assert not datamodule.collection.fits(torch.device("cpu"))
+
+
+def rare(fish: Path, folder: Path) -> FolderSource:
+    """Two species with 12 pictures and one with 4."""
+    root = shutil.copytree(fish / "pictures", folder / "pictures")
+    for picture in sorted(next(iter(sorted(root.iterdir()))).iterdir())[4:]:
+        picture.unlink()
+    return FolderSource(str(root), None)
+
+
+def test_the_balanced_sampler_draws_every_class_equally_often(
+    make: Make, fish: Path, tmp_path: Path
+) -> None:
+    shares = {}
+    for balance in ("none", "sampler"):
+        torch.manual_seed(0)
+        datamodule = make(source=rare(fish, tmp_path / balance), balance=balance)
+        datamodule.setup()
+        assert datamodule.class_weights is None
+        loader = datamodule.train_dataloader()
+        labels = torch.cat([batch["label"] for _ in range(40) for batch in loader])
+        shares[balance] = labels.bincount() / len(labels)
+        assert len(labels) == 40 * 21
+    assert shares["none"].tolist() == pytest.approx([3 / 21, 9 / 21, 9 / 21])
+    assert shares["sampler"].tolist() == pytest.approx([1 / 3] * 3, abs=0.05)  # 3 sigma
+
+
+def test_the_balanced_loss_gives_every_class_the_same_weight(
+    make: Make, fish: Path, tmp_path: Path
+) -> None:
+    datamodule = make(source=rare(fish, tmp_path), balance="loss")
+    datamodule.setup()
+    assert datamodule.class_weights == pytest.approx([21 / 9, 21 / 27, 21 / 27])
+
+
+def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
+    for picture in sorted(root.rglob("*.jpg")):
+        with Image.open(picture) as image:
+            image.save(picture.with_name(f"z{picture.stem}.png"))
+    sides = {}
+    for grouped in (False, True):
+        split = replace(SPLIT, group_duplicates=grouped)
+        datamodule = make(source=FolderSource(str(root), None), split=split, cache="disk")
+        datamodule.setup()
+        names = [path.stem.removeprefix("z") for path in datamodule.pictures.paths]
+        train, val = (
+            {(names[i], int(datamodule.pictures.labels[i])) for i in side}
+            for side in (datamodule.split.train, datamodule.split.val)
+        )
+        sides[grouped] = train & val
+    assert len(sides[False]) > 5
+    assert sides[True] == set()
+    assert len(datamodule.splitting.leaked) >= len(sides[False])
+    assert datamodule.splitting.duplicates is not None
+    assert len(datamodule.splitting.duplicates.larger_than_one()) == 36
+
+
+def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = replace(SPLIT, group_duplicates=True)
+    first = make(split=split, cache="disk")
+    first.setup()
+    monkeypatch.setattr(splitting, "find_duplicates", lambda *arguments: pytest.fail("again"))
+    second = make(split=split, cache="disk")
+    second.setup()
+    assert first.splitting.duplicates is not None
+    assert second.splitting.duplicates is not None
+    np.testing.assert_array_equal(
+        first.splitting.duplicates.groups, second.splitting.duplicates.groups
+    )
+
+
+def test_damaged_groups_are_looked_for_again(
+    make: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    split = replace(SPLIT, group_duplicates=True)
+    make(split=split, cache="disk").setup()
+    (kept,) = (tmp_path / "cache").rglob("*.duplicates*")
+    kept.write_bytes(kept.read_bytes()[:50])
+    datamodule = make(split=split, cache="disk")
+    datamodule.setup()
+    assert datamodule.splitting.duplicates is not None
+    assert "is damaged" in caplog.text
+    assert kept.stat().st_size > 50
+
+
+def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
+    # 0000 to 0011 in each of three folders: groups of 0000 to 0009 and of 0010, 0011.
+    datamodule = make(split=replace(SPLIT, group_regex=r"^\d{3}"))
+    datamodule.setup()
+    stems = {datamodule.pictures.paths[index].stem for index in datamodule.split.val}
+    assert stems == {"0010", "0011"}
+
+
+def test_folds_are_validated_once_each(make: Make) -> None:
+    held_out = []
+    for fold in range(4):
+        datamodule = make(split=replace(SPLIT, folds=4, fold=fold))
+        datamodule.setup()
+        held_out += datamodule.split.val.tolist()
+    assert sorted(held_out) == list(range(36))
+
+
+def test_a_folder_that_is_split_already_has_no_folds(
+    make: Make, fish: Path, tmp_path: Path
+) -> None:
+    for side in ("train", "val"):
+        shutil.copytree(fish / "pictures", tmp_path / side)
+    with pytest.raises(FishError, match=r"data.folds and data.test_fraction draw a split"):
+        make(source=FolderSource(str(tmp_path), None), split=replace(SPLIT, folds=4)).setup()
+    datamodule = make(
+        source=FolderSource(str(tmp_path), None), split=replace(SPLIT, group_duplicates=True)
+    )
+    datamodule.setup()
+    assert len(datamodule.splitting.leaked) == 36

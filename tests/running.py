@@ -1,0 +1,38 @@
+"""Scripts of ``scripts/``, run in the process of the tests."""
+
+import contextlib
+import io
+import logging
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def run_script(name: str, *arguments: str) -> int:
+    """Run ``scripts/NAME.py`` and return its exit status."""
+    script = str(SCRIPTS / f"{name}.py")
+    handlers = list(logging.getLogger().handlers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *arguments])
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            # Hydra's own would go on writing to this test's files.
+            for handler in set(logging.getLogger().handlers) - set(handlers):
+                logging.getLogger().removeHandler(handler)
+                handler.close()
+    return 0
+
+
+def run_and_read(name: str, *arguments: str) -> tuple[int, str]:
+    """Run ``scripts/NAME.py``; return its exit status and what it printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        status = run_script(name, *arguments)
+    return status, printed.getvalue()
