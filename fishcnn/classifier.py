@@ -3,26 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datasets import Batch
-from fishcnn.data.pictures import squash
+from fishcnn.data.decode import squash
 from fishcnn.data.read import UnreadablePicture, read_picture, upright_rgb
 from fishcnn.errors import FishError
+from fishcnn.metrics import MeanLoss
 from fishcnn.models import build_network
 from fishcnn.models.torchvision import TorchvisionNetwork
 from fishcnn.optimization import build_optimizer, build_schedule, check_optimization
+
+if TYPE_CHECKING:
+    from fishcnn.data.datamodule import FishDataModule
 
 # What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
 MONITOR = "val_loss"
@@ -62,16 +66,21 @@ class FishClassifier(pl.LightningModule):
         optimizer: the ``optimizer`` group: ``name``, ``lr`` and that optimizer's arguments.
         scheduler: the ``scheduler`` group: ``name`` and that schedule's arguments.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2015).
+        class_weights: what a training picture of each class counts, or None for all alike.
 
     Raises:
         FishError: a setting names something that does not exist or is out of range.
 
     Attributes:
         confusion: int64 ``(K, K)``, rows are true classes; of the latest validation.
+        temperature: what logits are divided by before the softmax of a prediction; 1 until it is
+            fitted (Guo et al. 2017, "On calibration of modern neural networks").
     """
 
     mean: Tensor
     std: Tensor
+    temperature: Tensor
+    class_weights: Tensor | None
     confusion: Tensor
 
     def __init__(
@@ -86,6 +95,7 @@ class FishClassifier(pl.LightningModule):
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         label_smoothing: float,
+        class_weights: Sequence[float] | None,
     ) -> None:
         super().__init__()
         check_optimization(optimizer, scheduler)
@@ -98,16 +108,34 @@ class FishClassifier(pl.LightningModule):
         self.network = build_network(model, num_classes=len(classes), image_size=image_size)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        self.register_buffer("temperature", torch.tensor(1.0))
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
         count = len(classes)
         # The whole epoch is counted on the device and read once.
-        # By default these would leave out NaN, and a fit that has diverged would look healthy.
-        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss = MeanLoss()
         self.train_acc = MulticlassAccuracy(count, average="micro", validate_args=False)
-        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_loss = MeanLoss()
         self.val_confusion = MulticlassConfusionMatrix(count, validate_args=False)
         self.val_top3 = MulticlassAccuracy(
             count, average="micro", top_k=min(3, count), validate_args=False
         )
+
+    @classmethod
+    def configured(cls, datamodule: "FishDataModule", *overrides: str) -> "FishClassifier":
+        """Build an untrained one from the defaults in ``conf/``, as ``scripts/train.py`` does.
+
+        Args:
+            datamodule: set up; its classes are those of the classifier.
+            overrides: as they are typed there, for example ``"model.blocks=3"``.
+
+        Raises:
+            FishError: a setting is out of range.
+        """
+        # Only here: the parts of a run are built from the configuration, not the other way round.
+        from fishcnn.build import build_classifier, compose_config
+
+        return build_classifier(compose_config(*overrides), datamodule)
 
     def load_pretrained(self) -> None:
         """Fetch pretrained weights where ``model.pretrained=true`` asks for them."""
@@ -126,7 +154,8 @@ class FishClassifier(pl.LightningModule):
         return torch.contiguous_format if mps else torch.channels_last
 
     def on_fit_start(self) -> None:
-        """Lay out the weights as the pictures are."""
+        """Lay out the weights as the pictures are, and forget what was calibrated for others."""
+        self.temperature.fill_(1.0)
         cast(Any, self.network).to(memory_format=self._memory_format)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -141,13 +170,28 @@ class FishClassifier(pl.LightningModule):
         logits: Tensor = self.network(self.normalize(images))
         return logits
 
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities, at the calibrated temperature.
+
+        Args:
+            images: as :meth:`forward` takes them.
+
+        Returns:
+            float32 ``(N, K)``, each row sums to 1.
+        """
+        logits: Tensor = self(images).float()
+        return (logits / self.temperature).softmax(1)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of a batch; accuracy counts the class with the largest share."""
         logits = self(batch["image"])
         loss = F.cross_entropy(
-            logits.float(), batch["target"], label_smoothing=self.label_smoothing
+            logits.float(),
+            batch["target"],
+            weight=self.class_weights,
+            label_smoothing=self.label_smoothing,
         )
-        self.train_loss.update(loss.detach(), weight=len(logits))
+        self.train_loss.update(loss.detach(), len(logits))
         self.train_acc.update(logits.detach(), batch["target"].argmax(1))
         # History logs them, against the epoch.
         for name, metric in (("train_loss", self.train_loss), ("train_acc", self.train_acc)):
@@ -157,7 +201,7 @@ class FishClassifier(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch. The loss is plain cross-entropy, without smoothing."""
         logits = self(batch["image"]).float()
-        self.val_loss.update(F.cross_entropy(logits, batch["label"]), weight=len(logits))
+        self.val_loss.update(F.cross_entropy(logits, batch["label"]), len(logits))
         self.val_confusion.update(logits, batch["label"])
         self.val_top3.update(logits, batch["label"])
 
@@ -222,18 +266,32 @@ class FishClassifier(pl.LightningModule):
 
     @torch.inference_mode()
     def _predict(self, pictures: Sequence[str | Path | Image.Image]) -> list[Prediction]:
-        decoded = np.stack([squash(self._read(p), self.working_size) for p in pictures])
+        decoded = np.stack([self.decode(p) for p in pictures])
         batch = torch.from_numpy(decoded).to(self.device)
-        probabilities = self(resize(batch, self.image_size)).float().softmax(1).cpu()
+        probabilities = self.probabilities(resize(batch, self.image_size)).cpu()
         return [self._prediction(row) for row in probabilities]
 
-    def _read(self, picture: str | Path | Image.Image) -> Image.Image:
+    def decode(self, picture: str | Path | Image.Image) -> NDArray[np.uint8]:
+        """Decode one picture as those of the training were.
+
+        Args:
+            picture: a path, or a PIL picture of any mode.
+
+        Returns:
+            uint8 ``(S, S, 3)`` RGB with S = ``working_size``, squashed to a square; for
+            :func:`fishcnn.data.augmentation.augment.resize`.
+
+        Raises:
+            FishError: the file holds no picture that can be read; the message names it.
+        """
         try:
             if isinstance(picture, Image.Image):
-                return upright_rgb(picture)
-            return read_picture(Path(picture), long_enough_for=self.working_size)
+                upright = upright_rgb(picture)
+            else:
+                upright = read_picture(Path(picture), long_enough_for=self.working_size)
         except UnreadablePicture as error:
             raise FishError(f"{picture}: {error.reason}") from error
+        return squash(upright, self.working_size)
 
     def _prediction(self, probabilities: Tensor) -> Prediction:
         order = probabilities.argsort(descending=True).tolist()

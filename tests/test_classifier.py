@@ -38,6 +38,7 @@ def classifier(datamodule: FishDataModule, **changes: Any) -> FishClassifier:
         "optimizer": {"name": "adam", "lr": 1e-3, "weight_decay": 0.0},
         "scheduler": PLATEAU,
         "label_smoothing": 0.0,
+        "class_weights": None,
         **changes,
     }
     return FishClassifier(
@@ -99,7 +100,7 @@ def test_a_checkpoint_is_whole_and_holds_nothing_but_plain_values(
     fit.save_checkpoint(path)
 
     def check(value: object) -> None:
-        assert type(value) in (int, float, str, bool, list, dict, tuple), type(value)
+        assert type(value) in (int, float, str, bool, list, dict, tuple, type(None)), type(value)
         if isinstance(value, dict):
             for key, inner in value.items():
                 check(key)
@@ -257,11 +258,32 @@ def test_label_smoothing_changes_the_training_loss_alone(
     assert smooth[1] == plain[1]
 
 
+def test_class_weights_change_the_training_loss_alone(
+    datamodule: FishDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FishClassifier, "log", lambda *args, **kwargs: None)
+    batch = datamodule.batch("train", [0, 1, 10, 20], torch.device("cpu"))
+    losses = {}
+    for weights in (None, [2.0, 0.5, 1.0]):
+        model = classifier(datamodule, class_weights=weights).eval()
+        model.validation_step(batch, 0)
+        with torch.no_grad():
+            training, validation = model.training_step(batch, 0), model.val_loss.compute()
+        losses[bool(weights)] = (float(training), float(validation))
+    with torch.no_grad():
+        own = -model(batch["image"]).log_softmax(1).gather(1, batch["label"][:, None])[:, 0]
+    expected = (own * torch.tensor([2.0, 0.5, 1.0])[batch["label"]]).mean()
+    assert losses[True][0] == pytest.approx(float(expected), abs=1e-6)
+    assert losses[True][0] != pytest.approx(losses[False][0], abs=1e-3)
+    assert losses[True][1] == losses[False][1]
+
+
 def test_validation_metrics_are_those_of_the_whole_side(
     datamodule: FishDataModule, tmp_path: Path
 ) -> None:
     model = classifier(datamodule)
     validation = trainer(tmp_path)
+    datamodule.batch_size = 4  # 4, 4 and 1: a mean of means would be another number
     validation.validate(model, datamodule=datamodule, verbose=False)
     scores = {name: float(value) for name, value in validation.callback_metrics.items()}
     positions = list(range(len(datamodule.datasets["val"])))

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import nn
 
 from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
 from fishcnn.callbacks.history import History
+from fishcnn.cam import grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.errors import FishError
+from fishcnn.trust.faithfulness import average_drop_and_increase
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.
@@ -57,6 +60,7 @@ def classifier(datamodule: FishDataModule) -> FishClassifier:
         optimizer={"name": "sgd", "lr": 0.01, "weight_decay": 0.0},
         scheduler={"name": "none"},
         label_smoothing=0.0,
+        class_weights=None,
     )
 
 
@@ -109,6 +113,77 @@ def test_one_sheet_is_drawn_every_n_epochs(
         values = [event.value for event in events.Scalars(tag)]
         assert len(values) == 4
         assert all(0 <= value <= 1 for value in values)
+
+
+FAITHFUL = [
+    f"cam_{number}{kind}"
+    for number in ("average_drop", "increase")
+    for kind in ("", "_random_map", "_centre")
+]
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_drop_and_increase_of_the_first_maps_are_logged_in_every_epoch(
+    classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path, masks: bool
+) -> None:
+    if not masks:
+        datamodule.datasets["val"].with_masks = False
+    events = fit(classifier, datamodule, tmp_path, callback(every_n_epochs=3), max_epochs=2)
+    for tag in FAITHFUL:
+        values = [event.value for event in events.Scalars(tag)]
+        assert len(values) == 2, tag
+        assert all(0 <= value <= 1 for value in values)
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert all(last[tag] for tag in FAITHFUL)
+    # Of 9 validation pictures, 8 are the fewest that are measured.
+    labels = datamodule.pictures.labels[datamodule.split.val]
+    sample = stratified_sample(labels, size=8, seed=0)
+    images = datamodule.batch("val", sample, torch.device("cpu"))["image"]
+    result = grad_cam(classifier.network, classifier.normalize(images), layer="blocks.1")
+    expected = average_drop_and_increase(
+        classifier, images, result.maps, result.logits.argmax(1)
+    ).drop.mean()
+    assert float(last["cam_average_drop"]) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_the_numbers_are_of_a_share_of_the_pictures_so_that_they_cost_little(
+    classifier: FishClassifier,
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = []
+    monkeypatch.setattr("fishcnn.callbacks.grad_cam._ONE_IN", 1)  # as if there were 60 times more
+    monkeypatch.setattr(
+        "fishcnn.callbacks.grad_cam.average_drop_and_increase",
+        lambda model, images, maps, targets: (
+            counts.append(len(images)) or average_drop_and_increase(model, images, maps, targets)
+        ),
+    )
+    for measured in (128, 5):
+        fit(classifier, datamodule, tmp_path, callback(measured=measured), max_epochs=1)
+    # One in 60 of them, with no more than `measured` and no fewer than 8.
+    assert counts == [9] * 3 + [8] * 3
+
+
+def test_a_compiled_network_is_not_compiled_again_for_the_numbers(
+    classifier: FishClassifier, datamodule: FishDataModule
+) -> None:
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    maps = callback()._explain(classifier, datamodule, [0, 1, 2])
+    classifier.eval()
+    expected = callback()._faithfulness(classifier, maps, 3)
+    classifier.network.compile(backend=backend)
+    found = callback()._faithfulness(classifier, maps, 3)
+    assert not graphs
+    for name in FAITHFUL:
+        assert float(found[name]) == pytest.approx(float(expected[name]), abs=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

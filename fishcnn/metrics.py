@@ -1,0 +1,36 @@
+"""Metrics that torchmetrics does not have."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class MeanLoss(Metric):
+    """Mean over all pictures of an epoch, counted on the device.
+
+    NaN stays NaN, so that a fit that has diverged does not look healthy: MeanMetric leaves it out,
+    or with ``nan_strategy="disable"`` forgets the weights (torchmetrics 1.9).
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, pictures: int) -> None:
+        """Add a batch.
+
+        Args:
+            loss: mean over the batch, a scalar.
+            pictures: how many there are in the batch.
+        """
+        self.total += loss * pictures
+        self.count += pictures
+
+    def compute(self) -> Tensor:
+        """The mean over all pictures so far."""
+        return self.total / self.count
