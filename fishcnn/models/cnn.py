@@ -6,7 +6,11 @@ from fishcnn.errors import FishError
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3x3, batch norm, ReLU, max-pool 2: halves the picture.
+    """Convolution 3x3, batch norm, max-pool 2, ReLU: halves the picture.
+
+    The ReLU comes last, where a quarter of the pixels is left: the maximum of what is not negative
+    is what is not negative of the maximum, so that outputs and gradients are those of the usual
+    order.
 
     Args:
         in_channels: channels of the input.
@@ -18,8 +22,8 @@ class ConvBlock(nn.Sequential):
             # The batch norm behind it has a bias of its own.
             nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
             nn.MaxPool2d(2),
+            nn.ReLU(inplace=True),
         )
 
 

@@ -7,7 +7,8 @@ import torchvision
 from torch import nn
 
 from fishcnn.errors import FishError
-from fishcnn.models import FishCNN, TorchvisionNetwork, build_network, check_network
+from fishcnn.models import TorchvisionNetwork, build_network, check_network
+from fishcnn.models.cnn import ConvBlock
 
 CNN: dict[str, Any] = {
     "name": "cnn",
@@ -40,11 +41,25 @@ def test_channels_double_up_to_their_maximum() -> None:
     assert [m.out_channels for m in convolutions] == [8, 16, 16, 16]
 
 
-def test_a_block_is_convolution_batch_norm_relu_and_pooling() -> None:
-    network = build_network(CNN, num_classes=2, image_size=16)
-    assert isinstance(network, FishCNN)
-    kinds = [type(part) for part in network.blocks[0]]  # type: ignore[union-attr]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d]
+@pytest.mark.parametrize("training", [True, False])
+def test_a_block_is_convolution_batch_norm_relu_and_pooling(training: bool) -> None:
+    torch.manual_seed(0)
+    block = ConvBlock(3, 8).train(training)
+    kinds = [type(module) for module in block]
+    assert sorted(kind.__name__ for kind in kinds) == ["BatchNorm2d", "Conv2d", "MaxPool2d", "ReLU"]
+    # Where the ReLU stands makes no difference but for the time.
+    usual = nn.Sequential(block[0], block[1], nn.ReLU(), nn.MaxPool2d(2))
+    images = torch.randn(4, 3, 16, 16)
+    outputs, gradients = [], []
+    for network in (block, usual):
+        block.zero_grad()
+        output = network(images)
+        output.square().sum().backward()
+        outputs.append(output.detach())
+        gradients.append([parameter.grad.clone() for parameter in block.parameters()])
+    assert torch.equal(outputs[0], outputs[1])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_flatten_head_of_the_recipe_has_the_sizes_of_the_recipe() -> None:
