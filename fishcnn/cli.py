@@ -5,12 +5,16 @@ Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
 
 import functools
 import sys
+import traceback
 from collections.abc import Callable
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fishcnn.errors import FishError
+from fishcnn.quoting import quote_values
 
 Run = Callable[[DictConfig], float | None]
 
@@ -20,7 +24,8 @@ _failed = False
 def reports_errors(run: Run) -> Run:
     """Print a :class:`FishError` in one piece and go on with the next job of a sweep.
 
-    The exit status is set by :func:`finish`, after all jobs.
+    Within a sweep, whatever else goes wrong with a job is printed as well and does not take the
+    other jobs along. The exit status is set by :func:`start`, after all jobs.
     """
 
     @functools.wraps(run)
@@ -31,14 +36,21 @@ def reports_errors(run: Run) -> Run:
         except (FishError, OmegaConfBaseException) as error:
             _failed = True
             print(f"error: {error}", file=sys.stderr)
-            return float("nan")
+        except Exception:
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                raise
+            _failed = True
+            traceback.print_exc()
+        return float("nan")
 
     return reporting
 
 
-def finish() -> None:
-    """Exit with status 1 if any job has failed since the last call."""
+def start(main: Callable[[], object]) -> None:
+    """Run a script's Hydra main, and exit with status 1 if any of its jobs has failed."""
     global _failed
-    failed, _failed = _failed, False
-    if failed:
+    _failed = False
+    sys.argv[1:] = quote_values(sys.argv[1:])
+    main()
+    if _failed:
         sys.exit(1)

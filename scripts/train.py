@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import finish, reports_errors
+from fishcnn.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="train", version_base="1.3")
@@ -16,5 +16,4 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    main()
-    finish()
+    start(main)

@@ -1,0 +1,277 @@
+"""What a sweep ends with: its jobs side by side, and the mean over folds or seeds.
+
+Hydra loads this before any job, so nothing heavy may be imported here.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# 97.5% quantiles of Student's t for 1 to 30 degrees of freedom: NIST/SEMATECH e-Handbook of
+# Statistical Methods, section 1.3.6.7.2.
+_T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+
+# What repeats a measurement rather than changing what is measured; the first that varies counts.
+_REPEATS = ("data.fold", "seed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a sweep; the numbers are None where it has not finished.
+
+    Attributes:
+        folder: name of its folder in that of the sweep.
+        overrides: values by setting, as typed.
+        val_acc, val_acc_interval, val_pictures, val_loss, best_epoch, seconds: of its
+            ``summary.json``.
+    """
+
+    folder: str
+    overrides: dict[str, str]
+    val_acc: float | None = None
+    val_acc_interval: tuple[float, float] | None = None
+    val_pictures: int | None = None
+    val_loss: float | None = None
+    best_epoch: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Jobs that differ in nothing but the fold or the seed.
+
+    Attributes:
+        overrides: what they have in common and other jobs have not.
+        jobs: folders of those that have finished.
+        failed: folders of the others.
+        val_acc: mean accuracy of the finished ones.
+        val_acc_interval: 95% interval of that mean, see :func:`t_interval`; None if fewer than two.
+        val_loss: mean validation loss; None if one is not finite.
+        pooled_val_acc, pooled_val_acc_interval, pooled_val_pictures: over all pictures that were
+            held out in any fold, with the Wilson interval; None for seeds, which hold out the same
+            ones.
+    """
+
+    overrides: dict[str, str]
+    jobs: list[str]
+    failed: list[str]
+    val_acc: float | None = None
+    val_acc_interval: tuple[float, float] | None = None
+    val_loss: float | None = None
+    pooled_val_acc: float | None = None
+    pooled_val_acc_interval: tuple[float, float] | None = None
+    pooled_val_pictures: int | None = None
+
+
+def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
+    """95% interval of the mean of shares by Student's t, cut to [0, 1].
+
+    Over folds it is a little too narrow: the folds share training pictures, and no unbiased
+    estimate of the variance of their mean exists (Bengio & Grandvalet, JMLR 2004). Over seeds it
+    speaks of other weights and orders on the same pictures, not of other pictures.
+
+    Args:
+        shares: n values in [0, 1].
+
+    Returns:
+        Lower and upper end; None if n < 2.
+    """
+    if len(shares) < 2:
+        return None
+    # Beyond the table its last value is used, which is wider by less than 5%.
+    quantile = _T[min(len(shares) - 1, len(_T)) - 1]
+    mean = statistics.fmean(shares)
+    half = quantile * statistics.stdev(shares) / math.sqrt(len(shares))
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """Read what the jobs of a sweep have left.
+
+    Args:
+        sweep: folder of the sweep.
+
+    Returns:
+        One for each folder that Hydra has begun, in the order of the job numbers.
+    """
+    written = sweep.rglob(".hydra/overrides.yaml")
+    folders = [path.parents[1].relative_to(sweep).as_posix() for path in written]
+    folders.sort(key=lambda name: (int(name) if name.isdigit() else math.inf, name))
+    return [_read_job(sweep, folder) for folder in folders]
+
+
+def _read_job(sweep: Path, folder: str) -> Job:
+    begun = sweep / folder / ".hydra" / "overrides.yaml"
+    overrides = dict(_parts(str(override)) for override in OmegaConf.load(begun))
+    summary = sweep / folder / "summary.json"
+    # An older summary is one of a run that was there before and that this job has not replaced.
+    if not summary.is_file() or summary.stat().st_mtime < begun.stat().st_mtime:
+        return Job(folder, overrides)
+    try:
+        found = json.loads(summary.read_text(encoding="utf-8"))
+        return Job(
+            folder=folder,
+            overrides=overrides,
+            val_acc=found["val_acc"],
+            val_acc_interval=tuple(found["val_acc_interval"]),
+            val_pictures=found.get("val_pictures"),
+            val_loss=found["val_loss"],
+            best_epoch=found["best_epoch"],
+            seconds=found["seconds"],
+        )
+    except (ValueError, KeyError):
+        # Half written, say.
+        return Job(folder, overrides)
+
+
+def _parts(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key.lstrip("+"), value
+
+
+def differing(jobs: Sequence[Job]) -> list[str]:
+    """Name the settings that not all jobs have in common, in the order in which they were typed."""
+    names = dict.fromkeys(name for job in jobs for name in job.overrides)
+    return [name for name in names if len({job.overrides.get(name) for job in jobs}) > 1]
+
+
+def repeated(jobs: Sequence[Job]) -> tuple[str | None, list[Repeated]]:
+    """Gather the jobs that differ in nothing but the fold, or, if that is one, the seed.
+
+    Returns:
+        The setting, and a row for each choice of the others; None and no row if neither varies.
+    """
+    names = differing(jobs)
+    over = next((name for name in _REPEATS if name in names), None)
+    if over is None:
+        return None, []
+    others = [name for name in names if name != over]
+    gathered: dict[tuple[str | None, ...], list[Job]] = {}
+    for job in jobs:
+        gathered.setdefault(tuple(map(job.overrides.get, others)), []).append(job)
+    return over, [_gather(group, others, over) for group in gathered.values()]
+
+
+def _gather(jobs: Sequence[Job], others: Sequence[str], over: str) -> Repeated:
+    from fishcnn.summary import wilson_interval
+
+    done = [job for job in jobs if job.val_acc is not None]
+    accuracies = [job.val_acc for job in done if job.val_acc is not None]
+    losses = [job.val_loss for job in done if job.val_loss is not None]
+    sizes = [job.val_pictures for job in done if job.val_pictures is not None]
+    pooled = over == "data.fold" and bool(done) and len(sizes) == len(done)
+    total = sum(sizes)
+    hits = sum(round(a * n) for a, n in zip(accuracies, sizes, strict=True)) if pooled else 0
+    return Repeated(
+        overrides={name: jobs[0].overrides[name] for name in others if name in jobs[0].overrides},
+        jobs=[job.folder for job in done],
+        failed=[job.folder for job in jobs if job.val_acc is None],
+        val_acc=statistics.fmean(accuracies) if done else None,
+        val_acc_interval=t_interval(accuracies),
+        val_loss=statistics.fmean(losses) if done and len(losses) == len(done) else None,
+        pooled_val_acc=hits / total if pooled else None,
+        pooled_val_acc_interval=wilson_interval(hits, total) if pooled else None,
+        pooled_val_pictures=total if pooled else None,
+    )
+
+
+class CompareJobs(Callback):
+    """Print a table of the jobs when a sweep ends, and write ``sweep.json`` into its folder.
+
+    Hydra turns an error in here into a warning; what the jobs have written stays as it is.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
+        """Compare the jobs."""
+        sweep = Path(config.hydra.sweep.dir)
+        jobs = read_jobs(sweep)
+        if not jobs:
+            return
+        over, rows = repeated(jobs)
+        content = {
+            "differing": differing(jobs),
+            "jobs": [asdict(job) for job in jobs],
+            "repeated_over": over,
+            "repeated": [asdict(row) for row in rows],
+        }
+        file = sweep / "sweep.json"
+        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        _print_tables(jobs, over, rows)
+        # Raw, as a table would cut it.
+        print(f"sweep: {file}")
+
+
+def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    # Without markup, as overrides may hold brackets.
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log file can be scrolled
+    numbers = ("val acc", "95% interval", "val loss")
+    table = Table(title="Jobs of this sweep", title_justify="left", box=SIMPLE_HEAD)
+    _add_columns(table, ("job", "overrides"), (*numbers, "best epoch", "time"))
+    names = differing(jobs)
+    for job in jobs:
+        measured = (_percent(job.val_acc), _percents(job.val_acc_interval), _number(job.val_loss))
+        if job.val_acc is None:
+            measured = ("failed", "", "")
+        epoch = "" if job.best_epoch is None else str(job.best_epoch)
+        time = "" if job.seconds is None else f"{job.seconds:.0f} s"
+        table.add_row(job.folder, _typed(job.overrides, names), *measured, epoch, time)
+    console.print(table)
+    if over is None:
+        return
+    table = Table(title=f"Mean over {over}", title_justify="left", box=SIMPLE_HEAD)
+    _add_columns(table, ("overrides",), ("jobs", *numbers))
+    if over == "data.fold":
+        _add_columns(table, (), ("pooled", "95% interval"))
+    for row in rows:
+        measured = (_percent(row.val_acc), _percents(row.val_acc_interval), _number(row.val_loss))
+        count = len(row.jobs) + len(row.failed)
+        done = str(count) if not row.failed else f"{len(row.jobs)} of {count}"
+        pooled = (_percent(row.pooled_val_acc), _percents(row.pooled_val_acc_interval))
+        typed = _typed(row.overrides, list(row.overrides)) or "all"
+        table.add_row(typed, done, *measured, *(pooled if over == "data.fold" else ()))
+    console.print(table)
+
+
+def _add_columns(table: "Table", words: Sequence[str], numbers: Sequence[str]) -> None:
+    for name in words:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
+    """Overrides as they are typed, but for those that are not given."""
+    return " ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def _percents(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:.1f} to {interval[1]:.1%}"
+
+
+def _number(value: float | None) -> str:
+    # A loss that is not finite is null in summary.json.
+    return "" if value is None else f"{value:.4f}"
