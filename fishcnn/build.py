@@ -1,6 +1,7 @@
 """From the configuration to the parts of a run."""
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -25,10 +27,25 @@ from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
+from fishcnn.data.splitting import SplitSettings
 from fishcnn.diagnosis import Settings
 from fishcnn.errors import FishError
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.quoting import quote_values
 from fishcnn.settings import plain
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+_SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")
+
+
+def compose_config(*overrides: str) -> DictConfig:
+    """Compose ``conf/train.yaml`` as ``scripts/train.py`` would, without its command line.
+
+    Args:
+        overrides: as they are typed there, for example ``"data.image_size=96"``.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", list(quote_values(overrides)))
 
 
 def build_source(data: Mapping[str, Any], workers: int) -> Source:
@@ -38,8 +55,9 @@ def build_source(data: Mapping[str, Any], workers: int) -> Source:
     if data["name"] == "bengali_fish":
         return BengaliFishSource(data["root"])
     if data["name"] == "synthetic":
-        names = ("cache", "species", "pictures_per_class", "long_side", "shortcut", "seed")
-        return SyntheticSource(workers=workers, **{name: data[name] for name in names})
+        names = ("species", "pictures_per_class", "long_side", "shortcut", "seed")
+        chosen = {name: data[name] for name in names}
+        return SyntheticSource(cache=data["cache_root"], workers=workers, **chosen)
     raise FishError(f"data.name={data['name']}: there is folder, bengali_fish, synthetic")
 
 
@@ -54,9 +72,12 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
         image_size=size,
         working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
         batch_size=data["batch_size"],
-        val_fraction=data["val_fraction"],
-        split_seed=data["split_seed"],
+        split=SplitSettings(seed=data["split_seed"], **{key: data[key] for key in _SPLIT}),
         normalize=data["normalize"],
+        balance=data["balance"],
+        cache=data["cache"],
+        cache_root=Path(data["cache_root"]).expanduser() / "decoded",
+        on_device=data["on_device"],
         workers=workers,
     )
 
@@ -73,6 +94,7 @@ def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClas
         optimizer=plain(config.optimizer),
         scheduler=plain(config.scheduler),
         label_smoothing=config.loss.label_smoothing,
+        class_weights=datamodule.class_weights,
     )
 
 
@@ -167,6 +189,17 @@ def native_precision(accelerator: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
+def check_compiler(trainer: DictConfig) -> None:
+    """Check that there is what ``trainer.compile=true`` needs on a CPU.
+
+    Raises:
+        FishError: there is no C++ compiler.
+    """
+    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if trainer.compile and not on_gpu and not any(map(shutil.which, ("g++", "c++", "clang++"))):
+        raise FishError("trainer.compile=true needs a C++ compiler such as g++ on the CPU")
+
+
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     """Build the trainer of the ``trainer`` and ``logger`` groups.
 
@@ -174,6 +207,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path
         FishError: Lightning does not take one of the settings.
     """
     arguments = plain(config.trainer)
+    del arguments["compile"]  # the network's, not Lightning's
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
     # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...

@@ -1,6 +1,7 @@
 """Going on with an earlier run: finding its checkpoint and checking that it fits."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,10 +164,13 @@ def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: 
         if before != now:
             raise FishError(
                 f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}):"
-                f"{_command(checkpoint)} take the same data, split_seed and val_fraction"
+                f"{_command(checkpoint)} take the same pictures, and "
+                "the same settings of the split, such as data.split_seed"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
-    steps = len(datamodule.train_dataloader()) * epochs
+    processes = int(config.trainer.devices) if isinstance(config.trainer.devices, int) else 1
+    batches = math.ceil(len(datamodule.train_dataloader()) / max(1, processes))
+    steps = batches * epochs
     if planned not in (None, steps):
         before_epochs = planned * checkpoint.epochs / checkpoint.steps
         raise FishError(

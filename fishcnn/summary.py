@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from fishcnn.diagnosis import Verdict, report
+from fishcnn.finite import finite
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:
@@ -40,8 +41,11 @@ class Summary:
             very pictures, they are a little too good; ``last_val_acc``, of the last validation,
             is not chosen.
         val_acc_interval: 95% interval of ``val_acc``.
+        val_pictures: how many pictures were validated on.
         last_val_acc: validation accuracy after the last epoch.
         seconds: from the settings to the numbers, without imports and figures.
+        seconds_to_first_step: from the settings to the first training step: what has to be drawn,
+            decoded, grouped and set up.
         train_images_per_second: median over the epochs.
         checkpoint: the kept checkpoint.
         classes: names in the order of the logits.
@@ -52,11 +56,13 @@ class Summary:
     epochs: int
     val_acc: float
     val_acc_interval: tuple[float, float]
+    val_pictures: int
     val_loss: float
     val_f1: float
     val_top3: float
     last_val_acc: float
     seconds: float
+    seconds_to_first_step: float
     train_images_per_second: float
     checkpoint: str
     classes: list[str]
@@ -64,11 +70,7 @@ class Summary:
 
     def write(self, file: Path) -> None:
         """Write ``summary.json``; NaN, which JSON does not know, becomes null."""
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(self).items()
-        }
-        text = json.dumps(finite, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
         file.write_text(text + "\n", encoding="utf-8")
 
 
@@ -94,7 +96,9 @@ def print_summary(
     table.add_row("last validation", f"{summary.last_val_acc:.1%}")
     table.add_row("macro F1, top-3", f"{summary.val_f1:.3f}, {summary.val_top3:.1%}")
     table.add_row(
-        "time", f"{summary.seconds:.0f} s, {summary.train_images_per_second:.0f} training images/s"
+        "time",
+        f"{summary.seconds:.0f} s, of which {summary.seconds_to_first_step:.1f} s before the first "
+        f"step; {summary.train_images_per_second:.0f} training images/s",
     )
     console.print(table)
     console.print(Markdown(report(verdicts)))

@@ -14,7 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn import plots
-from fishcnn.build import Callbacks, build_classifier, build_datamodule, build_trainer
+from fishcnn.build import (
+    Callbacks,
+    build_classifier,
+    build_datamodule,
+    build_trainer,
+    check_compiler,
+)
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.report import data_report
@@ -59,10 +65,13 @@ def train(config: DictConfig) -> float:
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
-    report = data_report(datamodule.pictures, datamodule.listing, datamodule.split)
+    report = data_report(datamodule.pictures, datamodule.listing, datamodule.splitting)
     classifier = build_classifier(config, datamodule)
     if not resumed:
         classifier.load_pretrained()
+    if config.trainer.compile:
+        # In place, so that checkpoints keep the names of their weights.
+        classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
     callbacks = Callbacks(config, report, folder, ckpt_path)
     trainer = build_trainer(config, callbacks.all(), folder)
@@ -106,7 +115,7 @@ def _evaluate(
     best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
     best_epoch = read_checkpoint(Path(path)).epochs
     scores = _validate(best, datamodule, fitted)
-    summary = _summarise(callbacks, best, best_epoch, scores, time.perf_counter() - start)
+    summary = _summarise(callbacks, best, best_epoch, scores, start)
     summary.write(folder / "summary.json")
     _draw(folder / "figures", best, best_epoch, datamodule, callbacks)
     return summary
@@ -119,6 +128,7 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
         datamodule = build_datamodule(config)
         check_network(plain(config.model), image_size=config.data.image_size)
         check_optimization(plain(config.optimizer), plain(config.scheduler))
+        check_compiler(config.trainer)
     except (TypeError, ValueError, RuntimeError) as error:
         # What no check of ours has caught: a word where a number belongs, say.
         raise FishError(f"a setting has a value of the wrong kind: {error}") from error
@@ -157,27 +167,40 @@ def _write_inputs(
     config: DictConfig, datamodule: FishDataModule, report: str, folder: Path
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    OmegaConf.save(_from_anywhere(config), folder / "config.yaml", resolve=True)
     (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
-    pictures = datamodule.pictures
-    drawn = pictures.sides is None
+    settings, drawn = datamodule.split_settings, datamodule.splitting.drawn
     write_split(
         datamodule.split,
-        pictures.paths,
+        datamodule.pictures.paths,
         folder / "split.json",
-        val_fraction=datamodule.val_fraction if drawn else None,
-        seed=datamodule.split_seed if drawn else None,
+        val_fraction=settings.val_fraction if drawn else None,
+        seed=settings.seed if drawn else None,
+        test_fraction=settings.test_fraction if drawn else None,
+        folds=settings.folds if drawn else None,
+        fold=settings.fold if drawn else None,
     )
     (folder / "data.md").write_text(report, encoding="utf-8")
+
+
+def _from_anywhere(config: DictConfig) -> DictConfig:
+    """A copy in which the folders of the data are found from wherever it is read."""
+    absolute = config.copy()
+    for name in ("root", "masks_root", "cache_root"):
+        if folder := absolute.data.get(name):
+            absolute.data[name] = str(Path(folder).expanduser().absolute())
+    return absolute
 
 
 def _validate(
     classifier: FishClassifier, datamodule: FishDataModule, fitted: pl.Trainer
 ) -> dict[str, float]:
     """Measure the checkpoint that is kept, as it was loaded from disk."""
+    device = fitted.strategy.root_device
     trainer = pl.Trainer(
         accelerator=fitted.accelerator.name(),
-        devices=1,
+        # The very one: another may be in use by somebody else.
+        devices=1 if device.index is None else [device.index],
         precision=fitted.precision,
         logger=False,
         enable_checkpointing=False,
@@ -226,7 +249,7 @@ def _summarise(
     best: FishClassifier,
     best_epoch: int,
     scores: dict[str, float],
-    seconds: float,
+    start: float,
 ) -> Summary:
     """Collect the numbers of ``summary.json``."""
     history = callbacks.history
@@ -236,11 +259,13 @@ def _summarise(
         epochs=len(history.epochs),
         val_acc=hits / total,
         val_acc_interval=wilson_interval(hits, total),
+        val_pictures=total,
         val_loss=scores["val_loss"],
         val_f1=scores["val_f1"],
         val_top3=scores["val_top3"],
         last_val_acc=[e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
-        seconds=seconds,
+        seconds=time.perf_counter() - start,
+        seconds_to_first_step=(history.first_step or start) - start,
         train_images_per_second=statistics.median(history.column("train_images_per_second")),
         checkpoint=callbacks.checkpoint.best_model_path,
         classes=best.classes,

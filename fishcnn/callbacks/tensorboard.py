@@ -1,5 +1,6 @@
 """Fills the TensorBoard tabs that are written once: text, graph, chart layout, hyperparameters."""
 
+import copy
 import warnings
 from collections.abc import Collection, Mapping
 from typing import cast
@@ -88,10 +89,8 @@ def _log_graph(logger: TensorBoardLogger, classifier: FishClassifier) -> None:
     """Trace the network on an empty picture."""
     size = classifier.image_size
     example = torch.zeros(2, 3, size, size, device=classifier.device)
-    training = classifier.training
-    classifier.eval()
+    network = copy.deepcopy(classifier.network).eval()  # a copy is not compiled
     with warnings.catch_warnings():
         # Tracing is all that TensorBoard can read; that torch prefers other ways is not our news.
         warnings.simplefilter("ignore")
-        logger.experiment.add_graph(classifier.network, example, use_strict_trace=False)
-    classifier.train(training)
+        logger.experiment.add_graph(network, example, use_strict_trace=False)

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fishcnn.callbacks.resuming import Resuming
 from fishcnn.classifier import FishClassifier
+from fishcnn.models.cnn import FishCNN
 from fishcnn.summary import wilson_interval
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
@@ -58,6 +59,8 @@ def test_a_run_leaves_everything_that_was_promised(
         "val_loss",
         "val_f1",
         "seconds",
+        "seconds_to_first_step",
+        "val_pictures",
         "train_images_per_second",
         "checkpoint",
         "classes",
@@ -221,6 +224,80 @@ def test_a_failing_job_does_not_stop_the_sweep(
     assert finished.status == 1
     assert "error: model.blocks=0" in finished.err
     assert (sweep / "1" / "summary.json").is_file()
+
+
+def test_a_job_that_crashes_does_not_hide_the_others(
+    train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = FishCNN.forward
+
+    def crash(self: FishCNN, images: torch.Tensor) -> torch.Tensor:
+        if len(self.blocks) == 1:
+            raise MemoryError("no memory for one block")
+        return forward(self, images)
+
+    monkeypatch.setattr(FishCNN, "forward", crash)
+    sweep = tmp_path / "sweep"
+    quick = [f"hydra.sweep.dir={sweep}", "trainer.max_epochs=1"]
+    finished = train("-m", *tiny, "model.blocks=1,2", *quick)
+    assert finished.status == 1
+    assert "MemoryError: no memory for one block" in finished.err
+    assert (sweep / "1" / "summary.json").is_file()
+    assert len(json.loads((sweep / "sweep.json").read_text())["jobs"]) == 2
+    alone = train(*tiny, "model.blocks=1")
+    assert alone.status == 1
+    assert "MemoryError" in alone.err
+
+
+@pytest.mark.parametrize("balance", ["sampler", "loss"])
+def test_a_run_can_be_balanced(
+    train: Command, tiny: list[str], tmp_path: Path, balance: str
+) -> None:
+    run = tmp_path / "run"
+    finished = train(*tiny, f"data.balance={balance}", f"hydra.run.dir={run}")
+    assert finished.status == 0, finished.err
+    weights = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["hyper_parameters"]
+    assert (weights["class_weights"] is not None) == (balance == "loss")
+
+
+def test_a_compiled_run_keeps_the_names_of_its_weights(
+    train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_eagerly(self: FishCNN) -> None:
+        compiled.append(self)
+        torch.nn.Module.compile(self, backend="eager")
+
+    monkeypatch.setattr(FishCNN, "compile", compile_eagerly, raising=False)
+    for name, setting in (("plain", "false"), ("compiled", "true")):
+        finished = train(*tiny, f"trainer.compile={setting}", f"hydra.run.dir={tmp_path / name}")
+        assert finished.status == 0, finished.err
+    assert len(compiled) == 1
+    states = [
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("plain", "compiled")
+    ]
+    assert states[0].keys() == states[1].keys()
+
+
+def test_the_second_job_of_a_sweep_decodes_nothing(
+    train: Command, tiny: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep = tmp_path / "sweep"
+    finished = train("-m", *tiny, "model.blocks=1,2", f"hydra.sweep.dir={sweep}")
+    assert finished.status == 0, finished.err
+    assert finished.out.count("Decoding 36 of 36 pictures") == 1
+
+
+def test_where_the_network_waits_for_data_is_in_the_curves(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert train(*tiny, f"hydra.run.dir={run}").status == 0
+    assert all(0 < float(row["data_wait"]) < 1 for row in rows(run))
+    summary = json.loads((run / "summary.json").read_text())
+    assert 0 < summary["seconds_to_first_step"] < summary["seconds"]
 
 
 def test_last_continues_the_newest_run_where_it_stopped(
