@@ -1,72 +1,132 @@
 """What was found in the folder, in Markdown, for whoever trains on it."""
 
-import numpy as np
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.data.findings import Finding, balance, left_out, near_duplicates
 from fishcnn.data.pictures import Pictures
 from fishcnn.data.scan import Listing
 from fishcnn.data.split import Split
+from fishcnn.data.splitting import Splitting
+from fishcnn.printable import printable
+
+# A training is not the place to read more names than these.
+_NAMED = 20
 
 
-def data_report(pictures: Pictures, listing: Listing, split: Split) -> str:
-    """Describe the data: classes and sides, sizes, what was left out, and the score to beat.
+@dataclass(frozen=True)
+class Section:
+    """Findings under a headline."""
+
+    title: str
+    findings: Sequence[Finding]
+
+
+def data_report(pictures: Pictures, listing: Listing, splitting: Splitting) -> str:
+    """Describe the data: classes and sides, sizes, near-duplicates, balance, what was left out.
 
     Returns:
-        Markdown with a table of pictures per class and side, and every unreadable file by name.
+        Markdown with a table of pictures per class and side, and every unreadable file by name; of
+        other lists the first 20.
+    """
+    columns = class_columns(pictures, splitting.split)
+    sections = report_sections(pictures, listing, splitting)
+    text = to_markdown(pictures, listing, columns, sections, named=_NAMED)
+    if splitting.duplicates is None or not len(splitting.duplicates.pairs):
+        return text
+    root = printable(shlex.quote(f"data.root={listing.root}"))
+    return f"{text}\n`python scripts/inspect_data.py {root}` shows the groups and lists all.\n"
+
+
+def report_sections(pictures: Pictures, listing: Listing, splitting: Splitting) -> list[Section]:
+    """Put together the sections that every report has."""
+    return [
+        Section("Near-duplicates", near_duplicates(pictures, splitting)),
+        Section("Balance", balance(pictures, splitting.split)),
+        Section("Left out", left_out(pictures, listing)),
+    ]
+
+
+def class_columns(pictures: Pictures, split: Split) -> dict[str, NDArray[np.int64]]:
+    """Count the pictures of each class on each side that has any, and on all.
+
+    Returns:
+        int64 (C,) by the name of the column.
+    """
+    count = len(pictures.classes)
+    sides = {"train": split.train, "val": split.val, "test": split.test}
+    columns = {
+        side: np.bincount(pictures.labels[rows], minlength=count).astype(np.int64)
+        for side, rows in sides.items()
+        if len(rows)
+    }
+    return columns | {"all": np.bincount(pictures.labels, minlength=count).astype(np.int64)}
+
+
+def to_markdown(
+    pictures: Pictures,
+    listing: Listing,
+    columns: Mapping[str, NDArray[np.int64]],
+    sections: Sequence[Section],
+    *,
+    named: int | None,
+) -> str:
+    """Write a report.
+
+    Args:
+        pictures: What it is about.
+        listing: Where they are from.
+        columns: int64 (C,) by name, for the table of classes.
+        sections: What follows.
+        named: So many items of a list are named, but for the ones that are always complete; None
+            names all.
     """
     parts = [
         f"# Pictures in {listing.root}",
-        _class_table(pictures, split),
-        f"Always answering the most frequent class of the training side is right on "
-        f"{_majority_baseline(pictures, split)}.",
-        _sizes(pictures),
-        _left_out(pictures, listing),
+        _class_table(pictures.classes, columns),
+        sizes(pictures),
     ]
-    # File names need not be valid Unicode, but what is written to a file has to be.
-    return ("\n\n".join(parts) + "\n").encode("utf-8", "backslashreplace").decode()
+    for section in sections:
+        lines = []
+        for finding in section.findings:
+            most = None if finding.complete else named
+            lines += [f"- {finding.text}", *(f"  - {item}" for item in short(finding.items, most))]
+        parts.append(f"## {section.title}\n\n" + "\n".join(lines))
+    return printable("\n\n".join(parts) + "\n")
 
 
-def _class_table(pictures: Pictures, split: Split) -> str:
-    """Tabulate the pictures per class and side; the test column only where there is a test side."""
-    sides = {"train": split.train, "val": split.val}
-    if len(split.test):
-        sides["test"] = split.test
-    count = len(pictures.classes)
-    counts = np.stack(
-        [np.bincount(pictures.labels[rows], minlength=count) for rows in sides.values()], axis=1
-    )
+def short(items: Sequence[str], most: int | None) -> list[str]:
+    """Cut a list and say by how much; None leaves it whole."""
+    if most is None or len(items) <= most:
+        return list(items)
+    return [*items[:most], f"and {len(items) - most} more"]
+
+
+def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]]) -> str:
+    counts = np.stack(list(columns.values()), axis=1)
     rows = [
-        [name.replace("|", "\\|"), *row, sum(row)]
-        for name, row in zip(pictures.classes, counts.tolist(), strict=True)
+        [name.replace("|", "\\|"), *row] for name, row in zip(classes, counts.tolist(), strict=True)
     ]
-    rows.append(["**all**", *counts.sum(axis=0).tolist(), int(counts.sum())])
+    rows.append(["**all**", *counts.sum(axis=0).tolist()])
     return "\n".join(
         [
-            f"| class | {' | '.join(sides)} | all |",
-            "|---|" + "---:|" * (len(sides) + 1),
+            f"| class | {' | '.join(columns)} |",
+            "|---|" + "---:|" * len(columns),
             *("| " + " | ".join(map(str, row)) + " |" for row in rows),
         ]
     )
 
 
-def _majority_baseline(pictures: Pictures, split: Split) -> str:
-    """Say how often the most frequent training class is right on the held-out sides."""
-    majority = int(np.bincount(pictures.labels[split.train]).argmax())
-    shares = [
-        f"{np.mean(pictures.labels[rows] == majority):.1%} of {name}"
-        for name, rows in (("val", split.val), ("test", split.test))
-        if len(rows)
-    ]
-    return f"{' and '.join(shares)} ({pictures.classes[majority]})"
-
-
-def _sizes(pictures: Pictures) -> str:
+def sizes(pictures: Pictures) -> str:
     """Describe the sizes of the originals and what they were squashed to."""
+    if not len(pictures.sizes):
+        return "No picture can be read."
     side = pictures.images.shape[1]
-    working = f"All are kept at {side} x {side} pixels ({pictures.images.nbytes / 1e6:.0f} MB)"
     narrow, wide = pictures.aspect.min(), pictures.aspect.max()
-    text = f"{working}; width / height of the originals runs from {narrow:.2f} to {wide:.2f}."
-    if pictures.sizes is None:
-        return text
     shorter = pictures.sizes.min(axis=1)
     middle = int(np.argsort(shorter, kind="stable")[len(shorter) // 2])
     smallest, median, largest = (
@@ -74,17 +134,8 @@ def _sizes(pictures: Pictures) -> str:
         for row in (int(shorter.argmin()), middle, int(shorter.argmax()))
     )
     return (
-        f"{text} By the shorter side the smallest is {smallest}, the median {median} and the "
+        f"All are brought to {side} x {side} pixels ({pictures.images.nbytes / 1e6:.0f} MB kept); "
+        f"width / height of the originals runs from {narrow:.2f} to {wide:.2f}. "
+        f"By the shorter side the smallest is {smallest}, the median {median} and the "
         f"largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be enlarged."
     )
-
-
-def _left_out(pictures: Pictures, listing: Listing) -> str:
-    """List what was found in the folder and is in no side."""
-    lines = [
-        f"- Unreadable pictures: {len(pictures.unreadable)}",
-        *(f"  - `{bad.path.as_posix()}`: {bad.reason}" for bad in pictures.unreadable),
-        f"- Empty class folders: {', '.join(listing.empty_classes) or 'none'}",
-        f"- Ignored files, by their suffix or outside every class folder: {listing.ignored}",
-    ]
-    return "## Left out\n\n" + "\n".join(lines)

@@ -1,0 +1,183 @@
+"""The contact sheet of near-duplicates: one group a row, for a person to judge."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from fishcnn.figures import CAPTION_SIZE, DPI, FAINT, INK, LINE_HEIGHT, MARGIN, NOTE_SIZE, headline
+from fishcnn.fonts import label_fonts, shorten
+
+WRONG, EDGE = "#c00000", "#c8c8c8"
+COLUMNS = 8
+# A picture fits into so many pixels: fish are wider than high.
+BOX_WIDTH, BOX_HEIGHT = 152, 114
+GAP, ROW_GAP = 10, 18  # pixels
+# A group takes at most so many lines of thumbnails, a page about so many.
+LINES_A_GROUP, LINES_A_PAGE = 2, 10
+MOST_SHOWN = COLUMNS * LINES_A_GROUP
+
+
+@dataclass(frozen=True)
+class TwinGroup:
+    """A group of near-duplicates, or as much of it as is shown.
+
+    Attributes:
+        title: Stands above the row.
+        images: n ≤ MOST_SHOWN pictures, uint8 (n, S, S, 3), RGB, each squashed to a square.
+        aspect: float (n,), width / height of the originals.
+        names: n file names.
+        classes: n class names, for the captions.
+        suspect: bool (n,), whose class is marked; see suspects().
+        size: Pictures in the whole group.
+    """
+
+    title: str
+    images: npt.NDArray[np.uint8]
+    aspect: npt.NDArray[np.floating]
+    names: Sequence[str]
+    classes: Sequence[str]
+    suspect: npt.NDArray[np.bool_]
+    size: int
+
+
+def suspects(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell whose label disagrees with most of a group; without a majority, all are suspect.
+
+    Args:
+        labels: int64 (n,), n ≥ 1.
+
+    Returns:
+        bool (n,); none if all labels are the same.
+    """
+    counts = Counter(labels.tolist())
+    label, most = counts.most_common(1)[0]
+    if most * 2 <= len(labels):
+        return np.ones(len(labels), np.bool_)
+    differ: npt.NDArray[np.bool_] = labels != label
+    return differ
+
+
+def shown_first(suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Choose the members of a group to show: the first, but the suspects before all others.
+
+    Args:
+        suspect: bool (n,).
+
+    Returns:
+        int64 (min(n, MOST_SHOWN),), positions in the group.
+    """
+    if len(suspect) <= MOST_SHOWN:
+        return np.arange(len(suspect))
+    return np.argsort(~suspect, kind="stable")[:MOST_SHOWN]
+
+
+def paginate(group_sizes: Sequence[int]) -> list[range]:
+    """Deal groups onto pages of about ten lines of thumbnails.
+
+    Args:
+        group_sizes: Pictures in each group, in the order of the sheet.
+
+    Returns:
+        The groups on each page.
+    """
+    pages, start, filled = [], 0, 0
+    for index, size in enumerate(group_sizes):
+        lines = _lines(min(size, MOST_SHOWN))
+        if filled and filled + lines > LINES_A_PAGE:
+            pages.append(range(start, index))
+            start, filled = index, 0
+        filled += lines
+    return [*pages, range(start, len(group_sizes))] if group_sizes else []
+
+
+def duplicate_sheet(groups: Sequence[TwinGroup], title: str, note: str = "") -> Figure:
+    """Draw a page: every group under its title, each picture with its file name and class.
+
+    Pictures have the width / height of their originals. Where the classes of a group differ, its
+    title is red, and so are the frame and the class of the suspects.
+
+    Args:
+        groups: At least one.
+        title: Headline of the page.
+        note: Stands at the bottom.
+
+    Returns:
+        A figure of DPI, as high as it takes.
+    """
+    texts = [title, note, *(text for g in groups for text in (g.title, *g.names, *g.classes))]
+    families = label_fonts(texts)
+    pitch_x, pitch_y = BOX_WIDTH + GAP, BOX_HEIGHT + 5 + 2 * LINE_HEIGHT + GAP
+    # Pairs leave the right half empty, but titles need some room.
+    columns = min(COLUMNS, max(COLUMNS // 2, *(len(g.names) for g in groups)))
+    width = columns * pitch_x - GAP + 2 * MARGIN
+    room = width - 2 * MARGIN
+    heights = [LINE_HEIGHT + 4 + _lines(len(g.names)) * pitch_y + ROW_GAP for g in groups]
+    height = MARGIN + 36 + sum(heights) + LINE_HEIGHT + MARGIN
+
+    mosaic = np.full((height, width, 3), 255, np.uint8)
+    figure, axes = _pixel_axes(width, height)
+
+    def write(x: float, y: float, text: str, space: float, size: float, colour: str) -> None:
+        text = shorten(text, space, size, families, DPI)
+        # A class may be called "$1_$2", which is no formula.
+        axes.text(
+            x, y, text, color=colour, fontsize=size, va="top", family=families, parse_math=False
+        )
+
+    heading, heading_size = headline(title, room, families)
+    write(MARGIN, MARGIN, heading, room, heading_size, INK)
+    top = MARGIN + 36
+    for group, taken in zip(groups, heights, strict=True):
+        group_title = group.title
+        if group.size > len(group.names):
+            group_title += f"; {group.size - len(group.names)} more not shown"
+        colour = WRONG if group.suspect.any() else INK
+        write(MARGIN, top, group_title, room, CAPTION_SIZE + 1, colour)
+        for position, (name, class_name) in enumerate(zip(group.names, group.classes, strict=True)):
+            line, column = divmod(position, columns)
+            x = MARGIN + column * pitch_x
+            y = top + LINE_HEIGHT + 8 + line * pitch_y
+            thumbnail = _restored(group.images[position], float(group.aspect[position]))
+            high, wide = thumbnail.shape[:2]
+            lower = y + BOX_HEIGHT - high  # on one base line, next to the captions
+            mosaic[lower : lower + high, x : x + wide] = thumbnail
+            # On white, a studio photograph would have no edge.
+            edge, line_width = (WRONG, 2.0) if group.suspect[position] else (EDGE, 0.5)
+            frame = Rectangle((x, lower), wide, high, fill=False, ec=edge, lw=line_width)
+            axes.add_patch(frame)
+            under = y + BOX_HEIGHT + 5
+            write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, FAINT)
+            colour = WRONG if group.suspect[position] else INK
+            write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, colour)
+        top += taken
+    write(MARGIN, height - MARGIN - LINE_HEIGHT, note, room, NOTE_SIZE, FAINT)
+    axes.imshow(mosaic, extent=(0, width, height, 0), interpolation="nearest")
+    axes.set_aspect("auto")
+    return figure
+
+
+def _lines(pictures: int) -> int:
+    return -(-pictures // COLUMNS)
+
+
+def _restored(image: npt.NDArray[np.uint8], aspect: float) -> npt.NDArray[np.uint8]:
+    """Undo the squashing of (S, S, 3): the largest picture of this aspect in the box."""
+    wide = min(BOX_WIDTH, BOX_HEIGHT * aspect)
+    size = max(1, round(wide)), max(1, round(wide / aspect))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def _pixel_axes(width: int, height: int) -> tuple[Figure, Axes]:
+    """Make a figure of this many pixels with one axes, whose coordinates are the pixels."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes

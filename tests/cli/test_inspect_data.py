@@ -1,0 +1,286 @@
+"""scripts/inspect_data.py on small folders with planted faults."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import run_script
+
+SMALL = ("data.image_size=64", "data.cache=ram", "data.workers=1")
+
+Inspect = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def inspect(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Inspect:
+    """Run the script in this process, standing in an empty folder: its status and its output."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    def run(*overrides: str) -> tuple[int, str]:
+        capfd.readouterr()
+        status = run_script("inspect_data", *SMALL, *overrides)
+        captured = capfd.readouterr()
+        return status, captured.out + captured.err
+
+    return run
+
+
+def photograph(file: Path, seed: int, bar: int = 0) -> Path:
+    """Save a picture that resembles no other, with a black bar of this height below it."""
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+    if bar:
+        picture.paste((0, 0, 0), (0, 120 - bar, 160, 120))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(file, quality=95)
+    return file
+
+
+def classes(root: Path, **counts: int) -> Path:
+    """Fill class folders with pictures 0.jpg, 1.jpg, ..."""
+    seed = 0
+    for name, count in counts.items():
+        for number in range(count):
+            photograph(root / name / f"{number}.jpg", seed)
+            seed += 1
+    return root
+
+
+def copy(root: Path, source: str, target: str) -> None:
+    (root / target).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(root / source, root / target)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="ascii"))
+    return content
+
+
+def words(text: str) -> str:
+    """The text as it reads, wherever the terminal has broken its lines."""
+    return " ".join(text.split())
+
+
+def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Bata=6, Koi=9, Rui=3)
+    copy(root, "Bata/0.jpg", "Bata/same.jpg")
+    with Image.open(root / "Koi/1.jpg") as picture:
+        picture.save(root / "Rui/again.png")
+    (root / "Koi/broken.jpg").write_bytes(b"no picture")
+    for number in range(4):
+        photograph(root / "Rui" / f"{number}.jpg", 50 + number, bar=16)
+    status, output = inspect(f"data.root={root}")
+    assert status == 0, output
+
+    folder = tmp_path / "here" / "inspections" / "ponds"
+    found = report(folder)
+    groups = [["Koi/1.jpg", "Rui/again.png"], ["Bata/0.jpg", "Bata/same.jpg"]]
+    assert found["duplicate_groups"] == groups
+    assert found["label_conflicts"] == [{"paths": groups[0], "classes": ["Koi", "Rui"]}]
+    assert found["unreadable"] == [
+        {"path": "Koi/broken.jpg", "reason": "not a picture in any known format"}
+    ]
+    assert set(found["leaked_by_random_split"]) <= {path for group in groups for path in group}
+    assert found["imbalance"] == {
+        "counts": {"Bata": 7, "Koi": 9, "Rui": 5},
+        "ratio": pytest.approx(9 / 5),
+        "majority_class": "Koi",
+        "majority_baseline": pytest.approx(9 / 21),
+    }
+    assert list(found["classes"]) == ["Bata", "Koi", "Rui"]
+    rui = found["classes"]["Rui"]
+    assert (rui["all"], rui["in_groups"], rui["with_bars"]) == (5, 1, 4)
+    assert rui["train"] + rui["val"] == 5
+    assert [bar["path"] for bar in found["bars"]] == [f"Rui/{number}.jpg" for number in range(4)]
+    assert found["bars"][0]["bottom"] == pytest.approx(16 / 120, abs=0.02)
+    assert found["training_stops_with"] == []
+
+    said = words(output)
+    for fact in (
+        "Nothing keeps it from beginning.",
+        "2 groups of near-duplicates, with 4 of 21 pictures in them.",
+        "Label conflicts: 1 pair of near-duplicates in different classes.",
+        "`Koi/1.jpg` and `Rui/again.png`",
+        "The largest class, Koi (9), has 1.8 times the pictures of the smallest, Rui (5).",
+        "Unreadable pictures: 1 `Koi/broken.jpg`: not a picture",
+        "A shortcut in waiting: 4 of 5 pictures of Rui have bars, but 0% of the others.",
+        "class train val all unreadable in groups with bars",
+    ):
+        assert fact in said
+        if not fact.startswith("class"):
+            assert fact in words((folder / "report.md").read_text(encoding="utf-8")).replace(
+                "- ", ""
+            )
+    assert [line for line in output.splitlines() if line.startswith(str(tmp_path))] == [
+        str(folder / name) for name in ("report.md", "report.json", "duplicates_01.png")
+    ]
+    with Image.open(folder / "duplicates_01.png") as sheet:
+        assert sheet.width > 600
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["inspections"]
+
+
+@pytest.mark.parametrize(("readable", "found"), [(1, "has 1 readable"), (0, "has 0 readable")])
+def test_a_folder_that_cannot_be_trained_on_is_reported_all_the_same(
+    inspect: Inspect, tmp_path: Path, readable: int, found: str
+) -> None:
+    root = classes(tmp_path / "ponds", Bata=4, Koi=readable, Rui=4)
+    (root / "Koi").mkdir(exist_ok=True)
+    (root / "Koi/broken.jpg").write_bytes(b"no picture")
+    copy(root, "Bata/0.jpg", "Rui/wrong.jpg")
+    status, output = inspect(f"data.root={root}", "output=found")
+    assert status == 0, output
+    content = report(Path("found"))
+    assert found in content["training_stops_with"][0]
+    assert "It would stop with: class Koi in" in words(output)
+    assert content["duplicate_groups"] == [["Bata/0.jpg", "Rui/wrong.jpg"]]
+    assert content["classes"]["Koi"]["all"] == readable
+    assert content["classes"]["Koi"]["unreadable"] == 1
+    assert content["imbalance"]["ratio"] == (5 if readable else None)
+
+
+def test_a_folder_of_nothing_but_broken_files_is_reported(inspect: Inspect, tmp_path: Path) -> None:
+    for name in ("Koi", "Rui"):
+        (tmp_path / "ponds" / name).mkdir(parents=True)
+        (tmp_path / "ponds" / name / "1.jpg").write_bytes(b"no picture")
+    root = tmp_path / "ponds"
+    status, output = inspect(f"data.root={root}", "data.test_fraction=0.1", "output=found")
+    assert status == 0, output
+    assert "No picture can be read." in output
+    assert len(report(Path("found"))["unreadable"]) == 2
+
+
+def test_classes_of_one_group_each_cannot_be_split(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=1, Rui=1)
+    for name in ("Koi", "Rui"):
+        for number in range(1, 5):
+            copy(root, f"{name}/0.jpg", f"{name}/{number}.jpg")
+    status, output = inspect(f"data.root={root}", "output=found")
+    assert status == 0, output
+    content = report(Path("found"))
+    assert "no group of pictures can be spared" in content["training_stops_with"][0]
+    assert [len(group) for group in content["duplicate_groups"]] == [5, 5]
+    # A fifth of each class, all of it seen before.
+    assert len(content["leaked_by_random_split"]) == 2
+
+
+def test_a_folder_that_is_split_is_told_what_it_leaks(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "train", Koi=3, Rui=3).rename(tmp_path / "pond-train")
+    (tmp_path / "ponds").mkdir()
+    root.rename(tmp_path / "ponds" / "train")
+    root = tmp_path / "ponds"
+    for seed, name in enumerate(("Koi", "Rui"), start=90):
+        photograph(root / "val" / name / "new.jpg", seed)
+    copy(root, "train/Rui/2.jpg", "val/Rui/known.jpg")
+    status, output = inspect(f"data.root={root}", "output=found")
+    assert status == 0, output
+    content = report(Path("found"))
+    assert content["split_by_folders"] is True
+    assert content["leaked_by_random_split"] == ["val/Rui/known.jpg"]
+    assert content["duplicate_groups"] == [["train/Rui/2.jpg", "val/Rui/known.jpg"]]
+    assert "Leaks: 1 of 3 held-out pictures belong to a group that is in train/" in words(output)
+
+
+def test_any_file_name_can_be_reported(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=3, Rui=3)
+    name = os.fsdecode(b"Koi/\xff[red].jpg")
+    copy(root, "Rui/0.jpg", name)
+    (root / "Koi/[b] #\U0001f41f.jpg").write_bytes(b"no picture")
+    status, output = inspect(f"data.root={root}", "output=found")
+    assert status == 0, output
+    content = report(Path("found"))
+    assert content["label_conflicts"][0]["paths"] == [name, "Rui/0.jpg"]
+    assert content["unreadable"][0]["path"] == "Koi/[b] #\U0001f41f.jpg"
+    assert "`Koi/\\udcff[red].jpg` and `Rui/0.jpg`" in output
+    assert "`Koi/[b] #\U0001f41f.jpg`: not a picture" in output
+    assert "`Koi/\\udcff[red].jpg`" in Path("found/report.md").read_text(encoding="utf-8")
+
+
+def test_a_second_inspection_replaces_the_first(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=3, Rui=3)
+    copy(root, "Koi/0.jpg", "Koi/same.jpg")
+    assert inspect(f"data.root={root}", "output=found")[0] == 0
+    assert Path("found/duplicates_01.png").is_file()
+    (root / "Koi/same.jpg").unlink()
+    assert inspect(f"data.root={root}", "output=found")[0] == 0
+    assert sorted(path.name for path in Path("found").iterdir()) == ["report.json", "report.md"]
+    assert report(Path("found"))["duplicate_groups"] == []
+
+
+def test_the_sheet_has_no_more_pages_than_wanted(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=11, Rui=2)
+    for number in range(11):
+        copy(root, f"Koi/{number}.jpg", f"Koi/{number}-again.jpg")
+    status, output = inspect(f"data.root={root}", "output=found", "pages=1")
+    assert status == 0, output
+    assert [path.name for path in Path("found").glob("*.png")] == ["duplicates_01.png"]
+    assert "1 of 11 groups is not on the contact sheet; report.md lists all" in words(output)
+
+
+def test_near_duplicates_are_left_alone_where_that_is_wanted(
+    inspect: Inspect, tmp_path: Path
+) -> None:
+    root = classes(tmp_path / "ponds", Koi=3, Rui=3)
+    copy(root, "Koi/0.jpg", "Rui/same.jpg")
+    status, output = inspect(f"data.root={root}", "data.group_duplicates=false", "output=found")
+    assert status == 0, output
+    assert report(Path("found"))["duplicate_groups"] is None
+    assert "Near-duplicates were not looked for" in output
+
+
+def test_a_mask_that_is_missing_is_a_finding(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=3, Rui=3)
+    (tmp_path / "masks").mkdir()
+    status, output = inspect(
+        f"data.root={root}", f"data.masks_root={tmp_path / 'masks'}", "output=found"
+    )
+    assert status == 0, output
+    (stop,) = report(Path("found"))["training_stops_with"]
+    assert "does not exist; data.masks_root needs one a picture" in stop
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((), "data.root is not set"),
+        (("data.root=nowhere",), "data.root=nowhere does not exist"),
+        (("data.root=.", "pages=-1"), "pages=-1: wanted a whole number, 0 or more"),
+        (("data.root=.", "data.val_fraction=2"), "data.val_fraction=2"),
+        (("data.root=.", "data.image_size=much"), "a setting has a value of the wrong kind"),
+    ],
+)
+def test_what_cannot_be_inspected_is_said(
+    inspect: Inspect, overrides: tuple[str, ...], message: str
+) -> None:
+    status, output = inspect(*overrides)
+    assert status == 1
+    assert f"error: {message}" in output
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_output_that_is_a_file_is_refused(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=3, Rui=3)
+    Path("taken").touch()
+    status, output = inspect(f"data.root={root}", "output=taken")
+    assert status == 1
+    assert "taken cannot be written to: File exists; choose another folder by output=" in output
+
+
+def test_rendered_fish_can_be_inspected(
+    inspect: Inspect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
+    status, output = inspect(
+        "data=synthetic", "data.species=2", "data.pictures_per_class=4", "data.long_side=64"
+    )
+    assert status == 0, output
+    assert report(Path("inspections/synthetic"))["imbalance"]["ratio"] == 1
