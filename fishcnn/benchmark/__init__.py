@@ -1,0 +1,1 @@
+"""Measurements of this project against ordinary recipes; see ``scripts/benchmark.py``."""

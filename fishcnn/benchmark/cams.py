@@ -1,0 +1,137 @@
+"""How fast Grad-CAM is, against a plain forward pass and against other packages.
+
+``python -m fishcnn.benchmark.cams '{...}'`` measures it.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fishcnn.benchmark.network import build_network_of
+from fishcnn.benchmark.process import run_module
+from fishcnn.cam import grad_cam
+
+# How many times as long as the others Grad-CAM may take: at most, of the forward pass; of the
+# packages.
+TARGETS = {"forward pass": 1.25, "grad-cam": 1 / 2.5, "captum": 1.0}
+_PACKAGES = {"grad-cam": "pytorch_grad_cam", "captum": "captum"}
+
+
+def measure_cams(config: DictConfig) -> dict[str, Any]:
+    """Time maps of one batch by every contender that is installed, alternating.
+
+    Args:
+        config: ``conf/benchmark.yaml``.
+
+    Returns:
+        ``seconds`` of each contender (medians), ``ratios`` of ours to each other with ``met``,
+        ``missing`` packages, and ``largest_difference`` of our maps from those of grad-cam.
+    """
+    settings = {
+        "batch": config.cams.batch,
+        "image_size": config.cams.image_size,
+        "blocks": config.cams.blocks,
+        "repetitions": config.cams.repetitions,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        result, _ = run_module(
+            "fishcnn.benchmark.cams", settings, threads=config.threads, folder=Path(scratch)
+        )
+    return result
+
+
+def _measure(settings: dict[str, Any]) -> dict[str, Any]:
+    torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = settings["image_size"]
+    # Laid out as in training, for all contenders.
+    network = build_network_of(settings["blocks"], 20, size).eval()
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.rand(settings["batch"], 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    contenders = _contenders(network, images)
+    for contender in contenders.values():
+        contender()  # warm up
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(settings["repetitions"]):
+        for name, contender in contenders.items():
+            _wait(device)
+            start = time.perf_counter()
+            contender()
+            _wait(device)
+            seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    ratios = {}
+    for other, target in TARGETS.items():
+        if other in medians:
+            value = medians["fishcnn"] / medians[other]
+            ratios[other] = {"value": value, "target": target, "met": value <= target}
+    return {
+        "seconds": medians,
+        "ratios": ratios,
+        "missing": [name for name in _PACKAGES if name not in contenders],
+        "largest_difference": _largest_difference(contenders),
+    }
+
+
+def _contenders(network: nn.Module, images: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """Functions that give maps (N, H, W) of the predicted classes; the first one only logits."""
+    layer = str(network.cam_layer)
+    module = network.get_submodule(layer)
+    size = images.shape[-2:]
+
+    @torch.no_grad()
+    def forward() -> Tensor:
+        logits: Tensor = network(images)
+        return logits
+
+    contenders: dict[str, Callable[[], Tensor]] = {
+        "forward pass": forward,
+        "fishcnn": lambda: grad_cam(network, images, layer=layer).maps,
+    }
+    if find_spec(_PACKAGES["grad-cam"]):
+        from pytorch_grad_cam import GradCAM
+
+        package = GradCAM(network, [module])
+        contenders["grad-cam"] = lambda: torch.from_numpy(package(images, None))
+    if find_spec(_PACKAGES["captum"]):
+        from captum.attr import LayerGradCam
+
+        attribution = LayerGradCam(network, module)
+
+        def captum() -> Tensor:
+            raw = attribution.attribute(images, forward().argmax(1), relu_attributions=True)
+            return F.interpolate(raw, size, mode="bilinear")[:, 0].detach()
+
+        contenders["captum"] = captum
+    return contenders
+
+
+def _largest_difference(contenders: dict[str, Callable[[], Tensor]]) -> float | None:
+    if "grad-cam" not in contenders:
+        return None
+    ours, theirs = contenders["fishcnn"]().cpu(), contenders["grad-cam"]()
+    # Theirs begin at their lowest value, ours at 0: brought to one scale.
+    low, high = ours.amin((1, 2), keepdim=True), ours.amax((1, 2), keepdim=True)
+    scaled = (ours - low) / (high - low).clamp(min=1e-7)
+    return float((scaled - theirs).abs().max())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(json.loads(sys.argv[1]))))

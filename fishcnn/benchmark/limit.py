@@ -1,0 +1,55 @@
+"""The limit: the same network, precision and batch in a bare loop over one batch on the device.
+
+``python -m fishcnn.benchmark.limit '{...}'`` measures it.
+"""
+
+import json
+import sys
+import time
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from fishcnn.benchmark.network import build_network_of
+from fishcnn.build import native_precision
+from fishcnn.optimization import build_optimizer
+
+
+def measure(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train on one batch again and again, and say how fast that is.
+
+    Args:
+        settings: ``blocks``, ``classes``, ``batch``, ``steps``, ``epochs``, ``image_size``.
+
+    Returns:
+        ``images_per_second`` of each epoch of ``steps``, and a ``data_wait`` of zeros.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size, batch = settings["image_size"], settings["batch"]
+    network = build_network_of(settings["blocks"], settings["classes"], size)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam = {"name": "adam", "lr": 1e-3, "weight_decay": 0.0}
+    optimizer = build_optimizer(adam, list(network.parameters()), fused=True)
+    images = torch.randn(batch, 3, size, size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    target = torch.rand(batch, settings["classes"], device=device).softmax(1)
+    half = native_precision("auto") == "bf16-mixed"
+    speeds = []
+    for _ in range(settings["epochs"]):
+        start = time.perf_counter()
+        for _ in range(settings["steps"]):
+            optimizer.zero_grad()
+            with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
+                logits = network(images)
+                loss = F.cross_entropy(logits.float(), target)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        loss.item()  # wait for the device
+        speeds.append(batch * settings["steps"] / (time.perf_counter() - start))
+    return {"images_per_second": speeds, "data_wait": [0.0] * len(speeds)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.loads(sys.argv[1]))))

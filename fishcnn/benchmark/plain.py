@@ -1,0 +1,83 @@
+"""The plain recipe: how such a network is trained in most tutorials.
+
+Pictures are decoded and augmented with PIL in every epoch, weights are float32, and every step
+waits for its loss and its accuracy. ``python -m fishcnn.benchmark.plain '{...}'`` measures it.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from fishcnn.benchmark.network import build_network_of, textbook_order
+from fishcnn.data.datamodule import STATISTICS
+
+
+def train_transform(size: int) -> transforms.Compose:
+    """The augmentation of ``conf/augment/seed.yaml``, as torchvision spells it, for one picture."""
+    mean, std = STATISTICS["cifar10"]
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size, scale=(0.6, 1.0)),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomRotation(15),
+            transforms.ColorJitter(0.2, 0.2, 0.2, 0.1),
+            transforms.ToTensor(),
+            transforms.Normalize(mean, std),
+        ]
+    )
+
+
+def measure(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train, and say how fast each epoch was.
+
+    Args:
+        settings: ``root`` with ``train/``, ``blocks``, ``batch``, ``epochs``, ``workers``,
+            ``image_size``.
+
+    Returns:
+        ``images_per_second`` and ``data_wait`` of each epoch; the first one includes setting up.
+    """
+    began = time.perf_counter()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = settings["image_size"]
+    dataset = ImageFolder(f"{settings['root']}/train", train_transform(size))
+    loader = DataLoader(
+        dataset, settings["batch"], shuffle=True, num_workers=settings["workers"], drop_last=True
+    )
+    network = build_network_of(settings["blocks"], len(dataset.classes), size)
+    network = textbook_order(network).to(device)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    speeds, waits = [], []
+    for _ in range(settings["epochs"]):
+        network.train()
+        seen, loss_sum, hits, waited = 0, 0.0, 0, 0.0
+        free_since = time.perf_counter()
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            waited += time.perf_counter() - free_since
+            optimizer.zero_grad()
+            logits = network(images)
+            loss = criterion(logits, labels)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item()
+            hits += int((logits.argmax(1) == labels).sum().item())
+            seen += len(labels)
+            free_since = time.perf_counter()
+        now = time.perf_counter()
+        speeds.append(seen / (now - began))
+        waits.append(waited / (now - began))
+        began = now
+    return {"images_per_second": speeds, "data_wait": waits}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.loads(sys.argv[1]))))
