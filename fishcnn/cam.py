@@ -1,26 +1,50 @@
 """Class activation maps on any convolutional `nn.Module`: where a network saw its evidence.
 
-A method is one small function from (activations, gradients) to raw maps, like `_grad_cam_maps`;
-`grad_cam` shows how its three parts (capture, method, normalisation) are put together.
+Three steps: capture the layers' activations and gradients in one forward and one backward pass,
+turn them into raw maps by a method of `fishcnn.cam_methods`, normalise these.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
+from fishcnn.cam_layers import (
+    block_layers,
+    default_layer,
+    find_layer,
+    run_untouched,
+    suggestion,
+    uncompiled,
+)
+from fishcnn.cam_methods import GRADIENT_METHODS, METHODS, eigen_cam_maps, score_cam_maps
 from fishcnn.errors import FishError
+
+__all__ = [
+    "METHODS",
+    "CamResult",
+    "block_layers",
+    "class_activation_maps",
+    "class_targets",
+    "default_layer",
+    "energy_inside",
+    "find_layer",
+    "grad_cam",
+    "pointing_hit",
+]
 
 
 class CamResult(NamedTuple):
     """Maps and class scores of one batch, both detached.
 
     Attributes:
-        maps: (N, H, W) float32 in [0, 1], each with maximum 1, or all zeros where nothing speaks
-            for the target class. Not finite only where the network's own numbers are not.
+        maps: (N, H, W) of one layer or (N, L, H, W) of several, float32 in [0, 1], each with
+            maximum 1, or all zeros where nothing speaks for the target class. Not finite only where
+            the network's own numbers are not.
         logits: (N, K) float32 class scores of the same forward pass.
     """
 
@@ -29,7 +53,11 @@ class CamResult(NamedTuple):
 
 
 def grad_cam(
-    model: nn.Module, images: Tensor, *, layer: str | nn.Module, targets: Tensor | None = None
+    model: nn.Module,
+    images: Tensor,
+    *,
+    layer: str | nn.Module | None = None,
+    targets: Tensor | None = None,
 ) -> CamResult:
     """Grad-CAM (Selvaraju et al., ICCV 2017): what in each picture speaks for its target class.
 
@@ -40,31 +68,210 @@ def grad_cam(
         model: A classifier from (N, C, H, W) pictures to (N, K) class scores.
         images: (N, C, H, W), as the model takes them.
         layer: The module to look at, or its dotted name. Its output must be (N, channels, h, w).
-            If the model calls it several times, the last call counts.
+            If the model calls it several times, the last call counts. None for `default_layer`.
         targets: (N,) int64 class indices; None for the classes that the model predicts.
 
     Raises:
-        FishError: The layer is unknown, gives no feature maps, or has no influence on the scores.
+        FishError: The layer is unknown, gives no feature maps, or has no influence on the scores;
+            or a target is no class of the model.
     """
-    model = _uncompiled(model)
+    if layer is None:
+        layer = default_layer(model, images)
+    maps, logits = class_activation_maps(model, images, layers=[layer], targets=targets)
+    return CamResult(maps[:, 0], logits)
+
+
+def class_activation_maps(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    layers: Sequence[str | nn.Module],
+    method: str = "gradcam",
+    targets: Tensor | None = None,
+    against: Tensor | None = None,
+) -> CamResult:
+    """Maps of several layers, by any method, for a class or for one class rather than another.
+
+    One forward pass serves all layers, and one backward pass that ends at the lowest of them;
+    Eigen-CAM goes without the latter. Score-CAM takes as many more forward passes as the layers
+    have channels, with the memory of one batch. Everything else is as in `grad_cam`.
+
+    Args:
+        model: A classifier from (N, C, H, W) pictures to (N, K) class scores.
+        images: (N, C, H, W), as the model takes them.
+        layers: L modules or their dotted names, in any order; see `block_layers`.
+        method: One of `METHODS`.
+        targets: (N,) int64 class indices; None for the classes that the model predicts. Eigen-CAM
+            does not look at them.
+        against: (N,) int64 class indices, for maps of the score logit[target] - logit[against]:
+            what speaks for the target rather than for this class. A map whose two classes are the
+            same is all zeros.
+
+    Returns:
+        Maps (N, L, H, W) and logits.
+
+    Raises:
+        FishError: As in `grad_cam`; or there is no such method, or it cannot take `against`.
+    """
+    if method not in METHODS:
+        raise FishError(f"method={method!r} is unknown. There are: {', '.join(METHODS)}.")
+    if method == "eigencam" and against is not None:
+        raise FishError(
+            "method='eigencam' looks at no class, so against= means nothing to it: leave that out, "
+            "or take another method."
+        )
+    model = uncompiled(model)
+    modules = [find_layer(model, layer) if isinstance(layer, str) else layer for layer in layers]
     # Inference tensors cannot take part in a backward pass, and a model may change its input.
-    with torch.inference_mode(False), torch.enable_grad():
-        targets = None if targets is None else targets.to(images.device).clone()
-        activations, logits = _forward_from(layer, model, images.clone())
-        with torch.autocast(images.device.type, enabled=False):  # from here on in float32
-            logits = logits.float()
-            targets = logits.argmax(1) if targets is None else targets
-            score = logits.gather(1, targets[:, None]).sum()  # pictures do not mix in eval mode
-            (gradients,) = torch.autograd.grad(score, activations)
-            raw = _grad_cam_maps(activations.detach().float(), gradients.float())
-            height, width = images.shape[-2:]
-            return CamResult(_normalised(raw, (height, width)), logits.detach())
+    with torch.inference_mode(False), torch.set_grad_enabled(method in GRADIENT_METHODS):
+        images = images.detach().clone()
+        activations, logits = _forward_from(modules, model, images)
+        direction = _direction(logits, targets, against)
+        if method == "scorecam":
+
+            def score(masked: Tensor, originals: Tensor) -> Tensor:
+                return (run_untouched(model, masked).float() * direction[originals]).sum(1)
+
+            # Of a class against itself all scores are 0, which a softmax takes for evidence.
+            distinct = direction.any(1)[:, None, None]
+            raw = [distinct * score_cam_maps(a.float(), images, score) for a in activations]
+        else:
+            with torch.autocast(images.device.type, enabled=False):  # from here on in float32
+                if method == "eigencam":
+                    raw = [eigen_cam_maps(a.float()) for a in activations]
+                else:
+                    score_sum = (logits.float() * direction).sum()  # pictures do not mix in eval
+                    gradients = _gradients(score_sum, activations, modules, model)
+                    raw = [
+                        GRADIENT_METHODS[method](a.detach().float(), g.float())
+                        for a, g in zip(activations, gradients, strict=True)
+                    ]
+        height, width = images.shape[-2:]
+        maps = torch.stack([_normalised(r, (height, width)) for r in raw], dim=1)
+        return CamResult(maps, logits.detach().float())
 
 
-def _grad_cam_maps(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Channels summed with their mean gradients as weights; two (N, C, h, w) to one (N, h, w)."""
-    weights = gradients.mean((2, 3), keepdim=True)
-    return (weights * activations).sum(1)
+def class_targets(
+    target: str | int,
+    *,
+    classes: Sequence[str],
+    labels: Tensor | None,
+    count: int,
+    setting: str = "target",
+) -> Tensor | None:
+    """The class of each picture that a person means by `target=predicted|true|CLASSNAME|INDEX`.
+
+    Args:
+        target: "predicted", "true" (or True, as YAML reads it), a class name or an index. Of a
+            class whose name is a number the name counts.
+        classes: K class names in the order of the class scores.
+        labels: (N,) true class indices, or None where nobody knows them.
+        count: N, the number of pictures.
+        setting: How the setting is typed, for the error message.
+
+    Returns:
+        (N,) int64 class indices, or None for the predicted classes.
+
+    Raises:
+        FishError: There is no such class, or the true ones are not known.
+    """
+    name = str(target)
+    if name == "predicted":
+        return None
+    if target is True or name == "true":
+        if labels is None:
+            raise FishError(
+                f"{setting}=true: the true classes of these pictures are not known. Name a class, "
+                "or take predicted."
+            )
+        return labels.long()
+    if name in classes:
+        return torch.full((count,), classes.index(name))
+    if name.isdecimal() and int(name) < len(classes):
+        return torch.full((count,), int(name))
+    near = get_close_matches(name, classes, n=5, cutoff=0.4) or classes[:5]
+    raise FishError(
+        f"{setting}={target} is no class. Take predicted, true, an index from 0 to "
+        f"{len(classes) - 1}, or a class name, for example: {', '.join(near)}."
+    )
+
+
+def _forward_from(
+    layers: Sequence[nn.Module], model: nn.Module, images: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """One forward pass whose graph begins at the lowest layer: (the layers' outputs, logits)."""
+    captured: dict[nn.Module, Tensor] = {}
+
+    def cut(layer: nn.Module, _args: object, output: object) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise FishError(
+                f"layer={_name(layer, model)!r} gives {shape}, but class activation maps need "
+                f"feature maps (N, channels, height, width). {suggestion(model)}"
+            )
+        # Above the lowest layer the output is in its graph already and must stay there.
+        captured[layer] = output if output.requires_grad else output.detach().requires_grad_()
+        return captured[layer].clone()  # or an in-place ReLU behind it would overwrite them
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.register_forward_hook(cut))
+        logits = run_untouched(model, images)
+    for layer in layers:
+        if layer not in captured:
+            raise _no_gradient(layer, model)
+    return [captured[layer] for layer in layers], logits
+
+
+def _gradients(
+    score: Tensor, activations: Sequence[Tensor], layers: Sequence[nn.Module], model: nn.Module
+) -> list[Tensor]:
+    """The score's gradients with respect to the layers' outputs, and to nothing below them."""
+    if not score.requires_grad:
+        raise _no_gradient(layers[0], model)
+    gradients = []
+    for layer, gradient in zip(
+        layers, torch.autograd.grad(score, activations, allow_unused=True), strict=True
+    ):
+        if gradient is None:
+            raise _no_gradient(layer, model)
+        gradients.append(gradient)
+    return gradients
+
+
+def _no_gradient(layer: nn.Module, model: nn.Module) -> FishError:
+    return FishError(
+        f"layer={_name(layer, model)!r} has no gradient: the class scores do not depend on it, or "
+        f"the model runs it under no_grad. {suggestion(model)}"
+    )
+
+
+def _name(layer: nn.Module, model: nn.Module) -> str:
+    """The layer's dotted name, or its class, if it is no part of the model."""
+    names: dict[nn.Module, str] = {part: name for name, part in model.named_modules()}
+    return names.get(layer, type(layer).__name__)
+
+
+def _direction(logits: Tensor, targets: Tensor | None, against: Tensor | None) -> Tensor:
+    """(N, K) with 1 at each target and -1 at the class against it: the score is its dot product."""
+    classes = logits.shape[1]
+
+    def one_hot(indices: Tensor, setting: str) -> Tensor:
+        if indices.shape != logits.shape[:1]:
+            raise FishError(
+                f"{setting}= gives {tuple(indices.shape)} classes for {len(logits)} pictures: "
+                "there must be one for each."
+            )
+        for index in (int(indices.min()), int(indices.max())):
+            if not 0 <= index < classes:
+                raise FishError(
+                    f"{setting}={index} is no class of the model: it has {classes}, from 0 to "
+                    f"{classes - 1}."
+                )
+        return F.one_hot(indices.to(logits.device).long(), classes)
+
+    direction = one_hot(logits.argmax(1) if targets is None else targets, "target")
+    return direction if against is None else direction - one_hot(against, "against")
 
 
 def _normalised(raw: Tensor, size: tuple[int, int]) -> Tensor:
@@ -72,102 +279,6 @@ def _normalised(raw: Tensor, size: tuple[int, int]) -> Tensor:
     maps = F.interpolate(raw.relu()[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     peak = maps.amax((1, 2), keepdim=True)
     return maps / torch.where(peak > 0, peak, 1)
-
-
-def _forward_from(
-    layer: str | nn.Module, model: nn.Module, images: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One forward pass whose graph begins at the layer's output: (that output, the logits)."""
-    module = find_layer(model, layer) if isinstance(layer, str) else layer
-    names = {part: name for name, part in model.named_modules()}
-    name = names.get(module, type(module).__name__)  # the class, if it is no part of the model
-    activations = images.new_empty(0)
-
-    def cut(_module: nn.Module, _args: object, output: object) -> Tensor:
-        nonlocal activations
-        if not isinstance(output, Tensor) or output.ndim != 4:
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise FishError(
-                f"layer={name!r} gives {shape}, but Grad-CAM needs feature "
-                f"maps (N, channels, height, width). {_suggestion(model)}"
-            )
-        activations = output.detach().requires_grad_()
-        return activations.clone()  # a copy, or an in-place ReLU behind it would overwrite them
-
-    with module.register_forward_hook(cut):
-        logits = _run_untouched(model, images)
-    if not logits.requires_grad:
-        raise FishError(
-            f"layer={name!r} has no gradient: the class scores do not depend on "
-            f"it, or the model runs it under no_grad. {_suggestion(model)}"
-        )
-    return activations, logits
-
-
-def _run_untouched(model: nn.Module, images: Tensor) -> Tensor:
-    """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
-    modes = [(module, module.training) for module in model.modules()]
-    # With detached parameters no graph begins before a hook starts one, and no parameter can get a
-    # gradient.
-    detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    try:
-        model.eval()
-        with torch.compiler.set_stance("force_eager"):  # compiled graphs do not see new hooks
-            logits: Tensor = functional_call(model, detached, (images,))
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    return logits
-
-
-def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """The submodule with this dotted name, for example "blocks.2" or "layer4.1".
-
-    Raises:
-        FishError: There is no such submodule; the message lists names that work.
-    """
-    model = _uncompiled(model)
-    try:
-        return model.get_submodule(name)
-    except AttributeError:
-        raise FishError(
-            f"layer={name!r} is no layer of {type(model).__name__}. {_suggestion(model)}"
-        ) from None
-
-
-def default_layer(model: nn.Module, images: Tensor) -> str:
-    """Name of the layer to look at when nobody chose one.
-
-    It is the model's own `cam_layer: str` where it has one; else the last module that gives feature
-    maps (N, C, h, w) of more than one pixel. These depend on the picture size, hence the images, of
-    which one runs through the model. Where a block and its last part give the same maps, it is the
-    block.
-
-    Raises:
-        FishError: The model has no such layer.
-    """
-    model = _uncompiled(model)
-    if isinstance(own := getattr(model, "cam_layer", None), str):
-        return own
-    found: list[str] = []
-
-    names = {module: name for name, module in model.named_modules() if name}
-
-    def note(module: nn.Module, _args: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            found.append(names[module])
-
-    with ExitStack() as hooks:
-        for module in names:
-            hooks.enter_context(module.register_forward_hook(note))
-        _run_untouched(model, images[:1])
-    if not found:
-        raise FishError(
-            f"layer=None: {type(model).__name__} has no layer with feature maps (N, channels, "
-            "height, width) of more than one pixel, so there is no class activation map of it. "
-            "Take a convolutional model, or leave the maps out."
-        )
-    return found[-1]
 
 
 def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
@@ -203,20 +314,3 @@ def pointing_hit(maps: Tensor, masks: Tensor) -> Tensor:
     top = maps.amax((1, 2), keepdim=True)
     peaks = (maps == top) & (top > 0)
     return energy_inside(peaks.to(maps), masks.to(maps) >= 0.5)
-
-
-def _uncompiled(model: nn.Module) -> nn.Module:
-    """The module inside a `torch.compile(model)` wrapper, whose layers have their plain names."""
-    inner = getattr(model, "_orig_mod", model)
-    return inner if isinstance(inner, nn.Module) else model
-
-
-def _suggestion(model: nn.Module) -> str:
-    """The end of an error message: the parts with convolutions, at most two levels deep."""
-    names = [
-        name
-        for name, module in model.named_modules()
-        if name and name.count(".") < 2
-        if any(isinstance(part, nn.Conv2d) for part in module.modules())
-    ]
-    return f"Names that work are for example: {', '.join(names) or 'none, for want of a Conv2d'}."

@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v3_small, resnet18
 
-from fishcnn.cam import default_layer, energy_inside, find_layer, grad_cam, pointing_hit
+from fishcnn.cam import (
+    METHODS,
+    block_layers,
+    class_activation_maps,
+    class_targets,
+    default_layer,
+    energy_inside,
+    find_layer,
+    grad_cam,
+    pointing_hit,
+)
 from fishcnn.errors import FishError
 
 
@@ -318,6 +328,7 @@ def test_compiled_networks_give_the_eager_maps_and_compile_once(how: str) -> Non
     assert result.maps.equal(expected.maps)
     assert find_layer(model, "block2.norm") is model.get_submodule("block2.norm")
     assert default_layer(model, images) == "dropout"
+    assert block_layers(model, images) == ["block1", "dropout"]
 
 
 def test_an_unknown_layer_is_named_together_with_those_that_exist() -> None:
@@ -361,6 +372,13 @@ def test_layers_that_the_scores_do_not_depend_on_are_refused_by_name() -> None:
         grad_cam(model, pictures(), layer=nn.Conv2d(3, 3, 1))
 
 
+def test_a_network_that_computes_its_scores_without_gradients_is_refused_by_name() -> None:
+    model = stack()
+    model.head.forward = torch.no_grad()(model.head.forward)
+    with pytest.raises(FishError, match=r"layer='block2' has no gradient: .* under no_grad\."):
+        grad_cam(model, pictures(), layer="block2")
+
+
 def test_the_default_layer_is_the_last_one_with_a_picture_in_it() -> None:
     assert default_layer(resnet18(weights=None), pictures(2, 64)) == "layer4"
     assert default_layer(mobilenet_v3_small(weights=None), pictures(2, 64)) == "features"
@@ -368,10 +386,172 @@ def test_the_default_layer_is_the_last_one_with_a_picture_in_it() -> None:
     assert default_layer(resnet18(weights=None), pictures(2, 32)) == "layer3"
     model = stack()
     assert default_layer(model, pictures()) == "dropout"
+    named = grad_cam(model, pictures(), layer="dropout")
+    assert torch.equal(grad_cam(model, pictures()).maps, named.maps)
     model.cam_layer = "block2"
     assert default_layer(model, pictures()) == "block2"
     with pytest.raises(FishError, match="Sequential has no layer with feature maps"):
         default_layer(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), pictures())
+
+
+LAYERS = ["block2", "block1.0", "block2.norm", "block1"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_layers_at_once_give_the_map_of_each(method: str) -> None:
+    targets, images = torch.tensor([4, 0, 3]), pictures(3)
+    alone = [
+        class_activation_maps(stack(), images, layers=[layer], method=method, targets=targets)
+        for layer in LAYERS
+    ]
+    # Behind block1.0 and block2.norm an in-place ReLU follows.
+    for model in (stack(), stack(inplace=True)):
+        together = class_activation_maps(
+            model, images, layers=LAYERS, method=method, targets=targets
+        )
+        assert together.maps.shape == (3, len(LAYERS), 16, 16)
+        assert together.maps.amax((0, 2, 3)).tolist() == [1] * len(LAYERS)
+        for index, result in enumerate(alone):
+            torch.testing.assert_close(
+                together.maps[:, index], result.maps[:, 0], atol=1e-5, rtol=0
+            )
+            torch.testing.assert_close(together.logits, result.logits)
+
+
+def test_several_layers_take_one_forward_and_one_backward_pass() -> None:
+    model = stack()
+    forwards: list[bool] = []
+    backwards: list[str] = []
+    for name, module in model.named_children():
+
+        def watch(_module: nn.Module, _args: object, output: Tensor, name: str = name) -> None:
+            if output.requires_grad:
+                output.register_hook(lambda _gradient: backwards.append(name))
+
+        module.register_forward_hook(watch)
+    model.register_forward_hook(lambda _m, _a, output: forwards.append(output.requires_grad))
+
+    class_activation_maps(model, pictures(), layers=["block2", "pool", "block2.norm"])
+    assert forwards == [True]
+    # In block1, below the lowest of them, and in pool itself nothing is computed.
+    assert backwards == ["head", "flatten", "dropout", "block2"]
+
+    forwards.clear(), backwards.clear()
+    class_activation_maps(model, pictures(), layers=["block2", "pool"], method="eigencam")
+    assert forwards == [False]
+    assert backwards == []
+
+
+def test_a_layer_may_be_named_twice_and_given_as_a_module() -> None:
+    model = stack()
+    maps = class_activation_maps(
+        model, pictures(), layers=["block2", model.block2, "block2.relu", "dropout"]
+    ).maps
+    assert all(maps[:, index].equal(maps[:, 0]) for index in range(4))
+    assert maps[:, 0].equal(grad_cam(model, pictures(), layer="block2").maps)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_leaves_the_model_as_it_was_and_works_during_validation(method: str) -> None:
+    model = stack().train()
+    expected = class_activation_maps(model, pictures(), layers=LAYERS, method=method)
+    state = copy.deepcopy(model.state_dict())
+    with torch.inference_mode():
+        images = pictures() * 1
+        result = class_activation_maps(model, images, layers=LAYERS, method=method)
+        assert images.equal(pictures())
+        with torch.autocast("cpu", torch.bfloat16):
+            half = class_activation_maps(model, images, layers=["block2"], method=method)
+    assert result.maps.equal(expected.maps)
+    assert not expected.maps.requires_grad
+    assert not expected.logits.requires_grad
+    assert half.maps.dtype == half.logits.dtype == torch.float32
+    predicted = half.logits.argmax(1) == expected.logits.argmax(1)
+    assert predicted.any()
+    assert 0 < (half.maps - expected.maps[:, :1])[predicted].abs().max() < 0.1
+    assert all(module.training for module in model.modules())
+    assert all(value.equal(state[key]) for key, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_against_another_class_the_score_is_the_difference_of_the_two() -> None:
+    model, images = stack(), pictures()
+    zeros, fours = torch.full((4,), 0), torch.full((4,), 4)
+
+    def maps(targets: Tensor | None, against: Tensor) -> Tensor:
+        return class_activation_maps(
+            model, images, layers=["block2"], targets=targets, against=against
+        ).maps[:, 0]
+
+    # The long way: a network one of whose scores is that difference.
+    difference = copy.deepcopy(model)
+    with torch.no_grad():
+        difference.head.weight[0] -= model.head.weight[4]
+    expected = grad_cam(difference, images, layer="block2", targets=zeros).maps
+    assert expected.amax((1, 2)).max() == 1
+    torch.testing.assert_close(maps(zeros, fours), expected)
+    assert (maps(fours, zeros) - expected).abs().max() > 0.5
+    predicted = model.eval()(images).argmax(1)
+    others = (predicted + 1) % 5
+    assert maps(None, others).equal(maps(predicted, others))
+    assert maps(None, predicted).eq(0).all()
+
+
+def test_targets_that_are_no_classes_are_refused_by_name() -> None:
+    model, images = stack(), pictures()
+    with pytest.raises(FishError, match=r"target=5 is no class of the model: .* 5, from 0 to 4"):
+        grad_cam(model, images, layer="block2", targets=torch.tensor([0, 5, 1, 2]))
+    with pytest.raises(FishError, match=r"target=-1 is no class"):
+        grad_cam(model, images, layer="block2", targets=torch.tensor([0, -1, 1, 2]))
+    with pytest.raises(FishError, match=r"target= gives \(1,\) classes for 4 pictures"):
+        grad_cam(model, images, layer="block2", targets=torch.tensor([0]))
+    fives = torch.full((4,), 5)
+    with pytest.raises(FishError, match=r"against=5 is no class"):
+        class_activation_maps(model, images, layers=["block2"], against=fives)
+
+
+def test_a_target_is_a_word_a_name_or_an_index() -> None:
+    classes = ["chub", "carp", "0", "true blue"]
+    labels = torch.tensor([3, 1])
+
+    def chosen(target: str | int, labels: Tensor | None = labels) -> list[int] | None:
+        targets = class_targets(target, classes=classes, labels=labels, count=2)
+        return None if targets is None else targets.tolist()
+
+    assert chosen("predicted") is None
+    assert chosen("true") == chosen(True) == [3, 1]
+    assert chosen("carp", None) == chosen(1, None) == chosen("1", None) == [1, 1]
+    assert chosen("true blue") == chosen(3) == [3, 3]
+    assert chosen(0) == [2, 2]  # the class of this name
+    with pytest.raises(FishError, match=r"target=crap is no class.* 0 to 3, .*example: carp\."):
+        chosen("crap")
+    for wrong in (4, -1, "²"):
+        with pytest.raises(FishError, match=f"target={wrong} is no class.*example: chub, carp, 0"):
+            chosen(wrong)
+    with pytest.raises(FishError, match=r"target=true: the true classes .* not known"):
+        chosen("true", None)
+    with pytest.raises(FishError, match=r"^against=trout is no class"):
+        class_targets("trout", classes=classes, labels=None, count=1, setting="against")
+
+
+def test_a_layer_without_gradient_among_others_is_refused_by_name() -> None:
+    class Split(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = stack()
+            self.spare = nn.Conv2d(3, 3, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.spare(images)
+            return self.net(images)
+
+    layers = ["net.block2", "spare"]
+    with pytest.raises(FishError, match="layer='spare' has no gradient"):
+        class_activation_maps(Split(), pictures(), layers=layers)
+    # Eigen-CAM asks for none.
+    maps = class_activation_maps(Split(), pictures(), layers=layers, method="eigencam").maps
+    assert maps[:, 1].amax((1, 2)).eq(1).all()
 
 
 def test_energy_inside_is_the_share_of_the_map_on_the_mask() -> None:

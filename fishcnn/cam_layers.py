@@ -1,0 +1,136 @@
+"""Which layer of a network to look at, by its dotted name, and how to run it without a trace."""
+
+import math
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from fishcnn.errors import FishError
+
+
+def find_layer(model: nn.Module, name: str) -> nn.Module:
+    """The submodule with this dotted name, for example "blocks.2" or "layer4.1".
+
+    Raises:
+        FishError: There is no such submodule; the message lists names that work.
+    """
+    model = uncompiled(model)
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        raise FishError(
+            f"layer={name!r} is no layer of {type(model).__name__}. {suggestion(model)}"
+        ) from None
+
+
+def default_layer(model: nn.Module, images: Tensor) -> str:
+    """Name of the layer to look at when nobody chose one.
+
+    It is the model's own `cam_layer: str` where it has one; else the last module that gives feature
+    maps (N, C, h, w) of more than one pixel. These depend on the picture size, hence the images, of
+    which one runs through the model. Where a block and its last part give the same maps, it is the
+    block.
+
+    Raises:
+        FishError: The model has no such layer.
+    """
+    model = uncompiled(model)
+    if isinstance(own := getattr(model, "cam_layer", None), str):
+        return own
+    name, _ = _feature_maps(model, images)[-1]
+    return name
+
+
+def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
+    """Names of the layers that show what each depth looks at, from the first to the last.
+
+    Where the model names its own `cam_layer`, they are this layer and its siblings: "blocks.0",
+    "blocks.1" and so on. Else they are the stages of the network: the last layer of each spatial
+    resolution, of which the coarsest has more than one pixel. The resolution is counted in
+    halvings, so that a convolution without padding begins no stage, and the name is the shortest:
+    "features.3" rather than "features.4.block.0" inside the block that halves next.
+
+    Args:
+        model: A classifier of (N, C, H, W) pictures.
+        images: Pictures of the size at hand, of which one runs through the model; None for an empty
+            picture of 3 x 224 x 224.
+
+    Raises:
+        FishError: The model has no such layer.
+    """
+    model = uncompiled(model)
+    parent, _, own = getattr(model, "cam_layer", "").rpartition(".")
+    if own:
+        return [f"{parent}.{name}" for name, _ in model.get_submodule(parent).named_children()]
+    if images is None:
+        parameter = next(model.parameters())
+        images = torch.zeros(1, 3, 224, 224, dtype=parameter.dtype, device=parameter.device)
+    stages: dict[int, str] = {}
+    height, width = images.shape[-2:]
+    for name, (h, w) in _feature_maps(model, images):
+        if abs(h * width - w * height) > max(height, width):
+            continue  # no picture any more: a transformer's (N, height, width, channels)
+        halvings = round(math.log2(height / h))
+        if halvings < max(stages, default=halvings):
+            continue  # adaptive pooling may enlarge small maps
+        if name.count(".") <= stages.get(halvings, name).count("."):
+            stages[halvings] = name
+    return list(stages.values())
+
+
+def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int, int]]]:
+    """Each layer that gives maps of more than one pixel, in the order of the calls, and (h, w)."""
+    found: list[tuple[str, tuple[int, int]]] = []
+    names = {module: name for name, module in model.named_modules() if name}
+
+    def note(module: nn.Module, _args: object, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
+            height, width = output.shape[2:]
+            found.append((names[module], (height, width)))
+
+    with ExitStack() as hooks:
+        for module in names:
+            hooks.enter_context(module.register_forward_hook(note))
+        run_untouched(model, images[:1])
+    if not found:
+        raise FishError(
+            f"layer=None: {type(model).__name__} has no layer with feature maps (N, channels, "
+            "height, width) of more than one pixel, so there is no class activation map of it. "
+            "Take a convolutional model, or leave the maps out."
+        )
+    return found
+
+
+def run_untouched(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
+    modes = [(module, module.training) for module in model.modules()]
+    # With detached parameters no graph begins before a hook starts one, and no parameter can get a
+    # gradient.
+    detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    try:
+        model.eval()
+        with torch.compiler.set_stance("force_eager"):  # compiled graphs do not see new hooks
+            logits: Tensor = functional_call(model, detached, (images,))
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return logits
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The module inside a `torch.compile(model)` wrapper, whose layers have their plain names."""
+    inner = getattr(model, "_orig_mod", model)
+    return inner if isinstance(inner, nn.Module) else model
+
+
+def suggestion(model: nn.Module) -> str:
+    """The end of an error message: the parts with convolutions, at most two levels deep."""
+    names = [
+        name
+        for name, module in model.named_modules()
+        if name and name.count(".") < 2
+        if any(isinstance(part, nn.Conv2d) for part in module.modules())
+    ]
+    return f"Names that work are for example: {', '.join(names) or 'none, for want of a Conv2d'}."
