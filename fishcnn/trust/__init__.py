@@ -1,0 +1,1 @@
+"""Whether an explanation is to be trusted, and whether the network looks at the fish."""

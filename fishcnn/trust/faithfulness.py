@@ -1,0 +1,280 @@
+"""Whether what a map marks is what the network's confidence hangs on.
+
+Every number also exists for two baselines that know nothing of the network: a random map, and a
+blob in the middle, where photographers put the fish. A map that does no better explains nothing.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fishcnn.trust.scoring import confidence
+
+STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
+STANDARD_ERRORS = 2.5  # a smaller mean difference may be the luck of these pictures
+FEWEST = 8  # pictures; of fewer, the standard error itself is a guess
+BLUR = 1 / 12  # of the side: no fish is to be recognised where insertion starts
+
+
+class Curves(NamedTuple):
+    """Confidence in the target class while a picture disappears, or comes back.
+
+    Attributes:
+        deletion: (N, steps + 1) in [0, 1], the whole picture first.
+        insertion: (N, steps + 1) in [0, 1], the blurred picture first.
+    """
+
+    deletion: Tensor
+    insertion: Tensor
+
+    @property
+    def deletion_area(self) -> Tensor:
+        """Area below each deletion curve, (N,) in [0, 1]: the lower, the better the map."""
+        return _area(self.deletion)
+
+    @property
+    def insertion_area(self) -> Tensor:
+        """Area below each insertion curve, (N,) in [0, 1]: the higher, the better the map."""
+        return _area(self.insertion)
+
+
+class DropAndIncrease(NamedTuple):
+    """What a network makes of the marked part of a picture alone.
+
+    Attributes:
+        drop: (N,) in [0, 1], the share of its confidence that it loses; 0 where it gains.
+        increase: (N,) 1 where it gains, else 0.
+    """
+
+    drop: Tensor
+    increase: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Each measure of one kind of map, (N,) a picture: see `Curves` and `DropAndIncrease`."""
+
+    deletion: Tensor
+    insertion: Tensor
+    drop: Tensor
+    increase: Tensor
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """The measures of the maps and of both baselines on the same pictures.
+
+    Attributes:
+        maps: of the maps in question.
+        random: of smooth random maps.
+        centre: of a blob in the middle.
+    """
+
+    maps: Scores
+    random: Scores
+    centre: Scores
+
+    @property
+    def verdict(self) -> str:
+        """What the deletion and insertion curves say, in one line."""
+        gains = [_gain(_better_curves(self.maps, other)) for other in (self.random, self.centre)]
+        three = (self.maps, self.random, self.centre)
+        out = " / ".join(f"{float(s.deletion.mean()):.2f}" for s in three)
+        back = " / ".join(f"{float(s.insertion.mean()):.2f}" for s in three)
+        numbers = (
+            f"mean confidence while it is taken away {out}, while it is put back {back} for map / "
+            f"random map / centre, {len(self.maps.drop)} pictures (deletion and insertion, Petsiuk "
+            "et al. 2018)."
+        )
+        said = {
+            (1, 1): "Faithful: the network's confidence hangs on what the map marks, more than on "
+            "random places and on the picture's centre",
+            (1, 0): "Better than chance, but not clearly better than pointing at the picture's "
+            "centre",
+            (1, -1): "Better than chance, but the picture's centre matters more than what the map "
+            "marks",
+        }
+        undecided = "Not faithful: what the map marks matters no more than random places"
+        if len(self.maps.drop) < FEWEST:
+            return f"Too few pictures for a verdict: {numbers}"
+        return f"{said.get((gains[0], gains[1]), undecided)}: {numbers}"
+
+    @property
+    def drop_verdict(self) -> str:
+        """What average drop and increase in confidence say, in one line."""
+        gains = [_gain(other.drop - self.maps.drop) for other in (self.random, self.centre)]
+        drops = " / ".join(
+            f"{float(s.drop.mean()):.0%}" for s in (self.maps, self.random, self.centre)
+        )
+        rises = " / ".join(
+            f"{float(s.increase.mean()):.0%}" for s in (self.maps, self.random, self.centre)
+        )
+        if len(self.maps.drop) < FEWEST:
+            said = "Too few pictures for a verdict"
+        elif min(gains) == 1:
+            said = "The marked part alone keeps more confidence than either baseline"
+        elif gains[0] == 1:
+            said = "The marked part alone keeps more confidence than a random part, not clearly "
+            said += "more than the centre"
+        else:
+            said = "The marked part alone keeps no more confidence than a random part"
+        return (
+            f"{said}: average drop {drops}, higher confidence in {rises} of "
+            f"{len(self.maps.drop)} pictures for map / random map / centre (Chattopadhay et al. "
+            "2018)."
+        )
+
+
+def faithfulness(
+    model: nn.Module,
+    images: Tensor,
+    maps: Tensor,
+    targets: Tensor,
+    generator: torch.Generator,
+    *,
+    steps: int = STEPS,
+) -> Faithfulness:
+    """Measure maps and both baselines: some 6 x steps passes over the pictures.
+
+    Args:
+        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
+        images: (N, 3, H, W) float in [0, 1].
+        maps: (N, H, W) float in [0, 1], each with maximum 1 or all zeros.
+        targets: (N,) int64, the classes that the maps explain.
+        generator: Of the random maps, on the CPU.
+        steps: Of the curves.
+    """
+    shape = (len(images), images.shape[-2], images.shape[-1])
+    kinds = (maps, random_maps(shape, generator).to(maps), centre_maps(shape).to(maps))
+    return Faithfulness(*(_scores(model, images, kind, targets, steps) for kind in kinds))
+
+
+def deletion_insertion(
+    model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, *, steps: int = STEPS
+) -> Curves:
+    """Take pixels away, and put them back, the most marked first.
+
+    Petsiuk et al., "RISE: randomized input sampling for explanation of black-box models", BMVC
+    2018. What is taken away gets the picture's mean colour: black, as in the paper, is itself a
+    thing to see on a bright picture. Insertion starts from a blurred picture.
+
+    Args:
+        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
+        images: (N, 3, H, W) float in [0, 1].
+        maps: (N, H, W) float; only the order of their pixels counts.
+        targets: (N,) int64.
+        steps: Parts of equal area, at least 1.
+    """
+    rank = _ranks_from_the_top(maps)
+    bare = images.mean((2, 3), keepdim=True).expand_as(images)
+    blurred = _blur(images, BLUR * images.shape[-1])
+    curves: list[tuple[Tensor, Tensor]] = []
+    for step in range(steps + 1):
+        marked = (rank < step / steps)[:, None]
+        curves.append(
+            (
+                confidence(model, torch.where(marked, bare, images), targets),
+                confidence(model, torch.where(marked, images, blurred), targets),
+            )
+        )
+    return Curves(
+        torch.stack([deleted for deleted, _ in curves], 1),
+        torch.stack([inserted for _, inserted in curves], 1),
+    )
+
+
+def average_drop_and_increase(
+    model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor
+) -> DropAndIncrease:
+    """Show the network each picture multiplied by its map; two passes over the pictures.
+
+    Chattopadhay et al., "Grad-CAM++", WACV 2018. A map that marks everything loses nothing: read it
+    with the deletion curve, where only the order counts.
+
+    Args:
+        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
+        images: (N, 3, H, W) float in [0, 1].
+        maps: (N, H, W) float in [0, 1].
+        targets: (N,) int64.
+    """
+    whole = confidence(model, images, targets)
+    part = confidence(model, images * maps[:, None], targets)
+    lost = (whole - part).clamp(min=0) / whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    return DropAndIncrease(lost, (part > whole).float())
+
+
+def random_maps(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+    """Smooth random maps (N, H, W) in [0, 1], as coarse as a small network's last layer."""
+    count, height, width = shape
+    coarse = torch.rand(count, 1, 4, 4, generator=generator)
+    smooth = F.interpolate(coarse, (height, width), mode="bicubic")[:, 0].clamp(min=0)
+    return smooth / smooth.amax((1, 2), keepdim=True)
+
+
+def centre_maps(shape: tuple[int, int, int]) -> Tensor:
+    """A Gaussian blob in the middle, a quarter of the side wide, (N, H, W) in (0, 1]."""
+    count, height, width = shape
+    y = torch.linspace(-1, 1, height)[:, None]
+    x = torch.linspace(-1, 1, width)
+    return torch.exp(-2 * (x**2 + y**2)).expand(count, height, width)
+
+
+def _scores(model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, steps: int) -> Scores:
+    curves = deletion_insertion(model, images, maps, targets, steps=steps)
+    alone = average_drop_and_increase(model, images, maps, targets)
+    return Scores(
+        curves.deletion_area.cpu(),
+        curves.insertion_area.cpu(),
+        alone.drop.cpu(),
+        alone.increase.cpu(),
+    )
+
+
+def _better_curves(one: Scores, other: Scores) -> Tensor:
+    """By how much the curves of one kind of map beat another's, (N,)."""
+    return (one.insertion - one.deletion) - (other.insertion - other.deletion)
+
+
+def _gain(differences: Tensor) -> int:
+    """Whether paired differences (N,) are above 0 (1), below 0 (-1), or may be luck (0)."""
+    if len(differences) < 2:
+        return 0
+    error = float(differences.std()) / sqrt(len(differences))
+    mean = float(differences.mean())
+    if abs(mean) <= STANDARD_ERRORS * error:
+        return 0
+    return 1 if mean > 0 else -1
+
+
+def _area(curve: Tensor) -> Tensor:
+    """Trapezoids below (N, steps + 1) values over 0..1."""
+    return (curve[:, 1:] + curve[:, :-1]).mean(1) / 2
+
+
+def _ranks_from_the_top(maps: Tensor) -> Tensor:
+    """Share of pixels marked more than each one, (N, H, W) in [0, 1); ties in random order.
+
+    Maps are zero over large parts, where the order of memory would make a curtain from the top.
+    """
+    flat = maps.flatten(1).cpu()
+    pixels = flat.shape[1]
+    shuffled = torch.randperm(pixels, generator=torch.Generator().manual_seed(0))
+    order = shuffled[flat[:, shuffled].argsort(dim=1, descending=True, stable=True)]
+    rank = torch.empty_like(flat)
+    rank.scatter_(1, order, (torch.arange(pixels) / pixels).expand_as(flat).to(flat))
+    return rank.reshape(maps.shape).to(maps.device)
+
+
+def _blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (N, 3, H, W), with the edge's colour beyond it."""
+    reach = min(int(2 * sigma), min(images.shape[-2:]) - 1)
+    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    weights = torch.exp(-((offsets / sigma) ** 2) / 2)
+    weights = (weights / weights.sum()).expand(images.shape[1], 1, 1, -1)
+    padded = F.pad(images, (reach,) * 4, mode="replicate")
+    across = F.conv2d(padded, weights, groups=images.shape[1])
+    return F.conv2d(across, weights.transpose(2, 3), groups=images.shape[1])

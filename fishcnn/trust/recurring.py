@@ -1,0 +1,137 @@
+"""Small things that look the same in many pictures of one class and in no other class.
+
+A fish does not do that: it swims, turns and is lit differently. A watermark, a label or a logo
+does, and a network that finds one need not look at the fish any more.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SIDE = 64  # pixels at which pictures are compared
+PATCH = 8  # an eighth of that
+CANDIDATES = 5  # places looked at in each picture, the brightest of its map first
+CONTRAST = 0.08  # least standard deviation within a candidate: bare water is alike everywhere
+FAINT = 0.08  # what has less is no match for anything
+ALIKE = 0.8  # normalised cross-correlation: half a pixel of shift leaves a sharp figure so much
+MOST_OWN = 12  # pictures of the class that are compared
+MOST_OTHER = 40  # pictures of other classes
+FEWEST_OWN = 6  # pictures of a class: of fewer, too few can agree by any rule
+RECURS = 0.7  # share of the class's pictures, see `shortcut`
+ELSEWHERE = 0.02  # share of the other pictures: a stripe or an edge is found there, a label is not
+
+
+class Recurring(NamedTuple):
+    """The patch of a class that recurs most.
+
+    Attributes:
+        share: of the other pictures of the class that have it too, 0..1.
+        pictures: (m,) int64 positions of the pictures in which it was found.
+        rows: (m,) its first row in each, as a share 0..1 of the height.
+        columns: (m,) its first column, likewise.
+    """
+
+    share: float
+    pictures: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    @property
+    def recurs(self) -> bool:
+        """Whether most of the class's pictures have it."""
+        return self.share >= RECURS
+
+
+def find_recurring(
+    images: Tensor, maps: Tensor, labels: Tensor, generator: torch.Generator
+) -> dict[int, Recurring]:
+    """Look in each class for the patch, among those its maps mark, that recurs most.
+
+    Args:
+        images: (N, 3, S, S) float in [0, 1], of several classes.
+        maps: (N, S, S) float, not negative; what is 0 is not looked at.
+        labels: (N,) int64.
+        generator: of the choice of pictures, on the CPU.
+
+    Returns:
+        A patch for each class with at least `FEWEST_OWN` pictures in which anything is marked.
+    """
+    small = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True)
+    marked = F.interpolate(maps[:, None], (SIDE, SIDE), mode="bilinear", antialias=True)[:, 0]
+    found = {}
+    for label in sorted(set(labels.tolist())):
+        own, other = ((labels == label).nonzero()[:, 0], (labels != label).nonzero()[:, 0])
+        own = _some(own, MOST_OWN, generator)
+        other = _some(other, MOST_OTHER, generator)
+        if len(own) >= FEWEST_OWN and len(other):
+            patch = _most_recurring(small[own], marked[own], small[other])
+            if patch is not None:
+                found[label] = patch._replace(pictures=own[patch.pictures])
+    return found
+
+
+def _some(positions: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    chosen = torch.randperm(len(positions), generator=generator)[:most].sort().values
+    return positions[chosen.to(positions.device)]
+
+
+def _most_recurring(images: Tensor, maps: Tensor, others: Tensor) -> Recurring | None:
+    patches, source = _candidates(images, maps)
+    if not len(patches):
+        return None
+    own, own_places = _matches(images, patches)
+    own[torch.arange(len(source), device=own.device), source] = -1  # finds itself
+    elsewhere = (_matches(others, patches)[0] >= ALIKE).float().mean(1)
+    share = (own >= ALIKE).float().sum(1) / (len(images) - 1)
+    best = int(torch.where(elsewhere <= ELSEWHERE, share, -1).argmax())
+    if elsewhere[best] > ELSEWHERE:
+        return None
+    own[best, source[best]] = 1
+    pictures = (own[best] >= ALIKE).nonzero()[:, 0]
+    place = own_places[best, pictures]
+    steps = SIDE - PATCH + 1
+    return Recurring(float(share[best]), pictures, place // steps / SIDE, place % steps / SIDE)
+
+
+def _candidates(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Patches (Q, 3, P, P) that are marked and rich in contrast, and their pictures (Q,)."""
+    figured = _spread(images, colours=False) > CONTRAST
+    marked = F.avg_pool2d(maps[:, None], PATCH, 1)[:, 0]
+    score = marked * _spread(images, colours=True) * figured
+    windows = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # a view (N, 3, rows, columns, P, P)
+    steps = score.shape[-1]
+    every, along = torch.arange(len(images)), torch.arange(steps, device=images.device)
+    every = every.to(images.device)
+    patches, source = [], []
+    for _ in range(CANDIDATES):
+        value, place = score.flatten(1).max(1)
+        row, column = place // steps, place % steps
+        is_any = value > 0
+        patches.append(windows[every, :, row, column][is_any])
+        source.append(every[is_any])
+        beside = (along - row[:, None]).abs()[:, :, None] < PATCH // 2
+        beside = beside & ((along - column[:, None]).abs()[:, None, :] < PATCH // 2)
+        score = score.masked_fill(beside, 0)
+    return torch.cat(patches), torch.cat(source)
+
+
+def _matches(images: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Best normalised cross-correlation of patches in pictures, (Q, N), and its place (Q, N)."""
+    centred = patches - patches.mean((1, 2, 3), keepdim=True)  # its colours count as well
+    unit = centred / centred.flatten(1).norm(dim=1)[:, None, None, None]
+    spread = _spread(images, colours=True)
+    length = spread * (3 * PATCH * PATCH) ** 0.5
+    products = F.conv2d(images, unit)
+    correlation = torch.where(spread[:, None] > FAINT, products / length[:, None], 0)
+    best, place = correlation.flatten(2).max(2)
+    return best.T.contiguous(), place.T
+
+
+def _spread(images: Tensor, *, colours: bool) -> Tensor:
+    """Standard deviation of each window, (N, rows, columns), with that between colours or not."""
+    mean = F.avg_pool2d(images, PATCH, 1)
+    square = F.avg_pool2d(images.square(), PATCH, 1).mean(1)
+    level = mean.mean(1).square() if colours else mean.square().mean(1)
+    return (square - level).clamp(min=0).sqrt()

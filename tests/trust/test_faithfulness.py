@@ -1,0 +1,162 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fishcnn.trust.faithfulness import (
+    Curves,
+    average_drop_and_increase,
+    centre_maps,
+    deletion_insertion,
+    faithfulness,
+    random_maps,
+)
+from fishcnn.trust.scoring import class_probabilities
+
+
+class Square(nn.Module):
+    """The bluer the 8x8 pixels in the upper left corner, the surer it is of class 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.9)
+
+    def forward(self, images: Tensor) -> Tensor:
+        blue = images[:, 2, :8, :8].mean((1, 2))
+        return self.dropout(torch.stack((torch.zeros_like(blue), 8 * blue - 4), 1))
+
+
+def pictures(count: int = 12) -> Tensor:
+    """Noise with a blue square in the corner that the network looks at."""
+    images = 0.3 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images[:, 2, :8, :8] = 1
+    return images
+
+
+def corner(count: int = 12) -> Tensor:
+    maps = torch.zeros(count, 32, 32)
+    maps[:, :8, :8] = 1
+    return maps
+
+
+ONES = torch.ones(12, dtype=torch.int64)
+
+
+def test_deletion_starts_with_the_picture_and_insertion_ends_with_it() -> None:
+    images = pictures()
+    sure = class_probabilities(Square().eval(), images)[:, 1]
+    curves = deletion_insertion(Square(), images, corner(), ONES, steps=4)
+    assert curves.deletion.shape == curves.insertion.shape == (12, 5)
+    assert torch.allclose(curves.deletion[:, 0], sure)
+    assert torch.allclose(curves.insertion[:, 4], sure)
+    # The marked corner is a sixteenth: gone, or back, after the first of the four steps.
+    bare = torch.sigmoid(8 * images.mean((2, 3))[:, 2] - 4)
+    assert torch.allclose(curves.deletion[:, 1:], bare[:, None].expand(12, 4), atol=1e-5)
+    assert torch.allclose(curves.insertion[:, 1:], sure[:, None].expand(12, 4))
+    # A blurred blue corner is still a little blue, but less so.
+    assert (curves.insertion[:, 0] > 1.5 * bare).all()
+    assert float(curves.insertion[:, 0].max()) < 0.95
+
+
+def test_the_area_below_a_curve_is_that_of_its_trapezoids() -> None:
+    curves = Curves(torch.tensor([[1.0, 0.5, 0.0]]), torch.tensor([[0.0, 1.0, 1.0]]))
+    assert curves.deletion_area.tolist() == [0.5]
+    assert curves.insertion_area.tolist() == [0.75]
+
+
+def test_an_empty_map_takes_pixels_away_everywhere_rather_than_from_the_top() -> None:
+    images = torch.ones(1, 3, 32, 32)
+    images[:, :, 16:] = 0.0
+    seen: list[Tensor] = []
+
+    class Watching(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            seen.append(batch)
+            return batch.mean((2, 3))
+
+    target = torch.zeros(1, dtype=torch.int64)
+    deletion_insertion(Watching(), images, torch.zeros(1, 32, 32), target, steps=2)
+    half_gone = seen[2][0, 0] == 0.5  # the mean colour
+    assert int(half_gone.sum()) == 512
+    assert 200 < int(half_gone[:16].sum()) < 312
+
+
+def test_average_drop_is_the_share_of_confidence_that_the_marked_part_alone_loses() -> None:
+    images = pictures()
+    kept = average_drop_and_increase(Square(), images, corner(), ONES)
+    assert kept.drop.tolist() == [0] * 12
+    lost = average_drop_and_increase(Square(), images, 1 - corner(), ONES)
+    before, after = (1 / (1 + math.exp(x)) for x in (-4, 4))  # logits 4 and -4
+    assert lost.drop.tolist() == pytest.approx([(before - after) / before] * 12, rel=1e-5)
+    assert lost.increase.tolist() == [0] * 12
+    other = average_drop_and_increase(Square(), images, 1 - corner(), 0 * ONES)
+    assert other.increase.tolist() == [1] * 12
+    assert other.drop.tolist() == [0] * 12
+
+
+def test_a_map_of_what_the_network_looks_at_is_called_faithful() -> None:
+    result = faithfulness(Square(), pictures(), corner(), ONES, torch.Generator().manual_seed(1))
+    assert result.verdict.startswith("Faithful: ")
+    assert result.verdict.endswith("12 pictures (deletion and insertion, Petsiuk et al. 2018).")
+    assert "either baseline" in result.drop_verdict
+    assert "Chattopadhay et al. 2018" in result.drop_verdict
+    assert (result.maps.deletion < result.random.deletion).all()
+    assert (result.maps.insertion > result.centre.insertion).all()
+
+
+def test_a_map_of_the_opposite_corner_is_not() -> None:
+    maps = corner().flip(1, 2)
+    result = faithfulness(Square(), pictures(), maps, ONES, torch.Generator().manual_seed(1))
+    assert result.verdict.startswith("Not faithful: ")
+    assert "no more confidence than a random part" in result.drop_verdict
+
+
+def test_a_map_no_better_than_the_centre_is_not_called_faithful() -> None:
+    """Where all fish are in the middle, pointing at the middle is no explanation."""
+    images = pictures().roll((12, 12), (2, 3))
+
+    class Middle(Square):
+        def forward(self, batch: Tensor) -> Tensor:
+            return super().forward(batch.roll((-12, -12), (2, 3)))
+
+    maps = centre_maps((12, 32, 32))
+    result = faithfulness(Middle(), images, maps, ONES, torch.Generator().manual_seed(1))
+    assert result.verdict.startswith("Better than chance, but not clearly better")
+
+
+def test_few_pictures_give_numbers_but_no_verdict() -> None:
+    result = faithfulness(
+        Square(), pictures(3), corner(3), ONES[:3], torch.Generator().manual_seed(1)
+    )
+    assert result.verdict.startswith("Too few pictures for a verdict: ")
+    assert result.drop_verdict.startswith("Too few pictures for a verdict: ")
+
+
+def test_random_maps_that_happen_to_do_well_are_rarely_called_faithful() -> None:
+    verdicts = []
+    for seed in range(20):
+        maps = random_maps((12, 32, 32), torch.Generator().manual_seed(100 + seed))
+        generator = torch.Generator().manual_seed(seed)
+        verdicts.append(faithfulness(Square(), pictures(), maps, ONES, generator, steps=4).verdict)
+    assert sum(verdict.startswith("Faithful") for verdict in verdicts) <= 2
+
+
+def test_baselines_have_the_range_of_a_map_and_random_ones_follow_the_generator() -> None:
+    one = random_maps((3, 20, 24), torch.Generator().manual_seed(0))
+    assert one.shape == (3, 20, 24)
+    assert one.amax((1, 2)).tolist() == [1, 1, 1]
+    assert float(one.min()) >= 0
+    assert torch.equal(one, random_maps((3, 20, 24), torch.Generator().manual_seed(0)))
+    assert not torch.equal(one, random_maps((3, 20, 24), torch.Generator().manual_seed(1)))
+    blob = centre_maps((2, 21, 21))
+    assert blob.shape == (2, 21, 21)
+    assert int(blob[0].argmax()) == 10 * 21 + 10
+    assert float(blob[0, 10, 10]) == 1
+
+
+def test_measuring_leaves_the_network_in_training_as_it_was() -> None:
+    model = Square().train()
+    faithfulness(model, pictures(), corner(), ONES, torch.Generator(), steps=2)
+    assert model.training
+    assert model.dropout.training
