@@ -85,17 +85,49 @@ def grad_cam_sheet(
             f"pictures {pictures.shape}, maps {maps.shape}, {len(true_names)} true and "
             f"{len(predicted_names)} predicted names, {len(probabilities)} probabilities."
         )
-    families = label_fonts([*true_names, *predicted_names, title])
+    families = label_fonts([*true_names, *predicted_names])
     pictures = np.clip(np.nan_to_num(pictures), 0, 1)
     panels = np.stack([pictures, jet_colours(maps), overlay(pictures, maps)], axis=1)
     tiles = _to_screen_size((panels * 255 + 0.5).astype(np.uint8))
-    tile_height, tile_width = tiles.shape[2:4]
-    width = 3 * tile_width + 2 * TILE_GAP
+    width = 3 * tiles.shape[3] + 2 * TILE_GAP
+    return panel_sheet(
+        tiles,
+        ("original", "heat map", "overlay"),
+        _captions(true_names, predicted_names, probabilities, width, families),
+        title,
+        wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
+        remarks=[("", remark(heat_map), "") for heat_map in maps],
+        note="heat map: blue is no evidence for the predicted class, red the strongest",
+    )
 
-    captions = _captions(true_names, predicted_names, probabilities, width, families)
+
+def panel_sheet(
+    tiles: npt.NDArray[np.uint8],
+    names: Sequence[str],
+    captions: Sequence[Sequence[str]],
+    title: str,
+    *,
+    wrong: Sequence[bool],
+    remarks: Sequence[Sequence[str]],
+    note: str,
+) -> Figure:
+    """Draw several panels of each picture side by side, pixel for pixel.
+
+    Args:
+        tiles: (N, P, H, W, 3), RGB; P panels of each of N ≥ 1 pictures.
+        names: What stands above the P panels.
+        captions: Of each picture, the same number of lines; cut to the width of its panels.
+        title: Headline of the sheet.
+        wrong: (N,) pictures whose caption is red.
+        remarks: What stands on each of the panels, (N, P); "" for nothing.
+        note: What stands at the bottom.
+    """
+    families = label_fonts([*names, *(line for lines in captions for line in lines), title, note])
+    count, panels, tile_height, tile_width = tiles.shape[:4]
+    width = panels * (tile_width + TILE_GAP) - TILE_GAP
     caption_height = LINE_HEIGHT * len(captions[0]) + TILE_GAP
     pitch_x, pitch_y = width + TRIPLE_GAP, caption_height + tile_height + ROW_GAP
-    columns = max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT)))
+    columns = min(count, max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT))))
     rows = math.ceil(count / columns)
     top = MARGIN + 46  # headline and names of the columns
     sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
@@ -104,7 +136,7 @@ def grad_cam_sheet(
     mosaic = np.full((sheet_height, sheet_width, 3), 255, dtype=np.uint8)
     figure, axes = _pixel_axes(sheet_width, sheet_height)
 
-    def write(x: float, y: float, text: str, size: float, **style: str) -> None:
+    def write(x: float, y: float, text: str, size: float, **style: object) -> None:
         style = {"color": INK, "va": "top"} | style
         # A class may be called "$1_$2", which is no formula.
         axes.text(x, y, text, style, fontsize=size, family=families, parse_math=False)
@@ -112,23 +144,28 @@ def grad_cam_sheet(
     heading, size = headline(title, sheet_width - 2 * MARGIN, families)
     write(MARGIN, MARGIN, heading, size)
     for column in range(columns):
-        for panel, name in enumerate(("original", "heat map", "overlay")):
-            x = MARGIN + column * pitch_x + panel * (tile_width + TILE_GAP)
-            write(x + tile_width / 2, top - 18, name, NOTE_SIZE, color=FAINT, ha="center")
-    for i, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        for panel, name in enumerate(names):
+            x = MARGIN + column * pitch_x + panel * (tile_width + TILE_GAP) + tile_width / 2
+            name = shorten(name, tile_width, NOTE_SIZE, families, DPI)
+            write(x, top - 18, name, NOTE_SIZE, color=FAINT, ha="center")
+    for i, (panels_of_one, caption) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(i, columns)
-        x, y = MARGIN + column * pitch_x, top + row * pitch_y
-        colour = INK if true_names[i] == predicted_names[i] else WRONG
+        left, y = MARGIN + column * pitch_x, top + row * pitch_y
         for line in caption:
             y += LINE_HEIGHT
-            write(x, y - 3, line, CAPTION_SIZE, color=colour, va="baseline")
+            line = shorten(line, width, CAPTION_SIZE, families, DPI)
+            colour = WRONG if wrong[i] else INK
+            write(left, y - 3, line, CAPTION_SIZE, color=colour, va="baseline")
         y += TILE_GAP
-        for panel in range(3):
-            left = x + panel * (tile_width + TILE_GAP)
-            mosaic[y : y + tile_height, left : left + tile_width] = tile[panel]
-        x, y = x + tile_width * 1.5 + TILE_GAP, y + tile_height / 2
-        write(x, y, _remark(maps[i]), CAPTION_SIZE, color="white", ha="center", va="center")
-    note = "heat map: blue is no evidence for the predicted class, red the strongest"
+        for tile, said in zip(panels_of_one, remarks[i], strict=True):
+            mosaic[y : y + tile_height, left : left + tile_width] = tile
+            x = left + tile_width / 2
+            if said:
+                # The picture may be narrower than the words.
+                box = {"facecolor": _JET[0], "edgecolor": "none", "pad": 1.5}
+                style = {"color": "white", "ha": "center", "va": "center", "bbox": box}
+                write(x, y + tile_height / 2, said, CAPTION_SIZE, **style)
+            left += tile_width + TILE_GAP
     bottom = sheet_height - MARGIN
     note = shorten(note, sheet_width - 2 * MARGIN, NOTE_SIZE, families, DPI)
     write(MARGIN, bottom, note, NOTE_SIZE, color=FAINT, va="bottom")
@@ -177,7 +214,8 @@ def _captions(
     ]
 
 
-def _remark(heat_map: Floats) -> str:
+def remark(heat_map: Floats) -> str:
+    """What has to be said on a map, "" where it speaks for itself."""
     if not np.isfinite(heat_map).all():
         return "not a number"
     return "" if heat_map.any() else "no positive evidence"

@@ -23,9 +23,16 @@ COLUMNS = (
     "val_top3",
     "cam_energy_on_fish",
     "cam_pointing_game",
+    "cam_average_drop",
+    "cam_average_drop_random_map",
+    "cam_average_drop_centre",
+    "cam_increase",
+    "cam_increase_random_map",
+    "cam_increase_centre",
     "lr",
     "seconds",
     "train_images_per_second",
+    "data_wait",
 )
 
 
@@ -34,6 +41,8 @@ class History(pl.Callback):
 
     TensorBoard gets ``loss_per_iteration`` against the iteration, and the other :data:`COLUMNS`
     against the epoch, both counted from 1; the learning rate is LearningRateMonitor's.
+    ``data_wait`` is the share of the training time in which the next batch was not ready; on a GPU,
+    where host and device work side by side, that is the host's view.
 
     The losses of an epoch stay on the device and are read in one go at its end, so that recording
     every iteration does not make the host wait for the device. Resuming continues the curves.
@@ -45,6 +54,7 @@ class History(pl.Callback):
         epochs: one mapping an epoch, with the keys :data:`COLUMNS`; what was not measured in an
             epoch is missing. Epochs count from 1.
         step_losses: training loss of every iteration.
+        first_step: when the first batch was there, by ``time.perf_counter``; None before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,6 +65,9 @@ class History(pl.Callback):
         self._images = 0
         self._train_seconds = 0.0
         self._start = 0.0
+        self._free_since = 0.0
+        self._waited = 0.0
+        self.first_step: float | None = None
 
     def column(self, name: str) -> list[float]:
         """One metric over the epochs; NaN where it was not measured."""
@@ -63,7 +76,20 @@ class History(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._images = 0
-        self._start = time.perf_counter()
+        self._waited = 0.0
+        self._start = self._free_since = time.perf_counter()
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count the time since the last step: the batch was gathered, moved and augmented."""
+        now = time.perf_counter()
+        self._waited += now - self._free_since
+        self.first_step = self.first_step or now
 
     def on_train_batch_end(
         self,
@@ -78,6 +104,7 @@ class History(pl.Callback):
         self._images += len(batch["label"])
         if batch_idx + 1 == trainer.num_training_batches:
             self._read_losses(trainer)
+        self._free_since = time.perf_counter()
 
     def _read_losses(self, trainer: pl.Trainer) -> None:
         """Wait for the device, stop the clock, and log the losses of the iterations."""
@@ -103,6 +130,7 @@ class History(pl.Callback):
         epoch["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         epoch["seconds"] = time.perf_counter() - self._start
         epoch["train_images_per_second"] = self._images * trainer.world_size / self._train_seconds
+        epoch["data_wait"] = self._waited / self._train_seconds
         self.epochs.append(epoch)
         if trainer.is_global_zero:
             self._write_csv()

@@ -1,0 +1,1 @@
+"""The parts of scripts/explain.py: which pictures, their maps, drawings, and what to trust."""
