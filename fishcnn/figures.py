@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -15,7 +16,7 @@ from fishcnn.fonts import missing_glyphs_allowed, shorten, text_width
 
 # A power of two: pixels / DPI * DPI is exact, so one pixel of a picture is one on the screen.
 DPI = 128
-INK, FAINT = "#202020", "#707070"
+INK, FAINT, GRID = "#202020", "#707070", "#dcdcdc"
 TITLE_SIZE, CAPTION_SIZE, NOTE_SIZE = 10.0, 6.5, 5.5  # points; 1 point is 1.8 pixels
 MARGIN, LINE_HEIGHT = 14, 15  # pixels
 
@@ -59,3 +60,14 @@ def save_figure(figure: Figure, path: Path) -> None:
         path: Ends in ``.png``; a file there is replaced.
     """
     Image.fromarray(figure_to_array(figure)).save(path)
+
+
+def dress(axes: Axes) -> None:
+    """Give the axes of a chart the look of all our charts: a faint grid and no frame."""
+    axes.tick_params(length=0, labelsize=CAPTION_SIZE, labelcolor=FAINT)
+    axes.xaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
+    axes.yaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
+    axes.grid(color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)

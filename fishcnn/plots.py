@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -83,7 +84,9 @@ def confusion_matrix(matrix: npt.NDArray[np.integer], classes: Sequence[str], ti
     )
     axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
     cmap = matplotlib.colormaps["Blues"].with_extremes(bad=NO_PICTURES)
-    image = axes.imshow(shares, cmap=cmap, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    # Where no numbers are written, one mistake among twenty pictures has to be seen by its colour.
+    norm = PowerNorm(0.5 if count > MAX_COUNTED else 1.0, vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap=cmap, norm=norm, interpolation="nearest", aspect="auto")
     axes.set_xticks(range(count), names, rotation=90 * turned, fontsize=size, **style)
     axes.set_yticks(range(count), names, fontsize=size, **style)
     edges = np.arange(1, count) - 0.5

@@ -1,0 +1,1 @@
+"""How good a trained network is: scores, calibration, thresholds, and the report about them."""

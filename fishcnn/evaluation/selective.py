@@ -1,0 +1,130 @@
+"""What becomes of the accuracy when a network may leave out pictures it is not sure of.
+
+Geifman & El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# With fewer pictures any precision can be had by luck: all of 20 right is still 84% to 100%.
+AT_LEAST = 20
+
+
+@dataclass(frozen=True)
+class SelectiveCurve:
+    """One point for each of M different confidences, from high to low.
+
+    Attributes:
+        threshold: ``(M,)``, pictures with this confidence or more are kept.
+        kept: int64 ``(M,)``, how many that are.
+        hits: int64 ``(M,)``, right ones among them.
+        total: pictures in all.
+    """
+
+    threshold: Floats
+    kept: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    total: int
+
+    @property
+    def accuracy(self) -> Floats:
+        """``(M,)``, accuracy of the pictures that are kept."""
+        return self.hits / self.kept
+
+    @property
+    def coverage(self) -> Floats:
+        """``(M,)``, share of the pictures that are kept."""
+        return self.kept / self.total
+
+
+def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCurve:
+    """Follow accuracy and coverage down the confidences.
+
+    Args:
+        confidence: ``(N,)`` probability of the predicted class.
+        right: bool ``(N,)``.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    # Equally sure pictures are kept or left out together.
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    return SelectiveCurve(
+        threshold=ranked[last],
+        kept=last + 1,
+        hits=np.cumsum(right[order])[last].astype(np.int64),
+        total=len(confidence),
+    )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a threshold does to a set of pictures.
+
+    Attributes:
+        threshold: pictures with this confidence or more are kept.
+        kept: how many that are.
+        hits: right ones among them.
+        total: pictures in all.
+    """
+
+    threshold: float
+    kept: int
+    hits: int
+    total: int
+
+    @property
+    def precision(self) -> float:
+        """Share of the kept pictures that are right; NaN if none is kept."""
+        return self.hits / self.kept if self.kept else float("nan")
+
+    @property
+    def shown_threshold(self) -> str:
+        """For a person: rounded down, or 0.99996 would be shown as 1, which nothing reaches."""
+        return f"{math.floor(self.threshold * 1e4) / 1e4:.4f}"
+
+    @property
+    def coverage(self) -> float:
+        """Share of the pictures that are kept."""
+        return self.kept / self.total
+
+
+def lowest_threshold(
+    curve: SelectiveCurve, precision: float, at_least: int = AT_LEAST
+) -> Kept | None:
+    """Find the lowest threshold with a wanted precision, which keeps the most pictures.
+
+    Args:
+        curve: of the pictures to choose it on.
+        precision: wanted share of right ones among the kept, in [0, 1].
+        at_least: pictures that have to be kept for their precision to count.
+
+    Returns:
+        None if no threshold reaches the precision.
+    """
+    good = np.flatnonzero((curve.accuracy >= precision) & (curve.kept >= at_least))
+    if not len(good):
+        return None
+    point = int(good[-1])
+    return Kept(
+        threshold=float(curve.threshold[point]),
+        kept=int(curve.kept[point]),
+        hits=int(curve.hits[point]),
+        total=curve.total,
+    )
+
+
+def keep(confidence: Floats, right: NDArray[np.bool_], threshold: float) -> Kept:
+    """Apply a threshold to other pictures than those it was chosen on.
+
+    Args:
+        confidence: ``(N,)`` probability of the predicted class.
+        right: bool ``(N,)``.
+        threshold: pictures with this confidence or more are kept.
+    """
+    kept = confidence >= threshold
+    return Kept(threshold, int(kept.sum()), int(right[kept].sum()), len(confidence))

@@ -1,0 +1,93 @@
+"""Charts of an evaluation: arrays in, matplotlib Figure out."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fishcnn.evaluation.calibration import Reliability
+from fishcnn.evaluation.selective import Kept, SelectiveCurve
+from fishcnn.figures import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
+from fishcnn.plots import TRAIN, VAL
+from fishcnn.summary import wilson_interval
+
+CHART_INCHES = (5.0, 4.2)
+
+
+def reliability_diagram(bins: Reliability, title: str) -> Figure:
+    """Draw accuracy against confidence, and below it how many pictures each bin has.
+
+    Bars of a calibrated network end on the diagonal; the whiskers are 95% intervals of Wilson.
+
+    Args:
+        bins: from :func:`fishcnn.evaluation.calibration.reliability`.
+        title: Headline.
+    """
+    figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    filled = bins.count > 0
+    middles, width = (bins.edges[:-1] + bins.edges[1:]) / 2, bins.edges[1]
+    accuracy = bins.accuracy[filled]
+    pairs = zip(bins.hits[filled].tolist(), bins.count[filled].tolist(), strict=True)
+    intervals = np.array([wilson_interval(hits, count) for hits, count in pairs]).reshape(-1, 2)
+    upper.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", label="calibrated")
+    upper.bar(middles[filled], accuracy, width=0.92 * width, color=TRAIN, alpha=0.75)
+    upper.errorbar(
+        middles[filled],
+        accuracy,
+        yerr=np.abs(intervals.T - accuracy),
+        fmt="none",
+        ecolor=INK,
+        elinewidth=0.8,
+        capsize=2,
+    )
+    upper.plot(
+        bins.confidence[filled], accuracy, "o", color=VAL, markersize=3, label="mean confidence"
+    )
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    lower.bar(middles, bins.count, width=0.92 * width, color=FAINT, alpha=0.6)
+    lower.set(xlabel="confidence", ylabel="pictures")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    upper.yaxis.set_major_formatter(PercentFormatter(1))
+    lower.xaxis.set_major_formatter(PercentFormatter(1))
+    upper.set_title(title, loc="left", fontsize=TITLE_SIZE, color=INK)
+    upper.legend(loc="upper left", fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
+    for axes in (upper, lower):
+        dress(axes)
+    figure.align_ylabels()
+    return figure
+
+
+def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: str) -> Figure:
+    """Draw accuracy and coverage of the pictures above each confidence.
+
+    Args:
+        curve: from :func:`fishcnn.evaluation.selective.selective_curve`.
+        chosen: a threshold to mark, or None.
+        title: Headline.
+    """
+    figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    # From the end that keeps nothing down to the one that keeps all.
+    thresholds = np.concatenate([curve.threshold, [0.0]])
+    coverage = np.concatenate([curve.coverage, [1.0]])
+    accuracy = np.concatenate([curve.accuracy, curve.accuracy[-1:]])
+    style: dict[str, Any] = {"drawstyle": "steps-pre", "linewidth": 1.5}
+    axes.plot(thresholds[::-1], accuracy[::-1], color=TRAIN, label="accuracy of these", **style)
+    axes.plot(thresholds[::-1], coverage[::-1], color=VAL, label="share of all pictures", **style)
+    if chosen is not None:
+        axes.axvline(
+            chosen.threshold,
+            color=FAINT,
+            linewidth=0.8,
+            linestyle="--",
+            label=f"threshold {chosen.shown_threshold}",
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="pictures with at least this confidence")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_title(title, loc="left", fontsize=TITLE_SIZE, color=INK)
+    axes.legend(loc="lower left", fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
+    dress(axes)
+    return figure
