@@ -1,0 +1,160 @@
+"""A row for each picture, as CSV or as JSON lines."""
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple, Protocol
+
+from fishcnn.printable import printable
+
+# Beyond this digit, results would depend on the hardware and on how many pictures are in a batch.
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one picture.
+
+    Attributes:
+        path: as it was given; bytes that are no UTF-8 as surrogates, as Python reads names.
+        label: the most probable class, or "unknown"; None for a picture that cannot be read.
+        probability: of the most probable class, rounded to 6 digits; None likewise.
+        top: the most probable classes and their probabilities, most probable first; empty likewise.
+        error: why the picture cannot be read; None for one that can.
+    """
+
+    path: str
+    label: str | None
+    probability: float | None
+    top: tuple[tuple[str, float], ...]
+    error: str | None
+
+
+class WrittenRow(NamedTuple):
+    """What has to be known of a row in a file.
+
+    Attributes:
+        path: as :func:`fishcnn.printable.printable` gives it.
+        label: "" for a picture that cannot be read.
+        end: bytes of the file up to the end of this row.
+    """
+
+    path: str
+    label: str
+    end: int
+
+
+class RowFormat(Protocol):
+    """How rows lie in a file. Each row ends with a newline."""
+
+    def header(self) -> bytes:
+        """What stands before the rows."""
+        ...
+
+    def encode(self, rows: Sequence[Row]) -> bytes:
+        """Rows as they stand in the file."""
+        ...
+
+    def read(self, file: BinaryIO) -> Iterator[WrittenRow]:
+        """The rows of a file, up to the first that is not whole."""
+        ...
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """CSV: ``path, class, probability, top1_class, top1_probability, ..., error``.
+
+    Attributes:
+        top_k: how many of the most probable classes have columns.
+    """
+
+    top_k: int
+
+    def _columns(self) -> list[str]:
+        top = [f"top{k + 1}_{what}" for k in range(self.top_k) for what in ("class", "probability")]
+        return ["path", "class", "probability", *top, "error"]
+
+    def header(self) -> bytes:
+        """The names of the columns."""
+        return self._lines([self._columns()])
+
+    def encode(self, rows: Sequence[Row]) -> bytes:
+        """Rows as they stand in the file."""
+        return self._lines([self._cells(row) for row in rows])
+
+    def _cells(self, row: Row) -> list[str]:
+        if row.probability is None:
+            return [row.path, *[""] * (2 + 2 * self.top_k), row.error or ""]
+        top = [cell for name, share in row.top for cell in (name, f"{share:.{DIGITS}f}")]
+        return [row.path, row.label or "", f"{row.probability:.{DIGITS}f}", *top, ""]
+
+    def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue().encode("utf-8", "backslashreplace")
+
+    def read(self, file: BinaryIO) -> Iterator[WrittenRow]:
+        """The rows of a file, up to the first that is not whole."""
+        end = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal end
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                yield line.decode("utf-8")
+
+        columns = self._columns()
+        reader = csv.reader(lines())
+        # What cannot be parsed was not written whole.
+        with contextlib.suppress(ValueError, csv.Error):
+            if next(reader, None) != columns:
+                return
+            for cells in reader:
+                # A row that was cut inside a quoted path with a newline ends there.
+                if len(cells) != len(columns):
+                    return
+                yield WrittenRow(cells[0], cells[1], end)
+
+
+@dataclass(frozen=True)
+class JsonRows:
+    """JSON lines: objects with path, class, probability, top (a list) and error; null for none."""
+
+    def header(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def encode(self, rows: Sequence[Row]) -> bytes:
+        """Rows as they stand in the file."""
+        text = "".join(json.dumps(_as_json(row), ensure_ascii=False) + "\n" for row in rows)
+        # What a surrogate becomes is JSON's own escape for it.
+        return text.encode("utf-8", "backslashreplace")
+
+    def read(self, file: BinaryIO) -> Iterator[WrittenRow]:
+        """The rows of a file, up to the first that is not whole."""
+        end = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                content = json.loads(line)
+            except ValueError:  # not written whole
+                return
+            end += len(line)
+            yield WrittenRow(printable(content["path"]), content["class"] or "", end)
+
+
+def _as_json(row: Row) -> dict[str, object]:
+    top = [{"class": name, "probability": share} for name, share in row.top]
+    return {
+        "path": row.path,
+        "class": row.label,
+        "probability": row.probability,
+        "top": top,
+        "error": row.error,
+    }
