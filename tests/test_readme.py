@@ -1,5 +1,6 @@
 """Every command of the README, run as it stands but on tiny data."""
 
+import json
 import re
 import runpy
 import shlex
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -26,6 +28,11 @@ COMMANDS = [
     for part in line.split("&&")
 ]
 TRAIN = "python scripts/train.py"
+BENCHMARK = "python scripts/benchmark.py"
+USES = tuple(
+    f"python scripts/{name}.py"
+    for name in ("inspect_data", "evaluate", "explain", "predict", "export")
+)
 SHRUNK = ["trainer.max_epochs=1", "data.image_size=32", "callbacks.progress.enabled=false"]
 SHRUNK_FISH = ["data.species=3", "data.pictures_per_class=8", "data.long_side=64"]
 
@@ -80,29 +87,63 @@ def test_the_install_and_test_commands_are_those_that_ci_runs() -> None:
     assert re.search(r"^part pytest$", ci, flags=re.MULTILINE)
 
 
-def test_the_python_example_works_as_it_stands(
-    train: Command, tiny: list[str], fish: Path, tmp_path: Path
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(USES)])
+def test_a_command_on_a_trained_network_works_as_it_stands(
+    command: str, script: Command, tiny: list[str], fish: Path
 ) -> None:
-    assert train(*tiny, "hydra.run.dir=run").status == 0
-    shutil.copy(tmp_path / "run" / "checkpoints" / "best.ckpt", tmp_path / "best.ckpt")
+    assert script("train", *tiny, "trainer.max_epochs=1").status == 0
+    program, *arguments = shlex.split(command.removeprefix("python scripts/"))
+    arguments = [a.replace("/path/to/pictures", str(fish / "pictures")) for a in arguments]
+    finished = script(program.removesuffix(".py"), *arguments)
+    assert finished.status == 0, finished.err
+
+
+def test_the_benchmark_command_measures(script: Command, tmp_path: Path) -> None:
+    finished = script(
+        "benchmark",
+        "parts=[duplicates]",
+        "duplicates.species=2",
+        "duplicates.pictures_per_class=12",
+        "duplicates.twins_per_kind=1",
+        "workers=1",
+    )
+    assert finished.status == 0, finished.err
+    assert "duplicates" in json.loads((tmp_path / "benchmark.json").read_text())
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*number of training batches")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
+@pytest.mark.filterwarnings("ignore:.*The .srun. command")
+def test_the_python_example_works_as_it_stands(
+    fish: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(fish / "pictures", tmp_path / "pictures")
     shutil.copy(next((fish / "pictures").rglob("*.jpg")), tmp_path / "fish.jpg")
     (example,) = [block for kind, block in BLOCKS if kind == "python"]
     (tmp_path / "example.py").write_text(example)
     with redirect_stdout(StringIO()) as printed:
         runpy.run_path(str(tmp_path / "example.py"))
-    label, probability = printed.getvalue().split()
+    label, probability = printed.getvalue().splitlines()[-1].split()
     assert label in {folder.name for folder in (fish / "pictures").iterdir()}
     assert 0.2 < float(probability) <= 1
+    with Image.open(tmp_path / "map.png") as heat_map:
+        assert heat_map.size == (64, 64)
 
 
 def test_every_command_is_run_by_some_test() -> None:
-    # The rest is installing, which happens before tests can run.
-    rest = [c for c in COMMANDS if not c.startswith((TRAIN, "tensorboard"))]
+    # The rest is installing, which happens before tests can run; and the demo has a test of its
+    # own, in a browser.
+    rest = [c for c in COMMANDS if not c.startswith((TRAIN, "tensorboard", *USES, BENCHMARK))]
     assert rest == [
         "pip install -e .",
         'pip install -e ".[test]"',
         "pytest",
         'pip install -e ".[kaggle]"',
+        "python scripts/demo.py",
+        'pip install -e ".[benchmark]"',
     ]
     assert len(COMMANDS) >= 12
     assert (REPOSITORY / ".github" / "grad_cam.png").is_file()
