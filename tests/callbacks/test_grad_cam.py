@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from networks import small_classifier
 from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -41,27 +42,7 @@ def test_a_sample_takes_each_class_before_it_takes_one_twice() -> None:
 
 @pytest.fixture
 def classifier(datamodule: FishDataModule) -> FishClassifier:
-    torch.manual_seed(0)
-    return FishClassifier(
-        classes=datamodule.classes,
-        image_size=16,
-        working_size=20,
-        mean=datamodule.mean,
-        std=datamodule.std,
-        model={
-            "name": "cnn",
-            "blocks": 2,
-            "base_channels": 4,
-            "max_channels": 8,
-            "head": "gap",
-            "hidden": 8,
-            "dropout": 0.5,
-        },
-        optimizer={"name": "sgd", "lr": 0.01, "weight_decay": 0.0},
-        scheduler={"name": "none"},
-        label_smoothing=0.0,
-        class_weights=None,
-    )
+    return small_classifier(datamodule.classes, mean=datamodule.mean, std=datamodule.std)
 
 
 def callback(**changes: Any) -> GradCam:

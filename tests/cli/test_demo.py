@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import torch
+from networks import small_classifier
 from omegaconf import OmegaConf
 from PIL import ExifTags, Image
 
@@ -51,26 +52,9 @@ MAX_MB = 0.05
 @pytest.fixture
 def classifier(datamodule: FishDataModule) -> FishClassifier:
     """A network of random weights."""
-    torch.manual_seed(0)
-    return FishClassifier(
-        classes=datamodule.classes,
-        image_size=datamodule.image_size,
-        working_size=datamodule.working_size,
-        mean=datamodule.mean,
-        std=datamodule.std,
-        model={
-            "name": "cnn",
-            "blocks": 2,
-            "base_channels": 4,
-            "max_channels": 8,
-            "head": "flatten",
-            "hidden": 8,
-            "dropout": 0.5,
-        },
-        optimizer={"name": "adam", "lr": 1e-3, "weight_decay": 0.0},
-        scheduler={"name": "plateau", "factor": 0.5, "patience": 0},
-        label_smoothing=0.0,
-        class_weights=None,
+    flatten = {"head": "flatten"}
+    return small_classifier(
+        datamodule.classes, mean=datamodule.mean, std=datamodule.std, model=flatten
     ).eval()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import small_classifier
 
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
@@ -19,27 +20,7 @@ from fishcnn.evaluation.pictures import labelled_folder, side_of_run
 
 @pytest.fixture
 def classifier(datamodule: FishDataModule) -> FishClassifier:
-    torch.manual_seed(0)
-    return FishClassifier(
-        classes=datamodule.classes,
-        image_size=datamodule.image_size,
-        working_size=datamodule.working_size,
-        mean=datamodule.mean,
-        std=datamodule.std,
-        model={
-            "name": "cnn",
-            "blocks": 2,
-            "base_channels": 4,
-            "max_channels": 8,
-            "head": "gap",
-            "hidden": 8,
-            "dropout": 0.5,
-        },
-        optimizer={"name": "adam", "lr": 1e-3, "weight_decay": 0.0},
-        scheduler={"name": "none"},
-        label_smoothing=0.0,
-        class_weights=None,
-    ).eval()
+    return small_classifier(datamodule.classes, mean=datamodule.mean, std=datamodule.std).eval()
 
 
 @pytest.fixture

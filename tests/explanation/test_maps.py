@@ -1,5 +1,6 @@
 import pytest
 import torch
+from networks import small_classifier
 
 from fishcnn.cam import METHODS, grad_cam
 from fishcnn.classifier import FishClassifier
@@ -12,27 +13,7 @@ CLASSES = ["rui", "catla", "7"]
 @pytest.fixture(scope="module")
 def classifier() -> FishClassifier:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return FishClassifier(
-            classes=CLASSES,
-            image_size=16,
-            working_size=20,
-            mean=[0.5] * 3,
-            std=[0.25] * 3,
-            model={
-                "name": "cnn",
-                "blocks": 2,
-                "base_channels": 4,
-                "max_channels": 8,
-                "head": "gap",
-                "hidden": 8,
-                "dropout": 0.0,
-            },
-            optimizer={"name": "sgd", "lr": 0.01, "weight_decay": 0.0},
-            scheduler={"name": "none"},
-            label_smoothing=0.0,
-            class_weights=None,
-        ).eval()
+        return small_classifier(CLASSES, model={"dropout": 0.0}).eval()
 
 
 def images() -> torch.Tensor:

@@ -8,8 +8,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from networks import small_classifier
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.prediction.rows import Row
 from fishcnn.prediction.stream import Predictor, stream
 
@@ -33,26 +33,12 @@ class Counted:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 30])
 def test_probabilities_are_the_same_to_the_last_bit_at_every_batch_size(batch_size: int) -> None:
-    torch.manual_seed(0)
-    classifier = FishClassifier(
-        classes=[f"fish {k}" for k in range(20)],
+    classifier = small_classifier(
+        [f"fish {k}" for k in range(20)],
+        std=[0.2] * 3,
         image_size=32,
         working_size=40,
-        mean=[0.5] * 3,
-        std=[0.2] * 3,
-        model={
-            "name": "cnn",
-            "blocks": 2,
-            "base_channels": 32,
-            "max_channels": 64,
-            "head": "flatten",
-            "hidden": 128,
-            "dropout": 0.5,
-        },
-        optimizer={"name": "adam", "lr": 1e-3, "weight_decay": 0.0},
-        scheduler={"name": "plateau", "factor": 0.5, "patience": 0},
-        label_smoothing=0.0,
-        class_weights=None,
+        model={"base_channels": 32, "max_channels": 64, "head": "flatten", "hidden": 128},
     )
     predictor = Predictor(classifier.eval(), threshold=0.0, top_k=20)
     pictures = np.random.default_rng(0).integers(0, 256, (48, 40, 40, 3), np.uint8)
