@@ -29,10 +29,10 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.data.splitting import SplitSettings
 from fishcnn.diagnosis import Settings
-from fishcnn.errors import FishError
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.quoting import quote_values
 from fishcnn.settings import plain
+from fishcnn.utils.errors import FishError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")

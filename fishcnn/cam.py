@@ -22,7 +22,7 @@ from fishcnn.cam_layers import (
     uncompiled,
 )
 from fishcnn.cam_methods import GRADIENT_METHODS, METHODS, eigen_cam_maps, score_cam_maps
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 __all__ = [
     "METHODS",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:

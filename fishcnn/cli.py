@@ -13,8 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from fishcnn.errors import FishError
 from fishcnn.quoting import quote_values
+from fishcnn.utils.errors import FishError
 
 Run = Callable[[DictConfig], float | None]
 

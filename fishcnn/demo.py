@@ -26,8 +26,8 @@ from fishcnn.cam_sheet import overlay
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.read import UnreadablePicture, read_picture
-from fishcnn.errors import FishError
 from fishcnn.trained import best_device, find_trained, load_trained, run_folder
+from fishcnn.utils.errors import FishError
 
 if TYPE_CHECKING:
     import gradio

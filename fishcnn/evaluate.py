@@ -8,7 +8,6 @@ import numpy as np
 from omegaconf import DictConfig
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.errors import FishError
 from fishcnn.evaluation.calibration import (
     FIT_AT_LEAST,
     HIGHEST,
@@ -37,7 +36,8 @@ from fishcnn.evaluation.scores import Counts, Floats
 from fishcnn.evaluation.selective import keep, lowest_threshold, selective_curve
 from fishcnn.evaluation.stored import store_temperature
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
-from fishcnn.versions import versions
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.versions import versions
 
 _MISTAKES = 12
 

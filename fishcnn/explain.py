@@ -13,7 +13,6 @@ from rich.progress import track
 
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.errors import FishError
 from fishcnn.explanation.content import trust_content
 from fishcnn.explanation.drawing import Tile, sheet
 from fishcnn.explanation.examples import Example, examples, examples_sheet
@@ -33,8 +32,9 @@ from fishcnn.explanation.stream import explained
 from fishcnn.figures import save_figure
 from fishcnn.inputs import STANDARD_INPUT
 from fishcnn.plots_explanation import trust_curves
-from fishcnn.printable import printable
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 _PNGS, _TABLE, _SHEET = "pictures", "explanations.csv", "contact_sheet.png"
 _CURVES, _EXAMPLES, _TRUST, _REPORT = "curves.png", "examples.png", "trust.json", "report.md"

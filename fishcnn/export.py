@@ -20,7 +20,6 @@ from fishcnn.classifier import FishClassifier
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.scan import PICTURE_SUFFIXES
-from fishcnn.errors import FishError
 from fishcnn.exporting.agreement import TOLERANCE, Agreement, compare
 from fishcnn.exporting.card import model_card
 from fishcnn.exporting.formats import FORMATS, check_formats, package_versions
@@ -28,7 +27,8 @@ from fishcnn.exporting.module import ExportedClassifier, metadata_of
 from fishcnn.figures import save_figure
 from fishcnn.settings import plain
 from fishcnn.trained import find_trained, load_trained, run_config, run_datamodule, run_folder
-from fishcnn.versions import versions
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.versions import versions
 
 # On how many pictures a file is compared with its network.
 _COMPARED = 64

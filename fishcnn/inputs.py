@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from fishcnn.data.scan import PICTURE_SUFFIXES
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 STANDARD_INPUT = "-"
 

@@ -20,9 +20,9 @@ from fishcnn.data.pictures import Pictures, load_pictures
 from fishcnn.data.report import short, sizes, to_markdown
 from fishcnn.data.scan import scan_folder
 from fishcnn.duplicate_sheet import TwinGroup, duplicate_sheet, paginate, shown_first, suspects
-from fishcnn.errors import FishError
 from fishcnn.figures import save_figure
-from fishcnn.printable import printable
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 # A terminal shows so many items of a list and so many classes; the files have all.
 _NAMED, _CLASSES = 5, 100

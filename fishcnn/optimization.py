@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 OPTIMIZERS: dict[str, Any] = {
     "adam": torch.optim.Adam,

@@ -23,14 +23,14 @@ from rich.progress import (
 from rich.table import Table
 
 from fishcnn.build import build_source
-from fishcnn.errors import FishError
 from fishcnn.inputs import STANDARD_INPUT, picture_paths
 from fishcnn.prediction.partial import PartialOutput
 from fishcnn.prediction.rows import CsvRows, JsonRows
 from fishcnn.prediction.stream import UNKNOWN, Predictor, stream
-from fishcnn.printable import printable
 from fishcnn.settings import plain
 from fishcnn.trained import best_device, find_trained, load_trained, run_config, run_folder
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 _FORMATS = ("csv", "jsonl")
 _SHOWN_CLASSES = 5

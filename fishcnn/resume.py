@@ -11,8 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.errors import FishError
 from fishcnn.settings import plain
+from fishcnn.utils.errors import FishError
 
 _GROUPS = ("model", "optimizer", "scheduler")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 # Lowest and highest value, both allowed. Whole numbers are wanted where the lowest one is whole.
 _RANGES: dict[str, tuple[float, float]] = {

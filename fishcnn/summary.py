@@ -12,7 +12,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from fishcnn.diagnosis import Verdict, report
-from fishcnn.finite import finite
+from fishcnn.utils.text import finite
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:

@@ -25,7 +25,6 @@ from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.report import data_report
 from fishcnn.data.split import write_split
-from fishcnn.errors import FishError
 from fishcnn.figures import save_figure
 from fishcnn.models import check_network
 from fishcnn.optimization import check_optimization
@@ -38,7 +37,8 @@ from fishcnn.resume import (
 )
 from fishcnn.settings import check_settings, plain
 from fishcnn.summary import Summary, print_summary, wilson_interval
-from fishcnn.versions import versions
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.versions import versions
 
 
 def train(config: DictConfig) -> float:

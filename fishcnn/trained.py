@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from fishcnn.build import build_datamodule
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 # Runs of a user who stands elsewhere now.
 _PROJECT_RUNS = Path(__file__).resolve().parents[1] / "runs"

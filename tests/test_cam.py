@@ -21,7 +21,7 @@ from fishcnn.cam import (
     grad_cam,
     pointing_hit,
 )
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 class Stack(nn.Sequential):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fishcnn.cam import METHODS, class_activation_maps
 from fishcnn.cam_methods import SCORE_BATCH, eigen_cam_maps, grad_cam_plus_plus_maps
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 Square = list[list[float]]
 

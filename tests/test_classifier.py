@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fishcnn.errors import FishError
 from fishcnn.inputs import picture_paths
+from fishcnn.utils.errors import FishError
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,8 @@ from fishcnn.benchmark.training import (
     engine_overrides,
     measure_training,
 )
-from fishcnn.errors import FishError
-from fishcnn.versions import versions
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.versions import versions
 
 PARTS = ("training", "duplicates", "growth", "accuracy", "cams")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from fishcnn.cam_sheet import grad_cam_sheet
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.errors import FishError
 from fishcnn.figures import figure_to_array
 from fishcnn.trust.faithfulness import (
     FEWEST,
@@ -25,6 +24,7 @@ from fishcnn.trust.faithfulness import (
     centre_maps,
     random_maps,
 )
+from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.
 _BATCH = 64

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from fishcnn.data.catalogue import Catalogue, digest_files, file_stamps, read_files
 from fishcnn.data.decode import Decoded
 from fishcnn.data.scan import Listing
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from fishcnn.data.scan import Listing, scan_folder
 from fishcnn.data.sources import Source
 from fishcnn.data.split import Split
 from fishcnn.data.splitting import SplitSettings, Splitting, split_pictures
-from fishcnn.errors import FishError
-from fishcnn.printable import printable
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 # RGB mean and standard deviation of pictures in [0, 1], as commonly published for the training
 # sides of CIFAR-10 and ImageNet.

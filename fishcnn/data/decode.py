@@ -10,7 +10,7 @@ from PIL import Image
 
 from fishcnn.data.fingerprint import fingerprint
 from fishcnn.data.read import UnreadablePicture, decode_picture, read_bytes, read_picture
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 DIGEST_BYTES = 32
 

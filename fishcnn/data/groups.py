@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.partitions import merge_groups
 from fishcnn.data.split import stratified_split
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 __all__ = ["groups_by_name", "leaked_by_random_split", "merge_groups"]
 

@@ -24,7 +24,7 @@ from fishcnn.data.report import Section, class_columns, report_sections
 from fishcnn.data.scan import Listing
 from fishcnn.data.split import Split
 from fishcnn.data.splitting import SplitSettings, Splitting, known_duplicates, split_pictures
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 # Pictures read at a time, and the number above which a progress bar can be read.
 _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000

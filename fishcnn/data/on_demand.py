@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decode import mask_path, read_mask, squash
 from fishcnn.data.read import UnreadablePicture, read_picture
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 class OnDemand:

@@ -14,7 +14,7 @@ from fishcnn.data.catalogue import Catalogue, file_stamps, read_files
 from fishcnn.data.decode import DIGEST_BYTES, Decoded
 from fishcnn.data.on_demand import OnDemand
 from fishcnn.data.scan import Listing
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from fishcnn.data.pictures import Pictures
 from fishcnn.data.scan import Listing
 from fishcnn.data.split import Split
 from fishcnn.data.splitting import Splitting
-from fishcnn.printable import printable
+from fishcnn.utils.text import printable
 
 # A training is not the place to read more names than these.
 _NAMED = 20

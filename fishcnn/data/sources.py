@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fishcnn.data.synthetic import ensure_synthetic
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 BENGALI_FISH = "neloybarman018/bengali-fish-images-dataset"
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.dealing import deal_groups, draw_groups
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 @dataclass(frozen=True)

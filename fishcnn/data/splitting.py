@@ -14,7 +14,7 @@ from fishcnn.data.groups import groups_by_name, leaked_by_random_split
 from fishcnn.data.partitions import merge_groups
 from fishcnn.data.pictures import Pictures
 from fishcnn.data.split import Split, check_shares, draw_split, split_from_sides
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
 

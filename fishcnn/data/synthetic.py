@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from fishcnn.data.rendering.render import RENDERER_VERSION, SPECIES, render_fish
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 SMALLEST_SIDE, LARGEST_SIDE = 48, 1024
 JPEG_QUALITY = 92

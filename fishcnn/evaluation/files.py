@@ -10,7 +10,7 @@ from fishcnn.evaluation.calibration import true_class
 from fishcnn.evaluation.results import Results, Scores
 from fishcnn.evaluation.scores import Counts, Floats
 from fishcnn.evaluation.selective import Kept
-from fishcnn.finite import finite
+from fishcnn.utils.text import finite
 
 
 def write_files(results: Results, folder: Path) -> None:

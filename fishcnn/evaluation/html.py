@@ -14,8 +14,8 @@ from PIL import Image
 
 from fishcnn.cam_sheet import overlay
 from fishcnn.data.read import UnreadablePicture, read_picture
-from fishcnn.errors import FishError
 from fishcnn.figures import DPI, figure_to_array
+from fishcnn.utils.errors import FishError
 
 # Pixels of the longer side: a card is about half as wide on the screen, or less on a dense one.
 PHOTO_SIDE = 320

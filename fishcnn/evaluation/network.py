@@ -11,8 +11,8 @@ from torch import Tensor
 from fishcnn.cam import default_layer, grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.augmentation.augment import resize
-from fishcnn.errors import FishError
 from fishcnn.evaluation.pictures import Labelled
+from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.
 _BATCH = 64

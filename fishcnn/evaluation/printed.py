@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fishcnn.evaluation.results import Results
-from fishcnn.printable import printable
+from fishcnn.utils.text import printable
 
 _LISTED = 5
 

@@ -12,8 +12,8 @@ from fishcnn.evaluation.results import Results
 from fishcnn.evaluation.scores import confusion_order
 from fishcnn.plots import confusion_matrix
 from fishcnn.plots_evaluation import accuracy_by_confidence, reliability_diagram
-from fishcnn.printable import printable
 from fishcnn.summary import wilson_interval
+from fishcnn.utils.text import printable
 
 # Nothing but what is inside the file: a browser that is told so fetches nothing, whatever a class
 # may be called.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 def store_temperature(checkpoint: Path, temperature: float) -> None:

@@ -7,9 +7,9 @@ from torch import Tensor
 from fishcnn.explanation.examples import evidence_row
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
-from fishcnn.finite import finite
 from fishcnn.trust.evidence import Evidence, Place
 from fishcnn.trust.faithfulness import Scores
+from fishcnn.utils.text import finite
 
 
 def trust_content(

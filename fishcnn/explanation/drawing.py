@@ -11,9 +11,9 @@ from PIL import Image
 
 from fishcnn.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
 from fishcnn.data.read import UnreadablePicture, read_picture
-from fishcnn.errors import FishError
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row
+from fishcnn.utils.errors import FishError
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
 SHORT_SIDE = 64  # and of a panorama's shorter side

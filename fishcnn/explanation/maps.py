@@ -15,7 +15,7 @@ from fishcnn.cam import (
     find_layer,
 )
 from fishcnn.classifier import FishClassifier
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 PREDICTED = "predicted"
 ALL_LAYERS = "all"

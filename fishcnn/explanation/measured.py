@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from fishcnn.cam import class_activation_maps
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.errors import FishError
 from fishcnn.explanation.maps import PREDICTED, Answer, Question, answer
 from fishcnn.explanation.pictures import (
     BATCH,
@@ -28,6 +27,7 @@ from fishcnn.trust.faithfulness import (
     random_maps,
 )
 from fishcnn.trust.randomisation import Randomisation, randomisation_test
+from fishcnn.utils.errors import FishError
 
 A_CLASS = 20  # pictures: enough to find a shortcut in each
 MOST_BYTES = 2**28  # of pictures; painting fish over takes a few times as much

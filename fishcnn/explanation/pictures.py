@@ -17,10 +17,10 @@ from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decode import Decoded, decode, mask_path
 from fishcnn.data.sources import Folders
-from fishcnn.errors import FishError
 from fishcnn.evaluation.pictures import side_of_run
 from fishcnn.inputs import picture_paths
-from fishcnn.printable import printable
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 BATCH = 32
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fishcnn.explanation.content import verdicts
 from fishcnn.explanation.report import Summary, asked, predicted, shares, short_path
-from fishcnn.printable import printable
+from fishcnn.utils.text import printable
 
 _LISTED = 20
 

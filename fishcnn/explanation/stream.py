@@ -10,13 +10,13 @@ from torch import Tensor
 
 from fishcnn.cam import energy_inside
 from fishcnn.classifier import FishClassifier
-from fishcnn.errors import FishError
 from fishcnn.explanation.drawing import Tile, drawing, photograph, tile
 from fishcnn.explanation.maps import Answer, Question, answer
 from fishcnn.explanation.pictures import Batch, Picture, load_batches
 from fishcnn.explanation.rows import TOP_K, Row
 from fishcnn.figures import save_figure
-from fishcnn.printable import printable
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 _LONGEST_NAME = 60  # letters of up to four bytes: file systems take 255 bytes
 

@@ -9,9 +9,9 @@ from fishcnn.exporting.agreement import TOLERANCE, Agreement
 from fishcnn.exporting.formats import FORMATS
 from fishcnn.exporting.record import Record, read_record
 from fishcnn.exporting.usage import SNIPPETS
-from fishcnn.printable import printable
 from fishcnn.summary import wilson_interval
 from fishcnn.trained import run_folder
+from fishcnn.utils.text import printable
 
 _UNKNOWN = "The checkpoint lay outside its run folder: this is not on record."
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fishcnn.errors import FishError
 from fishcnn.exporting.module import ExportedClassifier, rebuild
+from fishcnn.utils.errors import FishError
 
 # In the .pt2 archive, beside the program.
 _METADATA = "metadata"

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from fishcnn.errors import FishError
 from fishcnn.models.cnn import FishCNN
 from fishcnn.models.torchvision import TorchvisionNetwork
+from fishcnn.utils.errors import FishError
 
 NETWORKS: dict[str, type[nn.Module]] = {"cnn": FishCNN, "torchvision": TorchvisionNetwork}
 

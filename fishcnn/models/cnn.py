@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 class ConvBlock(nn.Sequential):

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 class TorchvisionNetwork(nn.Module):

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fishcnn.errors import FishError
 from fishcnn.prediction.rows import Row, RowFormat
-from fishcnn.printable import printable
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
 
 
 class PartialOutput:

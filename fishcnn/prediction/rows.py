@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
-from fishcnn.printable import printable
+from fishcnn.utils.text import printable
 
 # Beyond this digit, results would depend on the hardware and on how many pictures are in a batch.
 DIGITS = 6
@@ -37,7 +37,7 @@ class WrittenRow(NamedTuple):
     """What has to be known of a row in a file.
 
     Attributes:
-        path: as :func:`fishcnn.printable.printable` gives it.
+        path: as :func:`fishcnn.utils.text.printable` gives it.
         label: "" for a picture that cannot be read.
         end: bytes of the file up to the end of this row.
     """

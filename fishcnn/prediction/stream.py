@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.read import UnreadablePicture
-from fishcnn.errors import FishError
 from fishcnn.prediction.rows import DIGITS, Row
+from fishcnn.utils.errors import FishError
 
 # Class names with their probabilities, most probable first.
 Ranked = tuple[tuple[str, float], ...]

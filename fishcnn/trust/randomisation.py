@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 MapMaker = Callable[[nn.Module, Tensor], Tensor]
 

@@ -17,8 +17,8 @@ from fishcnn.benchmark.process import run, run_module
 from fishcnn.benchmark.training import Row
 from fishcnn.build import CONF
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.errors import FishError
 from fishcnn.settings import plain
+from fishcnn.utils.errors import FishError
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from fishcnn.callbacks.history import History
 from fishcnn.cam import grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.errors import FishError
 from fishcnn.trust.faithfulness import average_drop_and_increase
+from fishcnn.utils.errors import FishError
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.

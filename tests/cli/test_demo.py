@@ -26,7 +26,7 @@ from fishcnn.cam import METHODS, block_layers
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.demo import Explained, demo, explain_photo
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -19,7 +19,7 @@ from fishcnn.data import catalogue
 from fishcnn.data.cache import Stored, load_cached
 from fishcnn.data.decode import decode
 from fishcnn.data.scan import scan_folder
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 SIDE = 16
 LONG_AGO = 1_700_000_000

@@ -20,7 +20,7 @@ from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.sources import BengaliFishSource, FolderSource
 from fishcnn.data.splitting import SplitSettings
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 Make = Callable[..., FishDataModule]
 

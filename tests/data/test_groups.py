@@ -7,7 +7,7 @@ import pytest
 
 from fishcnn.data.groups import groups_by_name, leaked_by_random_split, merge_groups
 from fishcnn.data.split import draw_split, stratified_split
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 FRAMES = "^(?P<group>[^_]+_[^_]+)"
 

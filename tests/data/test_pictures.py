@@ -10,7 +10,7 @@ from PIL import Image
 from fishcnn.data import catalogue as module
 from fishcnn.data.pictures import Pictures, check_enough, load_pictures
 from fishcnn.data.scan import Listing, scan_folder
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fishcnn.data.scan import scan_folder
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 def make(root: Path, *names: str) -> Path:

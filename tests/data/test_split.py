@@ -19,7 +19,7 @@ from fishcnn.data.split import (
     stratified_split,
     write_split,
 )
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 
 def labels_of(*counts: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image
 from fishcnn.data import synthetic
 from fishcnn.data.rendering.render import SPECIES, render_fish
 from fishcnn.data.synthetic import ensure_synthetic
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fishcnn.errors import FishError
 from fishcnn.evaluation.stored import store_temperature
+from fishcnn.utils.errors import FishError
 
 
 @pytest.fixture

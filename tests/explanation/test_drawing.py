@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.errors import FishError
 from fishcnn.explanation.drawing import (
     LONG_SIDE,
     LONGEST,
@@ -19,6 +18,7 @@ from fishcnn.explanation.drawing import (
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row
 from fishcnn.figures import figure_to_array
+from fishcnn.utils.errors import FishError
 
 GREEN = (0, 160, 0)
 RED_END, BLUE_END = (127, 0, 0), (0, 0, 127)  # of jet

@@ -4,8 +4,8 @@ from networks import small_classifier
 
 from fishcnn.cam import METHODS, grad_cam
 from fishcnn.classifier import FishClassifier
-from fishcnn.errors import FishError
 from fishcnn.explanation.maps import Question, answer, ask
+from fishcnn.utils.errors import FishError
 
 CLASSES = ["rui", "catla", "7"]
 

@@ -6,7 +6,6 @@ import torch
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import Folders
-from fishcnn.errors import FishError
 from fishcnn.explanation.pictures import (
     BATCH,
     Picture,
@@ -16,6 +15,7 @@ from fishcnn.explanation.pictures import (
     validation_pictures,
     validation_sample,
 )
+from fishcnn.utils.errors import FishError
 
 
 def test_the_sample_is_of_held_out_pictures_with_their_class_and_mask(

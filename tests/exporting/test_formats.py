@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.augmentation.augment import resize
-from fishcnn.errors import FishError
 from fishcnn.exporting.formats import FORMATS, Loaded, check_formats
 from fishcnn.exporting.module import ExportedClassifier, metadata_of
+from fishcnn.utils.errors import FishError
 
 # What folders may be called; the last is no valid Unicode.
 CLASSES = ["ইলিশ", 'the "red" one', "Koi, small", "\udcff"]

@@ -6,9 +6,9 @@ import torch
 import torchvision
 from torch import nn
 
-from fishcnn.errors import FishError
 from fishcnn.models import TorchvisionNetwork, build_network, check_network
 from fishcnn.models.cnn import ConvBlock
+from fishcnn.utils.errors import FishError
 
 CNN: dict[str, Any] = {
     "name": "cnn",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fishcnn.prediction.rows import CsvRows, JsonRows, Row, RowFormat
-from fishcnn.printable import printable
+from fishcnn.utils.text import printable
 
 ROWS = [
     Row("a.jpg", "koi", 0.5, (("koi", 0.5), ("pike, northern", 0.000001)), None),

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam import grad_cam
-from fishcnn.errors import FishError
 from fishcnn.models.cnn import FishCNN
 from fishcnn.trust.randomisation import randomisation_test, rank_correlation, ranks
+from fishcnn.utils.errors import FishError
 
 
 def test_ties_share_their_mean_rank() -> None:

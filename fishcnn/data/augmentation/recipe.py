@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 _HIGHEST = {
     "flip": 1.0,

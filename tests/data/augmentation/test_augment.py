@@ -16,7 +16,7 @@ from fishcnn.data.augmentation.colour import draw_colour, jitter
 from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, rotate, warp
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.errors import FishError
+from fishcnn.utils.errors import FishError
 
 NONE = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/augment/none.yaml"))
 BLACK = (0.0, 0.0, 0.0)

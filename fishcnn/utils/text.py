@@ -1,7 +1,12 @@
-"""Numbers in JSON, which knows neither NaN nor infinity."""
+"""What can be written: file names that need not be Unicode, numbers that JSON does not know."""
 
 import math
 from typing import Any
+
+
+def printable(name: str) -> str:
+    """Escape the bytes of a file name that are no UTF-8, which Python keeps as lone surrogates."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold
