@@ -19,7 +19,7 @@ from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decode import squash
 from fishcnn.data.read import UnreadablePicture, read_picture, upright_rgb
-from fishcnn.metrics import MeanLoss
+from fishcnn.metrics.mean_loss import MeanLoss
 from fishcnn.models import build_network
 from fishcnn.models.torchvision import TorchvisionNetwork
 from fishcnn.optimization import build_optimizer, build_schedule, check_optimization

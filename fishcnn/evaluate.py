@@ -8,17 +8,6 @@ import numpy as np
 from omegaconf import DictConfig
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.evaluation.calibration import (
-    FIT_AT_LEAST,
-    HIGHEST,
-    LOWEST,
-    TemperatureFit,
-    cross_fitted_temperatures,
-    fit_temperature,
-    log_loss,
-    reliability,
-    softmax,
-)
 from fishcnn.evaluation.files import write_files
 from fishcnn.evaluation.network import explain, logits_of
 from fishcnn.evaluation.pictures import SIDES, Labelled, labelled_folder, side_of_run
@@ -32,9 +21,20 @@ from fishcnn.evaluation.results import (
     Threshold,
     score,
 )
-from fishcnn.evaluation.scores import Counts, Floats
-from fishcnn.evaluation.selective import keep, lowest_threshold, selective_curve
 from fishcnn.evaluation.stored import store_temperature
+from fishcnn.metrics.calibration import (
+    FIT_AT_LEAST,
+    HIGHEST,
+    LOWEST,
+    TemperatureFit,
+    cross_fitted_temperatures,
+    fit_temperature,
+    log_loss,
+    reliability,
+    softmax,
+)
+from fishcnn.metrics.classification import Counts, Floats
+from fishcnn.metrics.selective_prediction import keep, lowest_threshold, selective_curve
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions

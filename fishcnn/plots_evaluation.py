@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fishcnn.evaluation.calibration import Reliability
-from fishcnn.evaluation.selective import Kept, SelectiveCurve
 from fishcnn.figures import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
+from fishcnn.metrics.calibration import Reliability
+from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
 from fishcnn.plots import TRAIN, VAL
-from fishcnn.summary import wilson_interval
 
 CHART_INCHES = (5.0, 4.2)
 
@@ -21,7 +21,7 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
     Bars of a calibrated network end on the diagonal; the whiskers are 95% intervals of Wilson.
 
     Args:
-        bins: from :func:`fishcnn.evaluation.calibration.reliability`.
+        bins: from :func:`fishcnn.metrics.calibration.reliability`.
         title: Headline.
     """
     figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
@@ -63,7 +63,7 @@ def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: st
     """Draw accuracy and coverage of the pictures above each confidence.
 
     Args:
-        curve: from :func:`fishcnn.evaluation.selective.selective_curve`.
+        curve: from :func:`fishcnn.metrics.selective_prediction.selective_curve`.
         chosen: a threshold to mark, or None.
         title: Headline.
     """

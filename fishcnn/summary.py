@@ -1,7 +1,6 @@
 """What a run ends with: numbers for a machine and a table for a person."""
 
 import json
-import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,21 +12,6 @@ from rich.table import Table
 
 from fishcnn.diagnosis import Verdict, report
 from fishcnn.utils.text import finite
-
-
-def wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson 1927), which stays inside [0, 1] and is right for few.
-
-    Args:
-        hits: successes.
-        total: trials, at least 1.
-    """
-    z = 1.959964  # 97.5% quantile of the normal distribution
-    share = hits / total
-    centre = share + z**2 / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    scale = 1 + z**2 / total
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from fishcnn.metrics.intervals import t_interval, wilson_interval
+
 if TYPE_CHECKING:
     from rich.table import Table
-
-# 97.5% quantiles of Student's t for 1 to 30 degrees of freedom: NIST/SEMATECH e-Handbook of
-# Statistical Methods, section 1.3.6.7.2.
-_T = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
 
 # What repeats a measurement rather than changing what is measured; the first that varies counts.
 _REPEATS = ("data.fold", "seed")
@@ -75,28 +69,6 @@ class Repeated:
     pooled_val_acc: float | None = None
     pooled_val_acc_interval: tuple[float, float] | None = None
     pooled_val_pictures: int | None = None
-
-
-def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
-    """95% interval of the mean of shares by Student's t, cut to [0, 1].
-
-    Over folds it is a little too narrow: the folds share training pictures, and no unbiased
-    estimate of the variance of their mean exists (Bengio & Grandvalet, JMLR 2004). Over seeds it
-    speaks of other weights and orders on the same pictures, not of other pictures.
-
-    Args:
-        shares: n values in [0, 1].
-
-    Returns:
-        Lower and upper end; None if n < 2.
-    """
-    if len(shares) < 2:
-        return None
-    # Beyond the table its last value is used, which is wider by less than 5%.
-    quantile = _T[min(len(shares) - 1, len(_T)) - 1]
-    mean = statistics.fmean(shares)
-    half = quantile * statistics.stdev(shares) / math.sqrt(len(shares))
-    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def read_jobs(sweep: Path) -> list[Job]:
@@ -167,8 +139,6 @@ def repeated(jobs: Sequence[Job]) -> tuple[str | None, list[Repeated]]:
 
 
 def _gather(jobs: Sequence[Job], others: Sequence[str], over: str) -> Repeated:
-    from fishcnn.summary import wilson_interval
-
     done = [job for job in jobs if job.val_acc is not None]
     accuracies = [job.val_acc for job in done if job.val_acc is not None]
     losses = [job.val_loss for job in done if job.val_loss is not None]

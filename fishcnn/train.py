@@ -26,6 +26,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.report import data_report
 from fishcnn.data.split import write_split
 from fishcnn.figures import save_figure
+from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models import check_network
 from fishcnn.optimization import check_optimization
 from fishcnn.resume import (
@@ -36,7 +37,7 @@ from fishcnn.resume import (
     read_checkpoint,
 )
 from fishcnn.settings import check_settings, plain
-from fishcnn.summary import Summary, print_summary, wilson_interval
+from fishcnn.summary import Summary, print_summary
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from fishcnn.summary import wilson_interval
-from fishcnn.sweep import CompareJobs, read_jobs, t_interval
+from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.sweep import CompareJobs, read_jobs
 
 pytestmark = [
     # TensorBoard traces the network for its Graphs tab; torch prefers other ways.

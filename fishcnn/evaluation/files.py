@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fishcnn.evaluation.calibration import true_class
 from fishcnn.evaluation.results import Results, Scores
-from fishcnn.evaluation.scores import Counts, Floats
-from fishcnn.evaluation.selective import Kept
+from fishcnn.metrics.calibration import true_class
+from fishcnn.metrics.classification import Counts, Floats
+from fishcnn.metrics.selective_prediction import Kept
 from fishcnn.utils.text import finite
 
 

@@ -8,7 +8,7 @@ from fishcnn.evaluation import html
 from fishcnn.evaluation.html import bar, percent, section, text
 from fishcnn.evaluation.network import Explained
 from fishcnn.evaluation.results import Results
-from fishcnn.evaluation.scores import ConfusedPair
+from fishcnn.metrics.classification import ConfusedPair
 
 _PAIRS_WITH_PICTURES = 8
 _MISTAKES_OF_A_PAIR = 2

@@ -9,10 +9,10 @@ from fishcnn.evaluation.gallery import confused_pairs, costly_mistakes
 from fishcnn.evaluation.html import bar, chart, percent, section, text
 from fishcnn.evaluation.network import Explained
 from fishcnn.evaluation.results import Results
-from fishcnn.evaluation.scores import confusion_order
+from fishcnn.metrics.classification import confusion_order
+from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots import confusion_matrix
 from fishcnn.plots_evaluation import accuracy_by_confidence, reliability_diagram
-from fishcnn.summary import wilson_interval
 from fishcnn.utils.text import printable
 
 # Nothing but what is inside the file: a browser that is told so fetches nothing, whatever a class

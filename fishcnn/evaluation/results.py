@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.evaluation.calibration import (
+from fishcnn.evaluation.pictures import Labelled
+from fishcnn.metrics.calibration import (
     Reliability,
     TemperatureFit,
     ece_by_chance,
     log_loss,
     reliability,
 )
-from fishcnn.evaluation.pictures import Labelled
-from fishcnn.evaluation.scores import (
+from fishcnn.metrics.classification import (
     ClassScores,
     ConfusedPair,
     Counts,
@@ -27,8 +27,8 @@ from fishcnn.evaluation.scores import (
     confusion_counts,
     top_k_accuracy,
 )
-from fishcnn.evaluation.selective import Kept, SelectiveCurve
-from fishcnn.summary import wilson_interval
+from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
 
 _PAIRS = 20
 

@@ -9,7 +9,7 @@ from fishcnn.exporting.agreement import TOLERANCE, Agreement
 from fishcnn.exporting.formats import FORMATS
 from fishcnn.exporting.record import Record, read_record
 from fishcnn.exporting.usage import SNIPPETS
-from fishcnn.summary import wilson_interval
+from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.trained import run_folder
 from fishcnn.utils.text import printable
 

@@ -19,8 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fishcnn.callbacks.resuming import Resuming
 from fishcnn.classifier import FishClassifier
+from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.cnn import FishCNN
-from fishcnn.summary import wilson_interval
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 

@@ -15,7 +15,7 @@ from fishcnn.evaluation.results import (
     Threshold,
     score,
 )
-from fishcnn.evaluation.selective import keep, lowest_threshold, selective_curve
+from fishcnn.metrics.selective_prediction import keep, lowest_threshold, selective_curve
 
 # Names that a folder may well have, and that no page, terminal or font likes.
 CLASSES = ["<script>alert(1)</script>", 'Tom & "Jerry\'s" [bold]', "r\udcffi"]

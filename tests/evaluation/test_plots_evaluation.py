@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fishcnn.evaluation.calibration import reliability
-from fishcnn.evaluation.selective import keep, selective_curve
 from fishcnn.figures import figure_to_array
+from fishcnn.metrics.calibration import reliability
+from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.metrics.selective_prediction import keep, selective_curve
 from fishcnn.plots import confusion_matrix
 from fishcnn.plots_evaluation import accuracy_by_confidence, reliability_diagram
-from fishcnn.summary import wilson_interval
 
 CONFIDENCE = np.array([0.95, 0.9, 0.92, 0.3, 0.35])
 RIGHT = np.array([True, True, False, False, True])

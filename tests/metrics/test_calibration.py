@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fishcnn.evaluation.calibration import (
+from fishcnn.metrics.calibration import (
     LOWEST,
     cross_fitted_temperatures,
     ece_by_chance,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fishcnn.evaluation.scores import (
+from fishcnn.metrics.classification import (
     ConfusedPair,
     class_scores,
     confused_pairs,

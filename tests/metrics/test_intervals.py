@@ -1,6 +1,6 @@
 import pytest
 
-from fishcnn.summary import wilson_interval
+from fishcnn.metrics.intervals import wilson_interval
 
 
 @pytest.mark.parametrize(

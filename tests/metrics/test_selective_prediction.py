@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fishcnn.evaluation.selective import keep, lowest_threshold, selective_curve
+from fishcnn.metrics.selective_prediction import keep, lowest_threshold, selective_curve
 
 CONFIDENCE = np.array([0.9, 0.5, 0.8, 0.8, 0.6])
 RIGHT = np.array([True, True, True, False, False])
