@@ -27,7 +27,7 @@ from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
-from fishcnn.data.splitting import SplitSettings
+from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.diagnosis import Settings
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.quoting import quote_values

@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datasets import Batch
-from fishcnn.data.decode import squash
-from fishcnn.data.read import UnreadablePicture, read_picture, upright_rgb
+from fishcnn.data.decoding.read import UnreadablePicture, read_picture, upright_rgb
+from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.metrics.mean_loss import MeanLoss
 from fishcnn.models import build_network
 from fishcnn.models.torchvision import TorchvisionNetwork
@@ -279,7 +278,7 @@ class FishClassifier(pl.LightningModule):
 
         Returns:
             uint8 ``(S, S, 3)`` RGB with S = ``working_size``, squashed to a square; for
-            :func:`fishcnn.data.augmentation.augment.resize`.
+            :func:`fishcnn.data.decoding.resize.resize`.
 
         Raises:
             FishError: the file holds no picture that can be read; the message names it.

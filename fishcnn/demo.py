@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from fishcnn.cam import METHODS, block_layers, class_activation_maps, default_layer
 from fishcnn.cam_sheet import overlay
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
-from fishcnn.data.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.resize import resize
 from fishcnn.trained import best_device, find_trained, load_trained, run_folder
 from fishcnn.utils.errors import FishError
 

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.scan import PICTURE_SUFFIXES
+from fishcnn.data.decoding.resize import resize
+from fishcnn.data.image_folder import PICTURE_SUFFIXES
 from fishcnn.exporting.agreement import TOLERANCE, Agreement, compare
 from fishcnn.exporting.card import model_card
 from fishcnn.exporting.formats import FORMATS, check_formats, package_versions

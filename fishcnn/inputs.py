@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from fishcnn.data.scan import PICTURE_SUFFIXES
+from fishcnn.data.image_folder import PICTURE_SUFFIXES
 from fishcnn.utils.errors import FishError
 
 STANDARD_INPUT = "-"

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from fishcnn.build import build_datamodule
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.inspection import Inspection, inspect_pictures
-from fishcnn.data.pictures import Pictures, load_pictures
-from fishcnn.data.report import short, sizes, to_markdown
-from fishcnn.data.scan import scan_folder
+from fishcnn.data.decoding.pictures import Pictures, load_pictures
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.inspection.data_report import short, sizes, to_markdown
+from fishcnn.data.inspection.inspection import Inspection, inspect_pictures
 from fishcnn.duplicate_sheet import TwinGroup, duplicate_sheet, paginate, shown_first, suspects
 from fishcnn.figures import save_figure
 from fishcnn.utils.errors import FishError

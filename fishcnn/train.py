@@ -23,8 +23,8 @@ from fishcnn.build import (
 )
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.report import data_report
-from fishcnn.data.split import write_split
+from fishcnn.data.inspection.data_report import data_report
+from fishcnn.data.splitting.split import write_split
 from fishcnn.figures import save_figure
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models import check_network

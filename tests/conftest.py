@@ -11,9 +11,9 @@ from running import run_script
 
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.data.sources import FolderSource
-from fishcnn.data.splitting import SplitSettings
-from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.settings import plain
 
 REPOSITORY = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from fishcnn.benchmark.network import build_network_of, read_conf
 from fishcnn.benchmark.plain import train_transform
 from fishcnn.benchmark.process import run_module
 from fishcnn.data.datamodule import STATISTICS
-from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.optimization import build_schedule
 
 

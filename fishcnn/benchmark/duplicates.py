@@ -8,9 +8,9 @@ import numpy as np
 from omegaconf import DictConfig
 from PIL import Image
 
-from fishcnn.data.fingerprint import fingerprint
-from fishcnn.data.synthetic import ensure_synthetic
-from fishcnn.data.twins import measure_duplicates
+from fishcnn.benchmark.planted_duplicates import measure_duplicates
+from fishcnn.data.duplicates.fingerprint import fingerprint
+from fishcnn.data.rendering.synthetic import ensure_synthetic
 
 
 def measure_planted_twins(config: DictConfig) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fishcnn.benchmark.process import run_module
-from fishcnn.data.pictures import Pictures, load_pictures
-from fishcnn.data.scan import scan_folder
-from fishcnn.data.splitting import known_duplicates
-from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.data.decoding.pictures import Pictures, load_pictures
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.rendering.synthetic import ensure_synthetic
+from fishcnn.data.splitting.grouped_split import known_duplicates
 
 SPECIES = 20
 

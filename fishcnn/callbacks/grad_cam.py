@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from fishcnn.cam_sheet import grad_cam_sheet
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
+from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.figures import figure_to_array
 from fishcnn.trust.faithfulness import (
     FEWEST,
@@ -31,28 +30,6 @@ _BATCH = 64
 # Average drop and increase take two forward passes a picture for each of three kinds of map: with
 # one in 60 validation pictures, a tenth of a validation.
 _ONE_IN = 60
-
-
-def stratified_sample(labels: NDArray[np.int64], *, size: int, seed: int) -> list[int]:
-    """Choose pictures of as many different classes as possible.
-
-    Args:
-        labels: ``(N,)``.
-        size: how many to choose; all, if there are fewer.
-        seed: of the choice.
-
-    Returns:
-        Positions in ``labels``: a first picture of each class in random order, then a second, ...
-    """
-    generator = np.random.default_rng(seed)
-    shuffled = generator.permutation(len(labels))
-    seen: dict[int, int] = {}
-    rounds = []
-    for label in labels[shuffled].tolist():
-        rounds.append(seen.get(label, 0))
-        seen[label] = rounds[-1] + 1
-    order = np.argsort(rounds, kind="stable")
-    return [int(position) for position in shuffled[order][:size]]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fishcnn.data.pictures import Images, Pictures
+from fishcnn.data.decoding.pictures import Images, Pictures
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
 _MOST_OF_A_GPU = 0.5

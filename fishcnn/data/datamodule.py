@@ -22,11 +22,11 @@ from fishcnn.data.datasets import (
     TrainTransform,
     Transform,
 )
-from fishcnn.data.pictures import Pictures, check_enough, load_pictures
-from fishcnn.data.scan import Listing, scan_folder
+from fishcnn.data.decoding.pictures import Pictures, check_enough, load_pictures
+from fishcnn.data.image_folder import Listing, scan_folder
 from fishcnn.data.sources import Source
-from fishcnn.data.split import Split
-from fishcnn.data.splitting import SplitSettings, Splitting, split_pictures
+from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_pictures
+from fishcnn.data.splitting.split import Split
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fishcnn.data.augmentation.augment import Augment, resize
+from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.collection import Collection
+from fishcnn.data.decoding.resize import resize
 
 
 class IndexBatch(TypedDict):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.utils.errors import FishError
 
 BENGALI_FISH = "neloybarman018/bengali-fish-images-dataset"
@@ -98,7 +98,7 @@ class BengaliFishSource:
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Rendered fish with masks; see :func:`fishcnn.data.synthetic.ensure_synthetic`.
+    """Rendered fish with masks; see :func:`fishcnn.data.rendering.synthetic.ensure_synthetic`.
 
     Attributes:
         cache: folder that keeps rendered data sets.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.cam_sheet import overlay
-from fishcnn.data.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.figures import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
 

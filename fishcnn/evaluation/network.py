@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fishcnn.cam import default_layer, grad_cam
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
+from fishcnn.data.decoding.resize import resize
 from fishcnn.evaluation.pictures import Labelled
 from fishcnn.utils.errors import FishError
 

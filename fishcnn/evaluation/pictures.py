@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.scan import Listing, scan_folder
+from fishcnn.data.image_folder import Listing, scan_folder
 from fishcnn.utils.errors import FishError
 
 SIDES = {"val": "validation", "test": "test"}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
-from fishcnn.data.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row
 from fishcnn.utils.errors import FishError

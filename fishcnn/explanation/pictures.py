@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fishcnn.callbacks.grad_cam import stratified_sample
-from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decode import Decoded, decode, mask_path
+from fishcnn.data.decoding.decode import Decoded, decode, mask_path
+from fishcnn.data.decoding.resize import resize
 from fishcnn.data.sources import Folders
+from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.evaluation.pictures import side_of_run
 from fishcnn.inputs import picture_paths
 from fishcnn.utils.errors import FishError

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
+from fishcnn.data.decoding.resize import resize
 from fishcnn.models import build_network
 
 _PREPROCESSING = (

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
-from fishcnn.data.read import UnreadablePicture
+from fishcnn.data.decoding.read import UnreadablePicture
+from fishcnn.data.decoding.resize import resize
 from fishcnn.prediction.rows import DIGITS, Row
 from fishcnn.utils.errors import FishError
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fishcnn.cam import energy_inside, pointing_hit
-from fishcnn.data.borders import find_bars
+from fishcnn.data.inspection.borders import find_bars
 from fishcnn.trust.shortcut import Shortcut, shortcut_beside_masks, shortcut_by_recurrence
 
 FRAME = 0.1  # of the side: the outer border

@@ -12,11 +12,12 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from fishcnn.callbacks.grad_cam import GradCam, stratified_sample
+from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
 from fishcnn.cam import grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.trust.faithfulness import average_drop_and_increase
 from fishcnn.utils.errors import FishError
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from fishcnn.cam import METHODS, energy_inside, grad_cam
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
-from fishcnn.data.decode import decode
+from fishcnn.data.decoding.decode import decode
+from fishcnn.data.decoding.resize import resize
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

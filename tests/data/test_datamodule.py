@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fishcnn.data import splitting
-from fishcnn.data.augmentation.augment import resize
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
+from fishcnn.data.decoding.resize import resize
 from fishcnn.data.sources import BengaliFishSource, FolderSource
-from fishcnn.data.splitting import SplitSettings
+from fishcnn.data.splitting import grouped_split as splitting
+from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.utils.errors import FishError
 
 Make = Callable[..., FishDataModule]
@@ -158,8 +158,8 @@ def test_another_process_splits_alike(make: Make, fish: Path) -> None:
     program = f"""
 import numpy as np
 from pathlib import Path
-from fishcnn.data.scan import scan_folder
-from fishcnn.data.split import stratified_split
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.splitting.split import stratified_split
 listing = scan_folder(Path({str(fish / "pictures")!r}))
 print(stratified_split(listing.labels, val_fraction=0.25, seed=0).val.tolist())
 """

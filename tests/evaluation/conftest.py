@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fishcnn.data.scan import scan_folder
+from fishcnn.data.image_folder import scan_folder
 from fishcnn.evaluation.network import Explained
 from fishcnn.evaluation.pictures import Labelled
 from fishcnn.evaluation.results import (

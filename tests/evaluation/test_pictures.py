@@ -12,7 +12,7 @@ from networks import small_classifier
 
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.split import Split
+from fishcnn.data.splitting.split import Split
 from fishcnn.evaluation.network import explain, logits_of, views
 from fishcnn.evaluation.pictures import labelled_folder, side_of_run
 from fishcnn.utils.errors import FishError

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from fishcnn.classifier import FishClassifier
-from fishcnn.data.augmentation.augment import resize
+from fishcnn.data.decoding.resize import resize
 from fishcnn.exporting.formats import FORMATS, Loaded, check_formats
 from fishcnn.exporting.module import ExportedClassifier, metadata_of
 from fishcnn.utils.errors import FishError

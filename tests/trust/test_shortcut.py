@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fishcnn.cam import grad_cam
-from fishcnn.data.synthetic import ensure_synthetic
+from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.models.cnn import FishCNN
 from fishcnn.trust.evidence import find_evidence
 from fishcnn.trust.shortcut import (

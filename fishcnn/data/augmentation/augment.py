@@ -17,22 +17,6 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.augmentation.tensors import uniform
 
 
-def resize(images: Tensor, size: int) -> Tensor:
-    """Resize without augmentation, anti-aliased: what validation pictures get.
-
-    Args:
-        images: uint8 ``(N, S, S, 3)``.
-        size: output side in pixels.
-
-    Returns:
-        float32 ``(N, 3, size, size)`` in [0, 1], channels last in memory.
-    """
-    planes = images.permute(0, 3, 1, 2)
-    if planes.shape[-1] != size:
-        planes = F.interpolate(planes.float(), size=(size, size), mode="bilinear", antialias=True)
-    return (planes.float() / 255).clamp_(0, 1)
-
-
 class Augment:
     """Apply a :class:`Recipe` to a batch.
 

@@ -11,11 +11,12 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop
 
 from fishcnn.data.augmentation import trivial
-from fishcnn.data.augmentation.augment import Augment, resize
+from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.colour import draw_colour, jitter
 from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, rotate, warp
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.decoding.resize import resize
 from fishcnn.utils.errors import FishError
 
 NONE = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/augment/none.yaml"))

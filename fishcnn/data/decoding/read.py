@@ -1,0 +1,198 @@
+"""One picture file to one upright RGB picture, whatever is in the file.
+
+The content decides what a file is, never its suffix. A file that cannot be read whole raises
+UnreadablePicture; half a picture is never returned.
+"""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.Image import Transpose
+
+# EXIF 2.32, tag 0x0112: how the stored picture has to be turned to stand upright.
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+_SWAPS_SIDES = (5, 6, 7, 8)
+
+
+class UnreadablePicture(Exception):
+    """A picture file that cannot be decoded whole.
+
+    Attributes:
+        reason: A few words for a report, such as "truncated" or "empty file".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_picture(path: Path, *, long_enough_for: int | None) -> Image.Image:
+    """Read a picture as upright RGB, silently and from any thread.
+
+    EXIF orientation is applied, transparency is laid on white, 16-bit greys are scaled to 8 bits
+    and of an animation the first frame is taken.
+
+    Args:
+        path: The file.
+        long_enough_for: Pixels that the shorter side must keep at least. JPEGs are then decoded at
+            1/2, 1/4 or 1/8 scale where that is still enough, which is several times faster. None
+            decodes at full size. Pictures that are smaller to begin with are not enlarged.
+
+    Returns:
+        A picture of mode "RGB".
+
+    Raises:
+        UnreadablePicture: The file is missing, empty, truncated, no picture, or too large for
+            Pillow's limit against decompression bombs.
+    """
+    return read_picture_and_size(path, long_enough_for=long_enough_for)[0]
+
+
+def read_picture_and_size(
+    path: Path, *, long_enough_for: int | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Read a picture as read_picture() does, with its full size.
+
+    Returns:
+        The picture, and the width and height in pixels of the upright picture before any reduction.
+    """
+    return decode_picture(read_bytes(path), long_enough_for=long_enough_for)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that should hold a picture.
+
+    Raises:
+        UnreadablePicture: The file is missing, or may not be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(_reason(error)) from error
+
+
+def decode_picture(
+    content: bytes, *, long_enough_for: int | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode the content of a file as read_picture_and_size() does."""
+    if not content:
+        raise UnreadablePicture("empty file")
+    with _pillow_is_quiet():
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                full_size = image.size
+                if long_enough_for is not None:
+                    image.draft(None, (long_enough_for, long_enough_for))
+                image.load()
+                picture, swaps_sides = _upright(image)
+        except UnreadablePicture:
+            raise
+        # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
+        # ValueError, struct.error, ...
+        except Exception as error:
+            raise UnreadablePicture(_reason(error)) from error
+    return picture, (full_size[1], full_size[0]) if swaps_sides else full_size
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture in memory into what :func:`read_picture` gives.
+
+    Raises:
+        UnreadablePicture: The mode has no known white level.
+    """
+    return _upright(image)[0]
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Return the picture as upright RGB, and whether that swapped its width and height."""
+    orientation = _orientation(image)
+    picture = _to_rgb(image)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    return picture, orientation in _SWAPS_SIDES
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) where there is none that can be read."""
+    try:
+        # After loading: a PNG may hold its EXIF behind the pixels, and a TIFF that Pillow has
+        # already turned no longer says so.
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good picture
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB without clipping bright greys or showing what was transparent."""
+    if image.mode.startswith("I"):
+        image = _scale_16_bit_grey(image)
+    elif image.mode == "F":
+        raise UnreadablePicture("floating-point pixels, whose white level is unknown")
+    if image.has_transparency_data:
+        on_white = Image.new("RGBA", image.size, "white")
+        on_white.alpha_composite(image.convert("RGBA"))
+        return on_white.convert("RGB")
+    return image.convert("RGB")
+
+
+def _scale_16_bit_grey(image: Image.Image) -> Image.Image:
+    """Map 0..65535 to 0..255; Pillow's own conversion clips at 255."""
+    grey = np.asarray(image).astype(np.int64)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise UnreadablePicture("32-bit pixels, whose white level is unknown")
+    return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why Pillow gave up."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture in any known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return "more pixels than Pillow's limit against decompression bombs"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = str(error).strip().split("\n")[0]
+    if "truncated" in text.lower():
+        return "truncated"
+    return text[:80] or type(error).__name__
+
+
+_quiet_lock = threading.Lock()
+_quiet_readers = 0
+_quiet_filters = ExitStack()
+
+
+@contextmanager
+def _pillow_is_quiet() -> Iterator[None]:
+    """Ignore Pillow's warnings about odd but readable files.
+
+    catch_warnings() swaps a list that belongs to the whole process. Threads that overlap would put
+    back each other's lists, so the first one in swaps and the last one out restores.
+    """
+    global _quiet_readers
+    with _quiet_lock:
+        _quiet_readers += 1
+        if _quiet_readers == 1:
+            _quiet_filters.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_readers -= 1
+            if _quiet_readers == 0:
+                _quiet_filters.close()

@@ -1,0 +1,1 @@
+"""Near-duplicates: found by fingerprint, confirmed by alignment."""

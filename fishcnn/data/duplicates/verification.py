@@ -1,0 +1,215 @@
+"""Whether two pictures show the same: one is laid over the other and compared.
+
+Both colour and texture must agree almost everywhere: a fish in the pose of another on a ground of
+its own fails in colour, another fish on the same ground fails in texture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fishcnn.data.decoding.pictures import Images
+from fishcnn.data.duplicates.alignment import (
+    GUESSES,
+    Bools,
+    Floats,
+    guess_maps,
+    lay_over,
+    refine,
+)
+from fishcnn.data.duplicates.fingerprint import Features, blur
+
+# Pixels of the squares that pictures are compared at; both are multiples of their blocks.
+_FINE, _COARSE = 48, 24
+_FINE_STEPS, _COARSE_STEPS = 3, 4
+
+# The smaller picture must lie in the larger with so much of its area, and fill so much of it: a
+# crop of 15 % a side leaves 0.49.
+_LEAST_INSIDE, _LEAST_FILLED = 0.75, 0.35
+# These thresholds were set on rendered pictures with planted twins, whose shares are above them for
+# 99 of 100 twins and below one of them for nearly all other pairs.
+_COLOUR_TOLERANCE = 15.0
+_LEAST_SAME_COLOUR = 0.8
+# Blocks along each side, and how many rows of them a bar of 15 % reaches into.
+_GRID, _BAR_ROWS = 8, 2
+_LEAST_CORRELATION = 0.8
+_LEAST_SAME_TEXTURE = 0.6
+# Standard deviations in grey levels: less is no texture, more does not count more.
+_FLAT, _SATURATED = 1.5, 8.0
+_LEAST_TEXTURED_BLOCKS = 3
+# A guess is some pixels off, so it is judged mildly.
+_LEAST_GUESSED_COLOUR, _LEAST_GUESSED_CORRELATION = 0.4, 0.1
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """C pictures at the two sizes at which they are compared.
+
+    Attributes:
+        colour: float32 (C, 3, _COARSE, _COARSE), from 0 to 255.
+        grey: float32 (C, _FINE, _FINE), from 0 to 255.
+        coarse: float32 (C, _COARSE, _COARSE), grey less its surroundings' mean.
+        fine: float32 (C, _FINE, _FINE), likewise.
+    """
+
+    colour: Floats
+    grey: Floats
+    coarse: Floats
+    fine: Floats
+
+    def __getitem__(self, rows: NDArray[np.int64] | Bools) -> "_Squares":
+        return _Squares(self.colour[rows], self.grey[rows], self.coarse[rows], self.fine[rows])
+
+
+def show_the_same(
+    features: Features,
+    images: Images,
+    aspect: Floats,
+    pairs: NDArray[np.int64],
+) -> Bools:
+    """Compare the two pictures of each pair.
+
+    Args:
+        features: Those of all N pictures.
+        images: uint8 (N, S, S, 3), RGB, squashed; only the rows of the pairs are read.
+        aspect: float32 (N,), width / height of the originals.
+        pairs: int64 (C, 2); memory is about half a megabyte a pair.
+
+    Returns:
+        bool (C,).
+    """
+    rows, place = np.unique(pairs, return_inverse=True)
+    squares = _squares(images[rows])
+    i, j = place.reshape(pairs.shape).T
+    maps, plausible = _best_guess(squares[i], squares[j], guess_maps(features, aspect, pairs))
+    answer = np.zeros(len(pairs), bool)
+    if plausible.any():
+        first, second = squares[i[plausible]], squares[j[plausible]]
+        maps = refine(first.coarse, second.coarse, maps[plausible], _COARSE_STEPS)
+        maps = refine(first.fine, second.fine, maps, _FINE_STEPS)
+        answer[plausible] = _agree(first, second, maps)
+    return answer
+
+
+def _squares(images: NDArray[np.uint8]) -> _Squares:
+    size, box = (_FINE, _FINE), Image.Resampling.BOX
+    small = np.stack([np.asarray(Image.fromarray(image).resize(size, box)) for image in images])
+    channels = np.moveaxis(small, 3, 1).astype(np.float32)
+    colour = channels.reshape(len(images), 3, _COARSE, 2, _COARSE, 2).mean(axis=(3, 5))
+    luma = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]
+    grey, coarse = (channels * luma).sum(axis=1), (colour * luma).sum(axis=1)
+    return _Squares(
+        colour=colour,
+        grey=grey,
+        coarse=coarse - blur(coarse, _COARSE / 10),
+        fine=grey - blur(grey, _FINE / 10),
+    )
+
+
+def _best_guess(first: _Squares, second: _Squares, guesses: Floats) -> tuple[Floats, Bools]:
+    """Choose each pair's guess at which the two correlate best; tell whether it is plausible."""
+    correlations = np.empty((GUESSES, len(guesses)), np.float32)
+    for number in range(GUESSES):
+        maps = guesses[:, number]
+        values, inside = lay_over(second.coarse, maps)
+        products = (first.coarse * values, first.coarse**2, values**2)
+        both, one, other = ((product * inside).sum(axis=(1, 2)) for product in products)
+        correlations[number] = both / np.sqrt(one * other).clip(1)
+        correlations[number, ~_enough(inside, maps)] = -1
+    best = correlations.argmax(axis=0)
+    maps = guesses[np.arange(len(guesses)), best]
+    colour = _share_but_for_bar(*_same_colour(first.colour, second.colour, maps))
+    correlated = correlations.max(axis=0) >= _LEAST_GUESSED_CORRELATION
+    return maps, np.asarray(correlated & (colour >= _LEAST_GUESSED_COLOUR))
+
+
+def _agree(first: _Squares, second: _Squares, maps: Floats) -> Bools:
+    """Whether colour and texture agree almost everywhere."""
+    values, inside = lay_over(second.grey, maps)
+    same_colour, known = _same_colour(first.colour, second.colour, maps)
+    same_texture, texture = _same_texture(first.grey, values, inside)
+    # Of two fish on white, most of both pictures has one colour: their texture must have it too.
+    alike = _share_but_for_bar(same_texture & same_colour, texture)
+    return np.asarray(
+        _enough(inside, maps)
+        & (_share_but_for_bar(same_colour, known) >= _LEAST_SAME_COLOUR)
+        & (alike >= _LEAST_SAME_TEXTURE)
+        & ((texture > 0).sum(axis=(1, 2)) >= _LEAST_TEXTURED_BLOCKS)
+    )
+
+
+def _enough(inside: Bools, maps: Floats) -> Bools:
+    """Whether the pictures overlap as far as a picture and its crop do."""
+    of_first = inside.mean(axis=(1, 2))
+    of_second = of_first * np.abs(np.linalg.det(maps[:, :, :2]))
+    larger, smaller = np.maximum(of_first, of_second), np.minimum(of_first, of_second)
+    return np.asarray((larger >= _LEAST_INSIDE) & (smaller >= _LEAST_FILLED))
+
+
+def _same_colour(first: Floats, second: Floats, maps: Floats) -> tuple[Bools, Bools]:
+    """Compare the mean colours of blocks, apart from the brightness of the whole.
+
+    Returns:
+        Two bool (C, _GRID, _GRID): whether they are the same, and whether both are known.
+    """
+    values, inside = lay_over(second, maps)
+    seen = _blocks(inside.astype(np.float32)[:, None])
+    known = seen.mean(axis=-1) > 0.5
+    pixels = seen.sum(axis=-1).clip(1)
+    one, other = ((_blocks(channel) * seen).sum(axis=-1) / pixels for channel in (first, values))
+    ratio = np.where(known, (one + 1) / (other + 1), np.nan).reshape(len(first), -1)
+    ratio[~known.any(axis=(1, 2, 3))] = 1
+    brightness = np.nanmedian(ratio, axis=1).clip(0.7, 1.4)[:, None, None, None]
+    same = (np.abs(one - brightness * other) < _COLOUR_TOLERANCE).all(axis=1)
+    return same, known[:, 0]
+
+
+def _same_texture(first: Floats, second: Floats, inside: Bools) -> tuple[Bools, Floats]:
+    """Correlate blocks.
+
+    Args:
+        first: float32 (C, _FINE, _FINE).
+        second: Likewise, laid over the first.
+        inside: bool (C, _FINE, _FINE), where there is a second.
+
+    Returns:
+        bool (C, _GRID, _GRID), whether a block correlates, and float32 (C, _GRID, _GRID), how much
+        texture it has; 0 where it is flat or unknown.
+    """
+    seen = _blocks(inside.astype(np.float32))
+    pixels = seen.sum(axis=-1).clip(1)
+    one, other = (_centred(_blocks(grey), seen) for grey in (first, second))
+    deviations = [np.sqrt((block**2).sum(axis=-1) / pixels) for block in (one, other)]
+    covariance = (one * other).sum(axis=-1) / pixels
+    correlation = covariance / (deviations[0] * deviations[1]).clip(1e-3)
+    texture = np.maximum(*deviations)
+    textured = (texture > _FLAT) & (seen.mean(axis=-1) > 0.5)
+    return correlation > _LEAST_CORRELATION, textured * texture.clip(max=_SATURATED)
+
+
+def _share_but_for_bar(same: Bools, weight: Bools | Floats) -> Floats:
+    """Return the weighted share of (C, rows, columns) with the best choice of rows left out.
+
+    Nothing, the upper or the lower rows are left out, as a watermark bar may be there.
+    """
+    choices = (slice(None), slice(_BAR_ROWS, None), slice(None, -_BAR_ROWS))
+    shares = [
+        (same * weight)[:, rows].sum(axis=(1, 2)) / weight[:, rows].sum(axis=(1, 2)).clip(1)
+        for rows in choices
+    ]
+    return np.asarray(np.max(shares, axis=0), np.float32)
+
+
+def _blocks(pictures: Floats) -> Floats:
+    """Cut (..., V, V) into (..., _GRID, _GRID, pixels of a block)."""
+    *lead, side, _ = pictures.shape
+    grid = pictures.reshape(*lead, _GRID, side // _GRID, _GRID, side // _GRID)
+    return np.asarray(grid.swapaxes(-3, -2).reshape(*lead, _GRID, _GRID, -1))
+
+
+def _centred(blocks: Floats, seen: Floats) -> Floats:
+    """Subtract each block's mean over the seen pixels, and blank the others."""
+    mean = (blocks * seen).sum(axis=-1, keepdims=True) / seen.sum(axis=-1, keepdims=True).clip(1)
+    return np.asarray((blocks - mean) * seen)

@@ -1,0 +1,1 @@
+"""What is to be known of a folder before anybody trains on it."""

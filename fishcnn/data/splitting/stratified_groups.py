@@ -1,0 +1,270 @@
+"""Put whole groups of pictures on the sides of a split, with every class in proportion.
+
+Sums are over integers or in a fixed order, so that the same arguments give the same sides on every
+machine.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.data.splitting.partitions import merge_groups, numbered
+
+# So many groups a side are looked at for an exchange: enough to find a good one, few enough to
+# compare each with each.
+_EXCHANGED = 300
+_TRIES = 20
+_NEVER = np.iinfo(np.int64).max
+
+
+def draw_groups(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    *,
+    leave: int,
+    generator: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Draw groups at random so that each class gives about as many pictures as wanted.
+
+    Groups in random order are drawn as long as they fit. Then single groups are moved, and pairs
+    exchanged, while that brings the numbers of pictures closer to the wanted ones: in the end, no
+    move and (up to 300 groups a side) no exchange would. What counts is the sum over classes of the
+    squared difference, weighted by the inverse size of the class.
+
+    Args:
+        labels: int64 (N,), >= 0.
+        groups: int64 (N,), may hold pictures of several classes.
+        wanted: int64 (C,), pictures of each class.
+        leave: So many groups of each class stay behind, all of them where there are no more. Where
+            there are more and one can be had, at least one is drawn, even if it is too large.
+        generator: Source of chance.
+
+    Returns:
+        bool (N,), the same for all pictures of a group.
+    """
+    drawn = np.zeros(len(labels), np.bool_)
+    # Classes that share no group do not affect each other.
+    parts = merge_groups(labels, groups)
+    by_part = np.argsort(parts, kind="stable")
+    for members in np.split(by_part, np.cumsum(np.bincount(parts))[:-1]):
+        classes, columns = np.unique(labels[members], return_inverse=True)
+        rows = numbered(groups[members])
+        counts = np.zeros((int(rows.max()) + 1, len(classes)), np.int64)
+        np.add.at(counts, (rows, columns), 1)
+        drawn[members] = _draw(counts, wanted[classes], leave, generator)[rows]
+    return drawn
+
+
+def _draw(
+    counts: NDArray[np.int64], wanted: NDArray[np.int64], leave: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw among groups that share classes; bool (G,).
+
+    Args:
+        counts: int64 (G, C), pictures of each group in each class.
+        wanted: int64 (C,), pictures of each class.
+        leave: groups of each class that must stay behind.
+        generator: Source of chance.
+    """
+    tries = []
+    # Few groups leave little choice, which is looked through more than once.
+    for _ in range(max(1, min(_TRIES, 2000 // len(counts)))):
+        # In rows of random order, "the first" means "any".
+        order = generator.permutation(len(counts))
+        draw = _Draw(counts[order], wanted, leave)
+        draw.run()
+        tries.append((draw.cost(), order[draw.drawn]))
+        if draw.cost() == 0:
+            break
+    drawn = np.zeros(len(counts), np.bool_)
+    drawn[min(tries, key=lambda cost_and_groups: cost_and_groups[0])[1]] = True
+    return drawn
+
+
+class _Draw:
+    """Which groups are drawn, and what moving others would bring.
+
+    Args:
+        counts: int64 (G, C), pictures of each group in each class; rows in random order.
+        wanted: int64 (C,), pictures of each class.
+        leave: groups of each class that must stay behind.
+
+    Attributes:
+        drawn: bool (G,).
+    """
+
+    def __init__(self, counts: NDArray[np.int64], wanted: NDArray[np.int64], leave: int) -> None:
+        self.counts = counts
+        self.has = counts > 0
+        self.wanted = wanted
+        # Groups of each class that may be drawn.
+        self.most = np.maximum(self.has.sum(0) - leave, 0)
+        self.free = np.logical_not(self.has[:, self.most == 0].any(axis=1))
+        sizes = counts.sum(0)
+        self.weights = sizes.max() // sizes
+        self.squares = counts**2 @ self.weights
+        self.drawn = np.zeros(len(counts), np.bool_)
+
+    def run(self) -> None:
+        """Draw what fits, then improve as long as one step does."""
+        free = self.free[:, None]
+        fits = (self.counts * free).cumsum(0) <= self.wanted
+        fits &= (self.has * free).cumsum(0) <= self.most
+        self.drawn = self.free & (fits | ~self.has).all(axis=1)
+        self._draw_missing()
+        while self._move() or self._exchange():
+            pass
+
+    def cost(self) -> int:
+        """Sum over classes of the weighted squared difference from what is wanted."""
+        return int(self.weights @ self._surplus() ** 2)
+
+    def _surplus(self) -> NDArray[np.int64]:
+        surplus: NDArray[np.int64] = self.counts[self.drawn].sum(0) - self.wanted
+        return surplus
+
+    def _draw_missing(self) -> None:
+        """Draw one group of each class that has none drawn, if there is one to be had."""
+        for column in np.flatnonzero((self.most > 0) & (self.wanted > 0)):
+            if not self.has[self.drawn, column].any():
+                change = np.where(self._movable() & self.has[:, column], self._changes(), _NEVER)
+                if change.min() < _NEVER:
+                    self.drawn[change.argmin()] = True
+
+    def _movable(self) -> NDArray[np.bool_]:
+        """Tell which groups can change sides without taking a class off one; bool (G,)."""
+        drawn = self.has[self.drawn].sum(0)
+        needed_there = self.has[:, drawn == 1].any(axis=1) & self.drawn
+        needed_here = self.has[:, drawn == self.most].any(axis=1) & ~self.drawn
+        return ~needed_there & ~needed_here
+
+    def _changes(self) -> NDArray[np.int64]:
+        """What moving each group to its other side adds to the cost; int64 (G,)."""
+        sign = np.where(self.drawn, -1, 1)
+        linear = self.counts @ (self.weights * self._surplus())
+        changes: NDArray[np.int64] = 2 * sign * linear + self.squares
+        return changes
+
+    def _move(self) -> bool:
+        """Move the group that helps most; whether there was one."""
+        change = np.where(self._movable(), self._changes(), _NEVER)
+        group = change.argmin()
+        if change[group] >= 0:
+            return False
+        self.drawn[group] = ~self.drawn[group]
+        return True
+
+    def _exchange(self) -> bool:
+        """Exchange the two groups that help most; whether there were such."""
+        outs = np.flatnonzero(self.drawn)[:_EXCHANGED]
+        ins = np.flatnonzero(self.free & ~self.drawn)[:_EXCHANGED]
+        if not len(outs) or not len(ins):
+            return False
+        change = self._changes()
+        common = (self.counts[outs] * self.weights) @ self.counts[ins].T
+        changes = change[outs][:, None] + change[ins] - 2 * common
+        # The only group of a class goes for another of that class; so does the last that may come.
+        goes, comes = self.has[outs], self.has[ins]
+        drawn = self.has[self.drawn].sum(0)
+        forbidden = (goes & (drawn == 1)) @ ~comes.T | ~goes @ (comes & (drawn == self.most)).T
+        changes[forbidden] = _NEVER
+        out, into = np.unravel_index(changes.argmin(), changes.shape)
+        if changes[out, into] >= 0:
+            return False
+        self.drawn[outs[out]], self.drawn[ins[into]] = False, True
+        return True
+
+
+def deal_groups(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    folds: int,
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Deal groups onto folds so that each class, and the whole, is spread evenly.
+
+    Large groups go first, each to the fold that has least of its classes and least in all (the
+    greedy rule of Graham 1969). A group whose absence would leave a class without any training
+    picture in some fold is not dealt: the only group of a class, above all.
+
+    Args:
+        labels: int64 (N,), >= 0.
+        groups: int64 (N,), may hold pictures of several classes.
+        folds: At least 2.
+        generator: Source of chance.
+
+    Returns:
+        int64 (N,), the fold that each picture is validated in, from 0; -1 where it is in none. With
+        single pictures for groups, the numbers of a class in any two folds differ by one at most,
+        and so do the sizes of the folds.
+    """
+    groups = numbered(groups)
+    totals = np.bincount(labels).tolist()
+    sizes = np.bincount(groups)
+    cells, counts = np.unique(groups * len(totals) + labels, return_counts=True)
+    owners, classes = np.divmod(cells, len(totals))
+    contents: list[list[tuple[int, int]]] = [[] for _ in sizes]
+    for owner, label, count in zip(owners.tolist(), classes.tolist(), counts.tolist(), strict=True):
+        contents[owner].append((label, count))
+    to_come = np.bincount(classes)
+    alone = np.zeros(len(sizes), np.bool_)
+    alone[owners[to_come[classes] == 1]] = True
+    first_class = classes[np.searchsorted(owners, np.arange(len(sizes)))]
+    # Equal groups class by class: dealing in turn is even only then.
+    order = np.lexsort((generator.random(len(sizes)), first_class, -sizes, ~alone))
+
+    loads = _Loads(totals, to_come.tolist(), folds)
+    fold_of = np.full(len(sizes), -1, np.int64)
+    for group in order.tolist():
+        fold_of[group] = loads.add(contents[group], stays=bool(alone[group]))
+    # Otherwise the first fold would always be the one that has one more.
+    names = np.append(generator.permutation(folds), -1)
+    return names[fold_of][groups]
+
+
+class _Loads:
+    """What each fold has been dealt.
+
+    Args:
+        totals: pictures of each class.
+        to_come: groups of each class.
+        folds: number of folds.
+    """
+
+    def __init__(self, totals: list[int], to_come: list[int], folds: int) -> None:
+        self.totals = totals
+        self.to_come = to_come
+        self.of_class = [[0] * folds for _ in totals]
+        self.of_all = [0] * folds
+        self.folds = frozenset(range(folds))
+        # The folds that have some of a class; -1 is the training side of all.
+        self.homes: list[set[int]] = [set() for _ in totals]
+
+    def add(self, content: list[tuple[int, int]], *, stays: bool) -> int:
+        """Deal a group.
+
+        Args:
+            content: label and number of pictures of each class in it.
+            stays: Whether it must be on the training side of all folds.
+
+        Returns:
+            Its fold; -1 for none.
+        """
+        shut: set[int] = set()
+        costs = [0.0] * len(self.of_all)
+        for label, count in content:
+            if self.to_come[label] == 1 and len(self.homes[label]) == 1:
+                shut |= self.homes[label]
+            share = count / self.totals[label]
+            # The growth of the sum of squared shares of the classes in the folds.
+            costs = [c + share * n for c, n in zip(costs, self.of_class[label], strict=True)]
+        folds = self.folds.difference(shut) if shut else self.folds
+        ranks = [(costs[fold], self.of_all[fold], fold) for fold in folds]
+        fold = -1 if stays else min(ranks, default=(0.0, 0, -1))[-1]
+        for label, count in content:
+            self.to_come[label] -= 1
+            self.homes[label].add(fold)
+            self.of_class[label][fold] += count * (fold >= 0)
+        if fold >= 0:
+            self.of_all[fold] += sum(count for _, count in content)
+        return fold

@@ -1,0 +1,310 @@
+"""Decoded pictures on disk: what is decoded again, what is not, and what goes wrong."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fishcnn.data.decoding import catalogue
+from fishcnn.data.decoding import disk_cache as module
+from fishcnn.data.decoding.decode import decode
+from fishcnn.data.decoding.disk_cache import Stored, load_cached
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.utils.errors import FishError
+
+SIDE = 16
+LONG_AGO = 1_700_000_000
+
+
+def paint(file: Path, level: int, size: tuple[int, int] = (60, 40)) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, level, level)).save(file)
+    os.utime(file, (LONG_AGO, LONG_AGO))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Six grey pictures whose level is their number times ten."""
+    for number in range(6):
+        paint(tmp_path / "fish" / ("Koi", "Rui")[number // 3] / f"{number}.png", 10 * number)
+    return tmp_path / "fish"
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the pictures that were decoded, as they are."""
+    names: list[str] = []
+
+    def spy(path: Path, mask: Path | None, *, side: int) -> object:
+        names.append(path.name)
+        return decode(path, mask, side=side)
+
+    monkeypatch.setattr(catalogue, "decode", spy)
+    return names
+
+
+def load(root: Path, *, masks: Path | None = None, side: int = SIDE) -> Stored:
+    return load_cached(
+        scan_folder(root), side=side, masks_root=masks, workers=2, cache=root.parent / "cache"
+    )
+
+
+def levels(stored: Stored) -> list[int]:
+    return [int(level) for level in stored.images[:, 3, 3, 0]]
+
+
+def arrays(root: Path) -> list[str]:
+    """What is in the only folder of the cache, without the index and the lock."""
+    (folder,) = (root.parent / "cache").iterdir()
+    names = {file.name for file in folder.iterdir()} - {"index.npz", "lock"}
+    return sorted(Path(name).suffix for name in names)
+
+
+def test_a_second_start_decodes_nothing_and_sees_the_same(root: Path, decoded: list[str]) -> None:
+    first = load(root)
+    assert levels(first) == [0, 10, 20, 30, 40, 50]
+    assert len(decoded) == 6
+    decoded.clear()
+    second = load(root)
+    assert decoded == []
+    np.testing.assert_array_equal(second.images, first.images)
+    assert second.catalogue.sizes.tolist() == [[60, 40]] * 6
+    assert second.arrays == first.arrays
+    np.testing.assert_array_equal(second.catalogue.fingerprints, first.catalogue.fingerprints)
+
+
+def test_what_is_in_the_cache_is_what_decoding_gives(root: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(root / "Koi" / "noise.png")
+    stored = load(root)
+    row = stored.catalogue.paths.index("Koi/noise.png")
+    _, expected = decode(root / "Koi" / "noise.png", None, side=SIDE)
+    assert not isinstance(expected, str)
+    np.testing.assert_array_equal(stored.images[row], expected.image)
+    np.testing.assert_array_equal(stored.catalogue.moments[row], expected.moments)
+    image = stored.images[row].reshape(-1, 3).astype(np.int64)
+    np.testing.assert_array_equal(stored.catalogue.moments[row], [image.sum(0), (image**2).sum(0)])
+
+
+def test_only_what_is_new_or_changed_is_decoded(root: Path, decoded: list[str]) -> None:
+    load(root)
+    decoded.clear()
+    paint(root / "Koi" / "1.png", 200)
+    paint(root / "Rui" / "35.png", 35)
+    (root / "Koi" / "0.png").unlink()
+    stored = load(root)
+    assert sorted(decoded) == ["1.png", "35.png"]
+    assert levels(stored) == [200, 20, 30, 35, 40, 50]
+    assert arrays(root) == [".images"]
+
+
+def test_a_change_that_keeps_size_and_name_is_seen(root: Path) -> None:
+    for level in (61, 62, 63):
+        file = root / "Koi" / "1.bmp"  # of one length, whatever is in it
+        Image.new("RGB", (60, 40), (level,) * 3).save(file)
+        assert levels(load(root))[1] == level
+
+
+def test_touched_and_renamed_files_are_not_decoded_again(root: Path, decoded: list[str]) -> None:
+    first = load(root)
+    decoded.clear()
+    os.utime(root / "Koi" / "0.png", (LONG_AGO + 5, LONG_AGO + 5))
+    assert load(root).arrays == first.arrays
+    (root / "Koi" / "1.png").rename(root / "Rui" / "9.png")
+    assert levels(load(root)) == [0, 20, 30, 40, 50, 10]
+    assert decoded == []
+
+
+def test_swapped_files_swap_their_pictures(root: Path) -> None:
+    load(root)
+    (root / "Koi" / "0.png").rename(root / "x")
+    (root / "Koi" / "1.png").rename(root / "Koi" / "0.png")
+    (root / "x").rename(root / "Koi" / "1.png")
+    assert levels(load(root))[:2] == [10, 0]
+
+
+def test_a_copy_that_keeps_size_and_time_is_seen(root: Path, tmp_path: Path) -> None:
+    for name, level in (("old", 61), ("new", 62)):
+        paint(tmp_path / f"{name}.bmp", level)
+    shutil.copy2(tmp_path / "old.bmp", root / "Koi" / "1.bmp")
+    assert levels(load(root))[1] == 61
+    time.sleep(2.1)  # until the stamp is old enough to be believed
+    load(root)
+    shutil.copy2(tmp_path / "new.bmp", root / "Koi" / "1.bmp")
+    assert levels(load(root))[1] == 62
+
+
+def test_a_file_that_was_repaired_comes_in(root: Path) -> None:
+    broken = root / "Koi" / "00.png"
+    broken.write_bytes(b"half a pict")
+    os.utime(broken, (LONG_AGO, LONG_AGO))
+    stored = load(root)
+    assert len(stored.images) == 6
+    assert stored.catalogue.reasons[1] == "not a picture in any known format"
+    paint(broken, 99)
+    assert levels(load(root))[:3] == [0, 99, 10]
+
+
+def test_masks_are_kept_and_a_new_mask_counts_as_a_change(root: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    for picture in root.rglob("*.png"):
+        mask = masks / picture.relative_to(root)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (60, 40), 0).save(mask)
+        os.utime(mask, (LONG_AGO, LONG_AGO))
+    stored = load(root, masks=masks)
+    assert stored.masks is not None
+    assert stored.masks.shape == (6, SIDE, SIDE)
+    assert stored.masks.max() == 0
+    Image.new("L", (60, 40), 255).save(masks / "Koi" / "1.png")
+    stored = load(root, masks=masks)
+    assert stored.masks is not None
+    assert stored.masks[:, 0, 0].tolist() == [0, 255, 0, 0, 0, 0]
+
+
+def test_a_broken_picture_with_a_mask_is_not_taken_for_a_change(root: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    for picture in root.rglob("*.png"):
+        (masks / picture.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (60, 40), 0).save(masks / picture.relative_to(root))
+    (root / "Koi" / "1.png").write_bytes(b"half a pict")
+    first = load(root, masks=masks)
+    assert len(first.images) == 5
+    assert load(root, masks=masks).arrays == first.arrays
+
+
+def test_another_size_is_another_cache(root: Path) -> None:
+    assert load(root).images.shape == (6, SIDE, SIDE, 3)
+    assert load(root, side=20).images.shape == (6, 20, 20, 3)
+    assert len(list((root.parent / "cache").iterdir())) == 2
+
+
+def test_writing_to_the_pictures_of_a_run_leaves_the_cache_alone(root: Path) -> None:
+    load(root).images[:] = 7
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+
+
+def test_who_has_the_old_pictures_open_keeps_them(root: Path) -> None:
+    before = load(root)
+    paint(root / "Koi" / "1.png", 200)
+    after = load(root)
+    assert levels(before)[1] == 10
+    assert levels(after)[1] == 200
+
+
+def test_the_cost_is_said_before_it_is_paid(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        load(root, side=500)
+    (said,) = caplog.messages
+    assert said.startswith("Decoding 6 of 6 pictures to 500x500: 4 MB in ")
+    assert said.endswith(" GB free).")
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_picture(
+    root: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=4000))
+    with pytest.raises(FishError, match=r"has 0 MB free.*FISHCNN_CACHE=.*data.cache=ram"):
+        load(root)
+    assert decoded == []
+
+
+def test_a_disk_that_fills_up_ends_in_a_clear_message_and_leaves_no_index(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full to stand for a full disk")
+    folder = module._cache_folder(root, None, SIDE, root.parent / "cache")
+
+    def name_of_a_full_disk() -> SimpleNamespace:
+        (folder / "ffffffffffff.images").symlink_to("/dev/full")
+        return SimpleNamespace(hex="f" * 12)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.uuid, "uuid4", name_of_a_full_disk)
+        with pytest.raises(FishError, match=r"the disk of .* is full: free some"):
+            load(root)
+    assert [file.name for file in folder.iterdir()] == ["lock"]
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+
+
+def test_a_cache_that_cannot_be_written_names_the_way_out(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    listing = scan_folder(root)
+    with pytest.raises(FishError, match=r"cannot be used: .*data\.cache=ram"):
+        load_cached(listing, side=SIDE, masks_root=None, workers=1, cache=tmp_path / "file")
+
+
+@pytest.mark.parametrize("damage", ["index.npz", ".images"])
+def test_a_damaged_cache_is_built_anew(
+    root: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(root)
+    (file,) = (root.parent / "cache").rglob(f"*{damage}")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert "is damaged" in caplog.text
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from fishcnn.data.decoding import catalogue
+from fishcnn.data.decoding.disk_cache import load_cached
+from fishcnn.data.decoding.decode import decode
+from fishcnn.data.image_folder import scan_folder
+
+def slow(path, mask, *, side):
+    time.sleep(0.3)
+    print("decoded", path.name, flush=True)
+    return decode(path, mask, side=side)
+
+catalogue.decode = slow
+root = Path(sys.argv[1])
+stored = load_cached(
+    scan_folder(root), side=16, masks_root=None, workers=1, cache=root.parent / "cache"
+)
+print([int(level) for level in stored.images[:, 3, 3, 0]])
+"""
+
+
+def start(root: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(root)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_build_leaves_nothing_half_believed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start(root) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("decoded")
+        process.send_signal(signal.SIGKILL)
+    assert arrays(root) == [".images"]  # the half that was written
+    # It is no reason to call the disk too small.
+    free = shutil.disk_usage(root).free
+    half = next((root.parent / "cache").rglob("*.images"))
+
+    def usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=0 if half.exists() else free)
+
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert arrays(root) == [".images"]
+
+
+def test_two_processes_at_once_decode_every_picture_once(root: Path) -> None:
+    outputs = [process.communicate()[0] for process in [start(root), start(root)]]
+    for output in outputs:
+        assert output.splitlines()[-1] == "[0, 10, 20, 30, 40, 50]"
+    assert sorted(output.count("decoded") for output in outputs) == [0, 6]

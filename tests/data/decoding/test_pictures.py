@@ -1,0 +1,288 @@
+"""From a listing to arrays, with files that cannot be read and with masks."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fishcnn.data.decoding import catalogue as module
+from fishcnn.data.decoding.pictures import Pictures, check_enough, load_pictures
+from fishcnn.data.image_folder import Listing, scan_folder
+from fishcnn.utils.errors import FishError
+
+RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
+
+
+def save(root: Path, name: str, picture: Image.Image, **options: object) -> Path:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    picture.save(root / name, **options)
+    return root / name
+
+
+def plain(colour: tuple[int, int, int], size: tuple[int, int] = (60, 40)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def load(
+    root: Path,
+    masks_root: Path | None = None,
+    working_size: int = 16,
+    workers: int = 2,
+    cache: str = "ram",
+) -> tuple[Pictures, Listing]:
+    listing = scan_folder(root)
+    pictures = load_pictures(
+        listing,
+        working_size=working_size,
+        masks_root=masks_root,
+        workers=workers,
+        cache=cache,
+        cache_root=root.parent / f"{root.name} cache",
+    )
+    return pictures, listing
+
+
+def test_every_row_belongs_to_its_path(tmp_path: Path) -> None:
+    colours = {f"{name}/{i:03}.png": (i, 10, 99) for name in ("Koi", "Rui") for i in range(60)}
+    for name, colour in colours.items():
+        save(tmp_path, name, plain(colour, (8, 8)))
+    pictures, listing = load(tmp_path, workers=4)
+    assert pictures.images.shape == (120, 16, 16, 3)
+    assert pictures.images.dtype == np.uint8
+    assert pictures.images.flags.c_contiguous
+    assert pictures.paths == listing.paths
+    for image, path, label in zip(pictures.images, pictures.paths, pictures.labels, strict=True):
+        assert (image == colours[path.as_posix()]).all()
+        assert pictures.classes[label] == path.parts[0]
+    assert (pictures.masks, pictures.sides, pictures.unreadable) == (None, None, ())
+
+
+def test_the_aspect_ratio_is_that_of_the_upright_original(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    save(tmp_path, "Koi/turned.jpg", plain(RED, (500, 375)), exif=turned)
+    save(tmp_path, "Koi/wide.jpg", plain(RED, (150, 33)))
+    save(tmp_path, "Rui/large.jpg", plain(RED, (501, 375)))
+    pictures, _ = load(tmp_path)
+    assert pictures.sizes is not None
+    assert pictures.sizes.tolist() == [[375, 500], [150, 33], [501, 375]]
+    expected = np.array([375 / 500, 150 / 33, 501 / 375], np.float32)
+    np.testing.assert_array_equal(pictures.aspect, expected)
+    assert pictures.aspect.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["stripes.png", "stripes.jpg"])
+def test_squashing_averages_and_does_not_skip_pixels(tmp_path: Path, name: str) -> None:
+    stripes = np.zeros((480, 640, 3), np.uint8)
+    stripes[:, ::2] = 200
+    save(tmp_path, f"Koi/{name}", Image.fromarray(stripes), quality=95)
+    save(tmp_path, "Rui/1.png", plain(RED))
+    pictures, _ = load(tmp_path)
+    np.testing.assert_allclose(pictures.images[0].astype(int), 100, atol=5)
+
+
+def test_left_and_right_halves_stay_where_they_are(tmp_path: Path) -> None:
+    halves = plain(RED, (600, 200))
+    halves.paste(BLUE, (300, 0, 600, 200))
+    save(tmp_path, "Koi/1.png", halves)
+    save(tmp_path, "Rui/1.png", plain(GREEN))
+    pictures, _ = load(tmp_path)
+    np.testing.assert_array_equal(pictures.images[0, :, :7], np.broadcast_to(RED, (16, 7, 3)))
+    np.testing.assert_array_equal(pictures.images[0, :, 9:], np.broadcast_to(BLUE, (16, 7, 3)))
+
+
+def test_unreadable_pictures_are_left_out_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, colour in (("Koi/1.png", RED), ("Koi/3.png", GREEN), ("Rui/2.png", BLUE)):
+        save(tmp_path, name, plain(colour))
+    (tmp_path / "Koi/0.jpg").touch()
+    (tmp_path / "Koi/2.jpg").write_text("no fish")
+    cut = save(tmp_path, "Rui/1.jpg", plain(RED))
+    cut.write_bytes(cut.read_bytes()[:-50])
+    with caplog.at_level(logging.INFO):
+        pictures, _ = load(tmp_path)
+    assert [(bad.path.as_posix(), bad.reason) for bad in pictures.unreadable] == [
+        ("Koi/0.jpg", "empty file"),
+        ("Koi/2.jpg", "not a picture in any known format"),
+        ("Rui/1.jpg", "truncated"),
+    ]
+    assert [path.as_posix() for path in pictures.paths] == ["Koi/1.png", "Koi/3.png", "Rui/2.png"]
+    assert pictures.images[:, 5, 5].tolist() == [list(RED), list(GREEN), list(BLUE)]
+    assert pictures.labels.tolist() == [0, 0, 1]
+    assert pictures.images.flags.c_contiguous
+    assert pictures.aspect.tolist() == [1.5] * 3
+    assert caplog.messages == [
+        "Decoding 6 pictures to 16x16: 0 MB of memory.",
+        "Left out 3 of 6 pictures that cannot be read:",
+        *(f"  {file.path}: {file.reason}" for file in pictures.unreadable),
+    ]
+
+
+def test_a_folder_of_broken_pictures_ends_in_a_clear_message(tmp_path: Path) -> None:
+    for name in ("Koi/1.jpg", "Koi/2.jpg", "Rui/1.jpg"):
+        save(tmp_path, name, plain(RED)).write_bytes(b"")
+    pictures, listing = load(tmp_path)
+    assert pictures.images.shape == (0, 16, 16, 3)
+    with pytest.raises(FishError, match=r"class Koi in .* has 0 readable pictures; needs at least"):
+        check_enough(pictures, listing)
+
+
+def test_the_cost_in_memory_is_said_before_decoding(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Koi/1.png", "Rui/1.png"):
+        save(tmp_path, name, plain(RED))
+    with caplog.at_level(logging.INFO):
+        pictures, _ = load(tmp_path, working_size=1000)
+    assert caplog.messages == ["Decoding 2 pictures to 1000x1000: 6 MB of memory."]
+    assert pictures.images.nbytes == 6_000_000
+
+
+def test_sides_of_a_split_folder_follow_their_pictures(tmp_path: Path) -> None:
+    for name in ("train/Koi/1.png", "train/Rui/1.png", "val/Koi/1.png", "val/Rui/1.png"):
+        save(tmp_path, name, plain(RED))
+    (tmp_path / "train/Koi/0.png").touch()
+    pictures, _ = load(tmp_path)
+    assert pictures.sides == ("train", "train", "val", "val")
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_masks_are_found_by_path_and_are_all_or_nothing(tmp_path: Path, mode: str) -> None:
+    root, masks_root = tmp_path / "fish", tmp_path / "masks"
+    mask = Image.new("L", (30, 20), 0)
+    mask.paste(255, (0, 0, 15, 20))
+    for name in ("Koi/deeper/1.jpg", "Rui/1.png"):
+        save(root, name, plain(RED))
+    save(masks_root, "Koi/deeper/1.png", mask.convert(mode))
+    save(masks_root, "Rui/1.png", Image.new(mode, (60, 40), 0))
+    pictures, _ = load(root, masks_root)
+    assert pictures.masks is not None
+    assert pictures.masks.shape == (2, 16, 16)
+    assert pictures.masks.dtype == np.uint8
+    assert (pictures.masks[0, :, :8] == 255).all()
+    assert (pictures.masks[0, :, 8:] == 0).all()
+    assert (pictures.masks[1] == 0).all()
+
+
+def test_a_mask_pixel_is_fish_above_127(tmp_path: Path) -> None:
+    root, masks_root = tmp_path / "fish", tmp_path / "masks"
+    for name in ("Koi/1.png", "Rui/1.png"):
+        save(root, name, plain(RED, (2, 2)))
+        mask = Image.new("L", (2, 2), 127)
+        mask.putpixel((1, 0), 128)
+        save(masks_root, name, mask)
+    pictures, _ = load(root, masks_root, working_size=2)
+    assert pictures.masks is not None
+    assert pictures.masks[0].tolist() == [[0, 255], [0, 0]]
+
+
+def test_a_shrunken_mask_pixel_is_fish_where_most_of_it_was(tmp_path: Path) -> None:
+    root, masks_root = tmp_path / "fish", tmp_path / "masks"
+    mask = np.zeros((4, 4), np.uint8)
+    mask[:2, :2] = [[255, 255], [255, 0]]
+    mask[2:, 2:] = [[255, 0], [0, 0]]
+    for name in ("Koi/1.png", "Rui/1.png"):
+        save(root, name, plain(RED, (4, 4)))
+        save(masks_root, name, Image.fromarray(mask))
+    pictures, _ = load(root, masks_root, working_size=2)
+    assert pictures.masks is not None
+    assert pictures.masks[0].tolist() == [[255, 0], [0, 0]]
+
+
+def test_masks_are_left_out_with_their_unreadable_pictures(tmp_path: Path) -> None:
+    root, masks_root = tmp_path / "fish", tmp_path / "masks"
+    for name, level in (("Koi/1.png", 0), ("Koi/2.png", 255), ("Rui/1.png", 0)):
+        save(root, name, plain(RED))
+        save(masks_root, name, Image.new("L", (60, 40), level))
+    (root / "Koi/1.png").write_bytes(b"")
+    (masks_root / "Koi/1.png").unlink()
+    pictures, _ = load(root, masks_root)
+    assert pictures.masks is not None
+    assert pictures.masks[:, 3, 3].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (None, "mask {} does not exist; data.masks_root needs one a picture."),
+        (
+            Image.new("L", (40, 60), 255),
+            "mask {} is 40x60, another shape than its picture, whose width / height is 1.500.",
+        ),
+        (
+            Image.new("L", (60, 40), 1),
+            "mask {} is nowhere brighter than 1; write 255 on the fish and 0 elsewhere.",
+        ),
+        ("nonsense", "mask {} cannot be read: not a picture in any known format."),
+    ],
+    ids=["missing", "turned", "zeros and ones", "unreadable"],
+)
+def test_masks_that_do_not_fit_are_an_error(
+    tmp_path: Path, mask: Image.Image | str | None, message: str
+) -> None:
+    root, masks_root = tmp_path / "fish", tmp_path / "masks"
+    for name in ("Koi/1.png", "Rui/1.png"):
+        save(root, name, plain(RED))
+        save(masks_root, name, Image.new("L", (60, 40), 255))
+    wrong = masks_root / "Rui/1.png"
+    wrong.unlink()
+    if isinstance(mask, str):
+        wrong.write_text(mask)
+    elif mask is not None:
+        mask.save(wrong)
+    with pytest.raises(FishError) as caught:
+        load(root, masks_root)
+    assert str(caught.value) == message.format(wrong)
+
+
+def test_a_class_needs_two_readable_pictures(tmp_path: Path) -> None:
+    for name in ("Koi/1.png", "Koi/2.png", "Rui/1.png", "Rui/2.png"):
+        save(tmp_path, name, plain(RED))
+    check_enough(*load(tmp_path))
+    (tmp_path / "Rui/1.png").write_bytes(b"")
+    with pytest.raises(FishError) as caught:
+        check_enough(*load(tmp_path))
+    assert str(caught.value) == (
+        f"class Rui in {tmp_path / 'Rui'} has 1 readable picture; "
+        "needs at least 2: one for training, one for validation. Add pictures, or move "
+        "the folder away."
+    )
+    (tmp_path / "Rui/2.png").write_bytes(b"")
+    with pytest.raises(FishError, match="has 0 readable pictures; needs at least 2"):
+        check_enough(*load(tmp_path))
+
+
+def test_a_split_folder_needs_one_training_picture_a_class(tmp_path: Path) -> None:
+    for name in ("Train/Koi/1.png", "Train/Rui/1.png", "val/Koi/1.png", "val/Rui/1.png"):
+        save(tmp_path, name, plain(RED))
+    check_enough(*load(tmp_path))
+    (tmp_path / "Train/Rui/1.png").write_bytes(b"")
+    with pytest.raises(FishError) as caught:
+        check_enough(*load(tmp_path))
+    assert str(caught.value) == (
+        f"class Rui in {tmp_path / 'Train' / 'Rui'} has 0 readable pictures; "
+        "needs at least 1: for training. Add pictures, or move the folder away."
+    )
+
+
+def test_a_long_wait_shows_its_progress_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Koi/1.png", "Rui/1.png"):
+        save(tmp_path, name, plain(RED))
+    asked: list[dict[str, object]] = []
+    track = module.track
+
+    def spy(*args: object, **options: object) -> object:
+        asked.append(options)
+        return track(*args, **options)
+
+    monkeypatch.setattr(module, "track", spy)
+    load(tmp_path)
+    monkeypatch.setattr(module, "_SHOW_PROGRESS_ABOVE", 1)
+    assert len(load(tmp_path)[0].paths) == 2
+    assert [options["disable"] for options in asked] == [True, False]
+    assert all(options["transient"] for options in asked)
