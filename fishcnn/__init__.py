@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fishcnn.cam import grad_cam
+    from fishcnn.cam.maps import grad_cam
     from fishcnn.classifier import FishClassifier
     from fishcnn.data.datamodule import FishDataModule
 
@@ -13,7 +13,7 @@ __all__ = ["FishClassifier", "FishDataModule", "grad_cam"]
 _HOMES = {
     "FishClassifier": "fishcnn.classifier",
     "FishDataModule": "fishcnn.data.datamodule",
-    "grad_cam": "fishcnn.cam",
+    "grad_cam": "fishcnn.cam.maps",
 }
 
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from torch.nn import functional as F
 
-from fishcnn.cam import METHODS, block_layers, class_activation_maps, default_layer
+from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, default_layer
 from fishcnn.cam_sheet import overlay
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
@@ -68,7 +68,7 @@ def explain_photo(
         path: a picture file in any format that the training reads.
         target: index of the class whose evidence is shown; None for the predicted one.
         layer: dotted name in ``classifier.network``.
-        method: one of :data:`fishcnn.cam.METHODS`.
+        method: one of :data:`fishcnn.cam.maps.METHODS`.
 
     Raises:
         FishError: the file is no picture that can be read, the network has diverged, or there is

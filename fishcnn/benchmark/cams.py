@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from fishcnn.benchmark.network import build_network_of
 from fishcnn.benchmark.process import run_module
-from fishcnn.cam import grad_cam
+from fishcnn.cam.maps import grad_cam
 
 # How many times as long as the others Grad-CAM may take: at most, of the forward pass; of the
 # packages.

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fishcnn.cam import default_layer, grad_cam
+from fishcnn.cam.maps import default_layer, grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.resize import resize
 from fishcnn.evaluation.pictures import Labelled

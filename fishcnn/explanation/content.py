@@ -7,8 +7,8 @@ from torch import Tensor
 from fishcnn.explanation.examples import evidence_row
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
-from fishcnn.trust.evidence import Evidence, Place
-from fishcnn.trust.faithfulness import Scores
+from fishcnn.cam.localisation import Evidence, Place
+from fishcnn.cam.faithfulness import Scores
 from fishcnn.utils.text import finite
 
 

@@ -12,7 +12,7 @@ from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
 from fishcnn.explanation.rows import Row
 from fishcnn.explanation.stream import make_row
-from fishcnn.trust.evidence import Evidence
+from fishcnn.cam.localisation import Evidence
 
 MOST = 24  # pictures on the sheet
 CLASSES = 5  # for each of the findings

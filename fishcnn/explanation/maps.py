@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fishcnn.cam import (
+from fishcnn.cam.maps import (
     METHODS,
     block_layers,
     class_activation_maps,
@@ -26,7 +26,7 @@ class Question:
     """What is asked of each picture.
 
     Attributes:
-        method: one of :data:`fishcnn.cam.METHODS`.
+        method: one of :data:`fishcnn.cam.maps.METHODS`.
         layers: L dotted names inside the network, lowest first.
         target: "predicted", "true", a class name or an index: what speaks for this class.
         against: likewise, for what speaks for the target rather than for this class; or None.
@@ -79,7 +79,7 @@ def ask(
 
     Args:
         classifier: the network.
-        method: of :data:`fishcnn.cam.METHODS`.
+        method: of :data:`fishcnn.cam.maps.METHODS`.
         layer: a dotted name; "all" for one of each depth; None for the layer to look at.
         target: as in :class:`Question`.
         against: likewise.

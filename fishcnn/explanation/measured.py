@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fishcnn.cam import class_activation_maps
+from fishcnn.cam.maps import class_activation_maps
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.explanation.maps import PREDICTED, Answer, Question, answer
@@ -17,8 +17,8 @@ from fishcnn.explanation.pictures import (
     validation_pictures,
     validation_sample,
 )
-from fishcnn.trust.evidence import Evidence, find_evidence
-from fishcnn.trust.faithfulness import (
+from fishcnn.cam.localisation import Evidence, find_evidence
+from fishcnn.cam.faithfulness import (
     Faithfulness,
     Scores,
     average_drop_and_increase,
@@ -26,7 +26,7 @@ from fishcnn.trust.faithfulness import (
     deletion_insertion,
     random_maps,
 )
-from fishcnn.trust.randomisation import Randomisation, randomisation_test
+from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.utils.errors import FishError
 
 A_CLASS = 20  # pictures: enough to find a shortcut in each
@@ -147,7 +147,7 @@ def _gather(
 def _faithfulness(
     classifier: FishClassifier, images: Tensor, maps: Tensor, targets: Tensor, seed: int
 ) -> tuple[Faithfulness, dict[str, MeanCurves]]:
-    """As :func:`fishcnn.trust.faithfulness.faithfulness`, and the curves themselves."""
+    """As :func:`fishcnn.cam.faithfulness.faithfulness`, and the curves themselves."""
     shape = (len(images), images.shape[-2], images.shape[-1])
     generator = torch.Generator().manual_seed(seed)
     kinds = {

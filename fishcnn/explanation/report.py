@@ -11,7 +11,7 @@ from fishcnn.explanation.examples import Example
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
 from fishcnn.explanation.rows import Row
-from fishcnn.trust.evidence import Place
+from fishcnn.cam.localisation import Place
 
 LISTED = 50  # rows; the others are in explanations.csv
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fishcnn.cam import energy_inside
+from fishcnn.cam.maps import energy_inside
 from fishcnn.classifier import FishClassifier
 from fishcnn.explanation.drawing import Tile, drawing, photograph, tile
 from fishcnn.explanation.maps import Answer, Question, answer

@@ -22,7 +22,7 @@ from networks import small_classifier
 from omegaconf import OmegaConf
 from PIL import ExifTags, Image
 
-from fishcnn.cam import METHODS, block_layers
+from fishcnn.cam.maps import METHODS, block_layers
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.demo import Explained, demo, explain_photo

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fishcnn.cam import METHODS, energy_inside, grad_cam
+from fishcnn.cam.maps import METHODS, energy_inside, grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.resize import resize

@@ -2,7 +2,7 @@ import pytest
 import torch
 from networks import small_classifier
 
-from fishcnn.cam import METHODS, grad_cam
+from fishcnn.cam.maps import METHODS, grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.explanation.maps import Question, answer, ask
 from fishcnn.utils.errors import FishError

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam import grad_cam
+from fishcnn.cam.maps import grad_cam
 from fishcnn.models.cnn import FishCNN
-from fishcnn.trust.randomisation import randomisation_test, rank_correlation, ranks
+from fishcnn.cam.sanity_check import randomisation_test, rank_correlation, ranks
 from fishcnn.utils.errors import FishError
 
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.trust.evidence import Evidence, find_evidence
-from fishcnn.trust.recurring import find_recurring
-from fishcnn.trust.shortcut import shortcut_by_recurrence
+from fishcnn.cam.localisation import Evidence, find_evidence
+from fishcnn.cam.recurring import find_recurring
+from fishcnn.cam.shortcut import shortcut_by_recurrence
 
 SIDE = 40
 

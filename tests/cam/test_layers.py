@@ -14,7 +14,7 @@ from torchvision.models import (
     swin_t,
 )
 
-from fishcnn.cam import block_layers, class_activation_maps
+from fishcnn.cam.maps import block_layers, class_activation_maps
 from fishcnn.models.cnn import FishCNN
 
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.trust.recurring import FEWEST_OWN, PATCH, SIDE, Recurring, find_recurring
-from fishcnn.trust.scoring import class_probabilities, confidence
+from fishcnn.cam.recurring import FEWEST_OWN, PATCH, SIDE, Recurring, find_recurring
+from fishcnn.cam.scoring import class_probabilities, confidence
 
 SURELY = 4.0  # standard errors above luck
 MATTERS = 0.1  # share of what the network knows that it knows without the fish

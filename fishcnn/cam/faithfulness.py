@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.trust.scoring import confidence
+from fishcnn.cam.scoring import confidence
 
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
 STANDARD_ERRORS = 2.5  # a smaller mean difference may be the luck of these pictures

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v3_small, resnet18
 
-from fishcnn.cam import (
+from fishcnn.cam.maps import (
     METHODS,
     block_layers,
     class_activation_maps,

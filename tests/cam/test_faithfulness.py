@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.trust.faithfulness import (
+from fishcnn.cam.faithfulness import (
     Curves,
     average_drop_and_increase,
     centre_maps,
@@ -12,7 +12,7 @@ from fishcnn.trust.faithfulness import (
     faithfulness,
     random_maps,
 )
-from fishcnn.trust.scoring import class_probabilities
+from fishcnn.cam.scoring import class_probabilities
 
 
 class Square(nn.Module):

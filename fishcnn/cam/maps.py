@@ -1,7 +1,7 @@
 """Class activation maps on any convolutional `nn.Module`: where a network saw its evidence.
 
 Three steps: capture the layers' activations and gradients in one forward and one backward pass,
-turn them into raw maps by a method of `fishcnn.cam_methods`, normalise these.
+turn them into raw maps by a method of `fishcnn.cam.methods`, normalise these.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam_layers import (
+from fishcnn.cam.layers import (
     block_layers,
     default_layer,
     find_layer,
@@ -21,7 +21,7 @@ from fishcnn.cam_layers import (
     suggestion,
     uncompiled,
 )
-from fishcnn.cam_methods import GRADIENT_METHODS, METHODS, eigen_cam_maps, score_cam_maps
+from fishcnn.cam.methods import GRADIENT_METHODS, METHODS, eigen_cam_maps, score_cam_maps
 from fishcnn.utils.errors import FishError
 
 __all__ = [

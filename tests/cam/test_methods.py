@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam import METHODS, class_activation_maps
-from fishcnn.cam_methods import SCORE_BATCH, eigen_cam_maps, grad_cam_plus_plus_maps
+from fishcnn.cam.maps import METHODS, class_activation_maps
+from fishcnn.cam.methods import SCORE_BATCH, eigen_cam_maps, grad_cam_plus_plus_maps
 from fishcnn.utils.errors import FishError
 
 Square = list[list[float]]

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from fishcnn.cam import METHODS, block_layers, class_activation_maps, grad_cam
+from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, grad_cam
 from fishcnn.models.cnn import FishCNN
 
 Floats = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Class activation maps, and whether they can be believed; torch and NumPy only."""

@@ -1,1 +1,0 @@
-"""Whether an explanation is to be trusted, and whether the network looks at the fish."""
