@@ -22,7 +22,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, default_layer
-from fishcnn.cam_sheet import overlay
+from fishcnn.plots.cam_sheet import overlay
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.data.decoding.resize import resize

@@ -29,9 +29,9 @@ from fishcnn.explanation.printed import print_summary
 from fishcnn.explanation.report import LISTED, Summary, report
 from fishcnn.explanation.rows import Row, cells, columns
 from fishcnn.explanation.stream import explained
-from fishcnn.figures import save_figure
+from fishcnn.plots.figure import save_figure
 from fishcnn.inputs import STANDARD_INPUT
-from fishcnn.plots_explanation import trust_curves
+from fishcnn.plots.faithfulness_curves import trust_curves
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable

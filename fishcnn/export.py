@@ -24,7 +24,7 @@ from fishcnn.exporting.agreement import TOLERANCE, Agreement, compare
 from fishcnn.exporting.card import model_card
 from fishcnn.exporting.formats import FORMATS, check_formats, package_versions
 from fishcnn.exporting.module import ExportedClassifier, metadata_of
-from fishcnn.figures import save_figure
+from fishcnn.plots.figure import save_figure
 from fishcnn.settings import plain
 from fishcnn.trained import find_trained, load_trained, run_config, run_datamodule, run_folder
 from fishcnn.utils.errors import FishError

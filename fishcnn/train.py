@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn import plots
+from fishcnn.plots import curves as plots
 from fishcnn.build import (
     Callbacks,
     build_classifier,
@@ -25,7 +25,7 @@ from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
-from fishcnn.figures import save_figure
+from fishcnn.plots.figure import save_figure
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models import check_network
 from fishcnn.optimization import check_optimization

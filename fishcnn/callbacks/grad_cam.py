@@ -10,19 +10,19 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from fishcnn.cam.maps import CamResult, default_layer, energy_inside, grad_cam, pointing_hit
-from fishcnn.cam_sheet import grad_cam_sheet
-from fishcnn.classifier import FishClassifier
-from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.datasets import Batch
-from fishcnn.data.splitting.sampling import stratified_sample
-from fishcnn.figures import figure_to_array
 from fishcnn.cam.faithfulness import (
     FEWEST,
     average_drop_and_increase,
     centre_maps,
     random_maps,
 )
+from fishcnn.cam.maps import CamResult, default_layer, energy_inside, grad_cam, pointing_hit
+from fishcnn.plots.cam_sheet import grad_cam_sheet
+from fishcnn.classifier import FishClassifier
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.datasets import Batch
+from fishcnn.data.splitting.sampling import stratified_sample
+from fishcnn.plots.figure import figure_to_array
 from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.

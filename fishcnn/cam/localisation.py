@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fishcnn.cam.maps import energy_inside, pointing_hit
-from fishcnn.data.inspection.borders import find_bars
 from fishcnn.cam.shortcut import Shortcut, shortcut_beside_masks, shortcut_by_recurrence
+from fishcnn.data.inspection.borders import find_bars
 
 FRAME = 0.1  # of the side: the outer border
 MARGIN = 0.1  # of the energy beyond the area's share, before a place is worth a line

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.cam_sheet import overlay
+from fishcnn.plots.cam_sheet import overlay
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
-from fishcnn.figures import DPI, figure_to_array
+from fishcnn.plots.figure import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
 
 # Pixels of the longer side: a card is about half as wide on the screen, or less on a dense one.

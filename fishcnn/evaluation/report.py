@@ -11,8 +11,8 @@ from fishcnn.evaluation.network import Explained
 from fishcnn.evaluation.results import Results
 from fishcnn.metrics.classification import confusion_order
 from fishcnn.metrics.intervals import wilson_interval
-from fishcnn.plots import confusion_matrix
-from fishcnn.plots_evaluation import accuracy_by_confidence, reliability_diagram
+from fishcnn.plots.curves import confusion_matrix
+from fishcnn.plots.reliability import accuracy_by_confidence, reliability_diagram
 from fishcnn.utils.text import printable
 
 # Nothing but what is inside the file: a browser that is told so fetches nothing, whatever a class

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
+from fishcnn.cam.faithfulness import Scores
+from fishcnn.cam.localisation import Evidence, Place
 from fishcnn.explanation.examples import evidence_row
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
-from fishcnn.cam.localisation import Evidence, Place
-from fishcnn.cam.faithfulness import Scores
 from fishcnn.utils.text import finite
 
 

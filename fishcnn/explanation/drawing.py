@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
+from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row

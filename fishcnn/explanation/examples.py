@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from fishcnn.cam.localisation import Evidence
 from fishcnn.explanation.drawing import photograph, sheet, tile
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
 from fishcnn.explanation.rows import Row
 from fishcnn.explanation.stream import make_row
-from fishcnn.cam.localisation import Evidence
 
 MOST = 24  # pictures on the sheet
 CLASSES = 5  # for each of the findings

@@ -7,7 +7,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fishcnn.cam.faithfulness import (
+    Faithfulness,
+    Scores,
+    average_drop_and_increase,
+    centre_maps,
+    deletion_insertion,
+    random_maps,
+)
+from fishcnn.cam.localisation import Evidence, find_evidence
 from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.explanation.maps import PREDICTED, Answer, Question, answer
@@ -17,16 +27,6 @@ from fishcnn.explanation.pictures import (
     validation_pictures,
     validation_sample,
 )
-from fishcnn.cam.localisation import Evidence, find_evidence
-from fishcnn.cam.faithfulness import (
-    Faithfulness,
-    Scores,
-    average_drop_and_increase,
-    centre_maps,
-    deletion_insertion,
-    random_maps,
-)
-from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.utils.errors import FishError
 
 A_CLASS = 20  # pictures: enough to find a shortcut in each

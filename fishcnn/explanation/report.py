@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fishcnn.cam.localisation import Place
 from fishcnn.explanation.content import verdicts
 from fishcnn.explanation.examples import Example
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.measured import Measured, judged
 from fishcnn.explanation.rows import Row
-from fishcnn.cam.localisation import Place
 
 LISTED = 50  # rows; the others are in explanations.csv
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
+from fishcnn.cam.faithfulness import average_drop_and_increase
 from fishcnn.cam.maps import grad_cam
 from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.sampling import stratified_sample
-from fishcnn.cam.faithfulness import average_drop_and_increase
 from fishcnn.utils.errors import FishError
 
 pytestmark = [

@@ -10,15 +10,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam.maps import grad_cam
-from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.models.cnn import FishCNN
 from fishcnn.cam.localisation import find_evidence
+from fishcnn.cam.maps import grad_cam
 from fishcnn.cam.shortcut import (
     shortcut_beside_masks,
     shortcut_by_recurrence,
     without_fish,
 )
+from fishcnn.data.rendering.synthetic import ensure_synthetic
+from fishcnn.models.cnn import FishCNN
 
 SIDE, SPECIES, EACH, HELD_OUT = 64, 4, 100, 20
 

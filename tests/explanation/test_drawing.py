@@ -17,7 +17,7 @@ from fishcnn.explanation.drawing import (
 )
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row
-from fishcnn.figures import figure_to_array
+from fishcnn.plots.figure import figure_to_array
 from fishcnn.utils.errors import FishError
 
 GREEN = (0, 160, 0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fishcnn.duplicate_sheet import (
+from fishcnn.plots.duplicate_sheet import (
     BOX_HEIGHT,
     BOX_WIDTH,
     LINES_A_PAGE,
@@ -14,7 +14,7 @@ from fishcnn.duplicate_sheet import (
     shown_first,
     suspects,
 )
-from fishcnn.figures import figure_to_array
+from fishcnn.plots.figure import figure_to_array
 
 RED, BLUE = (0xC0, 0, 0), (20, 20, 220)
 

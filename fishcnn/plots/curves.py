@@ -11,7 +11,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fishcnn.figures import (
+from fishcnn.plots.figure import (
     CAPTION_SIZE,
     DPI,
     FAINT,
@@ -22,7 +22,7 @@ from fishcnn.figures import (
     TITLE_SIZE,
     headline,
 )
-from fishcnn.fonts import BASE_FAMILY, label_fonts, shorten, text_width
+from fishcnn.plots.fonts import BASE_FAMILY, label_fonts, shorten, text_width
 
 GRID, NO_PICTURES = "#dcdcdc", "#ececec"
 TRAIN, VAL = "#1f6fb4", "#d9720a"  # blue and orange, which colour-blind people can tell apart

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fishcnn.fonts import missing_glyphs_allowed, shorten, text_width
+from fishcnn.plots.fonts import missing_glyphs_allowed, shorten, text_width
 
 # A power of two: pixels / DPI * DPI is exact, so one pixel of a picture is one on the screen.
 DPI = 128

@@ -12,8 +12,8 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontEntry
 from matplotlib.ft2font import FT2Font
 
-from fishcnn import fonts
-from fishcnn.fonts import BASE_FAMILY, label_fonts, shorten, text_width
+from fishcnn.plots import fonts
+from fishcnn.plots.fonts import BASE_FAMILY, label_fonts, shorten, text_width
 
 DPI = 128
 BUNDLED = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -12,10 +12,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from fishcnn import cam_sheet
-from fishcnn.cam_sheet import grad_cam_sheet, jet_colours, overlay
-from fishcnn.figures import INK, figure_to_array
-from fishcnn.fonts import BASE_FAMILY, missing_glyphs_allowed
+from fishcnn.plots import cam_sheet
+from fishcnn.plots.cam_sheet import grad_cam_sheet, jet_colours, overlay
+from fishcnn.plots.figure import INK, figure_to_array
+from fishcnn.plots.fonts import BASE_FAMILY, missing_glyphs_allowed
 
 LONG = [
     "Labeo rohita, freshwater, adult specimen",

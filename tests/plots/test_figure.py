@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fishcnn.figures import figure_to_array, save_figure
+from fishcnn.plots.figure import figure_to_array, save_figure
 
 
 def test_an_array_has_the_size_and_the_colours_of_the_figure() -> None:
