@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fishcnn.cam.maps import grad_cam
-    from fishcnn.classifier import FishClassifier
     from fishcnn.data.datamodule import FishDataModule
+    from fishcnn.models.classifier import FishClassifier
 
 __all__ = ["FishClassifier", "FishDataModule", "grad_cam"]
 
 _HOMES = {
-    "FishClassifier": "fishcnn.classifier",
+    "FishClassifier": "fishcnn.models.classifier",
     "FishDataModule": "fishcnn.data.datamodule",
     "grad_cam": "fishcnn.cam.maps",
 }

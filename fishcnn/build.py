@@ -23,13 +23,13 @@ from fishcnn.callbacks.history import History
 from fishcnn.callbacks.progress import EpochLines, ProgressBar
 from fishcnn.callbacks.resuming import PatientEarlyStopping, Resuming
 from fishcnn.callbacks.tensorboard import TensorBoardTabs
-from fishcnn.classifier import MONITOR, FishClassifier
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.diagnosis import Settings
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.models.classifier import MONITOR, FishClassifier
 from fishcnn.quoting import quote_values
 from fishcnn.settings import plain
 from fishcnn.utils.errors import FishError

@@ -22,10 +22,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, default_layer
-from fishcnn.plots.cam_sheet import overlay
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.data.decoding.resize import resize
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.plots.cam_sheet import overlay
 from fishcnn.trained import best_device, find_trained, load_trained, run_folder
 from fishcnn.utils.errors import FishError
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.evaluation.files import write_files
 from fishcnn.evaluation.network import explain, logits_of
 from fishcnn.evaluation.pictures import SIDES, Labelled, labelled_folder, side_of_run
@@ -35,6 +34,7 @@ from fishcnn.metrics.calibration import (
 )
 from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.metrics.selective_prediction import keep, lowest_threshold, selective_curve
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.explanation.content import trust_content
 from fishcnn.explanation.drawing import Tile, sheet
@@ -29,9 +28,10 @@ from fishcnn.explanation.printed import print_summary
 from fishcnn.explanation.report import LISTED, Summary, report
 from fishcnn.explanation.rows import Row, cells, columns
 from fishcnn.explanation.stream import explained
-from fishcnn.plots.figure import save_figure
 from fishcnn.inputs import STANDARD_INPUT
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.faithfulness_curves import trust_curves
+from fishcnn.plots.figure import save_figure
 from fishcnn.trained import best_device, find_trained, load_trained, run_datamodule, run_folder
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable

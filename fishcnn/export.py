@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from fishcnn.callbacks.grad_cam import GradCam
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.image_folder import PICTURE_SUFFIXES
@@ -24,6 +23,7 @@ from fishcnn.exporting.agreement import TOLERANCE, Agreement, compare
 from fishcnn.exporting.card import model_card
 from fishcnn.exporting.formats import FORMATS, check_formats, package_versions
 from fishcnn.exporting.module import ExportedClassifier, metadata_of
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.figure import save_figure
 from fishcnn.settings import plain
 from fishcnn.trained import find_trained, load_trained, run_config, run_datamodule, run_folder

@@ -19,7 +19,13 @@ from fishcnn.data.decoding.pictures import Pictures, load_pictures
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
 from fishcnn.data.inspection.inspection import Inspection, inspect_pictures
-from fishcnn.plots.duplicate_sheet import TwinGroup, duplicate_sheet, paginate, shown_first, suspects
+from fishcnn.plots.duplicate_sheet import (
+    TwinGroup,
+    duplicate_sheet,
+    paginate,
+    shown_first,
+    suspects,
+)
 from fishcnn.plots.figure import save_figure
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable

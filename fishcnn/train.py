@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.plots import curves as plots
 from fishcnn.build import (
     Callbacks,
     build_classifier,
@@ -21,14 +20,15 @@ from fishcnn.build import (
     build_trainer,
     check_compiler,
 )
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
-from fishcnn.plots.figure import save_figure
 from fishcnn.metrics.intervals import wilson_interval
-from fishcnn.models import check_network
-from fishcnn.optimization import check_optimization
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.networks import check_network
+from fishcnn.models.optimization import check_optimization
+from fishcnn.plots import curves as plots
+from fishcnn.plots.figure import save_figure
 from fishcnn.resume import (
     Checkpoint,
     check_resumable,

@@ -6,8 +6,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.build import build_datamodule
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 # Runs of a user who stands elsewhere now.

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from fishcnn.classifier import FishClassifier
+from fishcnn.models.classifier import FishClassifier
 
 MODEL: dict[str, Any] = {
     "name": "cnn",

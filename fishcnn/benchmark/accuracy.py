@@ -24,7 +24,7 @@ from fishcnn.benchmark.plain import train_transform
 from fishcnn.benchmark.process import run_module
 from fishcnn.data.datamodule import STATISTICS
 from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.optimization import build_schedule
+from fishcnn.models.optimization import build_schedule
 
 
 def measure_accuracy(config: DictConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
 from fishcnn.build import native_precision
-from fishcnn.optimization import build_optimizer
+from fishcnn.models.optimization import build_optimizer
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:

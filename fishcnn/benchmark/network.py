@@ -6,8 +6,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from fishcnn.build import CONF
-from fishcnn.models import build_network
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.networks import build_network
+from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.settings import plain
 
 

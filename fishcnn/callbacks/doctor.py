@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.callbacks.history import History
-from fishcnn.classifier import FishClassifier
 from fishcnn.diagnosis import Curves, Settings, Verdict, diagnose, report
+from fishcnn.models.classifier import FishClassifier
 
 
 class Doctor(pl.Callback):

@@ -17,11 +17,11 @@ from fishcnn.cam.faithfulness import (
     random_maps,
 )
 from fishcnn.cam.maps import CamResult, default_layer, energy_inside, grad_cam, pointing_hit
-from fishcnn.plots.cam_sheet import grad_cam_sheet
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.splitting.sampling import stratified_sample
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.plots.cam_sheet import grad_cam_sheet
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.utils.errors import FishError
 

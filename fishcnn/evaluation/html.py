@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.plots.cam_sheet import overlay
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.plots.cam_sheet import overlay
 from fishcnn.plots.figure import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fishcnn.cam.maps import default_layer, grad_cam
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.resize import resize
 from fishcnn.evaluation.pictures import Labelled
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.

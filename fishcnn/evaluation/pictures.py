@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.image_folder import Listing, scan_folder
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 SIDES = {"val": "validation", "test": "test"}

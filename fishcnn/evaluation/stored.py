@@ -17,7 +17,7 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
     of change, by which the latest run is found.
 
     Args:
-        checkpoint: a checkpoint of :class:`fishcnn.classifier.FishClassifier`.
+        checkpoint: a checkpoint of :class:`fishcnn.models.classifier.FishClassifier`.
         temperature: above 0; what predictions divide their logits by from now on.
 
     Raises:

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture
 from fishcnn.explanation.maps import Question
 from fishcnn.explanation.rows import Row
+from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
 from fishcnn.utils.errors import FishError
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen

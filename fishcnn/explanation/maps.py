@@ -14,7 +14,7 @@ from fishcnn.cam.maps import (
     default_layer,
     find_layer,
 )
-from fishcnn.classifier import FishClassifier
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 PREDICTED = "predicted"

@@ -18,7 +18,6 @@ from fishcnn.cam.faithfulness import (
 from fishcnn.cam.localisation import Evidence, find_evidence
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.explanation.maps import PREDICTED, Answer, Question, answer
 from fishcnn.explanation.pictures import (
@@ -27,6 +26,7 @@ from fishcnn.explanation.pictures import (
     validation_pictures,
     validation_sample,
 )
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 A_CLASS = 20  # pictures: enough to find a shortcut in each

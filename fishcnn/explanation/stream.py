@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from fishcnn.cam.maps import energy_inside
-from fishcnn.classifier import FishClassifier
 from fishcnn.explanation.drawing import Tile, drawing, photograph, tile
 from fishcnn.explanation.maps import Answer, Question, answer
 from fishcnn.explanation.pictures import Batch, Picture, load_batches
 from fishcnn.explanation.rows import TOP_K, Row
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.figure import save_figure
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable

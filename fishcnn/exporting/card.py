@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.exporting.agreement import TOLERANCE, Agreement
 from fishcnn.exporting.formats import FORMATS
 from fishcnn.exporting.record import Record, read_record
 from fishcnn.exporting.usage import SNIPPETS
 from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.trained import run_folder
 from fishcnn.utils.text import printable
 

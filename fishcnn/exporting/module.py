@@ -9,9 +9,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.resize import resize
-from fishcnn.models import build_network
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.networks import build_network
 
 _PREPROCESSING = (
     "Turn the picture upright (EXIF), lay transparency on white, convert to 8-bit RGB, squash to "

@@ -9,7 +9,16 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, LINE_HEIGHT, MARGIN, NOTE_SIZE, headline
+from fishcnn.plots.figure import (
+    CAPTION_SIZE,
+    DPI,
+    FAINT,
+    INK,
+    LINE_HEIGHT,
+    MARGIN,
+    NOTE_SIZE,
+    headline,
+)
 from fishcnn.plots.fonts import label_fonts, shorten, text_width
 
 Floats = npt.NDArray[np.floating]

@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, LINE_HEIGHT, MARGIN, NOTE_SIZE, headline
+from fishcnn.plots.figure import (
+    CAPTION_SIZE,
+    DPI,
+    FAINT,
+    INK,
+    LINE_HEIGHT,
+    MARGIN,
+    NOTE_SIZE,
+    headline,
+)
 from fishcnn.plots.fonts import label_fonts, shorten
 
 WRONG, EDGE = "#c00000", "#c8c8c8"

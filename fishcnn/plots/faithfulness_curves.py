@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
 from fishcnn.plots.curves import TRAIN, VAL
+from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
 
 INCHES = (11.0, 3.9)
 MOST_NAMES = 12  # layers named on an axis; the names of more would touch

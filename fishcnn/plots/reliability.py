@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
 from fishcnn.metrics.calibration import Reliability
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
 from fishcnn.plots.curves import TRAIN, VAL
+from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
 
 CHART_INCHES = (5.0, 4.2)
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.read import UnreadablePicture
 from fishcnn.data.decoding.resize import resize
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.prediction.rows import DIGITS, Row
 from fishcnn.utils.errors import FishError
 

@@ -16,9 +16,9 @@ from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.callbacks.history import History
 from fishcnn.cam.faithfulness import average_drop_and_increase
 from fishcnn.cam.maps import grad_cam
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.sampling import stratified_sample
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 pytestmark = [

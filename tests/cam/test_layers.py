@@ -15,7 +15,7 @@ from torchvision.models import (
 )
 
 from fishcnn.cam.maps import block_layers, class_activation_maps
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.networks.cnn import FishCNN
 
 
 def pictures(n: int, size: int) -> Tensor:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 
 from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, grad_cam
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.networks.cnn import FishCNN
 
 Floats = NDArray[np.float32]
 

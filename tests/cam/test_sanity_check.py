@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from fishcnn.cam.maps import grad_cam
 from fishcnn.cam.sanity_check import randomisation_test, rank_correlation, ranks
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.utils.errors import FishError
 
 

@@ -18,7 +18,7 @@ from fishcnn.cam.shortcut import (
     without_fish,
 )
 from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.networks.cnn import FishCNN
 
 SIDE, SPECIES, EACH, HELD_OUT = 64, 4, 100, 20
 

@@ -23,9 +23,9 @@ from omegaconf import OmegaConf
 from PIL import ExifTags, Image
 
 from fishcnn.cam.maps import METHODS, block_layers
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.demo import Explained, demo, explain_photo
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from running import run_and_read
 
-from fishcnn.classifier import FishClassifier
+from fishcnn.models.classifier import FishClassifier
 
 pytestmark = [
     # Lightning turns its own warnings into output.

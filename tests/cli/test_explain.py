@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from fishcnn.cam.maps import METHODS, energy_inside, grad_cam
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.resize import resize
+from fishcnn.models.classifier import FishClassifier
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -15,8 +15,8 @@ import torch
 from running import run_and_read
 from torch import Tensor
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.exporting.module import ExportedClassifier
+from fishcnn.models.classifier import FishClassifier
 
 WEIGHTS_ONLY = "formats=[safetensors]"
 

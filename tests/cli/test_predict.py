@@ -17,7 +17,7 @@ import pytest
 import torch
 from running import run_script
 
-from fishcnn.classifier import FishClassifier
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.prediction.rows import Row
 from fishcnn.prediction.stream import Predictor
 

@@ -18,9 +18,9 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fishcnn.callbacks.resuming import Resuming
-from fishcnn.classifier import FishClassifier
 from fishcnn.metrics.intervals import wilson_interval
-from fishcnn.models.cnn import FishCNN
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.networks.cnn import FishCNN
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 

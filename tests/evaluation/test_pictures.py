@@ -10,11 +10,11 @@ import pytest
 import torch
 from networks import small_classifier
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.split import Split
 from fishcnn.evaluation.network import explain, logits_of, views
 from fishcnn.evaluation.pictures import labelled_folder, side_of_run
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 

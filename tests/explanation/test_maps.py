@@ -3,8 +3,8 @@ import torch
 from networks import small_classifier
 
 from fishcnn.cam.maps import METHODS, grad_cam
-from fishcnn.classifier import FishClassifier
 from fishcnn.explanation.maps import Question, answer, ask
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 CLASSES = ["rui", "catla", "7"]

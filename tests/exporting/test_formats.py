@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.decoding.resize import resize
 from fishcnn.exporting.formats import FORMATS, Loaded, check_formats
 from fishcnn.exporting.module import ExportedClassifier, metadata_of
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 # What folders may be called; the last is no valid Unicode.

@@ -6,8 +6,8 @@ import torch
 import torchvision
 from torch import nn
 
-from fishcnn.models import TorchvisionNetwork, build_network, check_network
-from fishcnn.models.cnn import ConvBlock
+from fishcnn.models.networks import TorchvisionNetwork, build_network, check_network
+from fishcnn.models.networks.cnn import ConvBlock
 from fishcnn.utils.errors import FishError
 
 CNN: dict[str, Any] = {

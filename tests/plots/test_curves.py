@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from fishcnn.plots import curves as plots
+from fishcnn.plots.curves import confusion_matrix, curves, loss_per_iteration
 from fishcnn.plots.figure import DPI, INK, figure_to_array
 from fishcnn.plots.fonts import BASE_FAMILY, missing_glyphs_allowed
-from fishcnn.plots.curves import confusion_matrix, curves, loss_per_iteration
 
 LONG = [
     "Labeo rohita, freshwater, adult specimen",

@@ -1,7 +1,7 @@
 import numpy as np
 
-from fishcnn.plots.figure import figure_to_array
 from fishcnn.plots.faithfulness_curves import MOST_NAMES, trust_curves
+from fishcnn.plots.figure import figure_to_array
 
 FALLING = {"map": np.linspace(1, 0, 17), "random map": np.full(17, 0.5), "centre": np.ones(17)}
 

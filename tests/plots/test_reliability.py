@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fishcnn.plots.figure import figure_to_array
 from fishcnn.metrics.calibration import reliability
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.metrics.selective_prediction import keep, selective_curve
 from fishcnn.plots.curves import confusion_matrix
+from fishcnn.plots.figure import figure_to_array
 from fishcnn.plots.reliability import accuracy_by_confidence, reliability_diagram
 
 CONFIDENCE = np.array([0.95, 0.9, 0.92, 0.3, 0.35])

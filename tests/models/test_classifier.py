@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fishcnn.classifier import FishClassifier
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
 pytestmark = [

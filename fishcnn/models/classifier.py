@@ -19,9 +19,9 @@ from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.read import UnreadablePicture, read_picture, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.metrics.mean_loss import MeanLoss
-from fishcnn.models import build_network
-from fishcnn.models.torchvision import TorchvisionNetwork
-from fishcnn.optimization import build_optimizer, build_schedule, check_optimization
+from fishcnn.models.networks import build_network
+from fishcnn.models.networks.torchvision import TorchvisionNetwork
+from fishcnn.models.optimization import build_optimizer, build_schedule, check_optimization
 from fishcnn.utils.errors import FishError
 
 if TYPE_CHECKING:
