@@ -15,23 +15,23 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from fishcnn.callbacks.checkpoint import BestCheckpoint
-from fishcnn.callbacks.doctor import Doctor
-from fishcnn.callbacks.ema import AveragedWeights
-from fishcnn.callbacks.grad_cam import GradCam
-from fishcnn.callbacks.history import History
-from fishcnn.callbacks.progress import EpochLines, ProgressBar
-from fishcnn.callbacks.resuming import PatientEarlyStopping, Resuming
-from fishcnn.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.data.splitting.grouped_split import SplitSettings
-from fishcnn.diagnosis import Settings
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.models.classifier import MONITOR, FishClassifier
 from fishcnn.quoting import quote_values
 from fishcnn.settings import plain
+from fishcnn.training.callbacks.checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.doctor import Doctor
+from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.history import History
+from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.resuming import PatientEarlyStopping, Resuming
+from fishcnn.training.callbacks.tensorboard import TensorBoardTabs
+from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.errors import FishError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

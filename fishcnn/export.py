@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from fishcnn.callbacks.grad_cam import GradCam
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.image_folder import PICTURE_SUFFIXES
@@ -27,6 +26,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.figure import save_figure
 from fishcnn.settings import plain
 from fishcnn.trained import find_trained, load_trained, run_config, run_datamodule, run_folder
+from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from fishcnn.diagnosis import Verdict, report
+from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.text import finite
 
 

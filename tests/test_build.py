@@ -10,13 +10,13 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
 
 from fishcnn.build import Callbacks, native_precision
-from fishcnn.callbacks.checkpoint import BestCheckpoint
-from fishcnn.callbacks.ema import AveragedWeights
-from fishcnn.callbacks.grad_cam import GradCam
-from fishcnn.callbacks.history import History
-from fishcnn.callbacks.progress import EpochLines, ProgressBar
-from fishcnn.callbacks.resuming import PatientEarlyStopping
 from fishcnn.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.training.callbacks.checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.history import History
+from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.resuming import PatientEarlyStopping
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -10,8 +10,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from fishcnn.build import build_classifier, build_datamodule, build_trainer, compose_config
-from fishcnn.callbacks.ema import AveragedWeights
-from fishcnn.callbacks.history import History
+from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.history import History
 
 # What the operators of torch are for; the first word that their name holds decides.
 _KINDS = {

@@ -17,10 +17,10 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fishcnn.callbacks.resuming import Resuming
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks.cnn import FishCNN
+from fishcnn.training.callbacks.resuming import Resuming
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fishcnn.callbacks.history import History
+from fishcnn.training.callbacks.history import History
 
 
 class PatientEarlyStopping(EarlyStopping):

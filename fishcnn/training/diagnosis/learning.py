@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fishcnn.diagnosis.reading import (
+from fishcnn.training.diagnosis.reading import (
     HIGH_SKILL,
     LOW_SKILL,
     MIN_EPOCHS,
@@ -10,8 +10,8 @@ from fishcnn.diagnosis.reading import (
     Run,
     running_median,
 )
-from fishcnn.diagnosis.records import Verdict
-from fishcnn.diagnosis.wording import first_applicable, percent, rounded
+from fishcnn.training.diagnosis.records import Verdict
+from fishcnn.training.diagnosis.wording import first_applicable, percent, rounded
 
 VAL_LOSS_RISE = 0.15  # below this the rise is a well-trained network growing sure of itself
 TRAIN_ACC_RISE = 0.05  # less is the last polish of a network that has stopped learning

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.diagnosis import Curves, Settings, Verdict, diagnose, report
+from fishcnn.training.diagnosis import Curves, Settings, Verdict, diagnose, report
 
 SETTINGS = Settings(
     model="cnn",
@@ -443,7 +443,7 @@ PATIENTS = [
 ]
 
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture(scope="module")

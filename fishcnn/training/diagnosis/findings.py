@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fishcnn.diagnosis.learning import (
+from fishcnn.training.diagnosis.learning import (
     class_ignored,
     fine,
     overfitting,
@@ -11,9 +11,9 @@ from fishcnn.diagnosis.learning import (
     too_short,
     underfitting,
 )
-from fishcnn.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
-from fishcnn.diagnosis.records import Curves, Settings, Verdict
-from fishcnn.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
+from fishcnn.training.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
+from fishcnn.training.diagnosis.records import Curves, Settings, Verdict
+from fishcnn.training.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
 
 # Asking for longer and for shorter training in one breath helps nobody.
 _SUBJECT = {"callbacks.early_stopping.enabled": "length", "trainer.max_epochs": "length"}

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fishcnn.callbacks.progress import ProgressBar
+from fishcnn.training.callbacks.progress import ProgressBar
 
 
 def test_epochs_are_counted_from_one(monkeypatch: pytest.MonkeyPatch) -> None:

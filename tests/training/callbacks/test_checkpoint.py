@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fishcnn.callbacks.checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.checkpoint import BestCheckpoint
 
 
 @pytest.mark.parametrize(("loss", "is_best"), [(0.4, True), (0.6, False)])

@@ -6,9 +6,9 @@ from typing import cast
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from fishcnn.callbacks.history import History
-from fishcnn.diagnosis import Curves, Settings, Verdict, diagnose, report
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.training.callbacks.history import History
+from fishcnn.training.diagnosis import Curves, Settings, Verdict, diagnose, report
 
 
 class Doctor(pl.Callback):

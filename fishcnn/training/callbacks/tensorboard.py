@@ -9,10 +9,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from fishcnn.hparams_tab import Value, write_hparams, write_status
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.curves import confusion_matrix
 from fishcnn.plots.figure import figure_to_array
+from fishcnn.training.hparams_tab import Value, write_hparams, write_status
 
 # What the HParams tab shows of each run, as it was at the latest validation.
 METRICS = ("val_loss", "val_acc", "val_f1", "val_top3")

@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from fishcnn.diagnosis.reading import (
+from fishcnn.training.diagnosis.reading import (
     HIGH_SKILL,
     MIN_EPOCHS,
     MIN_VALIDATIONS,
@@ -13,8 +13,8 @@ from fishcnn.diagnosis.reading import (
     Run,
     running_median,
 )
-from fishcnn.diagnosis.records import Verdict
-from fishcnn.diagnosis.wording import first_applicable, number
+from fishcnn.training.diagnosis.records import Verdict
+from fishcnn.training.diagnosis.wording import first_applicable, number
 
 STUCK_LOSS = 0.97  # share of ln(classes); a network that learns falls below it within an epoch
 WARM_EPOCHS = 3  # a warm-up and batch norm's first statistics may hold a good run at chance

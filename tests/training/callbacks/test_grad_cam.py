@@ -12,13 +12,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from fishcnn.callbacks.grad_cam import GradCam
-from fishcnn.callbacks.history import History
 from fishcnn.cam.faithfulness import average_drop_and_increase
 from fishcnn.cam.maps import grad_cam
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.history import History
 from fishcnn.utils.errors import FishError
 
 pytestmark = [
@@ -136,9 +136,11 @@ def test_the_numbers_are_of_a_share_of_the_pictures_so_that_they_cost_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counts = []
-    monkeypatch.setattr("fishcnn.callbacks.grad_cam._ONE_IN", 1)  # as if there were 60 times more
     monkeypatch.setattr(
-        "fishcnn.callbacks.grad_cam.average_drop_and_increase",
+        "fishcnn.training.callbacks.grad_cam._ONE_IN", 1
+    )  # as if there were 60 times more
+    monkeypatch.setattr(
+        "fishcnn.training.callbacks.grad_cam.average_drop_and_increase",
         lambda model, images, maps, targets: (
             counts.append(len(images)) or average_drop_and_increase(model, images, maps, targets)
         ),

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fishcnn.diagnosis.records import Curves, Settings
-from fishcnn.diagnosis.wording import rounded
+from fishcnn.training.diagnosis.records import Curves, Settings
+from fishcnn.training.diagnosis.wording import rounded
 
 Array = NDArray[np.float64]
 

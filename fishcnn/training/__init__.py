@@ -1,0 +1,1 @@
+"""What watches a fit and what reads its curves afterwards."""
