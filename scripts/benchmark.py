@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import reports_errors, start
+from fishcnn.commands.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="benchmark", version_base="1.3")

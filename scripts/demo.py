@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import reports_errors, start
+from fishcnn.commands.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="demo", version_base="1.3")
 @reports_errors
 def main(config: DictConfig) -> None:
     """Serve the page."""
-    from fishcnn.demo import demo  # torch is not needed to answer --help
+    from fishcnn.commands.demo import demo  # torch is not needed to answer --help
 
     demo(config)
 

@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import reports_errors, start
+from fishcnn.commands.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="explain", version_base="1.3")
 @reports_errors
 def main(config: DictConfig) -> None:
     """Run one job."""
-    from fishcnn.explain import explain  # torch is not needed to answer --help
+    from fishcnn.commands.explain.explain import explain  # torch is not needed to answer --help
 
     explain(config)
 

@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import reports_errors, start
+from fishcnn.commands.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="export", version_base="1.3")
 @reports_errors
 def main(config: DictConfig) -> None:
     """Export one network."""
-    from fishcnn.export import export  # torch is not needed to answer --help
+    from fishcnn.commands.export.export import export  # torch is not needed to answer --help
 
     export(config)
 

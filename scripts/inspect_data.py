@@ -3,14 +3,16 @@
 import hydra
 from omegaconf import DictConfig
 
-from fishcnn.cli import reports_errors, start
+from fishcnn.commands.cli import reports_errors, start
 
 
 @hydra.main(config_path="../conf", config_name="inspect_data", version_base="1.3")
 @reports_errors
 def main(config: DictConfig) -> float | None:
     """Run one job."""
-    from fishcnn.inspect_data import inspect_data  # NumPy and torch are not needed for --help
+    from fishcnn.commands.inspect_data import (
+        inspect_data,  # NumPy and torch are not needed for --help
+    )
 
     inspect_data(config)
     return None

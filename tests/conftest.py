@@ -9,12 +9,12 @@ import pytest
 from omegaconf import OmegaConf
 from running import run_script
 
+from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.data.sources import FolderSource
 from fishcnn.data.splitting.grouped_split import SplitSettings
-from fishcnn.settings import plain
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
-from fishcnn.build import native_precision
+from fishcnn.commands.build import native_precision
 from fishcnn.models.optimization import build_optimizer
 
 

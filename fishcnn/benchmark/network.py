@@ -5,10 +5,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from fishcnn.build import CONF
+from fishcnn.commands.build import CONF
+from fishcnn.commands.settings import plain
 from fishcnn.models.networks import build_network
 from fishcnn.models.networks.cnn import FishCNN
-from fishcnn.settings import plain
 
 
 def read_conf(file: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from fishcnn.build import build_classifier, build_datamodule, build_trainer, compose_config
+from fishcnn.commands.build import build_classifier, build_datamodule, build_trainer, compose_config
 from fishcnn.training.callbacks.ema import AveragedWeights
 from fishcnn.training.callbacks.history import History
 

@@ -151,7 +151,7 @@ class FishDataModule(pl.LightningDataModule):
             FishError: a setting is out of range.
         """
         # Only here: the parts of a run are built from the configuration, not the other way round.
-        from fishcnn.build import build_datamodule, compose_config
+        from fishcnn.commands.build import build_datamodule, compose_config
 
         return build_datamodule(compose_config(*overrides))
 

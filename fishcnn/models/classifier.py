@@ -132,7 +132,7 @@ class FishClassifier(pl.LightningModule):
             FishError: a setting is out of range.
         """
         # Only here: the parts of a run are built from the configuration, not the other way round.
-        from fishcnn.build import build_classifier, compose_config
+        from fishcnn.commands.build import build_classifier, compose_config
 
         return build_classifier(compose_config(*overrides), datamodule)
 

@@ -15,9 +15,9 @@ from fishcnn.benchmark.photos import SIZES, draw_photos
 from fishcnn.benchmark.plain import measure, train_transform
 from fishcnn.benchmark.process import run, run_module
 from fishcnn.benchmark.training import Row
-from fishcnn.build import CONF
+from fishcnn.commands.build import CONF
+from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.settings import plain
 from fishcnn.utils.errors import FishError
 
 

@@ -23,8 +23,8 @@ from omegaconf import OmegaConf
 from PIL import ExifTags, Image
 
 from fishcnn.cam.maps import METHODS, block_layers
+from fishcnn.commands.demo import Explained, demo, explain_photo
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.demo import Explained, demo, explain_photo
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
@@ -142,7 +142,7 @@ def test_settings_out_of_range_are_named(setting: str, value: object) -> None:
 
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fishcnn.demo.find_spec", lambda _: None)
+    monkeypatch.setattr("fishcnn.commands.demo.find_spec", lambda _: None)
     with pytest.raises(FishError, match=re.escape('pip install -e ".[demo]"')):
         demo(OmegaConf.load(REPOSITORY / "conf" / "demo.yaml"))
 

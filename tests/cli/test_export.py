@@ -15,7 +15,7 @@ import torch
 from running import run_and_read
 from torch import Tensor
 
-from fishcnn.exporting.module import ExportedClassifier
+from fishcnn.commands.export.exported_classifier import ExportedClassifier
 from fishcnn.models.classifier import FishClassifier
 
 WEIGHTS_ONLY = "formats=[safetensors]"

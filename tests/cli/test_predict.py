@@ -17,9 +17,9 @@ import pytest
 import torch
 from running import run_script
 
+from fishcnn.commands.predict.prediction_rows import Row
+from fishcnn.commands.predict.prediction_stream import Predictor
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.prediction.rows import Row
-from fishcnn.prediction.stream import Predictor
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -1,0 +1,1 @@
+"""What a user runs: only here Hydra, rich and the terminal."""

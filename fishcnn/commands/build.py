@@ -1,0 +1,228 @@
+"""From the configuration to the parts of a run."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from fishcnn.commands.overrides import quote_values
+from fishcnn.commands.settings import plain
+from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
+from fishcnn.data.splitting.grouped_split import SplitSettings
+from fishcnn.models.classifier import MONITOR, FishClassifier
+from fishcnn.training.callbacks.checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.doctor import Doctor
+from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.history import History
+from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.resuming import PatientEarlyStopping, Resuming
+from fishcnn.training.callbacks.tensorboard import TensorBoardTabs
+from fishcnn.training.diagnosis import Settings
+from fishcnn.utils.errors import FishError
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+_SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")
+
+
+def compose_config(*overrides: str) -> DictConfig:
+    """Compose ``conf/train.yaml`` as ``scripts/train.py`` would, without its command line.
+
+    Args:
+        overrides: as they are typed there, for example ``"data.image_size=96"``.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", list(quote_values(overrides)))
+
+
+def build_source(data: Mapping[str, Any], workers: int) -> Source:
+    """Build the source of pictures that ``data.name`` names."""
+    if data["name"] == "folder":
+        return FolderSource(data["root"], data["masks_root"])
+    if data["name"] == "bengali_fish":
+        return BengaliFishSource(data["root"])
+    if data["name"] == "synthetic":
+        names = ("species", "pictures_per_class", "long_side", "shortcut", "seed")
+        chosen = {name: data[name] for name in names}
+        return SyntheticSource(cache=data["cache_root"], workers=workers, **chosen)
+    raise FishError(f"data.name={data['name']}: there is folder, bengali_fish, synthetic")
+
+
+def build_datamodule(config: DictConfig) -> FishDataModule:
+    """Build the datamodule of the ``data`` and ``augment`` groups."""
+    data = plain(config.data)
+    workers = os.cpu_count() or 1 if data["workers"] is None else data["workers"]
+    size = data["image_size"]
+    return FishDataModule(
+        source=build_source(data, workers),
+        recipe=Recipe.from_config(plain(config.augment)),
+        image_size=size,
+        working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
+        batch_size=data["batch_size"],
+        split=SplitSettings(seed=data["split_seed"], **{key: data[key] for key in _SPLIT}),
+        normalize=data["normalize"],
+        balance=data["balance"],
+        cache=data["cache"],
+        cache_root=Path(data["cache_root"]).expanduser() / "decoded",
+        on_device=data["on_device"],
+        workers=workers,
+    )
+
+
+def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClassifier:
+    """Build the classifier for the classes of a datamodule that is set up."""
+    return FishClassifier(
+        classes=datamodule.classes,
+        image_size=datamodule.image_size,
+        working_size=datamodule.working_size,
+        mean=datamodule.mean,
+        std=datamodule.std,
+        model=plain(config.model),
+        optimizer=plain(config.optimizer),
+        scheduler=plain(config.scheduler),
+        label_smoothing=config.loss.label_smoothing,
+        class_weights=datamodule.class_weights,
+    )
+
+
+def build_settings(config: DictConfig) -> Settings:
+    """Collect what the diagnosis has to know of the configuration."""
+    return Settings(
+        model=config.model.get("architecture", config.model.name),
+        blocks=config.model.get("blocks"),
+        head=config.model.get("head"),
+        dropout=config.model.get("dropout"),
+        augment=config.augment.name,
+        mixing=bool(config.augment.mixup or config.augment.cutmix),
+        lr=config.optimizer.lr,
+        weight_decay=config.optimizer.weight_decay,
+        label_smoothing=config.loss.label_smoothing,
+        max_epochs=config.trainer.max_epochs,
+        early_stopping=config.callbacks.early_stopping.enabled,
+        optimizer=config.optimizer.name,
+    )
+
+
+class Callbacks:
+    """The callbacks of a fit; some are asked for what they have found after it.
+
+    Args:
+        config: of the run.
+        data_report: Markdown about the pictures.
+        folder: of the run.
+        resumed: the checkpoint that the run goes on from.
+    """
+
+    def __init__(
+        self, config: DictConfig, data_report: str, folder: Path, resumed: Path | None
+    ) -> None:
+        settings = config.callbacks
+        overridden = overridden_settings()
+        self.history = History(folder)
+        self._resuming = Resuming(self.history, folder / "checkpoints" / "last.ckpt")
+        self.doctor = Doctor(folder, self.history, build_settings(config))
+        self.checkpoint = BestCheckpoint(folder / "checkpoints", monitor=MONITOR, resumed=resumed)
+        # Lightning's save_last writes only when the best checkpoint is written as well.
+        self._last = ModelCheckpoint(
+            folder / "checkpoints",
+            filename="last",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        self.grad_cam: GradCam | None = None
+        self._rest: list[pl.Callback] = [
+            TensorBoardTabs(
+                hyperparameters=hyperparameters(config, overridden),
+                overridden=overridden,
+                data_report=data_report,
+                graph=config.logger.graph,
+            )
+        ]
+        if config.logger.name != "none":
+            self._rest.append(LearningRateMonitor(logging_interval="step"))
+        if settings.grad_cam.enabled:
+            self.grad_cam = GradCam(**_chosen(settings.grad_cam))
+            self._rest.append(self.grad_cam)
+        if settings.ema.enabled:
+            # After Grad-CAM: it takes the averaged weights back when a validation ends.
+            self._rest.append(AveragedWeights(decay=settings.ema.decay))
+        if settings.early_stopping.enabled:
+            self._rest.append(PatientEarlyStopping(MONITOR, **_chosen(settings.early_stopping)))
+        if settings.progress.enabled:
+            self._rest.append(ProgressBar() if sys.stdout.isatty() else EpochLines())
+
+    def all(self) -> list[pl.Callback]:
+        """In the order in which they are called."""
+        return [*self._rest, self.history, self._resuming, self.doctor, self.checkpoint, self._last]
+
+
+def _chosen(callback: DictConfig) -> dict[str, Any]:
+    """The arguments of a callback that can be switched off."""
+    return {key: value for key, value in plain(callback).items() if key != "enabled"}
+
+
+def native_precision(accelerator: str) -> str:
+    """``bf16-mixed`` where that accelerator computes bfloat16 natively, else ``32-true``.
+
+    Args:
+        accelerator: as Lightning calls it; ``"auto"`` is the best that is there.
+    """
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        native = False
+    else:
+        native = torch.cpu._is_avx512_bf16_supported()
+    return "bf16-mixed" if native else "32-true"
+
+
+def check_compiler(trainer: DictConfig) -> None:
+    """Check that there is what ``trainer.compile=true`` needs on a CPU.
+
+    Raises:
+        FishError: there is no C++ compiler.
+    """
+    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if trainer.compile and not on_gpu and not any(map(shutil.which, ("g++", "c++", "clang++"))):
+        raise FishError("trainer.compile=true needs a C++ compiler such as g++ on the CPU")
+
+
+def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
+    """Build the trainer of the ``trainer`` and ``logger`` groups.
+
+    Raises:
+        FishError: Lightning does not take one of the settings.
+    """
+    arguments = plain(config.trainer)
+    del arguments["compile"]  # the network's, not Lightning's
+    if arguments["precision"] == "auto":
+        arguments["precision"] = native_precision(arguments["accelerator"])
+    # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+    try:
+        return pl.Trainer(
+            **arguments,
+            logger=logger if config.logger.name == "tensorboard" else False,
+            callbacks=callbacks,
+            enable_progress_bar=has_bar,
+            enable_model_summary=False,
+            # Errors show in the first epoch as well, and its numbers would be in the curves.
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,  # of LearningRateMonitor; nothing else logs through Lightning
+        )
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise FishError(f"trainer: {error}") from error

@@ -1,0 +1,192 @@
+"""Everything that an evaluation has found."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.commands.evaluate.labelled import Labelled
+from fishcnn.metrics.calibration import (
+    Reliability,
+    TemperatureFit,
+    ece_by_chance,
+    log_loss,
+    reliability,
+)
+from fishcnn.metrics.classification import (
+    ClassScores,
+    ConfusedPair,
+    Counts,
+    Floats,
+    MacroScores,
+    class_scores,
+    confused_pairs,
+    confusion_counts,
+    top_k_accuracy,
+)
+from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
+
+_PAIRS = 20
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of N predictions.
+
+    Attributes:
+        predicted: int64 ``(N,)``.
+        confidence: ``(N,)`` probability of the predicted class.
+        right: bool ``(N,)``.
+        interval: 95% interval of the accuracy (Wilson 1927).
+        top_k: share of pictures whose true class is among the first k, by k.
+        confusion: int64 ``(K, K)``, rows are true classes.
+        by_class: precision, recall, F1.
+        macro: their means over the classes.
+        pairs: the most frequent mistakes.
+        log_loss: mean negative log-likelihood in nats.
+        reliability: confidence against accuracy, with the ECE.
+        ece_by_chance: what the ECE of a calibrated network stays below in 19 of 20 such sets.
+    """
+
+    predicted: Counts
+    confidence: Floats
+    right: NDArray[np.bool_]
+    interval: tuple[float, float]
+    top_k: dict[int, float]
+    confusion: Counts
+    by_class: ClassScores
+    macro: MacroScores
+    pairs: list[ConfusedPair]
+    log_loss: float
+    reliability: Reliability
+    ece_by_chance: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return float(self.right.mean())
+
+
+def score(probabilities: Floats, labels: Counts, top_k: int) -> Scores:
+    """Score predictions.
+
+    Args:
+        probabilities: ``(N, K)``, N ≥ 1.
+        labels: int64 ``(N,)``.
+        top_k: the largest k, at most K.
+    """
+    predicted = probabilities.argmax(1)
+    confidence = probabilities.max(1)
+    right = predicted == labels
+    confusion = confusion_counts(predicted, labels, probabilities.shape[1])
+    by_class = class_scores(confusion)
+    return Scores(
+        predicted=predicted,
+        confidence=confidence,
+        right=right,
+        interval=wilson_interval(int(right.sum()), len(right)),
+        top_k={k: top_k_accuracy(probabilities, labels, k) for k in range(1, top_k + 1)},
+        confusion=confusion,
+        by_class=by_class,
+        macro=by_class.macro(),
+        pairs=confused_pairs(confusion, _PAIRS),
+        log_loss=log_loss(probabilities, labels),
+        reliability=reliability(confidence, right),
+        ece_by_chance=ece_by_chance(confidence),
+    )
+
+
+class CalibrationLine(NamedTuple):
+    """Calibration of the judged pictures at one temperature.
+
+    Attributes:
+        name: for a person.
+        temperature: what the logits were divided by.
+        ece: expected calibration error.
+        log_loss: in nats.
+    """
+
+    name: str
+    temperature: float
+    ece: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known about the temperature.
+
+    Attributes:
+        lines: the network as it was, and with the fitted temperature.
+        fit: from the validation pictures; None if these were not looked at.
+        stored: whether it has been written into the checkpoint.
+        used: temperature of all other numbers of the evaluation.
+        remark: what became of the fit, in a sentence.
+    """
+
+    lines: list[CalibrationLine]
+    fit: TemperatureFit | None
+    stored: bool
+    used: float
+    remark: str
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The confidence above which predictions are as often right as wanted.
+
+    Attributes:
+        wanted: precision, 0 to 1.
+        chosen_on: name of the pictures that it was chosen on.
+        chosen: what it does to these; None if no threshold reaches the precision.
+        applied: what it does to the judged pictures; None if there is no threshold.
+    """
+
+    wanted: float
+    chosen_on: str
+    chosen: Kept | None
+    applied: Kept | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that an evaluation has found.
+
+    Attributes:
+        checkpoint: the network.
+        classes: K names.
+        pictures: N that were judged.
+        probabilities: ``(N, K)``.
+        scores: of these.
+        calibration: the temperature.
+        curve: accuracy against confidence.
+        threshold: for the wanted precision.
+        plain: scores without test-time augmentation, if the others are with it.
+        remarks: what a reader has to know about the numbers.
+    """
+
+    checkpoint: Path
+    classes: list[str]
+    pictures: Labelled
+    probabilities: Floats
+    scores: Scores
+    calibration: Calibration
+    curve: SelectiveCurve
+    threshold: Threshold
+    plain: Scores | None
+    remarks: list[str]
+
+    def worst_classes(self) -> list[int]:
+        """Classes that have pictures, lowest F1 first."""
+        f1 = self.scores.by_class.f1
+        order: list[int] = np.argsort(f1, kind="stable").tolist()
+        return [k for k in order if not math.isnan(f1[k])]
+
+    def costly_mistakes(self, limit: int) -> Counts:
+        """Positions of the wrong predictions, the most confident first."""
+        wrong = np.flatnonzero(~self.scores.right)
+        return wrong[np.argsort(-self.scores.confidence[wrong], kind="stable")][:limit]

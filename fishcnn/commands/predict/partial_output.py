@@ -1,0 +1,147 @@
+"""A file of predictions that is under way, and how an interrupted one goes on."""
+
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fishcnn.commands.predict.prediction_rows import Row, RowFormat
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import printable
+
+
+class PartialOutput:
+    """Rows go into ``OUTPUT.part``, which gets the name OUTPUT when it is whole.
+
+    Beside it, ``OUTPUT.part.json`` says what it was begun with. Both stay behind an interruption,
+    unless there is no row yet.
+
+    Args:
+        output: the file that is wanted in the end.
+        rows: how rows lie in it.
+        settings: what must be the same to go on, by the name of the setting.
+
+    Attributes:
+        labels: how many rows of each class, "" for pictures that cannot be read.
+        total: how many rows.
+    """
+
+    def __init__(self, output: Path, rows: RowFormat, settings: Mapping[str, object]) -> None:
+        self.labels: Counter[str] = Counter()
+        self.output = output
+        self._rows = rows
+        self._settings = dict(settings)
+        self._part = output.with_name(output.name + ".part")
+        self._begun = output.with_name(output.name + ".part.json")
+
+    @property
+    def total(self) -> int:
+        """How many rows are in the file."""
+        return self.labels.total()
+
+    def open(self, paths: Iterator[str], *, resume: bool, batch_size: int) -> None:
+        """Begin, or go on where an interrupted prediction was.
+
+        Args:
+            paths: all pictures; those that have a row already are taken from it.
+            resume: go on, where there is something to go on with.
+            batch_size: pictures a batch. Batches begin where those of an uninterrupted prediction
+                do, so that the file becomes the very same.
+
+        Raises:
+            FishError: there is an unfinished prediction and ``resume`` is not set, or it was begun
+                with other settings or other pictures, or the file cannot be written.
+        """
+        try:
+            if not self._part.exists():
+                self.output.parent.mkdir(parents=True, exist_ok=True)
+                self._begun.write_text(json.dumps(self._settings, indent=1), encoding="utf-8")
+                self._part.write_bytes(self._rows.header())
+            elif resume:
+                self._check_settings()
+                self._take_up(paths, batch_size)
+            else:
+                raise FishError(
+                    f"{self._part} is an unfinished prediction: go on with it by resume=true, or "
+                    "remove it to begin again"
+                )
+            self._file = self._part.open("ab")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _check_settings(self) -> None:
+        try:
+            before = json.loads(self._begun.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FishError(
+                f"resume=true: {self._begun}, which says what {self._part} was begun with, cannot "
+                f"be read: remove {self._part} to begin again"
+            ) from error
+        for name, value in self._settings.items():
+            if before.get(name) != value:
+                raise FishError(
+                    f"resume=true: {self._part} was begun with {name}={before.get(name)}, now it "
+                    f"is {name}={value}: repeat what it was begun with, or remove the file to "
+                    "begin again"
+                )
+
+    def _take_up(self, paths: Iterator[str], batch_size: int) -> None:
+        """Count the whole batches that are done, check their paths, and cut off what follows."""
+        with self._part.open("rb") as file:
+            done = sum(1 for _ in self._rows.read(file))
+        end = 0
+        with self._part.open("rb") as file:
+            for row in itertools.islice(self._rows.read(file), done - done % batch_size):
+                path = next(paths, None)
+                if path is None or printable(path) != row.path:
+                    now = "there is none" if path is None else f"it is {path}"
+                    raise FishError(
+                        f"resume=true: input= has changed: picture {self.total + 1} was {row.path} "
+                        f"and now {now}; remove {self._part} to begin again"
+                    )
+                self.labels[row.label] += 1
+                end = row.end
+        if end:
+            os.truncate(self._part, end)
+        else:
+            self._part.write_bytes(self._rows.header())
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows, so that a kill loses none of them.
+
+        Raises:
+            FishError: the file cannot be written.
+        """
+        try:
+            self._file.write(self._rows.encode(rows))
+            self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.labels.update(row.label or "" for row in rows)
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self._file.close()
+        self._part.replace(self.output)
+        self._begun.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if not self.total:
+            self._part.unlink(missing_ok=True)
+            self._begun.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> FishError:
+        return FishError(f"output={self.output} cannot be written: {error.strerror}")

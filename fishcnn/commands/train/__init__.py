@@ -1,0 +1,1 @@
+"""Train a network and write a run folder."""

@@ -1,0 +1,180 @@
+"""Going on with an earlier run: finding its checkpoint and checking that it fits."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from fishcnn.commands.settings import plain
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.utils.errors import FishError
+
+_GROUPS = ("model", "optimizer", "scheduler")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What has to be known of a checkpoint before it is loaded.
+
+    Attributes:
+        path: the file.
+        epochs: how many epochs it was trained for.
+        steps: optimizer steps in these epochs.
+        planned_steps: for how many its schedule was made; None where that does not matter.
+        averaged: whether it holds the moving average of the weights.
+        classes: class names in the order of the logits.
+        settings: what must be the same to go on, by dotted name.
+    """
+
+    path: Path
+    epochs: int
+    steps: int
+    planned_steps: int | None
+    averaged: bool
+    classes: list[str]
+    settings: dict[str, Any]
+
+
+def find_checkpoint(named: str, runs: Path) -> Path:
+    """Find the checkpoint to continue from.
+
+    Args:
+        named: a checkpoint file, a run folder, or ``"last"`` for the newest run.
+        runs: the folder below which ``"last"`` looks.
+
+    Raises:
+        FishError: there is none.
+    """
+    if named == "last":
+        candidates = sorted(runs.rglob("checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
+        if not candidates:
+            raise FishError(f"ckpt_path=last: there is no run with a checkpoint below {runs}")
+        return candidates[-1]
+    path = Path(named).expanduser()
+    inside = path / "checkpoints" / "last.ckpt"
+    if path.is_dir() and inside.is_file():
+        return inside
+    if not path.is_file():
+        raise FishError(
+            f"ckpt_path={named}: wanted a checkpoint file, a run folder that holds "
+            "checkpoints/last.ckpt, or last"
+        )
+    return path
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what is known of a checkpoint.
+
+    Raises:
+        FishError: the file is no checkpoint of this project.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        known = content["hyper_parameters"]
+        schedule = content["lr_schedulers"][0]
+        return Checkpoint(
+            path=path.resolve(),
+            epochs=content["epoch"] + 1,
+            steps=content["global_step"],
+            planned_steps=schedule.get("T_max", schedule.get("total_steps")),  # cosine, onecycle
+            averaged="averaging_state" in content,
+            classes=list(known["classes"]),
+            settings={
+                "data.image_size": known["image_size"],
+                "loss.label_smoothing": known["label_smoothing"],
+                **{f"{g}.{key}": value for g in _GROUPS for key, value in known[g].items()},
+            },
+        )
+    except Exception as error:  # torch passes on whatever its readers raise
+        raise FishError(f"ckpt_path={path} is no checkpoint of fishcnn: {error}") from error
+
+
+def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
+    """Check that a run can go on under this configuration.
+
+    Raises:
+        FishError: the network or its training would be another one, or nothing is left to train.
+    """
+    now = {
+        "data.image_size": config.data.image_size,
+        "loss.label_smoothing": config.loss.label_smoothing,
+        **{f"{g}.{key}": value for g in _GROUPS for key, value in plain(config[g]).items()},
+    }
+    if different := _differences(checkpoint.settings, now):
+        raise FishError(
+            f"ckpt_path={checkpoint.path} was trained with other settings:"
+            f"{_command(checkpoint)} add {' '.join(different)}"
+        )
+    if checkpoint.averaged != config.callbacks.ema.enabled:
+        raise FishError(
+            f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled="
+            f"{str(checkpoint.averaged).lower()}, as it was in that run"
+        )
+    if checkpoint.epochs >= config.trainer.max_epochs:
+        raise FishError(
+            f"ckpt_path={checkpoint.path} has been trained for {checkpoint.epochs} epochs already "
+            f"and trainer.max_epochs={config.trainer.max_epochs}: raise it to go on"
+        )
+
+
+def _command(checkpoint: Checkpoint) -> str:
+    """What was typed for the earlier run, as far as Hydra has written it down."""
+    written = checkpoint.path.parents[1] / ".hydra" / "overrides.yaml"
+    if not written.is_file():
+        return ""
+    return f" repeat its overrides, which were: {' '.join(OmegaConf.load(written))}; or"
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Overrides that bring the settings of now back to those of before."""
+    other_groups = [g for g in _GROUPS if before[f"{g}.name"] != now[f"{g}.name"]]
+    overrides = [f"{group}={before[f'{group}.name']}" for group in other_groups]
+    for name, value in before.items():
+        # A group that is exchanged as a whole brings its own values along.
+        if name.partition(".")[0] not in other_groups and now.get(name) != value:
+            overrides.append(f"{name}={'null' if value is None else value}")
+    return overrides
+
+
+def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: DictConfig) -> None:
+    """Check that a run goes on with the classes, the split and the batches that it began with.
+
+    Args:
+        checkpoint: what the run goes on from.
+        datamodule: set up.
+        config: of the run.
+
+    Raises:
+        FishError: pictures of the earlier training side would be validated on, say.
+    """
+    if checkpoint.classes != datamodule.classes:
+        raise FishError(
+            f"ckpt_path={checkpoint.path} was trained on the classes "
+            f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
+        )
+    written = checkpoint.path.parents[1] / "split.json"
+    if written.is_file():
+        before = json.loads(written.read_text(encoding="utf-8"))["val"]
+        now = [datamodule.pictures.paths[row].as_posix() for row in datamodule.split.val]
+        if before != now:
+            raise FishError(
+                f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}):"
+                f"{_command(checkpoint)} take the same pictures, and "
+                "the same settings of the split, such as data.split_seed"
+            )
+    planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
+    processes = int(config.trainer.devices) if isinstance(config.trainer.devices, int) else 1
+    batches = math.ceil(len(datamodule.train_dataloader()) / max(1, processes))
+    steps = batches * epochs
+    if planned not in (None, steps):
+        before_epochs = planned * checkpoint.epochs / checkpoint.steps
+        raise FishError(
+            f"scheduler={config.scheduler.name} has shaped the learning rate for {planned} steps "
+            f"({before_epochs:g} epochs of that run), not for the {steps} of "
+            f"trainer.max_epochs={epochs} with data.batch_size={datamodule.batch_size}"
+        )

@@ -1,0 +1,274 @@
+"""The main job: train a network and show where it looks."""
+
+import json
+import logging
+import statistics
+import time
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from fishcnn.commands.build import (
+    Callbacks,
+    build_classifier,
+    build_datamodule,
+    build_trainer,
+    check_compiler,
+)
+from fishcnn.commands.settings import check_settings, plain
+from fishcnn.commands.train.resume import (
+    Checkpoint,
+    check_resumable,
+    check_same_data,
+    find_checkpoint,
+    read_checkpoint,
+)
+from fishcnn.commands.train.summary import Summary, print_summary
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.inspection.data_report import data_report
+from fishcnn.data.splitting.split import write_split
+from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.networks import check_network
+from fishcnn.models.optimization import check_optimization
+from fishcnn.plots import curves as plots
+from fishcnn.plots.figure import save_figure
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.versions import versions
+
+
+def train(config: DictConfig) -> float:
+    """Train as the configuration says, and write a run folder.
+
+    Args:
+        config: ``conf/train.yaml`` with its groups.
+
+    Returns:
+        The lowest validation loss, for sweepers that minimise it.
+
+    Raises:
+        FishError: a setting, the data or a checkpoint is at fault; the message says which.
+    """
+    start = time.perf_counter()
+    _quiet_lightning()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    datamodule, resumed = _prepare(config, folder)
+    datamodule.prepare_data()
+    datamodule.setup()
+    if resumed:
+        check_same_data(resumed, datamodule, config)
+    # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
+    # continued run goes on with other ones than it began with.
+    done = resumed.epochs if resumed else 0
+    pl.seed_everything(config.seed + done, workers=True, verbose=False)
+    report = data_report(datamodule.pictures, datamodule.listing, datamodule.splitting)
+    classifier = build_classifier(config, datamodule)
+    if not resumed:
+        classifier.load_pretrained()
+    if config.trainer.compile:
+        # In place, so that checkpoints keep the names of their weights.
+        classifier.network.compile()
+    ckpt_path = resumed.path if resumed else None
+    callbacks = Callbacks(config, report, folder, ckpt_path)
+    trainer = build_trainer(config, callbacks.all(), folder)
+    if trainer.is_global_zero:
+        _write_inputs(config, datamodule, report, folder)
+    trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if torch.distributed.is_initialized():
+        # What follows is for one process, whose metrics must not wait for the others.
+        torch.distributed.destroy_process_group()
+    if not trainer.is_global_zero:
+        return float("nan")
+    summary = _evaluate(datamodule, callbacks, trainer, folder, start)
+    places = {
+        "run": folder,
+        "checkpoint": Path(summary.checkpoint),
+        "figures": folder / "figures",
+    }
+    if config.logger.name == "tensorboard":
+        places["TensorBoard logs"] = folder
+    logdir = folder.parent if _in_a_sweep() else folder
+    print_summary(summary, callbacks.doctor.verdicts, places, logdir)
+    return summary.val_loss
+
+
+def _in_a_sweep() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _evaluate(
+    datamodule: FishDataModule,
+    callbacks: Callbacks,
+    fitted: pl.Trainer,
+    folder: Path,
+    start: float,
+) -> Summary:
+    """Measure the best checkpoint, write ``summary.json`` and draw the figures."""
+    path = callbacks.checkpoint.best_model_path
+    if not path:
+        raise FishError("nothing was validated, so that there is no best checkpoint")
+    device = fitted.strategy.root_device
+    best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
+    best_epoch = read_checkpoint(Path(path)).epochs
+    scores = _validate(best, datamodule, fitted)
+    summary = _summarise(callbacks, best, best_epoch, scores, start)
+    summary.write(folder / "summary.json")
+    _draw(folder / "figures", best, best_epoch, datamodule, callbacks)
+    return summary
+
+
+def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoint | None]:
+    """Find the faults of the settings before the data is read."""
+    try:
+        check_settings(config)
+        datamodule = build_datamodule(config)
+        check_network(plain(config.model), image_size=config.data.image_size)
+        check_optimization(plain(config.optimizer), plain(config.scheduler))
+        check_compiler(config.trainer)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # What no check of ours has caught: a word where a number belongs, say.
+        raise FishError(f"a setting has a value of the wrong kind: {error}") from error
+    resumed = None
+    if config.ckpt_path:
+        resumed = read_checkpoint(find_checkpoint(config.ckpt_path, Path(config.runs)))
+        check_resumable(resumed, config)
+    used = folder / "checkpoints"
+    if used.exists() and not (resumed and resumed.path.is_relative_to(folder)):
+        setting = "hydra.sweep.dir" if _in_a_sweep() else "hydra.run.dir"
+        raise FishError(
+            f"{setting}: {folder} holds a run already; choose another folder, or go on with it by "
+            f"ckpt_path={folder}"
+        )
+    return datamodule, resumed
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning's hints to itself: the summary says what matters here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Batches are gathered from memory; worker processes would only copy them.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    # Lightning 2.6 meets a newer torch.
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    # A fit that is continued in another folder takes its best checkpoint along by itself.
+    warnings.filterwarnings("ignore", ".*The dirpath has changed.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    # What is logged at the end of an epoch comes from counts that are synchronised already.
+    warnings.filterwarnings("ignore", ".*It is recommended to use .*sync_dist=True.*")
+    # The first epochs of check_val_every_n_epoch have no validation loss yet.
+    warnings.filterwarnings("ignore", ".*could not find the monitored key.*")
+
+
+def _write_inputs(
+    config: DictConfig, datamodule: FishDataModule, report: str, folder: Path
+) -> None:
+    """Write down what is needed to repeat the run, before it begins."""
+    OmegaConf.save(_from_anywhere(config), folder / "config.yaml", resolve=True)
+    (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
+    settings, drawn = datamodule.split_settings, datamodule.splitting.drawn
+    write_split(
+        datamodule.split,
+        datamodule.pictures.paths,
+        folder / "split.json",
+        val_fraction=settings.val_fraction if drawn else None,
+        seed=settings.seed if drawn else None,
+        test_fraction=settings.test_fraction if drawn else None,
+        folds=settings.folds if drawn else None,
+        fold=settings.fold if drawn else None,
+    )
+    (folder / "data.md").write_text(report, encoding="utf-8")
+
+
+def _from_anywhere(config: DictConfig) -> DictConfig:
+    """A copy in which the folders of the data are found from wherever it is read."""
+    absolute = config.copy()
+    for name in ("root", "masks_root", "cache_root"):
+        if folder := absolute.data.get(name):
+            absolute.data[name] = str(Path(folder).expanduser().absolute())
+    return absolute
+
+
+def _validate(
+    classifier: FishClassifier, datamodule: FishDataModule, fitted: pl.Trainer
+) -> dict[str, float]:
+    """Measure the checkpoint that is kept, as it was loaded from disk."""
+    device = fitted.strategy.root_device
+    trainer = pl.Trainer(
+        accelerator=fitted.accelerator.name(),
+        # The very one: another may be in use by somebody else.
+        devices=1 if device.index is None else [device.index],
+        precision=fitted.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.validate(classifier, datamodule=datamodule, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _draw(
+    folder: Path,
+    best: FishClassifier,
+    best_epoch: int,
+    datamodule: FishDataModule,
+    callbacks: Callbacks,
+) -> None:
+    """Draw the figures of a run folder."""
+    folder.mkdir(exist_ok=True)
+    history = callbacks.history
+    drawings = {
+        "loss_per_iteration": plots.loss_per_iteration(
+            range(1, len(history.step_losses) + 1), history.step_losses
+        ),
+        "curves": plots.curves(
+            history.column("epoch"),
+            history.column("train_loss"),
+            history.column("val_loss"),
+            history.column("train_acc"),
+            history.column("val_acc"),
+            best_epoch,
+        ),
+        "confusion_matrix": plots.confusion_matrix(
+            best.confusion.numpy(), best.classes, f"Validation, epoch {best_epoch}"
+        ),
+    }
+    if callbacks.grad_cam:
+        title = f"Grad-CAM, epoch {best_epoch}"
+        drawings["grad_cam"] = callbacks.grad_cam.sheet(best, datamodule, title)
+    for name, figure in drawings.items():
+        save_figure(figure, folder / f"{name}.png")
+
+
+def _summarise(
+    callbacks: Callbacks,
+    best: FishClassifier,
+    best_epoch: int,
+    scores: dict[str, float],
+    start: float,
+) -> Summary:
+    """Collect the numbers of ``summary.json``."""
+    history = callbacks.history
+    hits, total = int(best.confusion.diag().sum()), int(best.confusion.sum())
+    return Summary(
+        best_epoch=best_epoch,
+        epochs=len(history.epochs),
+        val_acc=hits / total,
+        val_acc_interval=wilson_interval(hits, total),
+        val_pictures=total,
+        val_loss=scores["val_loss"],
+        val_f1=scores["val_f1"],
+        val_top3=scores["val_top3"],
+        last_val_acc=[e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
+        seconds=time.perf_counter() - start,
+        seconds_to_first_step=(history.first_step or start) - start,
+        train_images_per_second=statistics.median(history.column("train_images_per_second")),
+        checkpoint=callbacks.checkpoint.best_model_path,
+        classes=best.classes,
+        diagnosis=[verdict.name for verdict in callbacks.doctor.verdicts],
+    )

@@ -1,5 +1,0 @@
-"""A trained network in files that other programs can read, and the model card beside them."""
-
-from fishcnn.exporting.module import ExportedClassifier, metadata_of, rebuild
-
-__all__ = ["ExportedClassifier", "metadata_of", "rebuild"]

@@ -1,0 +1,163 @@
+"""The files of an evaluation: what a machine reads, and what a person opens."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fishcnn.commands.evaluate.evaluation_page import report
+from fishcnn.commands.evaluate.logits import Explained
+from fishcnn.commands.evaluate.printed_results import print_results
+from fishcnn.commands.evaluate.result_files import write_files
+from fishcnn.commands.evaluate.results import Results, score
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+chromium = shutil.which("chromium")
+
+
+def page_of(results: Results, explained: Explained | None) -> str:
+    mistakes = results.costly_mistakes(12).tolist()
+    return report(results, mistakes, explained, {"checkpoint": "best.ckpt"}).decode("utf-8")
+
+
+def test_the_surest_mistake_is_the_most_costly(results: Results) -> None:
+    assert results.costly_mistakes(12).tolist() == [12, 1, 0]
+    assert results.costly_mistakes(1).tolist() == [12]
+
+
+def test_names_are_text_and_never_markup(results: Results, explained: Explained) -> None:
+    page = page_of(results, explained)
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "Tom &amp; &quot;Jerry&#x27;s&quot; [bold]" in page
+    assert "r\\udcffi" in page
+    assert "<b>markup</b>" not in page
+
+
+def test_the_page_refers_to_nothing_outside_itself(results: Results, explained: Explained) -> None:
+    page = page_of(results, explained)
+    sources = re.findall(r'\bsrc="([^"]{0,30})', page)
+    assert sources
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not re.search(r"\bhref=|url\(|@import|https?://", page)
+
+
+def test_every_mistake_shows_the_picture_and_both_maps(
+    results: Results, explained: Explained
+) -> None:
+    page = page_of(results, explained)
+    gallery = page[page.index("Most costly mistakes") :]
+    assert gallery.count("<figure>") == 3 * 3
+    assert gallery.index(results.pictures.paths[12].as_posix()) < gallery.index(
+        results.pictures.paths[1].as_posix()
+    )
+
+
+def test_without_a_mistake_the_page_says_so(results: Results) -> None:
+    perfect = np.eye(3)[results.pictures.labels] * 0.9 + 0.1 / 3
+    flawless = replace(
+        results, probabilities=perfect, scores=score(perfect, results.pictures.labels, 2)
+    )
+    page = page_of(flawless, None)
+    assert "There is not one mistake." in page
+    assert "100.0%" in page
+
+
+def test_machines_read_the_same_numbers(results: Results, tmp_path: Path) -> None:
+    write_files(results, tmp_path)
+    written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert written["accuracy"] == pytest.approx(33 / 36)
+    assert written["confusion"] == [[10, 2, 0], [1, 11, 0], [0, 0, 12]]
+    assert [entry["recall"] for entry in written["classes"]] == pytest.approx([10 / 12, 11 / 12, 1])
+    assert written["confused_pairs"][0]["count"] == 2
+    assert written["classes"][2]["name"] == results.classes[2]
+    assert set(written["tta"]) == {"with", "without"}
+
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 36
+    assert rows[0]["path"] == results.pictures.paths[0].as_posix()
+    assert (rows[0]["true"], rows[0]["predicted"]) == tuple(results.classes[:2])
+    assert float(rows[0]["probability"]) == pytest.approx(0.6)
+    assert float(rows[0]["probability_of_true"]) == pytest.approx(0.2)
+    assert rows[-1]["true"] == "r\\udcffi"
+
+
+def test_a_class_that_was_never_answered_has_no_precision_in_the_file(
+    results: Results, tmp_path: Path
+) -> None:
+    always_first = np.tile([0.8, 0.1, 0.1], (36, 1))
+    scores = score(always_first, results.pictures.labels, 2)
+    write_files(replace(results, probabilities=always_first, scores=scores), tmp_path)
+    written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert [entry["precision"] for entry in written["classes"]] == [
+        pytest.approx(1 / 3),
+        None,
+        None,
+    ]
+
+
+def test_brackets_and_stray_bytes_in_names_are_printed_as_they_are(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_results(results, tmp_path)
+    printed = capsys.readouterr().out
+    assert "[bold]" in printed
+    assert "91.7%" in printed
+    assert str(tmp_path / "report.html") in printed
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: pip install -e '.[test]'"
+    )
+    with playwright.sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=chromium,
+            args=("--no-sandbox", "--disable-gpu", "--no-first-run"),  # root needs the first
+            headless=True,
+            offline=True,
+            viewport={"width": 1200, "height": 900},
+        )
+        yield context.pages[0]
+        context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(chromium is None, reason="needs Debian's chromium: apt-get install chromium")
+def test_the_page_opens_from_disk_without_a_network(
+    page: Page, results: Results, explained: Explained, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page_of(results, explained), encoding="utf-8")
+    requests: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(file.as_uri(), wait_until="load")
+
+    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    assert complaints == []
+    widths = page.locator("img").evaluate_all("images => images.map(i => i.naturalWidth)")
+    # Three charts, 2 pairs with their pictures, 3 mistakes with their maps.
+    assert len(widths) == 3 + (2 + 2) + (1 + 2) + 3 * 3
+    assert min(widths) > 0
+    assert page.title() == "Evaluation on validation"
+    # On a narrow screen only tables and charts scroll sideways, never the page.
+    page.set_viewport_size({"width": 500, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

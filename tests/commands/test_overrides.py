@@ -1,0 +1,37 @@
+"""Any path reaches the script as it was typed."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fishcnn.commands.overrides import quote_values
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "photos/**/[ab]?.jpg",
+        "a b.jpg",
+        "a,b.jpg",
+        "epoch=3.ckpt",
+        "it's.jpg",
+        'a "big" one.jpg',
+        "a(1).jpg",
+        "grüße.jpg",
+        "~/x",
+        "C:\\fish\\",
+        "{a: b}",
+        "5",
+        "-",
+        "b\udcffd.jpg",
+    ],
+)
+def test_hydra_takes_every_path_as_it_was_typed(path: str) -> None:
+    (argument,) = quote_values([f"input={path}"])
+    assert OverridesParser.create().parse_override(argument).value() == path
+
+
+def test_everything_else_is_left_alone() -> None:
+    arguments = ["input=null", "output=", "ckpt='a b'", 'runs="x,y"', "top_k=3", "--help", "a,b"]
+    assert quote_values(arguments) == arguments
+    sweep = ["-m", "ckpt=a,b"]
+    assert quote_values(sweep) == sweep
