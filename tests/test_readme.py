@@ -104,7 +104,7 @@ def test_the_benchmark_command_measures(script: Command, tmp_path: Path) -> None
         "parts=[duplicates]",
         "duplicates.species=2",
         "duplicates.pictures_per_class=12",
-        "duplicates.twins_per_kind=1",
+        "duplicates.per_kind=1",
         "workers=1",
     )
     assert finished.status == 0, finished.err

@@ -87,7 +87,7 @@ def measure_accuracy(config: DictConfig) -> dict[str, Any]:
 
 
 class _Files(Dataset[tuple[Tensor, int]]):
-    """Pictures of one side of a split, decoded and transformed when they are asked for."""
+    """ImageSet of one side of a split, decoded and transformed when they are asked for."""
 
     def __init__(self, root: Path, paths: list[str], transform: transforms.Compose) -> None:
         self._root = root

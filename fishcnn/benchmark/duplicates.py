@@ -42,10 +42,10 @@ def measure_planted_twins(config: DictConfig) -> dict[str, Any]:
         fingerprint(picture)
     seconds = time.perf_counter() - start
     generator = np.random.default_rng(settings.seed)
-    measured = measure_duplicates(pictures, settings.twins_per_kind, generator)
+    measured = measure_duplicates(pictures, settings.per_kind, generator)
     return {
         "pictures": len(pictures),
-        "twins": settings.twins_per_kind * len(measured.recall),
+        "twins": settings.per_kind * len(measured.recall),
         "recall": measured.recall,
         "precision": measured.precision,
         "fingerprint_ms": 1000 * seconds / len(pictures[:200]),

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fishcnn.benchmark.process import run_module
-from fishcnn.data.decoding.pictures import Pictures, load_pictures
+from fishcnn.data.decoding.image_set import ImageSet, load_images
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.data.splitting.grouped_split import known_duplicates
@@ -64,8 +64,8 @@ def measure_growth(config: DictConfig) -> list[dict[str, Any]]:
 
 
 def _measure(settings: dict[str, Any]) -> dict[str, Any]:
-    def load() -> Pictures:
-        return load_pictures(
+    def load() -> ImageSet:
+        return load_images(
             scan_folder(Path(settings["root"])),
             working_size=settings["working_size"],
             masks_root=None,

@@ -1,6 +1,6 @@
 """The plain recipe: how such a network is trained in most tutorials.
 
-Pictures are decoded and augmented with PIL in every epoch, weights are float32, and every step
+ImageSet are decoded and augmented with PIL in every epoch, weights are float32, and every step
 waits for its loss and its accuracy. ``python -m fishcnn.benchmark.plain '{...}'`` measures it.
 """
 

@@ -17,7 +17,7 @@ KINDS = ("reencoded", "resized", "cropped", "mirrored", "watermarked", "next_fra
 _SQUARE = 96
 
 
-def plant_twin(picture: Image.Image, kind: str, generator: np.random.Generator) -> Image.Image:
+def plant_duplicate(picture: Image.Image, kind: str, generator: np.random.Generator) -> Image.Image:
     """Make a near-duplicate of a picture; every kind is also stored as a JPEG of quality 75-95.
 
     Args:
@@ -79,19 +79,19 @@ class Measured:
 
 
 def measure_duplicates(
-    pictures: Sequence[Image.Image], twins_per_kind: int, generator: np.random.Generator
+    pictures: Sequence[Image.Image], per_kind: int, generator: np.random.Generator
 ) -> Measured:
     """Plant twins among pictures that are all different, and look for them.
 
     Args:
-        pictures: Mode "RGB"; at least twins_per_kind for each of KINDS, as none gets two twins.
-        twins_per_kind: Twins of each kind.
+        pictures: Mode "RGB"; at least per_kind for each of KINDS, as none gets two twins.
+        per_kind: Twins of each kind.
         generator: Chooses the originals and the strength of what is done to them.
     """
-    originals = generator.permutation(len(pictures))[: twins_per_kind * len(KINDS)]
-    kinds = np.repeat(KINDS, twins_per_kind)
+    originals = generator.permutation(len(pictures))[: per_kind * len(KINDS)]
+    kinds = np.repeat(KINDS, per_kind)
     twins = [
-        plant_twin(pictures[original], kind, generator)
+        plant_duplicate(pictures[original], kind, generator)
         for original, kind in zip(originals, kinds, strict=True)
     ]
     everything = [*pictures, *twins]

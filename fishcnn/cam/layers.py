@@ -54,7 +54,7 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
 
     Args:
         model: A classifier of (N, C, H, W) pictures.
-        images: Pictures of the size at hand, of which one runs through the model; None for an empty
+        images: ImageSet of the size at hand, of which one runs through the model; None for an empty
             picture of 3 x 224 x 224.
 
     Raises:

@@ -156,7 +156,7 @@ def find_evidence(
 ) -> Evidence:
     """Measure where the maps' energy lies, and test whether a shortcut is taken.
 
-    Some 20 pictures a class are enough; without masks, a class needs six to be judged. Pictures are
+    Some 20 pictures a class are enough; without masks, a class needs six to be judged. ImageSet are
     named by their position in the batch.
 
     Args:

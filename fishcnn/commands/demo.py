@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, default_layer
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_folder
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import overlay
@@ -75,8 +75,8 @@ def explain_photo(
             no map of this layer.
     """
     try:
-        picture = read_picture(path, long_enough_for=_LONG_SIDE)
-    except UnreadablePicture as error:
+        picture = read_image(path, long_enough_for=_LONG_SIDE)
+    except UnreadableImage as error:
         raise FishError(f"{path.name} cannot be read as a photo: {error.reason}.") from error
     scale = _LONG_SIDE / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)

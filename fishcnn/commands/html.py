@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.plots.cam_sheet import overlay
 from fishcnn.plots.figure import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
@@ -87,8 +87,8 @@ def photograph(path: Path) -> Image.Image:
         FishError: it can no longer be read.
     """
     try:
-        picture = read_picture(path, long_enough_for=PHOTO_SIDE)
-    except UnreadablePicture as error:
+        picture = read_image(path, long_enough_for=PHOTO_SIDE)
+    except UnreadableImage as error:
         raise FishError(f"{path}: {error.reason}") from error
     picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
     return picture

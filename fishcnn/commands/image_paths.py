@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
-from fishcnn.data.image_folder import PICTURE_SUFFIXES
+from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.utils.errors import FishError
 
 STANDARD_INPUT = "-"
 
 
-def picture_paths(typed: str) -> Iterator[str]:
+def image_paths(typed: str) -> Iterator[str]:
     """List the pictures that a person means, in an order that is the same every time.
 
     Args:
@@ -74,7 +74,7 @@ def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
             continue
         if name.endswith("/"):
             yield from _below(path[:-1], (*around, here))
-        elif os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
+        elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
             yield path
 
 

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.pictures import Pictures, load_pictures
+from fishcnn.data.decoding.image_set import ImageSet, load_images
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
-from fishcnn.data.inspection.inspection import Inspection, inspect_pictures
+from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
-    TwinGroup,
+    DuplicateGroup,
     duplicate_sheet,
     paginate,
     shown_first,
@@ -86,8 +86,8 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
     folders = datamodule.source.folders()
     listing = scan_folder(folders.root)
 
-    def load(masks_root: Path | None) -> Pictures:
-        return load_pictures(
+    def load(masks_root: Path | None) -> ImageSet:
+        return load_images(
             listing,
             working_size=datamodule.working_size,
             masks_root=masks_root,
@@ -105,7 +105,7 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
         # Probably a mask is missing or does not fit: the pictures can be looked at all the same.
         pictures = load(None)
         obstacles.append(str(error))
-    return inspect_pictures(pictures, listing, datamodule.split_settings, obstacles)
+    return inspect_images(pictures, listing, datamodule.split_settings, obstacles)
 
 
 def _output(wanted: str | None, name: str) -> Path:
@@ -147,7 +147,7 @@ def _sheets(found: Inspection, name: str, pages: Sequence[range], note: str) -> 
         )
 
 
-def _twin_group(found: Inspection, members: NDArray[np.int64], number: int) -> TwinGroup:
+def _twin_group(found: Inspection, members: NDArray[np.int64], number: int) -> DuplicateGroup:
     pictures = found.pictures
     classes = Counter(pictures.classes[label] for label in pictures.labels[members])
     title = f"Group {number}: {len(members)} pictures"
@@ -158,11 +158,11 @@ def _twin_group(found: Inspection, members: NDArray[np.int64], number: int) -> T
     shown = shown_first(suspect)
     rows = members[shown]
     names = [pictures.classes[label] for label in pictures.labels[rows]]
-    if pictures.sides is not None:
-        names = [f"{name} ({pictures.sides[row]})" for name, row in zip(names, rows, strict=True)]
-    return TwinGroup(
+    if pictures.splits is not None:
+        names = [f"{name} ({pictures.splits[row]})" for name, row in zip(names, rows, strict=True)]
+    return DuplicateGroup(
         title=printable(title),
-        images=pictures.images[rows],
+        images=pictures.pixels[rows],
         aspect=pictures.aspect[rows],
         names=[printable(pictures.paths[row].name) for row in rows],
         classes=[printable(name) for name in names],

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fishcnn.data.decoding.pictures import Images, Pictures
+from fishcnn.data.decoding.image_set import ImageSet, Pixels
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
 _MOST_OF_A_GPU = 0.5
@@ -21,8 +21,8 @@ class Collection:
             there first. None while they are only on the host.
     """
 
-    def __init__(self, pictures: Pictures) -> None:
-        self._images = _gatherable(pictures.images)
+    def __init__(self, pictures: ImageSet) -> None:
+        self._images = _gatherable(pictures.pixels)
         self._masks = None if pictures.masks is None else _gatherable(pictures.masks)
         self._aspect = torch.from_numpy(pictures.aspect)
         self._labels = torch.from_numpy(pictures.labels)
@@ -77,11 +77,11 @@ class Collection:
         return _rows(self._masks, index)
 
 
-def _gatherable(images: Images) -> Tensor | Images:
+def _gatherable(images: Pixels) -> Tensor | Pixels:
     return torch.from_numpy(images) if isinstance(images, np.ndarray) else images
 
 
-def _rows(images: Tensor | Images, index: Tensor) -> Tensor:
+def _rows(images: Tensor | Pixels, index: Tensor) -> Tensor:
     if isinstance(images, Tensor):
         return images[index]
     return torch.from_numpy(images[index.numpy()])

@@ -1,4 +1,4 @@
-"""The LightningDataModule: from a source of pictures to loaders for each side."""
+"""The LightningDataModule: from a source of pictures to loaders for each split."""
 
 import math
 from pathlib import Path
@@ -22,16 +22,16 @@ from fishcnn.data.datasets import (
     TrainTransform,
     Transform,
 )
-from fishcnn.data.decoding.pictures import Pictures, check_enough, load_pictures
-from fishcnn.data.image_folder import Listing, scan_folder
+from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
+from fishcnn.data.image_folder import ImageIndex, scan_folder
 from fishcnn.data.sources import Source
-from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_pictures
+from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 
 # RGB mean and standard deviation of pictures in [0, 1], as commonly published for the training
-# sides of CIFAR-10 and ImageNet.
+# splits of CIFAR-10 and ImageNet.
 STATISTICS: dict[str, tuple[list[float], list[float]]] = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
@@ -62,13 +62,13 @@ class FishDataModule(pl.LightningDataModule):
 
     Args:
         source: where the pictures come from.
-        recipe: the augmentation of the training side; no other side is ever augmented.
+        recipe: the augmentation of the training split; no other split is ever augmented.
         image_size: side in pixels of what the network sees.
         working_size: side in pixels at which decoded pictures are kept; a little larger, so that a
             crop still has ``image_size`` pixels.
         batch_size: pictures a batch.
         split: how pictures are held out, where the folder is not split already.
-        normalize: ``"dataset"`` (statistics of the training side), ``"cifar10"`` or
+        normalize: ``"dataset"`` (statistics of the training split), ``"cifar10"`` or
             ``"imagenet"``.
         balance: against rare classes that are learnt last: ``"sampler"`` draws every class equally
             often, ``"loss"`` weighs their pictures, ``"none"`` does nothing.
@@ -79,16 +79,16 @@ class FishDataModule(pl.LightningDataModule):
         workers: threads that decode.
 
     Attributes:
-        listing, pictures, splitting: after :meth:`setup`.
+        index, images, splitting: after :meth:`setup`.
         mean, std: RGB statistics for the network, three numbers each, after :meth:`setup`.
-        datasets: the sides by name, each with its own transform, after :meth:`setup`.
+        datasets: the splits by name, each with its own transform, after :meth:`setup`.
 
     Raises:
         FishError: a setting is out of range; the message names it.
     """
 
-    listing: Listing
-    pictures: Pictures
+    index: ImageIndex
+    images: ImageSet
     splitting: Splitting
     collection: Collection
     mean: list[float]
@@ -164,57 +164,57 @@ class FishDataModule(pl.LightningDataModule):
         if hasattr(self, "datasets"):
             return
         folders = self.source.folders()
-        self.listing = scan_folder(folders.root)
-        self.pictures = load_pictures(
-            self.listing,
+        self.index = scan_folder(folders.root)
+        self.images = load_images(
+            self.index,
             working_size=self.working_size,
             masks_root=folders.masks_root,
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
         )
-        check_enough(self.pictures, self.listing)
-        self.splitting = split_pictures(self.pictures, self.split_settings)
+        check_enough(self.images, self.index)
+        self.splitting = split_images(self.images, self.split_settings)
         if not len(self.split.val):
             raise FishError(f"there is no readable picture for validation in {folders.root}")
         if self.normalize == "dataset":
-            moments = self.pictures.moments[self.split.train]
+            moments = self.images.moments[self.split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
         else:
             self.mean, self.std = STATISTICS[self.normalize]
-        self.collection = Collection(self.pictures)
+        self.collection = Collection(self.images)
         self.datasets = self._build_datasets()
 
     def _build_datasets(self) -> dict[str, FishDataset]:
-        num_classes = len(self.pictures.classes)
+        num_classes = len(self.images.classes)
         red, green, blue = self.mean
         augment = Augment(self.recipe, size=self.image_size, fill=(red, green, blue))
         train = TrainTransform(augment, num_classes=num_classes)
         evaluate = EvalTransform(size=self.image_size, num_classes=num_classes)
-        sides: dict[str, tuple[NDArray[np.int64], Transform]] = {
+        splits: dict[str, tuple[NDArray[np.int64], Transform]] = {
             "train": (self.split.train, train),
             "val": (self.split.val, evaluate),
             "test": (self.split.test, evaluate),
         }
         return {
-            side: FishDataset(
-                side=side,
+            split: FishDataset(
+                split=split,
                 collection=self.collection,
                 indices=torch.from_numpy(indices),
-                with_masks=side != "train" and self.collection.has_masks,
+                with_masks=split != "train" and self.collection.has_masks,
                 transform=transform,
             )
-            for side, (indices, transform) in sides.items()
+            for split, (indices, transform) in splits.items()
         }
 
     @property
     def split(self) -> Split:
-        """Which picture is on which side."""
+        """Which picture is on which split."""
         return self.splitting.split
 
     @property
     def class_weights(self) -> list[float] | None:
-        """What a picture of each class counts in the loss: 1 on average over the training side.
+        """What a picture of each class counts in the loss: 1 on average over the training split.
 
         None where ``balance`` leaves the loss alone.
         """
@@ -227,34 +227,34 @@ class FishDataModule(pl.LightningDataModule):
         return weights
 
     def _train_counts(self) -> NDArray[np.int64]:
-        labels = self.pictures.labels[self.split.train]
-        return np.bincount(labels, minlength=len(self.pictures.classes))
+        labels = self.images.labels[self.split.train]
+        return np.bincount(labels, minlength=len(self.images.classes))
 
     @property
     def classes(self) -> list[str]:
         """Class names in the order of the labels, as they can be written and drawn."""
-        return [printable(name) for name in self.pictures.classes]
+        return [printable(name) for name in self.images.classes]
 
     def transfer_batch_to_device(
         self, batch: IndexBatch, device: torch.device, dataloader_idx: int
     ) -> RawBatch:
         """Move a batch to a device, and gather its pictures there if they did not come along."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return self.datasets[batch["side"]].complete(moved)
+        return self.datasets[batch["split"]].complete(moved)
 
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
-        """Apply the transform of the side that the batch comes from, on its device."""
-        return self.datasets[batch["side"]].transform(batch)
+        """Apply the transform of the split that the batch comes from, on its device."""
+        return self.datasets[batch["split"]].transform(batch)
 
-    def batch(self, side: str, positions: list[int], device: torch.device) -> Batch:
-        """Transformed pictures of one side; ``positions`` count within that side."""
-        dataset = self.datasets[side]
+    def batch(self, split: str, positions: list[int], device: torch.device) -> Batch:
+        """Transformed pictures of one split; ``positions`` count within that split."""
+        dataset = self.datasets[split]
         raw = dataset.complete(dataset.__getitems__(positions))
         return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
 
-    def _loader(self, side: str) -> DataLoader[IndexBatch]:
-        dataset = self.datasets[side]
-        train = side == "train"
+    def _loader(self, split: str) -> DataLoader[IndexBatch]:
+        dataset = self.datasets[split]
+        train = split == "train"
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self.collection.fits(device) if self.on_device is None else self.on_device:
             self.collection.keep_on(device)
@@ -263,7 +263,7 @@ class FishDataModule(pl.LightningDataModule):
         sampler = None
         if train and self.balance == "sampler":
             weights = 1 / np.maximum(self._train_counts(), 1)
-            labels = self.pictures.labels[self.split.train]
+            labels = self.images.labels[self.split.train]
             sampler = WeightedRandomSampler(weights[labels].tolist(), len(dataset))
         return DataLoader(
             dataset,
@@ -278,15 +278,15 @@ class FishDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[IndexBatch]:
-        """Shuffled batches of the training side."""
+        """Shuffled batches of the training split."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[IndexBatch]:
-        """Batches of the validation side, always in the same order."""
+        """Batches of the validation split, always in the same order."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[IndexBatch]:
-        """Batches of the test side, always in the same order."""
+        """Batches of the test split, always in the same order."""
         return self._loader("test")
 
 

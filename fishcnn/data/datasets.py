@@ -18,19 +18,19 @@ class IndexBatch(TypedDict):
     """Which pictures: all that has to travel where the pictures are on the device already.
 
     Keys:
-        side: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
+        split: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
         index: int64 ``(N,)``, position in the whole collection.
         mask: uint8 ``(N, S, S)``, 255 on the fish; only where the data has masks and only outside
             training.
     """
 
-    side: str
+    split: str
     index: Tensor
     mask: NotRequired[Tensor]
 
 
 class RawBatch(IndexBatch):
-    """Pictures as they lie in memory.
+    """ImageSet as they lie in memory.
 
     Keys:
         image: uint8 ``(N, S, S, 3)``.
@@ -118,7 +118,7 @@ class FishDataset(Dataset[IndexBatch]):
     A batch is gathered at once; ``transform`` is applied after the batch has reached its device.
 
     Args:
-        side: ``"train"``, ``"val"`` or ``"test"``.
+        split: ``"train"``, ``"val"`` or ``"test"``.
         collection: the pictures of all sides.
         indices: int64 ``(n,)``, which pictures belong to this side.
         with_masks: whether batches have masks.
@@ -128,13 +128,13 @@ class FishDataset(Dataset[IndexBatch]):
     def __init__(
         self,
         *,
-        side: str,
+        split: str,
         collection: Collection,
         indices: Tensor,
         with_masks: bool,
         transform: Transform,
     ) -> None:
-        self.side = side
+        self.split = split
         self.collection = collection
         self.indices = indices
         self.with_masks = with_masks
@@ -151,7 +151,7 @@ class FishDataset(Dataset[IndexBatch]):
             device.
         """
         index = self.indices[torch.as_tensor(positions)]
-        batch = IndexBatch(side=self.side, index=index)
+        batch = IndexBatch(split=self.split, index=index)
         if self.with_masks:
             batch["mask"] = self.collection.masks(index)
         return batch if self.collection.device else self.complete(batch)

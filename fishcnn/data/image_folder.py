@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fishcnn.utils.errors import FishError
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
     # Pillow may not read these, but then their files are named in the report.
     | {".avif", ".heic", ".heif", ".jp2"}
@@ -22,7 +22,7 @@ _LAYOUT = "expected one folder a class with the pictures inside"
 
 
 @dataclass(frozen=True)
-class Listing:
+class ImageIndex:
     """The pictures of a folder, in an order that is the same on every machine.
 
     Attributes:
@@ -30,7 +30,7 @@ class Listing:
         classes: Class names, sorted; a label is an index into them.
         paths: N paths relative to root, sorted as POSIX strings.
         labels: int64 (N,), 0 <= label < len(classes).
-        sides: "train", "val" or "test" for every path where the folder is already split, else None.
+        splits: "train", "val" or "test" for every path where the folder is split, else None.
         empty_classes: Folders relative to root that hold no picture and were left out.
         ignored: Files that are no picture by their suffix or lie outside every class folder.
     """
@@ -39,15 +39,15 @@ class Listing:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: NDArray[np.int64]
-    sides: tuple[str, ...] | None
+    splits: tuple[str, ...] | None
     empty_classes: tuple[str, ...]
     ignored: int
 
 
-def scan_folder(root: Path) -> Listing:
+def scan_folder(root: Path) -> ImageIndex:
     """List the pictures under root, one folder a class, or train/ and val/ (and test/) of such.
 
-    Pictures deeper inside a class folder belong to that class. Hidden files and the litter of file
+    ImageSet deeper inside a class folder belong to that class. Hidden files and the litter of file
     managers are passed over. A file counts as a picture by its suffix, in any case.
 
     Raises:
@@ -60,7 +60,7 @@ def scan_folder(root: Path) -> Listing:
     if not root.is_dir():
         raise FishError(f"data.root={root} is a file; {_LAYOUT}.")
     files = sorted(_visible_files(root), key=Path.as_posix)
-    pictures = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not pictures:
         raise FishError(
             f"data.root={root} holds no picture, only {len(files)} other file(s); {_LAYOUT}."
@@ -81,12 +81,12 @@ def scan_folder(root: Path) -> Listing:
     class_folders = [f for top in sides or [""] for f in _visible_folders(root / top)]
     filled = {root.joinpath(*path.parts[: depth + 1]) for path in pictures}
     empty = sorted(f.relative_to(root).as_posix() for f in class_folders if f not in filled)
-    return Listing(
+    return ImageIndex(
         root=root,
         classes=classes,
         paths=tuple(pictures),
         labels=np.array([label_of_class[name] for name in names], dtype=np.int64),
-        sides=tuple(sides[path.parts[0]] for path in pictures) if sides else None,
+        splits=tuple(sides[path.parts[0]] for path in pictures) if sides else None,
         empty_classes=tuple(empty),
         ignored=len(files) - len(pictures),
     )

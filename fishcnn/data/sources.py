@@ -60,7 +60,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class BengaliFishSource:
-    """The Kaggle data set "Bengali Fish Images": 20 classes.
+    """The Kaggle data set "Bengali Fish Pixels": 20 classes.
 
     Attributes:
         root: where it is already on disk, or None to download it.

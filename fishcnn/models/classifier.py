@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from fishcnn.data.datasets import Batch
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture, upright_rgb
+from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.metrics.mean_loss import MeanLoss
 from fishcnn.models.networks import build_network
@@ -287,8 +287,8 @@ class FishClassifier(pl.LightningModule):
             if isinstance(picture, Image.Image):
                 upright = upright_rgb(picture)
             else:
-                upright = read_picture(Path(picture), long_enough_for=self.working_size)
-        except UnreadablePicture as error:
+                upright = read_image(Path(picture), long_enough_for=self.working_size)
+        except UnreadableImage as error:
             raise FishError(f"{picture}: {error.reason}") from error
         return squash(upright, self.working_size)
 

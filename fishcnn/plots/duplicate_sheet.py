@@ -34,7 +34,7 @@ MOST_SHOWN = COLUMNS * LINES_A_GROUP
 
 
 @dataclass(frozen=True)
-class TwinGroup:
+class DuplicateGroup:
     """A group of near-duplicates, or as much of it as is shown.
 
     Attributes:
@@ -44,7 +44,7 @@ class TwinGroup:
         names: n file names.
         classes: n class names, for the captions.
         suspect: bool (n,), whose class is marked; see suspects().
-        size: Pictures in the whole group.
+        size: ImageSet in the whole group.
     """
 
     title: str
@@ -91,7 +91,7 @@ def paginate(group_sizes: Sequence[int]) -> list[range]:
     """Deal groups onto pages of about ten lines of thumbnails.
 
     Args:
-        group_sizes: Pictures in each group, in the order of the sheet.
+        group_sizes: ImageSet in each group, in the order of the sheet.
 
     Returns:
         The groups on each page.
@@ -106,10 +106,10 @@ def paginate(group_sizes: Sequence[int]) -> list[range]:
     return [*pages, range(start, len(group_sizes))] if group_sizes else []
 
 
-def duplicate_sheet(groups: Sequence[TwinGroup], title: str, note: str = "") -> Figure:
+def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = "") -> Figure:
     """Draw a page: every group under its title, each picture with its file name and class.
 
-    Pictures have the width / height of their originals. Where the classes of a group differ, its
+    ImageSet have the width / height of their originals. Where the classes of a group differ, its
     title is red, and so are the frame and the class of the suspects.
 
     Args:

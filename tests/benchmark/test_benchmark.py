@@ -35,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
             "pictures": {"small": 8},
             "limit_steps": 1,
         },
-        "duplicates": {"species": 2, "pictures_per_class": 12, "twins_per_kind": 2},
+        "duplicates": {"species": 2, "pictures_per_class": 12, "per_kind": 2},
         "growth": {"pictures": [40, 80], "long_side": 64, "working_size": 48},
         "accuracy": {
             "seeds": [0, 1],

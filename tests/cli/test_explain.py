@@ -190,7 +190,7 @@ def test_the_verdicts_are_printed_and_their_numbers_written(explain: Explain, ru
     assert depths[-1] == "blocks.0.0"
     assert len(trust["pictures"]) == 14
     classes = trust["evidence"]["classes"]
-    # Pictures with an empty map do not count.
+    # ImageSet with an empty map do not count.
     empty = sum(picture["energy_on_fish"] is None for picture in trust["pictures"])
     assert sum(where["border"]["pictures"] for where in classes.values()) == 14 - empty
     assert all(where["bars"].keys() == where["fish"].keys() for where in classes.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fishcnn.commands.image_paths import picture_paths
+from fishcnn.commands.image_paths import image_paths
 from fishcnn.utils.errors import FishError
 
 
@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_means_every_picture_below_it_in_the_order_of_their_paths() -> None:
-    found = list(picture_paths("photos"))
+    found = list(image_paths("photos"))
     assert found == sorted(found)
     assert found == [
         "photos/a.b/1.jpg",
@@ -42,15 +42,15 @@ def test_a_folder_means_every_picture_below_it_in_the_order_of_their_paths() -> 
         "photos/b/10.png",
         "photos/b/2.JPG",
     ]
-    assert list(picture_paths("photos/")) == found
+    assert list(image_paths("photos/")) == found
 
 
 def test_a_path_is_absolute_only_where_it_was_typed_so(here: Path) -> None:
-    assert next(picture_paths(str(here / "photos"))) == str(here / "photos/a.b/1.jpg")
+    assert next(image_paths(str(here / "photos"))) == str(here / "photos/a.b/1.jpg")
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_suffix() -> None:
-    assert list(picture_paths("photos/a/notes.txt")) == ["photos/a/notes.txt"]
+    assert list(image_paths("photos/a/notes.txt")) == ["photos/a/notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ def test_a_file_that_is_named_is_taken_whatever_its_suffix() -> None:
     ],
 )
 def test_a_glob_means_every_file_that_matches_once(pattern: str, expected: list[str]) -> None:
-    assert list(picture_paths(pattern)) == expected
+    assert list(image_paths(pattern)) == expected
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(here: Path) -> None:
     (here / "photos" / "[1]*.jpg").touch()
-    assert list(picture_paths("photos/[1]*.jpg")) == ["photos/[1]*.jpg"]
+    assert list(image_paths("photos/[1]*.jpg")) == ["photos/[1]*.jpg"]
 
 
 def test_the_home_folder_may_be_written_short(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
-    assert list(picture_paths("~/photos/b/*.png")) == [str(here / "photos/b/10.png")]
+    assert list(image_paths("~/photos/b/*.png")) == [str(here / "photos/b/10.png")]
 
 
 def test_a_link_is_followed_but_not_round_in_circles(here: Path) -> None:
@@ -88,10 +88,10 @@ def test_a_link_is_followed_but_not_round_in_circles(here: Path) -> None:
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "9.jpg").touch()
     (here / "photos" / "c").symlink_to(here / "elsewhere")
-    found = list(picture_paths("photos"))
+    found = list(image_paths("photos"))
     assert "photos/c/9.jpg" in found
     assert len(found) == 7
-    assert len(list(picture_paths("photos/**/*.jpg"))) == 3
+    assert len(list(image_paths("photos/**/*.jpg"))) == 3
 
 
 def test_a_folder_that_cannot_be_listed_stands_for_itself(
@@ -105,20 +105,20 @@ def test_a_folder_that_cannot_be_listed_stands_for_itself(
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert list(picture_paths("photos"))[:3] == ["photos/a.b/1.jpg", "photos/a", "photos/b.jpg"]
+    assert list(image_paths("photos"))[:3] == ["photos/a.b/1.jpg", "photos/a", "photos/b.jpg"]
 
 
 def test_standard_input_has_a_path_on_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = b"z.jpg\n\n a b.jpg\r\nnotes.txt\nb\xffd.jpg\nlast.jpg"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    found = list(picture_paths("-"))
+    found = list(image_paths("-"))
     assert found == ["z.jpg", " a b.jpg", "notes.txt", "b\udcffd.jpg", "last.jpg"]
     assert os.fsencode(found[3]) == b"b\xffd.jpg"
 
 
 def test_a_path_that_is_not_there_is_named() -> None:
     with pytest.raises(FishError, match=r"input=fotos: there is no such file or folder in /"):
-        picture_paths("fotos")
+        image_paths("fotos")
 
 
 def test_no_more_than_one_folder_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,5 +130,5 @@ def test_no_more_than_one_folder_is_read_ahead(monkeypatch: pytest.MonkeyPatch) 
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", watch)
-    assert next(picture_paths("photos")) == "photos/a.b/1.jpg"
+    assert next(image_paths("photos")) == "photos/a.b/1.jpg"
     assert listed == ["photos", "photos/a.b"]

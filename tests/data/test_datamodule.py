@@ -116,7 +116,7 @@ def watch(datamodule: FishDataModule) -> dict[str, list[Batch]]:
 def test_validation_pictures_are_never_augmented_and_training_pictures_are(make: Make) -> None:
     datamodule = make()
     seen = watch(datamodule)
-    images = torch.from_numpy(datamodule.pictures.images)
+    images = torch.from_numpy(datamodule.images.pixels)
     val = set(datamodule.split.val.tolist())
     for batch in seen["val"]:
         assert set(batch["index"].tolist()) <= val
@@ -174,10 +174,10 @@ print(stratified_split(listing.labels, val_fraction=0.25, seed=0).val.tolist())
 def test_normalisation_looks_at_the_training_side_alone(make: Make) -> None:
     datamodule = make()
     datamodule.setup()
-    train = datamodule.pictures.images[datamodule.split.train] / 255
+    train = datamodule.images.pixels[datamodule.split.train] / 255
     assert datamodule.mean == pytest.approx(train.mean((0, 1, 2)).tolist(), abs=1e-6)
     assert datamodule.std == pytest.approx(train.std((0, 1, 2)).tolist(), abs=1e-6)
-    everything = datamodule.pictures.images / 255
+    everything = datamodule.images.pixels / 255
     assert datamodule.mean != pytest.approx(everything.mean((0, 1, 2)).tolist(), abs=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(
         shutil.copy(picture, target)
     datamodule = make(source=FolderSource(str(tmp_path), None))
     datamodule.setup()
-    held_out = [datamodule.pictures.paths[i].as_posix() for i in datamodule.split.val]
+    held_out = [datamodule.images.paths[i].as_posix() for i in datamodule.split.val]
     assert len(held_out) == 3
     assert all(path.startswith("val/") for path in held_out)
 
@@ -303,7 +303,7 @@ def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> No
     batch = datamodule.batch("val", [0, 1], torch.device("cpu"))
     expected = np.array([[5, 5, 250], [250, 5, 5]]) / 255
     assert batch["image"].mean((2, 3)).numpy() == pytest.approx(expected, abs=0.01)
-    assert datamodule.pictures.aspect.tolist() == [1.5] * 8
+    assert datamodule.images.aspect.tolist() == [1.5] * 8
 
 
 @pytest.mark.parametrize("cache", ["disk", "none"])
@@ -324,7 +324,7 @@ def test_pictures_that_are_kept_nowhere_are_missed_with_their_name(
     root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
     datamodule = make(source=FolderSource(str(root), None), cache="none")
     datamodule.setup()
-    gone = root / datamodule.pictures.paths[datamodule.split.val[0]]
+    gone = root / datamodule.images.paths[datamodule.split.val[0]]
     gone.unlink()
     with pytest.raises(FishError, match=rf"{gone} cannot be read any more: no such file"):
         datamodule.batch("val", [0], torch.device("cpu"))
@@ -408,9 +408,9 @@ def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path
         split = replace(SPLIT, group_duplicates=grouped)
         datamodule = make(source=FolderSource(str(root), None), split=split, cache="disk")
         datamodule.setup()
-        names = [path.stem.removeprefix("z") for path in datamodule.pictures.paths]
+        names = [path.stem.removeprefix("z") for path in datamodule.images.paths]
         train, val = (
-            {(names[i], int(datamodule.pictures.labels[i])) for i in side}
+            {(names[i], int(datamodule.images.labels[i])) for i in side}
             for side in (datamodule.split.train, datamodule.split.val)
         )
         sides[grouped] = train & val
@@ -453,7 +453,7 @@ def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
     # 0000 to 0011 in each of three folders: groups of 0000 to 0009 and of 0010, 0011.
     datamodule = make(split=replace(SPLIT, group_regex=r"^\d{3}"))
     datamodule.setup()
-    stems = {datamodule.pictures.paths[index].stem for index in datamodule.split.val}
+    stems = {datamodule.images.paths[index].stem for index in datamodule.split.val}
     assert stems == {"0010", "0011"}
 
 

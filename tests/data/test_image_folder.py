@@ -39,7 +39,7 @@ def test_one_folder_a_class_in_an_order_that_never_changes(tmp_path: Path) -> No
     ]
     assert listing.labels.tolist() == [1, 0, 0, 0, 2]
     assert listing.labels.dtype == np.int64
-    assert listing.sides is None
+    assert listing.splits is None
     assert (listing.empty_classes, listing.ignored) == ((), 0)
 
 
@@ -96,10 +96,10 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path: Path, val: s
     make(tmp_path, f"{val}/Rui/1.jpg", f"{val}/Koi/.keep", "test/Koi/9.jpg", "other/Bata/1.jpg")
     listing = scan_folder(tmp_path)
     assert listing.classes == ("Koi", "Rui")
-    assert listing.sides is not None
+    assert listing.splits is not None
     found = {
         path.as_posix(): (side, listing.classes[label])
-        for path, side, label in zip(listing.paths, listing.sides, listing.labels, strict=True)
+        for path, side, label in zip(listing.paths, listing.splits, listing.labels, strict=True)
     }
     assert found == {
         "train/Koi/1.jpg": ("train", "Koi"),

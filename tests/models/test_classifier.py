@@ -124,7 +124,7 @@ def test_predict_needs_a_picture_and_nothing_else(
     model = classifier(datamodule)
     model.train()
     position = 2
-    path = fish / "pictures" / datamodule.pictures.paths[datamodule.split.val[position]]
+    path = fish / "pictures" / datamodule.images.paths[datamodule.split.val[position]]
     (prediction,) = model.predict(path)
     # The very numbers of validation.
     image = datamodule.batch("val", [position], torch.device("cpu"))["image"]
@@ -146,7 +146,7 @@ def test_predict_needs_a_picture_and_nothing_else(
 
 def test_predict_leaves_the_training_mode_as_it_was(datamodule: FishDataModule, fish: Path) -> None:
     model = classifier(datamodule)
-    path = fish / "pictures" / datamodule.pictures.paths[0]
+    path = fish / "pictures" / datamodule.images.paths[0]
     for mode in (True, False):
         model.train(mode)
         model.predict(path)

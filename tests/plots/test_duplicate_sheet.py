@@ -8,7 +8,7 @@ from fishcnn.plots.duplicate_sheet import (
     BOX_WIDTH,
     LINES_A_PAGE,
     MOST_SHOWN,
-    TwinGroup,
+    DuplicateGroup,
     duplicate_sheet,
     paginate,
     shown_first,
@@ -27,8 +27,8 @@ def group(
     title: str = "Group 1",
     name: str = "1.jpg",
     class_name: str = "Rui",
-) -> TwinGroup:
-    return TwinGroup(
+) -> DuplicateGroup:
+    return DuplicateGroup(
         title=title,
         images=np.full((count, 20, 20, 3), BLUE, np.uint8),
         aspect=np.full(count, aspect, np.float32),

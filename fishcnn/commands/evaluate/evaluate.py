@@ -8,7 +8,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from fishcnn.commands.evaluate.evaluation_page import report
-from fishcnn.commands.evaluate.labelled import SIDES, Labelled, labelled_folder, side_of_run
+from fishcnn.commands.evaluate.labelled import SPLITS, Labelled, labelled_folder, split_of_run
 from fishcnn.commands.evaluate.logits import explain, logits_of
 from fishcnn.commands.evaluate.printed_results import print_results
 from fishcnn.commands.evaluate.result_files import write_files
@@ -98,8 +98,8 @@ def evaluate(config: DictConfig) -> float:
 
 
 def _check(config: DictConfig) -> None:
-    if config.side not in SIDES:
-        raise FishError(f"side={config.side}: there is {', '.join(SIDES)}; other by data_root=")
+    if config.side not in SPLITS:
+        raise FishError(f"side={config.side}: there is {', '.join(SPLITS)}; other by data_root=")
     if isinstance(config.top_k, bool) or not isinstance(config.top_k, int) or config.top_k < 1:
         raise FishError(f"top_k={config.top_k}: wanted a whole number, 1 or more")
     wanted = config.precision_wanted
@@ -144,9 +144,9 @@ def _pictures(
     validation = None
     if run is not None and (config.calibrate or not config.data_root):
         datamodule = run_datamodule(checkpoint)
-        validation = side_of_run(datamodule, "val", classifier.classes, run)
+        validation = split_of_run(datamodule, "val", classifier.classes, run)
         if not config.data_root and config.side == "test":
-            return side_of_run(datamodule, "test", classifier.classes, run), validation
+            return split_of_run(datamodule, "test", classifier.classes, run), validation
     if config.data_root:
         workers = os.cpu_count() or 1
         return labelled_folder(Path(config.data_root), classifier, workers), validation

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.image_folder import Listing, scan_folder
+from fishcnn.data.image_folder import ImageIndex, scan_folder
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
-SIDES = {"val": "validation", "test": "test"}
+SPLITS = {"val": "validation", "test": "test"}
 
 
 class Images(Protocol):
@@ -56,7 +56,7 @@ class Labelled:
         return self.images[self.rows[positions]]
 
 
-def side_of_run(
+def split_of_run(
     datamodule: FishDataModule, side: str, classes: Sequence[str], run: Path
 ) -> Labelled:
     """Take the pictures that a run has held out.
@@ -70,11 +70,11 @@ def side_of_run(
     Raises:
         FishError: there are none, or other ones than at the time of the run.
     """
-    root = datamodule.listing.root
+    root = datamodule.index.root
     if datamodule.classes != list(classes):
         raise _other_classes(f"the pictures of the run, {root}", datamodule.classes, classes)
     rows = datamodule.split.val if side == "val" else datamodule.split.test
-    paths = tuple(datamodule.pictures.paths[row] for row in rows.tolist())
+    paths = tuple(datamodule.images.paths[row] for row in rows.tolist())
     if not paths:
         raise FishError(
             f"side={side}: the run was trained without a {side} side; {root} has no {side}/ "
@@ -91,11 +91,11 @@ def side_of_run(
             "there, or name pictures that the network has never seen by data_root="
         )
     return Labelled(
-        name=SIDES[side],
+        name=SPLITS[side],
         root=root.absolute(),
         paths=paths,
-        labels=datamodule.pictures.labels[rows],
-        images=datamodule.pictures.images,
+        labels=datamodule.images.labels[rows],
+        images=datamodule.images.pixels,
         rows=rows,
     )
 
@@ -103,7 +103,7 @@ def side_of_run(
 def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Labelled:
     """Take every picture of a folder with one folder a class, split or not.
 
-    Pictures that cannot be read are left out, and a remark names them.
+    ImageSet that cannot be read are left out, and a remark names them.
 
     Args:
         root: ``data_root``.
@@ -150,7 +150,7 @@ def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Lab
     )
 
 
-def _compare_classes(listing: Listing, classes: Sequence[str]) -> list[str]:
+def _compare_classes(listing: ImageIndex, classes: Sequence[str]) -> list[str]:
     """Refuse classes that the network does not know, and remark on those that are missing."""
     if set(listing.classes) - set(classes):
         raise _other_classes(f"data_root={listing.root}", listing.classes, classes)

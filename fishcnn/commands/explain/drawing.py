@@ -11,7 +11,7 @@ from PIL import Image
 
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
 from fishcnn.utils.errors import FishError
 
@@ -51,8 +51,8 @@ def photograph(path: Path) -> Image.Image:
         FishError: it can no longer be read.
     """
     try:
-        picture = read_picture(path, long_enough_for=LONG_SIDE)
-    except UnreadablePicture as error:
+        picture = read_image(path, long_enough_for=LONG_SIDE)
+    except UnreadableImage as error:
         raise FishError(f"{path}: {error.reason}") from error
     longer, shorter = max(picture.size), min(picture.size)
     scale = min(max(LONG_SIDE / longer, SHORT_SIDE / shorter), LONGEST / longer)

@@ -63,7 +63,7 @@ def examples_sheet(chosen: list[Example], measured: Measured, question: Question
         maps = measured.answer.maps[example.number].numpy()
         number = f"{example.number} ({example.finding}):"
         tiles.append(tile(photo, maps, example.row, judged(question), number))
-    return sheet(tiles, judged(question), "Pictures that the report names by number")
+    return sheet(tiles, judged(question), "ImageSet that the report names by number")
 
 
 def _found(evidence: Evidence) -> Iterator[tuple[int, str]]:

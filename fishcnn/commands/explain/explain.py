@@ -13,7 +13,7 @@ from rich.progress import track
 
 from fishcnn.commands.explain.drawing import Tile, sheet
 from fishcnn.commands.explain.examples import Example, examples, examples_sheet
-from fishcnn.commands.explain.explained_pictures import (
+from fishcnn.commands.explain.explained_images import (
     Picture,
     check_same_pictures,
     typed_pictures,

@@ -116,7 +116,7 @@ def _evidence(measured: Measured, examples: Sequence[Example]) -> list[str]:
     ]
     if examples:
         parts += [
-            "![Pictures that are named by number](examples.png)",
+            "![ImageSet that are named by number](examples.png)",
             _table(
                 ("number", "stands for", "picture", "true", "predicted", "on the fish"),
                 [
@@ -157,7 +157,7 @@ def _share_and_area(place: Place, label: int) -> str:
 
 def _pictures(summary: Summary) -> list[str]:
     parts = [
-        "## Pictures",
+        "## ImageSet",
         f"{summary.total} pictures: {markdown(summary.pictures)}. A PNG of each is in pictures/, a "
         f"row in explanations.csv; the first {summary.on_sheet} are on the sheet.",
     ]

@@ -1,4 +1,4 @@
-"""Pictures to rows, drawings and tiles, a batch at a time."""
+"""ImageSet to rows, drawings and tiles, a batch at a time."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fishcnn.cam.maps import energy_inside
 from fishcnn.commands.explain.drawing import Tile, drawing, photograph, tile
-from fishcnn.commands.explain.explained_pictures import Batch, Picture, load_batches
+from fishcnn.commands.explain.explained_images import Batch, Picture, load_batches
 from fishcnn.commands.explain.explanation_rows import TOP_K, Row
 from fishcnn.commands.explain.question import Answer, Question, answer
 from fishcnn.models.classifier import FishClassifier

@@ -18,7 +18,7 @@ from fishcnn.cam.faithfulness import (
 from fishcnn.cam.localisation import Evidence, find_evidence
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
-from fishcnn.commands.explain.explained_pictures import (
+from fishcnn.commands.explain.explained_images import (
     BATCH,
     Picture,
     validation_pictures,

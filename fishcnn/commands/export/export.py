@@ -29,7 +29,7 @@ from fishcnn.commands.trained_run import (
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
-from fishcnn.data.image_folder import PICTURE_SUFFIXES
+from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.figure import save_figure
 from fishcnn.training.callbacks.grad_cam import GradCam
@@ -134,13 +134,13 @@ def _pictures(named: str | None, classifier: FishClassifier, checkpoint: Path) -
             f"trained on {', '.join(classifier.classes)}: name pictures by input=/path/to/pictures"
         )
     rows = datamodule.split.val[_spread(len(datamodule.split.val))]
-    return _Compared(datamodule.pictures.images[rows], "validation pictures", datamodule)
+    return _Compared(datamodule.images.pixels[rows], "validation pictures", datamodule)
 
 
 def _picture_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         found = "holds no picture" if path.is_dir() else "does not exist"
         raise FishError(f"input={path} {found}: wanted a picture or a folder of pictures")

@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fishcnn.commands.build import build_source
-from fishcnn.commands.image_paths import STANDARD_INPUT, picture_paths
+from fishcnn.commands.image_paths import STANDARD_INPUT, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -157,13 +157,13 @@ def _pictures(config: DictConfig, checkpoint: Path) -> _Input:
         paths = _validation_paths(checkpoint)
         return _Input(iter(paths), len(paths), "validation pictures")
     if config.input == STANDARD_INPUT:
-        return _Input(picture_paths(config.input), None, STANDARD_INPUT)
+        return _Input(image_paths(config.input), None, STANDARD_INPUT)
     # Names alone are counted quickly, and a bar that knows its end is worth it.
-    total = sum(1 for _ in picture_paths(config.input))
+    total = sum(1 for _ in image_paths(config.input))
     if not total:
         raise FishError(f"input={config.input}: there is no picture")
     source = printable(os.path.abspath(os.path.expanduser(config.input)))
-    return _Input(picture_paths(config.input), total, source)
+    return _Input(image_paths(config.input), total, source)
 
 
 def _validation_paths(checkpoint: Path) -> list[str]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fishcnn.commands.predict.prediction_rows import DIGITS, Row
-from fishcnn.data.decoding.read import UnreadablePicture
+from fishcnn.data.decoding.read import UnreadableImage
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
@@ -62,7 +62,7 @@ class Predictor:
         try:
             return self.classifier.decode(path)
         except FishError as error:
-            if isinstance(error.__cause__, UnreadablePicture):
+            if isinstance(error.__cause__, UnreadableImage):
                 return error.__cause__.reason
             raise
 

@@ -160,7 +160,7 @@ def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: 
     written = checkpoint.path.parents[1] / "split.json"
     if written.is_file():
         before = json.loads(written.read_text(encoding="utf-8"))["val"]
-        now = [datamodule.pictures.paths[row].as_posix() for row in datamodule.split.val]
+        now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
         if before != now:
             raise FishError(
                 f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}):"

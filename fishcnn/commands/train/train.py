@@ -66,7 +66,7 @@ def train(config: DictConfig) -> float:
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
-    report = data_report(datamodule.pictures, datamodule.listing, datamodule.splitting)
+    report = data_report(datamodule.images, datamodule.index, datamodule.splitting)
     classifier = build_classifier(config, datamodule)
     if not resumed:
         classifier.load_pretrained()
@@ -173,7 +173,7 @@ def _write_inputs(
     settings, drawn = datamodule.split_settings, datamodule.splitting.drawn
     write_split(
         datamodule.split,
-        datamodule.pictures.paths,
+        datamodule.images.paths,
         folder / "split.json",
         val_fraction=settings.val_fraction if drawn else None,
         seed=settings.seed if drawn else None,

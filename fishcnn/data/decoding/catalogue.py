@@ -14,7 +14,7 @@ from rich.progress import track
 
 from fishcnn.data.decoding.decode import DIGEST_BYTES, Decoded, content_digest, decode, mask_path
 from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -69,7 +69,7 @@ class Catalogue:
         return Catalogue(paths=paths, reasons=reasons, **arrays), words["more"]
 
 
-def file_stamps(listing: Listing, masks_root: Path | None) -> NDArray[np.int64]:
+def file_stamps(listing: ImageIndex, masks_root: Path | None) -> NDArray[np.int64]:
     """Bytes and modification times of the files, int64 (N, 4); -1 for a file that is not there."""
 
     def stamp(file: Path | None) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def file_stamps(listing: Listing, masks_root: Path | None) -> NDArray[np.int64]:
 
 
 def digest_files(
-    listing: Listing, masks_root: Path | None, indices: Sequence[int], *, workers: int
+    listing: ImageIndex, masks_root: Path | None, indices: Sequence[int], *, workers: int
 ) -> list[bytes]:
     """Digest the files of a listing with these indices."""
 
@@ -100,7 +100,7 @@ def digest_files(
 
 
 def read_files(
-    listing: Listing,
+    listing: ImageIndex,
     *,
     stamps: NDArray[np.int64],
     masks_root: Path | None,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.decoding.read import UnreadablePicture, decode_picture, read_bytes, read_picture
+from fishcnn.data.decoding.read import UnreadableImage, decode_image, read_bytes, read_image
 from fishcnn.data.decoding.resize import squash
 from fishcnn.data.duplicates.fingerprint import fingerprint
 from fishcnn.utils.errors import FishError
@@ -44,7 +44,7 @@ def content_digest(path: Path, mask: Path | None) -> bytes:
     """
     try:
         return _digest(read_bytes(path), mask)
-    except UnreadablePicture:
+    except UnreadableImage:
         return bytes(DIGEST_BYTES)
 
 
@@ -65,11 +65,11 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[bytes, Decoded 
     """
     try:
         content = read_bytes(path)
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return bytes(DIGEST_BYTES), error.reason
     try:
-        picture, (width, height) = decode_picture(content, long_enough_for=side)
-    except UnreadablePicture as error:
+        picture, (width, height) = decode_image(content, long_enough_for=side)
+    except UnreadableImage as error:
         return _digest(content, mask), error.reason
     image = squash(picture, side)
     levels = image.reshape(-1, 3).astype(np.int64)
@@ -94,7 +94,7 @@ def _digest(content: bytes, mask: Path | None) -> bytes:
         return of_picture + bytes(half)
     try:
         return of_picture + hashlib.blake2b(read_bytes(mask), digest_size=half).digest()
-    except UnreadablePicture:  # whoever needs the mask will say so
+    except UnreadableImage:  # whoever needs the mask will say so
         return of_picture + bytes(half)
 
 
@@ -113,8 +113,8 @@ def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint
     if not path.is_file():
         raise FishError(f"mask {path} does not exist; data.masks_root needs one a picture.")
     try:
-        mask = read_picture(path, long_enough_for=None).convert("L")
-    except UnreadablePicture as error:
+        mask = read_image(path, long_enough_for=None).convert("L")
+    except UnreadableImage as error:
         raise FishError(f"mask {path} cannot be read: {error.reason}.") from error
     # A smaller mask is fine, and its sides were rounded.
     if aspect is not None and abs(mask.width - mask.height * aspect) > 1 + aspect:

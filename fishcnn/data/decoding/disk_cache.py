@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.catalogue import Catalogue, digest_files, file_stamps, read_files
 from fishcnn.data.decoding.decode import Decoded
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Stored:
 
 
 def load_cached(
-    listing: Listing, *, side: int, masks_root: Path | None, workers: int, cache: Path
+    listing: ImageIndex, *, side: int, masks_root: Path | None, workers: int, cache: Path
 ) -> Stored:
     """Open the decoded pictures of a listing, after decoding what is new or has changed.
 
@@ -135,7 +135,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise FishError(f"the cache {folder} cannot be used: {error}; {_WAYS_OUT}") from error
 
 
-def _paths(listing: Listing) -> tuple[str, ...]:
+def _paths(listing: ImageIndex) -> tuple[str, ...]:
     return tuple(path.as_posix() for path in listing.paths)
 
 
@@ -145,7 +145,7 @@ def _rows(digests: NDArray[np.uint8]) -> list[bytes]:
 
 def _digests(
     old: Stored,
-    listing: Listing,
+    listing: ImageIndex,
     stamps: NDArray[np.int64],
     masks_root: Path | None,
     workers: int,
@@ -185,7 +185,7 @@ def _without_fresh(stamps: NDArray[np.int64], now: int) -> NDArray[np.int64]:
 
 
 def _say_cost(
-    listing: Listing,
+    listing: ImageIndex,
     side: int,
     masks_root: Path | None,
     sources: list[int | None],
@@ -248,7 +248,7 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _build(
-    listing: Listing,
+    listing: ImageIndex,
     stamps: NDArray[np.int64],
     now: int,
     side: int,

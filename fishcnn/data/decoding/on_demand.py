@@ -1,4 +1,4 @@
-"""Pictures that are kept nowhere: for collections that fit neither memory nor disk."""
+"""ImageSet that are kept nowhere: for collections that fit neither memory nor disk."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.decode import mask_path, read_mask
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture
+from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import squash
 from fishcnn.utils.errors import FishError
 
 
 class OnDemand:
-    """Pictures, or their masks, that are decoded whenever they are asked for.
+    """ImageSet, or their masks, that are decoded whenever they are asked for.
 
     Args:
         part: "image" or "mask".
@@ -62,8 +62,8 @@ class OnDemand:
         if self._part == "mask" and (mask := mask_path(self._masks_root, path)):
             return read_mask(mask, side=side, aspect=None)
         try:
-            return squash(read_picture(self._root / path, long_enough_for=side), side)
-        except UnreadablePicture as error:
+            return squash(read_image(self._root / path, long_enough_for=side), side)
+        except UnreadableImage as error:
             raise FishError(
                 f"{self._root / path} cannot be read any more: {error.reason}"
             ) from error

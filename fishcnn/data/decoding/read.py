@@ -1,7 +1,7 @@
 """One picture file to one upright RGB picture, whatever is in the file.
 
 The content decides what a file is, never its suffix. A file that cannot be read whole raises
-UnreadablePicture; half a picture is never returned.
+UnreadableImage; half a picture is never returned.
 """
 
 import io
@@ -28,7 +28,7 @@ _UPRIGHT = {
 _SWAPS_SIDES = (5, 6, 7, 8)
 
 
-class UnreadablePicture(Exception):
+class UnreadableImage(Exception):
     """A picture file that cannot be decoded whole.
 
     Attributes:
@@ -40,7 +40,7 @@ class UnreadablePicture(Exception):
         self.reason = reason
 
 
-def read_picture(path: Path, *, long_enough_for: int | None) -> Image.Image:
+def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
     """Read a picture as upright RGB, silently and from any thread.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit greys are scaled to 8 bits
@@ -50,47 +50,47 @@ def read_picture(path: Path, *, long_enough_for: int | None) -> Image.Image:
         path: The file.
         long_enough_for: Pixels that the shorter side must keep at least. JPEGs are then decoded at
             1/2, 1/4 or 1/8 scale where that is still enough, which is several times faster. None
-            decodes at full size. Pictures that are smaller to begin with are not enlarged.
+            decodes at full size. ImageSet that are smaller to begin with are not enlarged.
 
     Returns:
         A picture of mode "RGB".
 
     Raises:
-        UnreadablePicture: The file is missing, empty, truncated, no picture, or too large for
+        UnreadableImage: The file is missing, empty, truncated, no picture, or too large for
             Pillow's limit against decompression bombs.
     """
-    return read_picture_and_size(path, long_enough_for=long_enough_for)[0]
+    return read_image_and_size(path, long_enough_for=long_enough_for)[0]
 
 
-def read_picture_and_size(
+def read_image_and_size(
     path: Path, *, long_enough_for: int | None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Read a picture as read_picture() does, with its full size.
+    """Read a picture as read_image() does, with its full size.
 
     Returns:
         The picture, and the width and height in pixels of the upright picture before any reduction.
     """
-    return decode_picture(read_bytes(path), long_enough_for=long_enough_for)
+    return decode_image(read_bytes(path), long_enough_for=long_enough_for)
 
 
 def read_bytes(path: Path) -> bytes:
     """Read a file that should hold a picture.
 
     Raises:
-        UnreadablePicture: The file is missing, or may not be read.
+        UnreadableImage: The file is missing, or may not be read.
     """
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UnreadablePicture(_reason(error)) from error
+        raise UnreadableImage(_reason(error)) from error
 
 
-def decode_picture(
+def decode_image(
     content: bytes, *, long_enough_for: int | None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode the content of a file as read_picture_and_size() does."""
+    """Decode the content of a file as read_image_and_size() does."""
     if not content:
-        raise UnreadablePicture("empty file")
+        raise UnreadableImage("empty file")
     with _pillow_is_quiet():
         try:
             with Image.open(io.BytesIO(content)) as image:
@@ -99,20 +99,20 @@ def decode_picture(
                     image.draft(None, (long_enough_for, long_enough_for))
                 image.load()
                 picture, swaps_sides = _upright(image)
-        except UnreadablePicture:
+        except UnreadableImage:
             raise
         # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
         # ValueError, struct.error, ...
         except Exception as error:
-            raise UnreadablePicture(_reason(error)) from error
+            raise UnreadableImage(_reason(error)) from error
     return picture, (full_size[1], full_size[0]) if swaps_sides else full_size
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn a picture in memory into what :func:`read_picture` gives.
+    """Turn a picture in memory into what :func:`read_image` gives.
 
     Raises:
-        UnreadablePicture: The mode has no known white level.
+        UnreadableImage: The mode has no known white level.
     """
     return _upright(image)[0]
 
@@ -141,7 +141,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         image = _scale_16_bit_grey(image)
     elif image.mode == "F":
-        raise UnreadablePicture("floating-point pixels, whose white level is unknown")
+        raise UnreadableImage("floating-point pixels, whose white level is unknown")
     if image.has_transparency_data:
         on_white = Image.new("RGBA", image.size, "white")
         on_white.alpha_composite(image.convert("RGBA"))
@@ -153,7 +153,7 @@ def _scale_16_bit_grey(image: Image.Image) -> Image.Image:
     """Map 0..65535 to 0..255; Pillow's own conversion clips at 255."""
     grey = np.asarray(image).astype(np.int64)
     if grey.min() < 0 or grey.max() > 65535:
-        raise UnreadablePicture("32-bit pixels, whose white level is unknown")
+        raise UnreadableImage("32-bit pixels, whose white level is unknown")
     return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
 
 

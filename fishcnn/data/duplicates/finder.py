@@ -1,7 +1,7 @@
 """Near-duplicates in a collection: pictures that a split must keep together.
 
 Fingerprints say which pairs to look at, pixels whether they show the same, and only pairs that do
-are joined, so that no group grows by resemblance alone. Pictures without texture, such as blank
+are joined, so that no group grows by resemblance alone. ImageSet without texture, such as blank
 ones, offer nothing to compare: they are duplicates only where the files are identical.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.pictures import Images
+from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
@@ -45,7 +45,7 @@ class Duplicates:
 
 def find_duplicates(
     fingerprints: NDArray[np.uint8],
-    images: Images,
+    images: Pixels,
     aspect: NDArray[np.float32],
     hashes: Sequence[str] | None,
 ) -> Duplicates:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.decoding.pictures import Images
+from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.duplicates.alignment import (
     GUESSES,
     Bools,
@@ -65,7 +65,7 @@ class _Squares:
 
 def show_the_same(
     features: Features,
-    images: Images,
+    images: Pixels,
     aspect: Floats,
     pairs: NDArray[np.int64],
 ) -> Bools:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.pictures import Pictures
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.data.inspection.findings import Finding, balance, left_out, near_duplicates
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
@@ -26,7 +26,7 @@ class Section:
     findings: Sequence[Finding]
 
 
-def data_report(pictures: Pictures, listing: Listing, splitting: Splitting) -> str:
+def data_report(pictures: ImageSet, listing: ImageIndex, splitting: Splitting) -> str:
     """Describe the data: classes and sides, sizes, near-duplicates, balance, what was left out.
 
     Returns:
@@ -42,7 +42,7 @@ def data_report(pictures: Pictures, listing: Listing, splitting: Splitting) -> s
     return f"{text}\n`python scripts/inspect_data.py {root}` shows the groups and lists all.\n"
 
 
-def report_sections(pictures: Pictures, listing: Listing, splitting: Splitting) -> list[Section]:
+def report_sections(pictures: ImageSet, listing: ImageIndex, splitting: Splitting) -> list[Section]:
     """Put together the sections that every report has."""
     return [
         Section("Near-duplicates", near_duplicates(pictures, splitting)),
@@ -51,7 +51,7 @@ def report_sections(pictures: Pictures, listing: Listing, splitting: Splitting) 
     ]
 
 
-def class_columns(pictures: Pictures, split: Split) -> dict[str, NDArray[np.int64]]:
+def class_columns(pictures: ImageSet, split: Split) -> dict[str, NDArray[np.int64]]:
     """Count the pictures of each class on each side that has any, and on all.
 
     Returns:
@@ -68,8 +68,8 @@ def class_columns(pictures: Pictures, split: Split) -> dict[str, NDArray[np.int6
 
 
 def to_markdown(
-    pictures: Pictures,
-    listing: Listing,
+    pictures: ImageSet,
+    listing: ImageIndex,
     columns: Mapping[str, NDArray[np.int64]],
     sections: Sequence[Section],
     *,
@@ -86,7 +86,7 @@ def to_markdown(
             names all.
     """
     parts = [
-        f"# Pictures in {listing.root}",
+        f"# ImageSet in {listing.root}",
         _class_table(pictures.classes, columns),
         sizes(pictures),
     ]
@@ -121,11 +121,11 @@ def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]
     )
 
 
-def sizes(pictures: Pictures) -> str:
+def sizes(pictures: ImageSet) -> str:
     """Describe the sizes of the originals and what they were squashed to."""
     if not len(pictures.sizes):
         return "No picture can be read."
-    side = pictures.images.shape[1]
+    side = pictures.pixels.shape[1]
     narrow, wide = pictures.aspect.min(), pictures.aspect.max()
     shorter = pictures.sizes.min(axis=1)
     middle = int(np.argsort(shorter, kind="stable")[len(shorter) // 2])
@@ -134,7 +134,7 @@ def sizes(pictures: Pictures) -> str:
         for row in (int(shorter.argmin()), middle, int(shorter.argmax()))
     )
     return (
-        f"All are brought to {side} x {side} pixels ({pictures.images.nbytes / 1e6:.0f} MB kept); "
+        f"All are brought to {side} x {side} pixels ({pictures.pixels.nbytes / 1e6:.0f} MB kept); "
         f"width / height of the originals runs from {narrow:.2f} to {wide:.2f}. "
         f"By the shorter side the smallest is {smallest}, the median {median} and the "
         f"largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be enlarged."

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.pictures import Pictures
+from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
@@ -83,7 +83,7 @@ def label_conflicts(duplicates: Duplicates | None, labels: NDArray[np.int64]) ->
     return conflicts
 
 
-def near_duplicates(pictures: Pictures, splitting: Splitting) -> list[Finding]:
+def near_duplicates(pictures: ImageSet, splitting: Splitting) -> list[Finding]:
     """Say what groups there are, what they would have leaked, and whose labels disagree."""
     duplicates, total = splitting.duplicates, len(pictures.paths)
     findings = []
@@ -121,7 +121,7 @@ def near_duplicates(pictures: Pictures, splitting: Splitting) -> list[Finding]:
     return findings
 
 
-def _leaks(pictures: Pictures, splitting: Splitting) -> Finding:
+def _leaks(pictures: ImageSet, splitting: Splitting) -> Finding:
     split, leaked = splitting.split, splitting.leaked
     if not splitting.drawn:
         held_out = len(split.val) + len(split.test)
@@ -140,7 +140,7 @@ def _leaks(pictures: Pictures, splitting: Splitting) -> Finding:
     )
 
 
-def _absent(pictures: Pictures, split: Split) -> list[Finding]:
+def _absent(pictures: ImageSet, split: Split) -> list[Finding]:
     """Name the classes that a drawn side is without."""
     findings = []
     for name, side in (("validation", split.val), ("test", split.test)):
@@ -153,7 +153,7 @@ def _absent(pictures: Pictures, split: Split) -> list[Finding]:
     return findings
 
 
-def _conflicts(pictures: Pictures, duplicates: Duplicates) -> Finding:
+def _conflicts(pictures: ImageSet, duplicates: Duplicates) -> Finding:
     conflicts = label_conflicts(duplicates, pictures.labels)
     if not len(conflicts):
         return Finding("All near-duplicates agree in their class.")
@@ -164,7 +164,7 @@ def _conflicts(pictures: Pictures, duplicates: Duplicates) -> Finding:
     )
 
 
-def balance(pictures: Pictures, split: Split) -> list[Finding]:
+def balance(pictures: ImageSet, split: Split) -> list[Finding]:
     """Say how unequal the classes are, and what always answering the most frequent one scores."""
     classes = pictures.classes
     found = imbalance(pictures.labels, len(classes))
@@ -188,7 +188,7 @@ def balance(pictures: Pictures, split: Split) -> list[Finding]:
     return findings
 
 
-def _majority_baseline(pictures: Pictures, split: Split, found: Imbalance) -> str:
+def _majority_baseline(pictures: ImageSet, split: Split, found: Imbalance) -> str:
     if not len(split.val):
         name = pictures.classes[found.majority]
         return (
@@ -206,7 +206,7 @@ def _majority_baseline(pictures: Pictures, split: Split, found: Imbalance) -> st
     )
 
 
-def borders(pictures: Pictures, bars: Mapping[int, Bars]) -> list[Finding]:
+def borders(pictures: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
     """Say which pictures have bars, and which classes a network could tell by them.
 
     Args:
@@ -249,7 +249,7 @@ def _extent(bars: Bars) -> str:
     )
 
 
-def left_out(pictures: Pictures, listing: Listing) -> list[Finding]:
+def left_out(pictures: ImageSet, listing: ImageIndex) -> list[Finding]:
     """Name what was found in the folder and is on no side."""
     return [
         Finding(
@@ -262,7 +262,7 @@ def left_out(pictures: Pictures, listing: Listing) -> list[Finding]:
     ]
 
 
-def group_members(pictures: Pictures, groups: Sequence[NDArray[np.int64]]) -> Finding:
+def group_members(pictures: ImageSet, groups: Sequence[NDArray[np.int64]]) -> Finding:
     """List the members of every group of near-duplicates, and how many of which class if mixed."""
     items = []
     for members in groups:
@@ -273,7 +273,7 @@ def group_members(pictures: Pictures, groups: Sequence[NDArray[np.int64]]) -> Fi
     return Finding(f"Groups of near-duplicates: {len(groups)}", tuple(items))
 
 
-def leaked_pictures(pictures: Pictures, leaked: NDArray[np.int64]) -> Finding:
+def leaked_pictures(pictures: ImageSet, leaked: NDArray[np.int64]) -> Finding:
     """List the pictures that a plain random split leaks."""
     return Finding(
         f"What a plain random split would have leaked: {_count(len(leaked), 'picture')}",
@@ -281,7 +281,7 @@ def leaked_pictures(pictures: Pictures, leaked: NDArray[np.int64]) -> Finding:
     )
 
 
-def _quoted(pictures: Pictures, rows: NDArray[np.int64] | Sequence[int]) -> list[str]:
+def _quoted(pictures: ImageSet, rows: NDArray[np.int64] | Sequence[int]) -> list[str]:
     return [f"`{pictures.paths[row].as_posix()}`" for row in rows]
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from fishcnn.data.decoding.pictures import Images, Pictures, check_enough
+from fishcnn.data.decoding.image_set import ImageSet, Pixels, check_enough
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.data.inspection.borders import Bars, find_bars
 from fishcnn.data.inspection.data_report import Section, class_columns, report_sections
 from fishcnn.data.inspection.findings import (
@@ -25,13 +25,13 @@ from fishcnn.data.splitting.grouped_split import (
     SplitSettings,
     Splitting,
     known_duplicates,
-    split_pictures,
+    split_images,
 )
 from fishcnn.data.splitting.groups import leaked_by_random_split
 from fishcnn.data.splitting.split import Split
 from fishcnn.utils.errors import FishError
 
-# Pictures read at a time, and the number above which a progress bar can be read.
+# ImageSet read at a time, and the number above which a progress bar can be read.
 _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
 
 
@@ -47,8 +47,8 @@ class Inspection:
         obstacles: The errors that a training would stop with.
     """
 
-    listing: Listing
-    pictures: Pictures
+    listing: ImageIndex
+    pictures: ImageSet
     splitting: Splitting
     bars: dict[int, Bars]
     obstacles: tuple[str, ...]
@@ -146,8 +146,8 @@ class Inspection:
         }
 
 
-def inspect_pictures(
-    pictures: Pictures, listing: Listing, settings: SplitSettings, obstacles: Sequence[str] = ()
+def inspect_images(
+    pictures: ImageSet, listing: ImageIndex, settings: SplitSettings, obstacles: Sequence[str] = ()
 ) -> Inspection:
     """Look at the pictures of a folder from all sides.
 
@@ -165,21 +165,21 @@ def inspect_pictures(
         stops.append(str(error))
     try:
         if len(pictures.paths):
-            splitting = split_pictures(pictures, settings)
+            splitting = split_images(pictures, settings)
     except FishError as error:
         stops.append(str(error))
     if splitting is None:
         splitting = _without_split(pictures, settings)
     elif not len(splitting.split.val) and not stops:
         stops.append(f"there is no readable picture for validation in {listing.root}")
-    return Inspection(listing, pictures, splitting, find_all_bars(pictures.images), tuple(stops))
+    return Inspection(listing, pictures, splitting, find_all_bars(pictures.pixels), tuple(stops))
 
 
-def _without_split(pictures: Pictures, settings: SplitSettings) -> Splitting:
+def _without_split(pictures: ImageSet, settings: SplitSettings) -> Splitting:
     """Look for near-duplicates among pictures that cannot be split as the settings say."""
     settings = replace(settings, folds=None, fold=0, test_fraction=0.0, group_regex=None)
-    if len(pictures.paths) and pictures.sides is not None:
-        return split_pictures(pictures, settings)
+    if len(pictures.paths) and pictures.splits is not None:
+        return split_images(pictures, settings)
     nothing = np.empty(0, np.int64)
     duplicates = None
     groups = np.arange(len(pictures.paths), dtype=np.int64)
@@ -194,7 +194,7 @@ def _without_split(pictures: Pictures, settings: SplitSettings) -> Splitting:
     return Splitting(Split(nothing, nothing, nothing), groups, duplicates, leaked, drawn=True)
 
 
-def find_all_bars(images: Images) -> dict[int, Bars]:
+def find_all_bars(images: Pixels) -> dict[int, Bars]:
     """Find the bars of N pictures.
 
     Args:

@@ -1,6 +1,6 @@
 """What surrounds a fish: backgrounds, things in front of it, light, and the shortcut's tag.
 
-Pictures are float32 planes (3, H, W) with colours 0..255: planes make NumPy's inner loops long.
+ImageSet are float32 planes (3, H, W) with colours 0..255: planes make NumPy's inner loops long.
 """
 
 from collections.abc import Callable

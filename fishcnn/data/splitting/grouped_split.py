@@ -9,11 +9,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.pictures import Pictures
+from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import FINDER_VERSION, Duplicates, find_duplicates
 from fishcnn.data.splitting.groups import groups_by_name, leaked_by_random_split
 from fishcnn.data.splitting.partitions import merge_groups
-from fishcnn.data.splitting.split import Split, check_shares, draw_split, split_from_sides
+from fishcnn.data.splitting.split import Split, check_shares, draw_split, split_from_folders
 from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Splitting:
     drawn: bool
 
 
-def split_pictures(pictures: Pictures, settings: SplitSettings) -> Splitting:
+def split_images(pictures: ImageSet, settings: SplitSettings) -> Splitting:
     """Split pictures so that no group is on two sides; or take the split that they came with.
 
     Raises:
@@ -94,13 +94,13 @@ def split_pictures(pictures: Pictures, settings: SplitSettings) -> Splitting:
     groups = np.arange(len(pictures.labels)) if duplicates is None else duplicates.groups
     if settings.group_regex is not None:
         groups = merge_groups(groups, groups_by_name(pictures.paths, settings.group_regex))
-    if pictures.sides is not None:
+    if pictures.splits is not None:
         if settings.folds is not None or settings.test_fraction:
             raise FishError(
                 "data.folds and data.test_fraction draw a split, but the folder has train/ and "
                 "val/ already: leave them out, or name a folder that has the classes in it"
             )
-        split = split_from_sides(pictures.sides)
+        split = split_from_folders(pictures.splits)
         held_out = np.concatenate([split.val, split.test])
         leaked = held_out[np.isin(groups[held_out], groups[split.train])]
         return Splitting(split, groups, duplicates, leaked, drawn=False)
@@ -119,14 +119,14 @@ def split_pictures(pictures: Pictures, settings: SplitSettings) -> Splitting:
     return Splitting(split, groups, duplicates, leaked, drawn=True)
 
 
-def known_duplicates(pictures: Pictures) -> Duplicates:
+def known_duplicates(pictures: ImageSet) -> Duplicates:
     """Find the near-duplicates, or read them from the cache where these pictures had them found."""
     file = pictures.arrays and pictures.arrays.with_suffix(f".duplicates{FINDER_VERSION}")
     if file and (known := _load(file)):
         return known
     duplicates = find_duplicates(
         pictures.fingerprints,
-        pictures.images,
+        pictures.pixels,
         pictures.aspect,
         [digest.tobytes().hex() for digest in pictures.digests],
     )

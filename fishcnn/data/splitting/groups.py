@@ -1,4 +1,4 @@
-"""Pictures that belong together: frames of one track, pictures of one animal or from one camera."""
+"""ImageSet that belong together: frames of one track, pictures of one animal or from one camera."""
 
 import re
 from collections.abc import Sequence

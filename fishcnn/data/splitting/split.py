@@ -229,7 +229,7 @@ def _share_out(
     return shares
 
 
-def split_from_sides(sides: Sequence[str]) -> Split:
+def split_from_folders(sides: Sequence[str]) -> Split:
     """Take the split that a folder with train/, val/ and perhaps test/ brings along.
 
     Args:

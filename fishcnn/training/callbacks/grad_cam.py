@@ -119,7 +119,7 @@ class GradCam(pl.Callback):
 
     def _sample(self, datamodule: FishDataModule, size: int) -> list[int]:
         """Positions of validation pictures; a smaller sample is the beginning of a larger one."""
-        labels = datamodule.pictures.labels[datamodule.split.val]
+        labels = datamodule.images.labels[datamodule.split.val]
         return stratified_sample(labels, size=size, seed=self.seed)
 
     def _explain(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from networks import small_classifier
 
-from fishcnn.commands.evaluate.labelled import labelled_folder, side_of_run
+from fishcnn.commands.evaluate.labelled import labelled_folder, split_of_run
 from fishcnn.commands.evaluate.logits import explain, logits_of, views
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.split import Split
@@ -32,7 +32,7 @@ def folder(fish: Path, tmp_path: Path) -> Path:
 def test_logits_are_those_of_the_networks_own_predictions(
     datamodule: FishDataModule, classifier: FishClassifier, fish: Path, tmp_path: Path
 ) -> None:
-    of_run = side_of_run(datamodule, "val", classifier.classes, tmp_path)
+    of_run = split_of_run(datamodule, "val", classifier.classes, tmp_path)
     of_folder = labelled_folder(fish / "pictures", classifier, workers=2)
     assert (len(of_run), len(of_folder)) == (9, 36)
     for pictures in (of_run, of_folder):
@@ -59,7 +59,7 @@ def test_the_first_view_is_the_picture_and_the_second_its_mirror_image() -> None
 def test_augmented_logits_are_those_of_every_view(
     datamodule: FishDataModule, classifier: FishClassifier, tmp_path: Path
 ) -> None:
-    pictures = side_of_run(datamodule, "val", classifier.classes, tmp_path)
+    pictures = split_of_run(datamodule, "val", classifier.classes, tmp_path)
     plain = logits_of(classifier, pictures, augmented=False)
     augmented = logits_of(classifier, pictures, augmented=True)
     assert (plain.shape, augmented.shape) == ((1, 9, 3), (4, 9, 3))
@@ -70,7 +70,7 @@ def test_augmented_logits_are_those_of_every_view(
 def test_every_mistake_has_a_map_for_the_answer_and_one_for_the_truth(
     datamodule: FishDataModule, classifier: FishClassifier, tmp_path: Path
 ) -> None:
-    pictures = side_of_run(datamodule, "val", classifier.classes, tmp_path)
+    pictures = split_of_run(datamodule, "val", classifier.classes, tmp_path)
     positions = np.array([0, 4])
     swapped = explain(classifier, pictures, positions, (pictures.labels[positions] + 1) % 3)
     assert swapped.for_predicted.shape == swapped.for_true.shape == (2, 16, 16)
@@ -124,22 +124,22 @@ def test_the_test_side_is_that_of_the_split(
     datamodule: FishDataModule, classifier: FishClassifier, tmp_path: Path
 ) -> None:
     with pytest.raises(FishError, match=r"side=test: .* no test/"):
-        side_of_run(datamodule, "test", classifier.classes, tmp_path)
+        split_of_run(datamodule, "test", classifier.classes, tmp_path)
     split = datamodule.split
     shares = Split(train=split.train, val=split.val[:5], test=split.val[5:])
     datamodule.splitting = replace(datamodule.splitting, split=shares)
-    pictures = side_of_run(datamodule, "test", classifier.classes, tmp_path)
+    pictures = split_of_run(datamodule, "test", classifier.classes, tmp_path)
     assert (pictures.name, len(pictures)) == ("test", 4)
-    np.testing.assert_array_equal(pictures.labels, datamodule.pictures.labels[split.val[5:]])
+    np.testing.assert_array_equal(pictures.labels, datamodule.images.labels[split.val[5:]])
 
 
 def test_other_pictures_than_those_of_the_run_are_refused(
     datamodule: FishDataModule, classifier: FishClassifier, tmp_path: Path
 ) -> None:
-    held_out = [datamodule.pictures.paths[row].as_posix() for row in datamodule.split.val]
+    held_out = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
     written = tmp_path / "split.json"
     written.write_text(json.dumps({"val": held_out}))
-    side_of_run(datamodule, "val", classifier.classes, tmp_path)
+    split_of_run(datamodule, "val", classifier.classes, tmp_path)
     written.write_text(json.dumps({"val": ["gone/1.jpg", *held_out[:-2]]}))
     with pytest.raises(FishError, match=r"lists 8 pictures.* there are 9, of which 7 are the same"):
-        side_of_run(datamodule, "val", classifier.classes, tmp_path)
+        split_of_run(datamodule, "val", classifier.classes, tmp_path)

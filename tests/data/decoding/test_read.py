@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.data.decoding.read import UnreadablePicture, read_picture, read_picture_and_size
+from fishcnn.data.decoding.read import UnreadableImage, read_image, read_image_and_size
 
 RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (230, 220, 20)
 # EXIF 2.32: on which visible side the stored row 0 and the stored column 0 lie.
@@ -45,8 +45,8 @@ def assert_colour(found: object, expected: tuple[int, int, int], tolerance: int 
 
 
 def reason_for(path: Path) -> str:
-    with pytest.raises(UnreadablePicture) as caught:
-        read_picture(path, long_enough_for=None)
+    with pytest.raises(UnreadableImage) as caught:
+        read_image(path, long_enough_for=None)
     assert str(caught.value) == caught.value.reason
     return caught.value.reason
 
@@ -58,7 +58,7 @@ def test_pictures_stand_upright(tmp_path: Path, orientation: int, suffix: str) -
     exif[0x0112] = orientation
     path = tmp_path / f"fish.{suffix}"
     four_corners().save(path, exif=exif, quality=95)
-    picture, size = read_picture_and_size(path, long_enough_for=32)
+    picture, size = read_image_and_size(path, long_enough_for=32)
     row_0, column_0 = ORIENTATIONS[orientation]
     assert_colour(colour_at(picture, {row_0, column_0}), RED)
     assert_colour(colour_at(picture, {row_0, OPPOSITE[column_0]}), GREEN)
@@ -73,7 +73,7 @@ def test_broken_exif_is_no_reason_to_drop_a_picture(tmp_path: Path) -> None:
     path = tmp_path / "fish.jpg"
     for broken in (b"II*\0\x08\0\0\0\xff\xff\x12\x01", b"nonsense", b"MM\0*\0\0\xff\xff"):
         four_corners().save(path, exif=b"Exif\0\0" + broken, quality=95)
-        picture = read_picture(path, long_enough_for=None)
+        picture = read_image(path, long_enough_for=None)
         assert_colour(colour_at(picture, {"top", "left"}), RED)
 
 
@@ -82,21 +82,21 @@ def test_jpegs_are_reduced_but_never_below_the_target(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     for width, height in generator.integers(20, 900, (40, 2)).tolist():
         Image.new("RGB", (width, height), RED).save(path)
-        picture, size = read_picture_and_size(path, long_enough_for=100)
+        picture, size = read_image_and_size(path, long_enough_for=100)
         assert size == (width, height)
         assert min(picture.size) >= min(100, width, height)
         assert min(picture.size) < 200 or min(picture.size) >= min(width, height) // 8
-        assert read_picture(path, long_enough_for=None).size == (width, height)
+        assert read_image(path, long_enough_for=None).size == (width, height)
 
 
 def test_a_photograph_of_24_megapixels_and_a_thumbnail_are_read(tmp_path: Path) -> None:
     large, small = tmp_path / "large.jpg", tmp_path / "small.jpg"
     Image.new("L", (6000, 4000), 90).save(large)
     Image.new("RGB", (150, 33), GREEN).save(small, quality=95)
-    picture, size = read_picture_and_size(large, long_enough_for=160)
+    picture, size = read_image_and_size(large, long_enough_for=160)
     assert (size, picture.size, picture.mode) == ((6000, 4000), (750, 500), "RGB")
     assert_colour(picture.getpixel((400, 300)), (90, 90, 90), tolerance=2)
-    assert read_picture(small, long_enough_for=160).size == (150, 33)
+    assert read_image(small, long_enough_for=160).size == (150, 33)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -105,7 +105,7 @@ def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
     picture.putpixel((1, 0), (0, 0, 0, 128))
     picture.putpixel((2, 0), (0, 0, 0, 255))
     picture.convert(mode).save(tmp_path / "fish.png")
-    read = np.asarray(read_picture(tmp_path / "fish.png", long_enough_for=None))
+    read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read[0, :, 0], [255, 127, 0])
 
 
@@ -117,14 +117,14 @@ def test_a_transparent_palette_colour_becomes_white(
     picture.putpalette([*RED, *BLUE, *GREEN])
     picture.putdata([0, 1, 2])
     picture.save(tmp_path / "fish.png", transparency=transparency)
-    read = np.asarray(read_picture(tmp_path / "fish.png", long_enough_for=None))
+    read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read, [[RED, (255, 255, 255), GREEN]])
 
 
 def test_a_colour_key_becomes_white(tmp_path: Path) -> None:
     picture = four_corners((2, 2))
     picture.save(tmp_path / "fish.png", transparency=BLUE)
-    read = np.asarray(read_picture(tmp_path / "fish.png", long_enough_for=None))
+    read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read, [[RED, GREEN], [(255, 255, 255), YELLOW]])
 
 
@@ -134,7 +134,7 @@ def test_cmyk_print_files_have_their_colours(tmp_path: Path) -> None:
     with Image.open(tmp_path / "fish.jpg") as stored:
         assert stored.mode == "CMYK"
         assert "adobe" in stored.info
-    picture = read_picture(tmp_path / "fish.jpg", long_enough_for=8)
+    picture = read_image(tmp_path / "fish.jpg", long_enough_for=8)
     assert_colour(picture.getpixel((0, 0)), (255, 0, 0), tolerance=3)
 
 
@@ -147,7 +147,7 @@ def test_16_bit_greys_are_scaled_and_not_clipped(tmp_path: Path, name: str) -> N
         (tmp_path / name).write_bytes(b"P5 5 1 65535\n" + grey.astype(">u2").tobytes())
     else:
         Image.fromarray(grey).save(tmp_path / name)
-    read = np.asarray(read_picture(tmp_path / name, long_enough_for=None))
+    read = np.asarray(read_image(tmp_path / name, long_enough_for=None))
     np.testing.assert_array_equal(read[0], np.repeat([[0], [1], [100], [128], [255]], 3, axis=1))
 
 
@@ -174,7 +174,7 @@ def test_every_mode_becomes_rgb(
     tmp_path: Path, picture: Image.Image, expected: tuple[int, int, int], suffix: str
 ) -> None:
     picture.save(tmp_path / f"fish.{suffix}")
-    read = read_picture(tmp_path / f"fish.{suffix}", long_enough_for=None)
+    read = read_image(tmp_path / f"fish.{suffix}", long_enough_for=None)
     assert read.mode == "RGB"
     assert read.getpixel((3, 3)) == expected
 
@@ -186,7 +186,7 @@ def test_of_an_animation_the_first_frame_counts(tmp_path: Path, suffix: str) -> 
     first.save(path, save_all=True, append_images=[second])
     with Image.open(path) as stored:
         assert stored.n_frames == 2
-    read = read_picture(path, long_enough_for=10)
+    read = read_image(path, long_enough_for=10)
     assert read.size == (40, 30)
     assert_colour(read.getpixel((20, 15)), RED)
 
@@ -194,7 +194,7 @@ def test_of_an_animation_the_first_frame_counts(tmp_path: Path, suffix: str) -> 
 @pytest.mark.parametrize("kind", ["webp", "png", "gif", "bmp"])
 def test_the_content_decides_and_not_the_name(tmp_path: Path, kind: str) -> None:
     four_corners().save(tmp_path / "fish.jpg", format=kind, quality=95)
-    read = read_picture(tmp_path / "fish.jpg", long_enough_for=10)
+    read = read_image(tmp_path / "fish.jpg", long_enough_for=10)
     assert_colour(colour_at(read, {"bottom", "right"}), YELLOW)
 
 
@@ -207,8 +207,8 @@ def test_half_a_picture_is_never_returned(tmp_path: Path, kind: str, share: floa
     path = tmp_path / "fish.jpg"
     path.write_bytes(whole.getvalue()[: int(len(whole.getvalue()) * share)])
     for target in (None, 16):
-        with pytest.raises(UnreadablePicture) as caught:
-            read_picture(path, long_enough_for=target)
+        with pytest.raises(UnreadableImage) as caught:
+            read_image(path, long_enough_for=target)
         assert 3 < len(caught.value.reason) < 80
         assert str(tmp_path) not in caught.value.reason
 
@@ -240,7 +240,7 @@ def test_large_but_fine_pictures_are_read_in_silence(
         Image.open(path).close()
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
-        read_picture(path, long_enough_for=None)
+        read_image(path, long_enough_for=None)
     assert leaked == []
 
 
@@ -252,6 +252,6 @@ def test_reading_in_threads_leaves_the_warning_filters_alone(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 600 * 400 - 1)
     filters = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
-        sizes = list(pool.map(lambda _: read_picture(path, long_enough_for=None).size, range(200)))
+        sizes = list(pool.map(lambda _: read_image(path, long_enough_for=None).size, range(200)))
     assert sizes == [(600, 400)] * 200
     assert list(warnings.filters) == filters

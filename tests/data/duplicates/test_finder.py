@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fishcnn.benchmark.planted_duplicates import KINDS, measure_duplicates, plant_twin
+from fishcnn.benchmark.planted_duplicates import KINDS, measure_duplicates, plant_duplicate
 from fishcnn.data.duplicates import finder as duplicates
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.finder import Duplicates, find_duplicates
@@ -44,7 +44,7 @@ def find(pictures: Sequence[Image.Image], hashes: Sequence[str] | None = None) -
 def test_every_kind_of_twin_is_found_and_nothing_else(kind: str) -> None:
     originals = [with_fish(ground(seed), left=20 + 5 * seed) for seed in range(10)]
     generator = np.random.default_rng(0)
-    twins = [plant_twin(picture, kind, generator) for picture in originals]
+    twins = [plant_duplicate(picture, kind, generator) for picture in originals]
     found = find(originals + twins)
     assert found.pairs.tolist() == [[index, index + 10] for index in range(10)]
     assert found.groups.tolist() == 2 * list(range(10))
@@ -78,8 +78,8 @@ def test_identical_files_are_connected_without_being_looked_at() -> None:
 def test_frames_of_a_video_are_one_group_and_two_videos_are_two() -> None:
     generator = np.random.default_rng(0)
     first, second = with_fish(ground(0)), with_fish(ground(1))
-    frames = [plant_twin(first, "next_frame", generator) for _ in range(12)]
-    others = [plant_twin(second, "next_frame", generator) for _ in range(12)]
+    frames = [plant_duplicate(first, "next_frame", generator) for _ in range(12)]
+    others = [plant_duplicate(second, "next_frame", generator) for _ in range(12)]
     found = find([frame for both in zip(frames, others, strict=True) for frame in both])
     assert found.groups.tolist() == 12 * [0, 1]
 
@@ -124,7 +124,7 @@ def test_a_twin_is_compared_though_its_words_are_common() -> None:
     pictures = [ground(seed) for seed in range(20)]
     for picture in pictures[1:]:
         picture.paste(pictures[0].crop((0, 60, 160, 120)), (0, 60))
-    pictures.append(plant_twin(pictures[5], "reencoded", np.random.default_rng(0)))
+    pictures.append(plant_duplicate(pictures[5], "reencoded", np.random.default_rng(0)))
     pairs = candidate_pairs(unpack(np.stack([fingerprint(picture) for picture in pictures])))
     assert [5, 20] in pairs.tolist()
     assert find(pictures).pairs.tolist() == [[5, 20]]
@@ -144,7 +144,7 @@ def test_what_is_measured_is_what_was_planted() -> None:
 def test_twins_are_what_their_names_say() -> None:
     picture = with_fish(ground(0))
     generator = np.random.default_rng(0)
-    twins = {kind: plant_twin(picture, kind, generator) for kind in KINDS}
+    twins = {kind: plant_duplicate(picture, kind, generator) for kind in KINDS}
     difference = {
         kind: np.abs(np.asarray(twin, float) - np.asarray(picture)).mean()
         for kind, twin in twins.items()
@@ -157,4 +157,4 @@ def test_twins_are_what_their_names_say() -> None:
     for before, after in zip(picture.size, twins["cropped"].size, strict=True):
         assert 0.69 * before <= after <= 0.91 * before
     with pytest.raises(ValueError, match="kind is 'sepia'"):
-        plant_twin(picture, "sepia", generator)
+        plant_duplicate(picture, "sepia", generator)

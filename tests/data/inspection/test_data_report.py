@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fishcnn.data.decoding.pictures import Pictures, Unreadable
+from fishcnn.data.decoding.image_set import ImageSet, Unreadable
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.inspection.findings import (
@@ -32,16 +32,16 @@ def some_pictures(
     classes: tuple[str, ...] = ("Koi", "Rui"),
     unreadable: tuple[str, ...] = (),
     sides: tuple[str, ...] | None = None,
-) -> Pictures:
+) -> ImageSet:
     count = len(labels)
-    return Pictures(
-        images=np.zeros((count, 160, 160, 3), np.uint8),
+    return ImageSet(
+        pixels=np.zeros((count, 160, 160, 3), np.uint8),
         aspect=(sizes[:, 0] / sizes[:, 1]).astype(np.float32),
         masks=None,
         labels=labels,
         paths=tuple(Path(f"{classes[label]}/{i}.jpg") for i, label in enumerate(labels)),
         classes=classes,
-        sides=sides,
+        splits=sides,
         unreadable=tuple(Unreadable(Path(name), "truncated") for name in unreadable),
         sizes=sizes,
         digests=np.zeros((count, 16), np.uint8),
@@ -51,7 +51,7 @@ def some_pictures(
     )
 
 
-def many(labels: list[int] | np.ndarray, classes: tuple[str, ...]) -> Pictures:
+def many(labels: list[int] | np.ndarray, classes: tuple[str, ...]) -> ImageSet:
     sizes = np.full((len(labels), 2), 200, np.int32)
     return some_pictures(np.asarray(labels, np.int64), sizes, classes)
 
@@ -83,11 +83,11 @@ def report(
     pictures = some_pictures(unreadable=names)
     paths = (*pictures.paths, *map(Path, names))
     labels = np.append(LABELS, [0] * unreadable)
-    listing = Listing(Path("/some/fish"), ("Koi", "Rui"), paths, labels, None, ("Bata",), 3)
+    listing = ImageIndex(Path("/some/fish"), ("Koi", "Rui"), paths, labels, None, ("Bata",), 3)
     return data_report(pictures, listing, made or splitting(test=True))
 
 
-def texts(pictures: Pictures, made: Splitting) -> str:
+def texts(pictures: ImageSet, made: Splitting) -> str:
     return "\n".join(
         "\n".join([finding.text, *finding.items]) for finding in near_duplicates(pictures, made)
     )
@@ -95,7 +95,7 @@ def texts(pictures: Pictures, made: Splitting) -> str:
 
 def test_classes_are_counted_per_side() -> None:
     assert (
-        "# Pictures in /some/fish\n\n"
+        "# ImageSet in /some/fish\n\n"
         "| class | train | val | test | all |\n"
         "|---|---:|---:|---:|---:|\n"
         "| Koi | 3 | 1 | 0 | 4 |\n"
@@ -161,7 +161,9 @@ def test_a_long_list_of_conflicts_is_cut_in_the_report_of_a_run() -> None:
     pairs = np.array([[i, i + 30] for i in range(30)])
     twins = Duplicates(pairs, np.tile(np.arange(30), 2))
     pictures = many(np.repeat([0, 1], 30), ("Koi", "Rui"))
-    listing = Listing(Path("fish"), pictures.classes, pictures.paths, pictures.labels, None, (), 0)
+    listing = ImageIndex(
+        Path("fish"), pictures.classes, pictures.paths, pictures.labels, None, (), 0
+    )
     text = data_report(pictures, listing, splitting(twins))
     assert "Label conflicts: 30 pairs" in text
     assert text.count(".jpg` and `") == 20

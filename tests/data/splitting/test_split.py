@@ -14,7 +14,7 @@ from fishcnn.data.splitting.split import (
     Split,
     absent_classes,
     draw_split,
-    split_from_sides,
+    split_from_folders,
     stratified_split,
     write_split,
 )
@@ -123,7 +123,7 @@ def test_a_fraction_that_leaves_a_side_empty_is_an_error(fraction: float) -> Non
 
 
 def test_a_folder_that_is_split_already_keeps_its_sides() -> None:
-    split = split_from_sides(["val", "train", "test", "train", "val"])
+    split = split_from_folders(["val", "train", "test", "train", "val"])
     assert split.train.tolist() == [1, 3]
     assert split.val.tolist() == [0, 4]
     assert split.test.tolist() == [2]

@@ -119,7 +119,7 @@ def test_drop_and_increase_of_the_first_maps_are_logged_in_every_epoch(
         last = list(csv.DictReader(file))[-1]
     assert all(last[tag] for tag in FAITHFUL)
     # Of 9 validation pictures, 8 are the fewest that are measured.
-    labels = datamodule.pictures.labels[datamodule.split.val]
+    labels = datamodule.images.labels[datamodule.split.val]
     sample = stratified_sample(labels, size=8, seed=0)
     images = datamodule.batch("val", sample, torch.device("cpu"))["image"]
     result = grad_cam(classifier.network, classifier.normalize(images), layer="blocks.1")

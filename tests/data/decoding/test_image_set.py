@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fishcnn.data.decoding import catalogue as module
-from fishcnn.data.decoding.pictures import Pictures, check_enough, load_pictures
-from fishcnn.data.image_folder import Listing, scan_folder
+from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
+from fishcnn.data.image_folder import ImageIndex, scan_folder
 from fishcnn.utils.errors import FishError
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
@@ -31,9 +31,9 @@ def load(
     working_size: int = 16,
     workers: int = 2,
     cache: str = "ram",
-) -> tuple[Pictures, Listing]:
+) -> tuple[ImageSet, ImageIndex]:
     listing = scan_folder(root)
-    pictures = load_pictures(
+    pictures = load_images(
         listing,
         working_size=working_size,
         masks_root=masks_root,
@@ -49,14 +49,14 @@ def test_every_row_belongs_to_its_path(tmp_path: Path) -> None:
     for name, colour in colours.items():
         save(tmp_path, name, plain(colour, (8, 8)))
     pictures, listing = load(tmp_path, workers=4)
-    assert pictures.images.shape == (120, 16, 16, 3)
-    assert pictures.images.dtype == np.uint8
-    assert pictures.images.flags.c_contiguous
+    assert pictures.pixels.shape == (120, 16, 16, 3)
+    assert pictures.pixels.dtype == np.uint8
+    assert pictures.pixels.flags.c_contiguous
     assert pictures.paths == listing.paths
-    for image, path, label in zip(pictures.images, pictures.paths, pictures.labels, strict=True):
+    for image, path, label in zip(pictures.pixels, pictures.paths, pictures.labels, strict=True):
         assert (image == colours[path.as_posix()]).all()
         assert pictures.classes[label] == path.parts[0]
-    assert (pictures.masks, pictures.sides, pictures.unreadable) == (None, None, ())
+    assert (pictures.masks, pictures.splits, pictures.unreadable) == (None, None, ())
 
 
 def test_the_aspect_ratio_is_that_of_the_upright_original(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_squashing_averages_and_does_not_skip_pixels(tmp_path: Path, name: str) 
     save(tmp_path, f"Koi/{name}", Image.fromarray(stripes), quality=95)
     save(tmp_path, "Rui/1.png", plain(RED))
     pictures, _ = load(tmp_path)
-    np.testing.assert_allclose(pictures.images[0].astype(int), 100, atol=5)
+    np.testing.assert_allclose(pictures.pixels[0].astype(int), 100, atol=5)
 
 
 def test_left_and_right_halves_stay_where_they_are(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_left_and_right_halves_stay_where_they_are(tmp_path: Path) -> None:
     save(tmp_path, "Koi/1.png", halves)
     save(tmp_path, "Rui/1.png", plain(GREEN))
     pictures, _ = load(tmp_path)
-    np.testing.assert_array_equal(pictures.images[0, :, :7], np.broadcast_to(RED, (16, 7, 3)))
-    np.testing.assert_array_equal(pictures.images[0, :, 9:], np.broadcast_to(BLUE, (16, 7, 3)))
+    np.testing.assert_array_equal(pictures.pixels[0, :, :7], np.broadcast_to(RED, (16, 7, 3)))
+    np.testing.assert_array_equal(pictures.pixels[0, :, 9:], np.broadcast_to(BLUE, (16, 7, 3)))
 
 
 def test_unreadable_pictures_are_left_out_counted_and_named(
@@ -110,9 +110,9 @@ def test_unreadable_pictures_are_left_out_counted_and_named(
         ("Rui/1.jpg", "truncated"),
     ]
     assert [path.as_posix() for path in pictures.paths] == ["Koi/1.png", "Koi/3.png", "Rui/2.png"]
-    assert pictures.images[:, 5, 5].tolist() == [list(RED), list(GREEN), list(BLUE)]
+    assert pictures.pixels[:, 5, 5].tolist() == [list(RED), list(GREEN), list(BLUE)]
     assert pictures.labels.tolist() == [0, 0, 1]
-    assert pictures.images.flags.c_contiguous
+    assert pictures.pixels.flags.c_contiguous
     assert pictures.aspect.tolist() == [1.5] * 3
     assert caplog.messages == [
         "Decoding 6 pictures to 16x16: 0 MB of memory.",
@@ -125,7 +125,7 @@ def test_a_folder_of_broken_pictures_ends_in_a_clear_message(tmp_path: Path) -> 
     for name in ("Koi/1.jpg", "Koi/2.jpg", "Rui/1.jpg"):
         save(tmp_path, name, plain(RED)).write_bytes(b"")
     pictures, listing = load(tmp_path)
-    assert pictures.images.shape == (0, 16, 16, 3)
+    assert pictures.pixels.shape == (0, 16, 16, 3)
     with pytest.raises(FishError, match=r"class Koi in .* has 0 readable pictures; needs at least"):
         check_enough(pictures, listing)
 
@@ -138,7 +138,7 @@ def test_the_cost_in_memory_is_said_before_decoding(
     with caplog.at_level(logging.INFO):
         pictures, _ = load(tmp_path, working_size=1000)
     assert caplog.messages == ["Decoding 2 pictures to 1000x1000: 6 MB of memory."]
-    assert pictures.images.nbytes == 6_000_000
+    assert pictures.pixels.nbytes == 6_000_000
 
 
 def test_sides_of_a_split_folder_follow_their_pictures(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_sides_of_a_split_folder_follow_their_pictures(tmp_path: Path) -> None:
         save(tmp_path, name, plain(RED))
     (tmp_path / "train/Koi/0.png").touch()
     pictures, _ = load(tmp_path)
-    assert pictures.sides == ("train", "train", "val", "val")
+    assert pictures.splits == ("train", "train", "val", "val")
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])

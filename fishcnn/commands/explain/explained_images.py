@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fishcnn.commands.evaluate.labelled import side_of_run
-from fishcnn.commands.image_paths import picture_paths
+from fishcnn.commands.evaluate.labelled import split_of_run
+from fishcnn.commands.image_paths import image_paths
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded, decode, mask_path
 from fishcnn.data.decoding.resize import resize
@@ -64,7 +64,7 @@ def check_same_pictures(datamodule: FishDataModule, classes: Sequence[str], run:
         FishError: the folder has changed.
     """
     try:
-        side_of_run(datamodule, "val", classes, run)
+        split_of_run(datamodule, "val", classes, run)
     except FishError as error:
         # Here it is another setting that names pictures.
         text = str(error).removeprefix("side=val: ").replace("data_root=", "input=")
@@ -77,7 +77,7 @@ def validation_sample(datamodule: FishDataModule, size: int, seed: int) -> list[
     Returns:
         Positions within the validation side; a smaller sample is the beginning of a larger one.
     """
-    labels = datamodule.pictures.labels[datamodule.split.val]
+    labels = datamodule.images.labels[datamodule.split.val]
     return stratified_sample(labels, size=size, seed=seed)
 
 
@@ -86,8 +86,8 @@ def validation_pictures(datamodule: FishDataModule, positions: Sequence[int]) ->
     folders = datamodule.source.folders()
     chosen = []
     for row in datamodule.split.val[list(positions)].tolist():
-        path = datamodule.pictures.paths[row]
-        label = int(datamodule.pictures.labels[row])
+        path = datamodule.images.paths[row]
+        label = int(datamodule.images.labels[row])
         mask = mask_path(folders.masks_root, path)
         chosen.append(Picture(str(folders.root / path), label, mask))
     return chosen
@@ -102,7 +102,7 @@ def typed_pictures(
     where the picture belongs to the data of the run.
 
     Args:
-        typed: as :func:`fishcnn.commands.image_paths.picture_paths` takes it.
+        typed: as :func:`fishcnn.commands.image_paths.image_paths` takes it.
         classes: names, in the order of the labels.
         folders: of the run's data, or None.
 
@@ -111,7 +111,7 @@ def typed_pictures(
     """
     known = {name: label for label, name in enumerate(classes)}
     root = folders.root.resolve() if folders and folders.masks_root else None
-    for path in picture_paths(typed):
+    for path in image_paths(typed):
         full = Path(os.path.abspath(path))
         mask = None
         if root and folders and full.resolve().is_relative_to(root):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fishcnn.commands.explain.explained_pictures import (
+from fishcnn.commands.explain.explained_images import (
     BATCH,
     Picture,
     check_same_pictures,
@@ -24,7 +24,7 @@ def test_the_sample_is_of_held_out_pictures_with_their_class_and_mask(
     positions = validation_sample(datamodule, 5, seed=0)
     assert positions == validation_sample(datamodule, 9, seed=0)[:5]
     sample = validation_pictures(datamodule, positions)
-    held_out = {str(fish / "pictures" / datamodule.pictures.paths[i]) for i in datamodule.split.val}
+    held_out = {str(fish / "pictures" / datamodule.images.paths[i]) for i in datamodule.split.val}
     assert len({picture.label for picture in sample[:3]}) == 3
     for picture in sample:
         assert picture.path in held_out

@@ -13,7 +13,7 @@ from fishcnn.data.decoding.catalogue import Catalogue, file_stamps, read_files
 from fishcnn.data.decoding.decode import DIGEST_BYTES, Decoded
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.on_demand import OnDemand
-from fishcnn.data.image_folder import Listing
+from fishcnn.data.image_folder import ImageIndex
 from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Unreadable:
     reason: str
 
 
-class Images(Protocol):
+class Pixels(Protocol):
     """N uint8 arrays of one shape: in memory, memory-mapped, or decoded when they are asked for."""
 
     @property
@@ -52,17 +52,17 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """N decoded pictures.
 
     Attributes:
-        images: uint8 (N, S, S, 3), RGB; each picture squashed to a square.
+        pixels: uint8 (N, S, S, 3), RGB; each picture squashed to a square.
         aspect: float32 (N,), width / height of the upright original, to undo the squashing.
         masks: uint8 (N, S, S), 255 on the fish and 0 elsewhere, squashed alike; None without masks.
         labels: int64 (N,), indices into classes.
         paths: N paths relative to the root of the listing.
         classes: Class names.
-        sides: "train", "val" or "test" for each picture where the folder was split already.
+        splits: "train", "val" or "test" for each picture where the folder was split already.
         unreadable: The files that were left out.
         sizes: int32 (N, 2), width and height of the upright originals in pixels.
         digests: uint8 (N, D), equal for files with the same bytes.
@@ -72,13 +72,13 @@ class Pictures:
             content; None without a cache.
     """
 
-    images: Images
+    pixels: Pixels
     aspect: NDArray[np.float32]
-    masks: Images | None
+    masks: Pixels | None
     labels: NDArray[np.int64]
     paths: tuple[Path, ...]
     classes: tuple[str, ...]
-    sides: tuple[str, ...] | None
+    splits: tuple[str, ...] | None
     unreadable: tuple[Unreadable, ...]
     sizes: NDArray[np.int32]
     digests: NDArray[np.uint8]
@@ -87,15 +87,15 @@ class Pictures:
     arrays: Path | None
 
 
-def load_pictures(
-    listing: Listing,
+def load_images(
+    listing: ImageIndex,
     *,
     working_size: int,
     masks_root: Path | None,
     workers: int,
     cache: str,
     cache_root: Path,
-) -> Pictures:
+) -> ImageSet:
     """Decode every picture of a listing; those that cannot be read are left out and named.
 
     Args:
@@ -113,8 +113,8 @@ def load_pictures(
             0 and 1 for 0 and 255; or the disk is full.
     """
     arrays = None
-    images: Images
-    masks: Images | None
+    images: Pixels
+    masks: Pixels | None
     if cache == "disk":
         stored = load_cached(
             listing, side=working_size, masks_root=masks_root, workers=workers, cache=cache_root
@@ -137,14 +137,14 @@ def load_pictures(
     _warn_of(unreadable, len(listing.paths))
     readable = catalogue.readable
     sizes = catalogue.sizes
-    return Pictures(
-        images=images,
+    return ImageSet(
+        pixels=images,
         aspect=(sizes[:, 0] / sizes[:, 1]).astype(np.float32),
         masks=masks,
         labels=listing.labels[readable],
         paths=tuple(listing.paths[index] for index in readable),
         classes=listing.classes,
-        sides=None if listing.sides is None else tuple(listing.sides[i] for i in readable),
+        splits=None if listing.splits is None else tuple(listing.splits[i] for i in readable),
         unreadable=unreadable,
         sizes=sizes,
         digests=catalogue.digests[readable, : DIGEST_BYTES // 2],
@@ -155,7 +155,7 @@ def load_pictures(
 
 
 def _decode_to_memory(
-    listing: Listing, masks_root: Path | None, side: int, workers: int
+    listing: ImageIndex, masks_root: Path | None, side: int, workers: int
 ) -> tuple[Catalogue, NDArray[np.uint8], NDArray[np.uint8] | None]:
     count = len(listing.paths)
     megabytes = count * side * side * (3 if masks_root is None else 4) / 1e6
@@ -176,8 +176,8 @@ def _decode_to_memory(
 
 
 def _decode_on_demand(
-    listing: Listing, masks_root: Path | None, side: int, workers: int
-) -> tuple[Catalogue, Images, Images | None]:
+    listing: ImageIndex, masks_root: Path | None, side: int, workers: int
+) -> tuple[Catalogue, Pixels, Pixels | None]:
     log.info(
         "Reading %d pictures once for their sizes and fingerprints, and again in every epoch: "
         "data.cache=none keeps none.",
@@ -201,7 +201,7 @@ def _decode_on_demand(
 
 
 def _read_all(
-    listing: Listing,
+    listing: ImageIndex,
     masks_root: Path | None,
     side: int,
     workers: int,
@@ -228,7 +228,7 @@ def _warn_of(unreadable: tuple[Unreadable, ...], count: int) -> None:
         log.warning("  and %d more, all of them in the data report", len(unreadable) - _NAMED)
 
 
-def check_enough(pictures: Pictures, listing: Listing) -> None:
+def check_enough(pictures: ImageSet, listing: ImageIndex) -> None:
     """Check that every class can be trained and validated on what was readable.
 
     Raises:
@@ -238,10 +238,10 @@ def check_enough(pictures: Pictures, listing: Listing) -> None:
     needed, needed_for = 2, "one for training, one for validation"
     usable = np.ones(len(pictures.paths), np.bool_)
     where = listing.root
-    if pictures.sides is not None and listing.sides is not None:
+    if pictures.splits is not None and listing.splits is not None:
         needed, needed_for = 1, "for training"
-        usable = np.array(pictures.sides, dtype="U5") == "train"
-        where /= listing.paths[listing.sides.index("train")].parts[0]
+        usable = np.array(pictures.splits, dtype="U5") == "train"
+        where /= listing.paths[listing.splits.index("train")].parts[0]
     counts = np.bincount(pictures.labels[usable], minlength=len(pictures.classes))
     for name, count in zip(pictures.classes, counts, strict=True):
         if count < needed:
