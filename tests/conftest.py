@@ -1,13 +1,14 @@
 """What several tests need: tiny rendered data, and the real command line."""
 
 import functools
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from running import run_script
+from running import run_and_read, run_script
 
 from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
@@ -15,6 +16,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.data.sources import FolderSource
 from fishcnn.data.splitting.grouped_split import SplitSettings
+from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -125,3 +127,44 @@ def tiny(fish: Path) -> list[str]:
         "trainer.max_epochs=2",
         "callbacks.progress.enabled=false",
     ]
+
+
+@pytest.fixture(scope="session")
+def _trained(fish: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one training of the suite: a folder with ``images/``, ``masks/`` and ``runs/first/``."""
+    place = tmp_path_factory.mktemp("trained")
+    shutil.copytree(fish / "pictures", place / "images")
+    shutil.copytree(fish / "masks", place / "masks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("FISHCNN_CACHE", str(place / "cache"))
+        status, printed = run_and_read(
+            "train",
+            "data=folder",
+            f"data.root={place / 'images'}",
+            f"data.masks_root={place / 'masks'}",
+            "data.image_size=32",
+            "data.batch_size=8",
+            "data.val_fraction=0.6",
+            "model.blocks=2",
+            "trainer.accelerator=cpu",
+            "trainer.max_epochs=4",
+            "callbacks.progress.enabled=false",
+            "hydra.run.dir=runs/first",
+        )
+    assert status == 0, printed
+    return place
+
+
+@pytest.fixture
+def trained(_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A copy of the trained run, which a test may change, as the only run where the test stands.
+
+    Three species at 32 pixels, 14 images for training and 22 for validation. The images that it was
+    trained on, and their cache, are shared: they are not to be changed.
+    """
+    place = tmp_path / "place"
+    shutil.copytree(_trained / "runs", place / "runs")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("FISHCNN_CACHE", str(_trained / "cache"))
+    return RunFolder(place / "runs" / "first")

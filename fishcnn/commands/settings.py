@@ -1,10 +1,12 @@
 """Reading settings, and checking them before anything expensive begins."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError, typed
 
 # Lowest and highest value, both allowed. Whole numbers are wanted where the lowest one is whole.
 _RANGES: dict[str, tuple[float, float]] = {
@@ -60,6 +62,25 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
+@contextmanager
+def as_settings(prefix: str = "", **names: str) -> Iterator[None]:
+    """Let errors about arguments of the library name the settings that the arguments came from.
+
+    Args:
+        prefix: what stands before the name of every argument, such as ``data.``.
+        names: the settings of arguments that are called something else, such as
+            ``root="data_root"``.
+
+    Raises:
+        FishError: in place of an :class:`~fishcnn.utils.errors.ArgumentError`.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        setting = names.get(error.name, f"{prefix}{error.name}")
+        raise FishError(f"{setting}={typed(error.value)}: {error.problem}") from error
+
+
 def check_settings(config: DictConfig) -> None:
     """Check the settings that no constructor of ours checks.
 
@@ -82,18 +103,13 @@ def check_settings(config: DictConfig) -> None:
     for name, choices in _CHOICES.items():
         value = OmegaConf.select(config, name)
         if value not in choices:
-            raise FishError(f"{name}={value}: there is {', '.join(map(_typed, choices))}")
+            raise FishError(f"{name}={value}: there is {', '.join(map(typed, choices))}")
     epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if every > epochs:
         raise FishError(
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
             "nothing would be validated"
         )
-
-
-def _typed(choice: str | bool | None) -> str:
-    """How a value is typed on the command line."""
-    return "null" if choice is None else str(choice).lower()
 
 
 def _span(low: float, high: float) -> str:

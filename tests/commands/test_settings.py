@@ -1,0 +1,17 @@
+import pytest
+
+from fishcnn.commands.settings import as_settings
+from fishcnn.utils.errors import ArgumentError, FishError
+
+
+def test_an_error_about_an_argument_names_the_setting_that_it_came_from() -> None:
+    with pytest.raises(FishError) as prefixed, as_settings("data."):
+        raise ArgumentError("balance", True, "choose one of none, sampler, loss")
+    assert str(prefixed.value) == "data.balance=true: choose one of none, sampler, loss"
+    with pytest.raises(FishError) as renamed, as_settings("data.", root="data_root"):
+        raise ArgumentError("root", "fish", "is a file")
+    assert str(renamed.value) == "data_root=fish: is a file"
+
+
+def test_in_the_library_an_error_names_the_argument() -> None:
+    assert str(ArgumentError("fold", None, "wanted 0 or more")) == "fold=null: wanted 0 or more"
