@@ -5,8 +5,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from fishcnn.commands.build import CONF
-from fishcnn.commands.settings import plain
+from fishcnn.commands.settings import CONF, plain
 from fishcnn.models.networks import build_network
 from fishcnn.models.networks.cnn import FishCNN
 

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import plain
+from fishcnn.commands.settings import CONF, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
@@ -34,7 +34,6 @@ from fishcnn.training.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.errors import FishError
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 _SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")
 
 
@@ -58,7 +57,7 @@ def build_source(data: Mapping[str, Any], workers: int) -> Source:
         names = ("species", "pictures_per_class", "long_side", "shortcut", "seed")
         chosen = {name: data[name] for name in names}
         return SyntheticSource(cache=data["cache_root"], workers=workers, **chosen)
-    raise FishError(f"data.name={data['name']}: there is folder, bengali_fish, synthetic")
+    raise FishError(f"data.name={data['name']}: choose one of folder, bengali_fish, synthetic")
 
 
 def build_datamodule(config: DictConfig) -> FishDataModule:

@@ -574,7 +574,7 @@ def nested(root: Path) -> None:
         (["optimizer.name=lion"], None, ["optimizer.name=lion"]),
         (["scheduler.factor=2"], None, ["scheduler.factor=2"]),
         (["loss.label_smoothing=2"], None, ["loss.label_smoothing=2"]),
-        (["trainer.max_epochs=null"], None, ["trainer.max_epochs=None"]),
+        (["trainer.max_epochs=null"], None, ["trainer.max_epochs=null"]),
         (["trainer.accelerator=abacus"], None, ["trainer", "abacus"]),
         (["trainer.precision=bf16-true"], None, ["trainer.precision=bf16-true", "bf16-mixed"]),
         (["trainer.gradient_clip_val=-1"], None, ["trainer.gradient_clip_val=-1"]),

@@ -20,7 +20,7 @@ from fishcnn.commands.build import (
     build_trainer,
     check_compiler,
 )
-from fishcnn.commands.settings import check_settings, plain
+from fishcnn.commands.settings import plain
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
@@ -29,6 +29,7 @@ from fishcnn.commands.train.resume import (
     read_checkpoint,
 )
 from fishcnn.commands.train.summary import Summary, print_summary
+from fishcnn.commands.train.train_settings import check_train_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
@@ -125,7 +126,7 @@ def _evaluate(
 def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoint | None]:
     """Find the faults of the settings before the data is read."""
     try:
-        check_settings(config)
+        check_train_settings(config)
         datamodule = build_datamodule(config)
         check_network(plain(config.model), image_size=config.data.image_size)
         check_optimization(plain(config.optimizer), plain(config.scheduler))
