@@ -14,8 +14,6 @@ from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.data.sources import FolderSource
-from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
@@ -46,25 +44,15 @@ def plain_recipe() -> Recipe:
 def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
     """The rendered pictures at 16 pixels, 27 for training and 9 for validation, set up."""
     module = FishDataModule(
-        source=FolderSource(str(fish / "pictures"), str(fish / "masks")),
+        fish / "pictures",
+        masks_root=fish / "masks",
         recipe=plain_recipe,
         image_size=16,
         working_size=20,
         batch_size=9,
-        split=SplitSettings(
-            val_fraction=0.25,
-            test_fraction=0.0,
-            folds=None,
-            fold=0,
-            seed=0,
-            group_duplicates=False,
-            group_regex=None,
-        ),
-        normalize="dataset",
-        balance="none",
+        val_fraction=0.25,
+        group_duplicates=False,
         cache="ram",
-        cache_root=Path("never/used"),
-        on_device=None,
         workers=1,
     )
     module.setup()

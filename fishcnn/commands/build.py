@@ -1,9 +1,8 @@
 """From the configuration to the parts of a run."""
 
-import os
 import shutil
 import sys
-from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import CONF, plain
+from fishcnn.commands.settings import CONF, as_settings, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
-from fishcnn.data.splitting.grouped_split import SplitSettings
 from fishcnn.models.classifier import MONITOR, FishClassifier
 from fishcnn.training.callbacks.checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
@@ -34,8 +32,6 @@ from fishcnn.training.callbacks.tensorboard import TensorBoardTabs
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.errors import FishError
 
-_SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")
-
 
 def compose_config(*overrides: str) -> DictConfig:
     """Compose ``conf/train.yaml`` as ``scripts/train.py`` would, without its command line.
@@ -47,38 +43,55 @@ def compose_config(*overrides: str) -> DictConfig:
         return compose("train", list(quote_values(overrides)))
 
 
-def build_source(data: Mapping[str, Any], workers: int) -> Source:
-    """Build the source of pictures that ``data.name`` names."""
+def build_source(config: DictConfig) -> Source:
+    """Build the source of images that ``data.name`` names.
+
+    Args:
+        config: the ``data`` group.
+
+    Raises:
+        FishError: ``data.root`` is not set, or no source has that name.
+    """
+    data = plain(config)
     if data["name"] == "folder":
+        if not data["root"]:
+            raise FishError("data.root is not set: add data.root=/path/to/images")
         return FolderSource(data["root"], data["masks_root"])
     if data["name"] == "bengali_fish":
         return BengaliFishSource(data["root"])
     if data["name"] == "synthetic":
-        names = ("species", "pictures_per_class", "long_side", "shortcut", "seed")
-        chosen = {name: data[name] for name in names}
-        return SyntheticSource(cache=data["cache_root"], workers=workers, **chosen)
+        names = ("species", "long_side", "shortcut", "seed", "cache_root", "workers")
+        return SyntheticSource(
+            images_per_class=data["pictures_per_class"], **{name: data[name] for name in names}
+        )
     raise FishError(f"data.name={data['name']}: choose one of folder, bengali_fish, synthetic")
 
 
 def build_datamodule(config: DictConfig) -> FishDataModule:
-    """Build the datamodule of the ``data`` and ``augment`` groups."""
-    data = plain(config.data)
-    workers = os.cpu_count() or 1 if data["workers"] is None else data["workers"]
-    size = data["image_size"]
-    return FishDataModule(
-        source=build_source(data, workers),
-        recipe=Recipe.from_config(plain(config.augment)),
-        image_size=size,
-        working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
-        batch_size=data["batch_size"],
-        split=SplitSettings(seed=data["split_seed"], **{key: data[key] for key in _SPLIT}),
-        normalize=data["normalize"],
-        balance=data["balance"],
-        cache=data["cache"],
-        cache_root=Path(data["cache_root"]).expanduser() / "decoded",
-        on_device=data["on_device"],
-        workers=workers,
-    )
+    """Build the datamodule of the ``data`` and ``augment`` groups.
+
+    Raises:
+        FishError: a setting is out of range.
+    """
+    arguments = signature(FishDataModule).parameters
+    data = {name: value for name, value in plain(config.data).items() if name in arguments}
+    for name in ("root", "masks_root"):  # the source has them
+        data.pop(name, None)
+    with as_settings("augment."):
+        recipe = Recipe.from_config(plain(config.augment))
+    with as_settings("data."):
+        return FishDataModule(source=build_source(config.data), recipe=recipe, **data)
+
+
+def prepare_images(datamodule: FishDataModule) -> None:
+    """Download or draw, scan, decode and split the images of a configuration.
+
+    Raises:
+        FishError: the images are not there or cannot be trained on; the message names the setting.
+    """
+    with as_settings("data.", images_per_class="data.pictures_per_class"):
+        datamodule.prepare_data()
+        datamodule.setup()
 
 
 def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClassifier:

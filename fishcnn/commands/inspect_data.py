@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
+from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet, load_images
 from fishcnn.data.image_folder import scan_folder
@@ -83,6 +84,11 @@ def _datamodule(config: DictConfig) -> FishDataModule:
 
 
 def _inspect(datamodule: FishDataModule) -> Inspection:
+    with as_settings("data.", images_per_class="data.pictures_per_class"):
+        return _look_at(datamodule)
+
+
+def _look_at(datamodule: FishDataModule) -> Inspection:
     folders = datamodule.source.folders()
     listing = scan_folder(folders.root)
 

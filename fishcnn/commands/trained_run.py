@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.commands.build import build_datamodule
+from fishcnn.commands.build import build_datamodule, prepare_images
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
@@ -95,8 +95,7 @@ def run_datamodule(checkpoint: Path) -> FishDataModule:
         FishError: the checkpoint was moved out of its run folder, or the pictures are gone.
     """
     datamodule = build_datamodule(run_config(checkpoint))
-    datamodule.prepare_data()
-    datamodule.setup()
+    prepare_images(datamodule)
     return datamodule
 
 

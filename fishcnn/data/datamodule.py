@@ -1,4 +1,4 @@
-"""The LightningDataModule: from a source of pictures to loaders for each split."""
+"""The LightningDataModule: from a source of images to loaders for each split."""
 
 import math
 from pathlib import Path
@@ -24,13 +24,14 @@ from fishcnn.data.datasets import (
 )
 from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
 from fishcnn.data.image_folder import ImageIndex, scan_folder
-from fishcnn.data.sources import Source
+from fishcnn.data.sources import FolderSource, Source
 from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_images
 from fishcnn.data.splitting.split import Split
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError
+from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
 
-# RGB mean and standard deviation of pictures in [0, 1], as commonly published for the training
+# RGB mean and standard deviation of images in [0, 1], as commonly published for the training
 # splits of CIFAR-10 and ImageNet.
 STATISTICS: dict[str, tuple[list[float], list[float]]] = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
@@ -38,19 +39,20 @@ STATISTICS: dict[str, tuple[list[float], list[float]]] = {
 }
 
 
+_SEED_RECIPE = Recipe()
 BALANCES = ("none", "sampler", "loss")
 CACHES = ("disk", "ram", "none")
 
 
 def channel_statistics(moments: NDArray[np.int64], pixels: int) -> tuple[list[float], list[float]]:
-    """RGB mean and standard deviation over all pixels of some pictures.
+    """RGB mean and standard deviation over all pixels of some images.
 
     Args:
-        moments: int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each picture.
-        pixels: of one picture.
+        moments: int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each image.
+        pixels: of one image.
 
     Returns:
-        Mean and standard deviation for pictures in [0, 1], three numbers each.
+        Mean and standard deviation for images in [0, 1], three numbers each.
     """
     first, second = moments.sum(axis=0) / (len(moments) * pixels)
     variance = np.maximum(second - first**2, 1)  # a constant colour would be divided by zero
@@ -58,25 +60,36 @@ def channel_statistics(moments: NDArray[np.int64], pixels: int) -> tuple[list[fl
 
 
 class FishDataModule(pl.LightningDataModule):
-    """Decodes a folder of pictures once, splits it, and serves augmented batches.
+    """Decodes a folder of images once, splits it, and serves augmented batches.
 
     Args:
-        source: where the pictures come from.
-        recipe: the augmentation of the training split; no other split is ever augmented.
+        root: folder with one folder a class; or with train/ and val/ (and test/) of such folders.
+        masks_root: folder with a fish mask for each image, at the same relative path with the
+            suffix .png; None without masks.
+        source: where the images come from instead of ``root``.
         image_size: side in pixels of what the network sees.
-        working_size: side in pixels at which decoded pictures are kept; a little larger, so that a
-            crop still has ``image_size`` pixels.
-        batch_size: pictures a batch.
-        split: how pictures are held out, where the folder is not split already.
+        working_size: side in pixels at which decoded images are kept; a little larger, so that a
+            crop still has ``image_size`` pixels. None is a quarter larger.
+        batch_size: images a batch, 2 or more.
+        val_fraction: share of each class for validation, 0 to 1.
+        test_fraction: share of each class that neither training nor validation sees.
+        folds: number of folds for cross-validation, or None.
+        fold: which of them is validated on, from 0.
+        split_seed: of the draw, independent of the seed of the training.
+        group_duplicates: whether near-duplicates are looked for and kept on one split.
+        group_regex: what the file names of images that belong together have in common, or None;
+            see :func:`~fishcnn.data.splitting.groups.groups_by_name`.
+        balance: against rare classes that are learnt last: ``"sampler"`` draws every class equally
+            often, ``"loss"`` weighs their images, ``"none"`` does nothing.
         normalize: ``"dataset"`` (statistics of the training split), ``"cifar10"`` or
             ``"imagenet"``.
-        balance: against rare classes that are learnt last: ``"sampler"`` draws every class equally
-            often, ``"loss"`` weighs their pictures, ``"none"`` does nothing.
-        cache: where decoded pictures are kept: ``"disk"``, ``"ram"`` or ``"none"``.
-        cache_root: folder of the cache on disk.
-        on_device: whether the pictures are copied to the device of the network, so that a batch is
+        cache: where decoded images are kept: ``"disk"`` (for the next runs as well), ``"ram"`` or
+            ``"none"`` (decoded again in every epoch).
+        cache_root: folder of the cache on disk; see :func:`~fishcnn.utils.machine.cache_folder`.
+        on_device: whether the images are copied to the device of the network, so that a batch is
             an index; None for where that is a GPU with room for them.
-        workers: threads that decode.
+        workers: threads that decode; None for one a processor.
+        recipe: the augmentation of the training split; no other split is ever augmented.
 
     Attributes:
         index, images, splitting: after :meth:`setup`.
@@ -84,7 +97,7 @@ class FishDataModule(pl.LightningDataModule):
         datasets: the splits by name, each with its own transform, after :meth:`setup`.
 
     Raises:
-        FishError: a setting is out of range; the message names it.
+        ArgumentError: an argument is out of range.
     """
 
     index: ImageIndex
@@ -97,66 +110,73 @@ class FishDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
+        root: str | Path | None = None,
         *,
-        source: Source,
-        recipe: Recipe,
-        image_size: int,
-        working_size: int,
-        batch_size: int,
-        split: SplitSettings,
-        normalize: str,
-        balance: str,
-        cache: str,
-        cache_root: Path,
-        on_device: bool | None,
-        workers: int,
+        masks_root: str | Path | None = None,
+        source: Source | None = None,
+        image_size: int = 128,
+        working_size: int | None = None,
+        batch_size: int = 32,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        folds: int | None = None,
+        fold: int = 0,
+        split_seed: int = 0,
+        group_duplicates: bool = True,
+        group_regex: str | None = None,
+        balance: str = "none",
+        normalize: str = "dataset",
+        cache: str = "disk",
+        cache_root: str | Path | None = None,
+        on_device: bool | None = None,
+        workers: int | None = None,
+        recipe: Recipe = _SEED_RECIPE,
     ) -> None:
         super().__init__()
+        if source is None:
+            if root is None:
+                raise ArgumentError("root", None, "name a folder of images, or give a source")
+            source = FolderSource(root, masks_root)
+        elif root is not None or masks_root is not None:
+            raise ArgumentError("source", source, "leave out root and masks_root: it has its own")
+        if image_size < 1:
+            raise ArgumentError("image_size", image_size, "must be 1 or more")
+        if working_size is None:
+            working_size = image_size * 5 // 4
+        if working_size < image_size:
+            problem = f"must be at least image_size, which is {image_size}"
+            raise ArgumentError("working_size", working_size, problem)
         if batch_size < 2:
-            raise FishError(f"data.batch_size={batch_size}: batch norm needs 2 or more")
-        if image_size < 1 or working_size < image_size:
-            raise FishError(
-                f"data.working_size={working_size}: wanted at least data.image_size={image_size}"
-            )
-        split.check()
+            raise ArgumentError("batch_size", batch_size, "must be 2 or more for batch norm")
         _check_choice("normalize", normalize, ("dataset", *STATISTICS))
         _check_choice("balance", balance, BALANCES)
         _check_choice("cache", cache, CACHES)
         if on_device and cache == "none":
-            raise FishError(
-                "data.on_device=true needs decoded pictures: add data.cache=disk or data.cache=ram"
-            )
+            raise ArgumentError("on_device", on_device, "needs a cache: choose disk or ram")
+        self.split_settings = SplitSettings(
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            folds=folds,
+            fold=fold,
+            seed=split_seed,
+            group_duplicates=group_duplicates,
+            group_regex=group_regex,
+        )
+        self.split_settings.check()
         self.source = source
-        self.recipe = recipe
         self.image_size = image_size
         self.working_size = working_size
         self.batch_size = batch_size
-        self.split_settings = split
-        self.normalize = normalize
         self.balance = balance
+        self.normalize = normalize
         self.cache = cache
-        self.cache_root = cache_root
+        self.cache_root = cache_folder(cache_root) / "decoded"
         self.on_device = on_device
-        self.workers = workers
-
-    @classmethod
-    def configured(cls, *overrides: str) -> "FishDataModule":
-        """Build one from the defaults in ``conf/``, as ``scripts/train.py`` does.
-
-        Args:
-            overrides: as they are typed there, for example ``"data=folder"``,
-                ``"data.root=pictures"``.
-
-        Raises:
-            FishError: a setting is out of range.
-        """
-        # Only here: the parts of a run are built from the configuration, not the other way round.
-        from fishcnn.commands.build import build_datamodule, compose_config
-
-        return build_datamodule(compose_config(*overrides))
+        self.workers = usable_cpus() if workers is None else workers
+        self.recipe = recipe
 
     def prepare_data(self) -> None:
-        """Download or draw the pictures; Lightning calls this in one process only."""
+        """Download or draw the images; Lightning calls this in one process only."""
         self.source.folders()
 
     def setup(self, stage: str | None = None) -> None:
@@ -176,7 +196,7 @@ class FishDataModule(pl.LightningDataModule):
         check_enough(self.images, self.index)
         self.splitting = split_images(self.images, self.split_settings)
         if not len(self.split.val):
-            raise FishError(f"there is no readable picture for validation in {folders.root}")
+            raise FishError(f"no image for validation can be read in {folders.root}")
         if self.normalize == "dataset":
             moments = self.images.moments[self.split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
@@ -209,12 +229,12 @@ class FishDataModule(pl.LightningDataModule):
 
     @property
     def split(self) -> Split:
-        """Which picture is on which split."""
+        """Which image is on which split."""
         return self.splitting.split
 
     @property
     def class_weights(self) -> list[float] | None:
-        """What a picture of each class counts in the loss: 1 on average over the training split.
+        """What a image of each class counts in the loss: 1 on average over the training split.
 
         None where ``balance`` leaves the loss alone.
         """
@@ -238,7 +258,7 @@ class FishDataModule(pl.LightningDataModule):
     def transfer_batch_to_device(
         self, batch: IndexBatch, device: torch.device, dataloader_idx: int
     ) -> RawBatch:
-        """Move a batch to a device, and gather its pictures there if they did not come along."""
+        """Move a batch to a device, and gather its images there if they did not come along."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return self.datasets[batch["split"]].complete(moved)
 
@@ -247,7 +267,7 @@ class FishDataModule(pl.LightningDataModule):
         return self.datasets[batch["split"]].transform(batch)
 
     def batch(self, split: str, positions: list[int], device: torch.device) -> Batch:
-        """Transformed pictures of one split; ``positions`` count within that split."""
+        """Transformed images of one split; ``positions`` count within that split."""
         dataset = self.datasets[split]
         raw = dataset.complete(dataset.__getitems__(positions))
         return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
@@ -270,7 +290,7 @@ class FishDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             shuffle=train and sampler is None,
             sampler=sampler,
-            # Batch norm cannot learn from a single picture.
+            # Batch norm cannot learn from a single image.
             drop_last=train and share > 1 and share % self.batch_size == 1,
             # The dataset gathers whole batches: there is nothing to collate.
             collate_fn=_as_it_is,
@@ -292,7 +312,7 @@ class FishDataModule(pl.LightningDataModule):
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise FishError(f"data.{name}={value}: there is {', '.join(choices)}")
+        raise ArgumentError(name, value, f"choose one of {', '.join(choices)}")
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples

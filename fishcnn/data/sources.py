@@ -1,11 +1,12 @@
-"""Where the pictures come from: a folder, a download, or the renderer."""
+"""Where the images come from: a folder, a download, or the renderer."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.machine import cache_folder, usable_cpus
 
 BENGALI_FISH = "neloybarman018/bengali-fish-images-dataset"
 
@@ -28,7 +29,7 @@ class Source(Protocol):
     """Something that can put an image folder on disk."""
 
     def folders(self) -> Folders:
-        """Make sure that the pictures are there, and say where."""
+        """Make sure that the images are there, and say where."""
         ...
 
 
@@ -37,24 +38,22 @@ class FolderSource:
     """The user's own folder.
 
     Attributes:
-        root: ``data.root``.
-        masks_root: ``data.masks_root``.
+        root: of the images.
+        masks_root: of their masks, or None.
     """
 
-    root: str | None
-    masks_root: str | None
+    root: str | Path
+    masks_root: str | Path | None = None
 
     def folders(self) -> Folders:
-        """Check that both settings name a folder.
+        """Check that the masks have a folder; that of the images is checked when it is scanned.
 
         Raises:
-            FishError: ``data.root`` is not set, or ``data.masks_root`` is no folder.
+            ArgumentError: ``masks_root`` is not a folder.
         """
-        if not self.root:
-            raise FishError("data.root is not set: add data.root=/path/to/pictures")
         masks_root = Path(self.masks_root).expanduser() if self.masks_root else None
         if masks_root and not masks_root.is_dir():
-            raise FishError(f"data.masks_root={masks_root} is no folder")
+            raise ArgumentError("masks_root", masks_root, "is not a folder")
         return Folders(Path(self.root).expanduser(), masks_root)
 
 
@@ -66,13 +65,13 @@ class BengaliFishSource:
         root: where it is already on disk, or None to download it.
     """
 
-    root: str | None
+    root: str | Path | None = None
 
     def folders(self) -> Folders:
         """Download the data set on first use; kagglehub keeps it in its own cache.
 
         Raises:
-            FishError: kagglehub is not installed, or the download failed.
+            ArgumentError: kagglehub is not installed, or the download failed.
         """
         root = Path(self.root).expanduser() if self.root else self._download()
         nested = root / "fish_images"
@@ -80,20 +79,20 @@ class BengaliFishSource:
 
     def _download(self) -> Path:
         ways = (
-            "Two ways to get it: pip install -e '.[kaggle]' and run again with a network "
-            f"connection; or download https://www.kaggle.com/datasets/{BENGALI_FISH} in a "
-            "browser, unpack it, and add data.root=/path/to/it"
+            "Two ways to get it: pip install kagglehub and run again with a network connection; or "
+            f"download https://www.kaggle.com/datasets/{BENGALI_FISH} in a browser, unpack it, and "
+            "name its folder here"
         )
         try:
             import kagglehub
         except ImportError as error:
-            raise FishError(f"data=bengali_fish needs the package kagglehub. {ways}") from error
+            problem = f"the Bengali fish need the package kagglehub. {ways}"
+            raise ArgumentError("root", None, problem) from error
         try:
             return Path(kagglehub.dataset_download(BENGALI_FISH))
         except Exception as error:  # kagglehub passes on whatever its transports raise
-            raise FishError(
-                f"data=bengali_fish could not be downloaded: {error}. {ways}"
-            ) from error
+            problem = f"the Bengali fish could not be downloaded: {error}. {ways}"
+            raise ArgumentError("root", None, problem) from error
 
 
 @dataclass(frozen=True)
@@ -101,32 +100,37 @@ class SyntheticSource:
     """Rendered fish with masks; see :func:`fishcnn.data.rendering.synthetic.ensure_synthetic`.
 
     Attributes:
-        cache: folder that keeps rendered data sets.
         species: number of classes, 2 to 20.
-        pictures_per_class: pictures of each.
-        long_side: longer side of the pictures in pixels.
-        shortcut: share of the pictures with a class-correlated marker in the background.
+        images_per_class: images of each.
+        long_side: longer side of the images in pixels.
+        shortcut: share of the images with a class-correlated marker in the background.
         seed: of the drawing.
-        workers: processes that draw.
+        cache_root: folder that keeps rendered data sets; see
+            :func:`~fishcnn.utils.machine.cache_folder`.
+        workers: processes that draw; None for one a processor.
     """
 
-    cache: str
-    species: int
-    pictures_per_class: int
-    long_side: int
-    shortcut: float
-    seed: int
-    workers: int
+    species: int = 20
+    images_per_class: int = 200
+    long_side: int = 160
+    shortcut: float = 0.0
+    seed: int = 0
+    cache_root: str | Path | None = None
+    workers: int | None = None
 
     def folders(self) -> Folders:
-        """Draw the pictures on first use."""
+        """Draw the images on first use.
+
+        Raises:
+            ArgumentError: an attribute is out of range.
+        """
         folder = ensure_synthetic(
-            Path(self.cache).expanduser(),
+            cache_folder(self.cache_root),
             species=self.species,
-            pictures_per_class=self.pictures_per_class,
+            pictures_per_class=self.images_per_class,
             long_side=self.long_side,
             shortcut=self.shortcut,
             seed=self.seed,
-            workers=self.workers,
+            workers=usable_cpus() if self.workers is None else self.workers,
         )
         return Folders(folder / "pictures", folder / "masks")

@@ -2,7 +2,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import Tensor
 
+from fishcnn.commands.build import CONF
+from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.decoding.resize import resize
-from fishcnn.data.sources import BengaliFishSource, FolderSource
+from fishcnn.data.sources import BengaliFishSource, SyntheticSource
 from fishcnn.data.splitting import grouped_split as splitting
-from fishcnn.data.splitting.grouped_split import SplitSettings
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError
+from fishcnn.utils.machine import cache_folder
 
 Make = Callable[..., FishDataModule]
 
@@ -28,51 +31,30 @@ STRONG = Recipe(
     name="test",
     crop_scale=(0.3, 0.8),
     crop_ratio=(0.75, 1.33),
-    flip=0.5,
     rotation=30,
-    shear=0,
-    perspective=0,
     brightness=0.5,
     contrast=0.5,
     saturation=0.5,
-    hue=0.1,
-    trivial=False,
-    blur=0,
-    erasing=0,
-    mixup=0,
-    cutmix=0,
-)
-
-
-SPLIT = SplitSettings(
-    val_fraction=0.25,
-    test_fraction=0.0,
-    folds=None,
-    fold=0,
-    seed=0,
-    group_duplicates=False,
-    group_regex=None,
 )
 
 
 @pytest.fixture
 def make(fish: Path, tmp_path: Path) -> Make:
-    def datamodule(**changes: Any) -> FishDataModule:
+    """A datamodule of small images; of the rendered ones with their masks, unless told."""
+
+    def datamodule(root: Path | None = None, **changes: Any) -> FishDataModule:
         settings: dict[str, Any] = {
-            "source": FolderSource(str(fish / "pictures"), str(fish / "masks")),
+            "masks_root": None if root else fish / "masks",
             "recipe": STRONG,
             "image_size": 32,
-            "working_size": 40,
             "batch_size": 8,
-            "split": SPLIT,
-            "normalize": "dataset",
-            "balance": "none",
+            "val_fraction": 0.25,
+            "group_duplicates": False,
             "cache": "ram",
             "cache_root": tmp_path / "cache",
-            "on_device": None,
             "workers": 2,
         }
-        return FishDataModule(**{**settings, **changes})
+        return FishDataModule(root or fish / "pictures", **{**settings, **changes})
 
     return datamodule
 
@@ -147,7 +129,7 @@ def test_the_split_depends_on_its_own_seed_alone(make: Make) -> None:
     splits = []
     for seed, split_seed in ((0, 0), (1, 0), (0, 1)):
         pl.seed_everything(seed, verbose=False)
-        datamodule = make(split=replace(SPLIT, seed=split_seed))
+        datamodule = make(split_seed=split_seed)
         datamodule.setup()
         splits.append(datamodule.split.val.tolist())
     assert splits[0] == splits[1]
@@ -211,7 +193,7 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(
         target = tmp_path / side / picture.parent.name / picture.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(picture, target)
-    datamodule = make(source=FolderSource(str(tmp_path), None))
+    datamodule = make(tmp_path)
     datamodule.setup()
     held_out = [datamodule.images.paths[i].as_posix() for i in datamodule.split.val]
     assert len(held_out) == 3
@@ -225,8 +207,8 @@ def test_validation_pictures_that_cannot_be_read_are_an_error(
         shutil.copytree(folder, tmp_path / "train" / folder.name)
         (tmp_path / "val" / folder.name).mkdir(parents=True)
         (tmp_path / "val" / folder.name / "broken.jpg").write_text("no picture")
-    with pytest.raises(FishError, match=r"no readable picture .* validation"):
-        make(source=FolderSource(str(tmp_path), None)).setup()
+    with pytest.raises(FishError, match=r"no image for validation can be read in "):
+        make(tmp_path).setup()
 
 
 def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None:
@@ -240,40 +222,78 @@ def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 1}, "data.batch_size=1"),
-        ({"working_size": 16}, "data.working_size=16"),
-        ({"normalize": "mnist"}, "data.normalize=mnist"),
-        ({"balance": "scales"}, "data.balance=scales"),
-        ({"cache": "tape"}, "data.cache=tape"),
-        ({"cache": "none", "on_device": True}, "data.on_device=true needs decoded pictures"),
-        ({"split": replace(SPLIT, folds=1)}, "data.folds=1"),
-        ({"split": replace(SPLIT, test_fraction=0.9)}, "data.test_fraction=0.9"),
-        ({"split": replace(SPLIT, group_regex="(")}, "data.group_regex='('"),
-        ({"split": replace(SPLIT, seed=-1)}, "data.split_seed=-1"),
+        ({"batch_size": 1}, "batch_size=1: must be 2 or more for batch norm"),
+        ({"image_size": 0}, "image_size=0: must be 1 or more"),
+        ({"working_size": 16}, "working_size=16: must be at least image_size, which is 32"),
+        ({"normalize": "mnist"}, "normalize=mnist: choose one of dataset, cifar10, imagenet"),
+        ({"balance": "scales"}, "balance=scales: choose one of none, sampler, loss"),
+        ({"cache": "tape"}, "cache=tape: choose one of disk, ram, none"),
+        ({"cache": "none", "on_device": True}, "on_device=true: needs a cache"),
+        ({"folds": 1}, "folds=1"),
+        ({"test_fraction": 0.9}, "test_fraction=0.9"),
+        ({"group_regex": "("}, "group_regex="),
+        ({"split_seed": -1}, "seed=-1"),
+        ({"source": SyntheticSource()}, "leave out root and masks_root: it has its own"),
     ],
 )
-def test_settings_out_of_range_are_named(make: Make, changes: dict[str, Any], message: str) -> None:
+def test_arguments_out_of_range_are_named(
+    make: Make, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(FishError) as error:
         make(**changes)
     assert message in str(error.value)
 
 
-def test_a_root_that_is_not_set_is_named() -> None:
-    with pytest.raises(FishError, match=r"data.root is not set"):
-        FolderSource(None, None).folders()
+def test_a_datamodule_needs_images() -> None:
+    with pytest.raises(ArgumentError, match=r"root=null: name a folder of images"):
+        FishDataModule()
 
 
-def test_masks_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FishError, match=r"data.masks_root=.*nowhere"):
-        FolderSource(str(tmp_path), str(tmp_path / "nowhere")).folders()
+def test_masks_that_are_not_there_are_named(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"^masks_root=.*nowhere: is not a folder"):
+        make(masks_root=tmp_path / "nowhere").setup()
+
+
+def test_the_library_has_the_defaults_of_the_configuration(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FISHCNN_CACHE", "/from/the/environment")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        data = plain(compose("data/folder").data)
+        synthetic = plain(compose("data/synthetic").data)
+        recipe = plain(compose("augment/seed").augment)
+    # The same folder, which the library looks up when it is needed.
+    for group in (data, synthetic):
+        assert group["cache_root"] == str(cache_folder())
+        group["cache_root"] = None
+        del group["name"]
+    assert defaults(FishDataModule) == {**data, "source": None, "recipe": Recipe()}
+    assert defaults(Recipe) == {
+        name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()
+    }
+    of_source = {n.replace("pictures", "images"): v for n, v in synthetic.items() if n not in data}
+    own = {name: synthetic[name] for name in ("cache_root", "workers")}
+    assert defaults(SyntheticSource) == {**of_source, **own}
+
+
+def defaults(kind: type) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in signature(kind).parameters.items()}
+
+
+@pytest.mark.parametrize(("root", "expected"), [("~/here", "here"), (None, ".cache/fishcnn")])
+def test_the_cache_is_in_the_home_folder_unless_told(
+    monkeypatch: pytest.MonkeyPatch, root: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("FISHCNN_CACHE", raising=False)
+    assert cache_folder(root) == Path.home() / expected
 
 
 def test_the_kaggle_set_names_both_ways_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # as if it were not installed
     with pytest.raises(FishError) as error:
-        BengaliFishSource(None).folders()
-    assert "pip install -e '.[kaggle]'" in str(error.value)
-    assert "data.root=/path/to/it" in str(error.value)
+        BengaliFishSource().folders()
+    assert "pip install kagglehub" in str(error.value)
+    assert "name its folder here" in str(error.value)
 
 
 def test_the_kaggle_set_is_found_below_fish_images(tmp_path: Path) -> None:
@@ -289,8 +309,8 @@ def test_a_failed_download_names_both_ways_to_get_it(monkeypatch: pytest.MonkeyP
             raise ConnectionError("no route to host")
 
     monkeypatch.setitem(sys.modules, "kagglehub", Offline)
-    with pytest.raises(FishError, match=r"no route to host\. Two ways"):
-        BengaliFishSource(None).folders()
+    with pytest.raises(FishError, match=r"root=null: .*no route to host\. Two ways"):
+        BengaliFishSource().folders()
 
 
 def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> None:
@@ -298,7 +318,7 @@ def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> No
         (tmp_path / name).mkdir()
         for number in range(4):
             Image.new("RGB", (90, 60), colour).save(tmp_path / name / f"{number}.png")
-    datamodule = make(source=FolderSource(str(tmp_path), None))
+    datamodule = make(tmp_path)
     datamodule.setup()
     batch = datamodule.batch("val", [0, 1], torch.device("cpu"))
     expected = np.array([[5, 5, 250], [250, 5, 5]]) / 255
@@ -322,7 +342,7 @@ def test_pictures_that_are_kept_nowhere_are_missed_with_their_name(
     make: Make, fish: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
-    datamodule = make(source=FolderSource(str(root), None), cache="none")
+    datamodule = make(root, cache="none")
     datamodule.setup()
     gone = root / datamodule.images.paths[datamodule.split.val[0]]
     gone.unlink()
@@ -365,12 +385,12 @@ def test_only_a_gpu_is_filled_without_being_asked(make: Make) -> None:
     assert not datamodule.collection.fits(torch.device("cpu"))
 
 
-def rare(fish: Path, folder: Path) -> FolderSource:
+def rare(fish: Path, folder: Path) -> Path:
     """Two species with 12 pictures and one with 4."""
     root = shutil.copytree(fish / "pictures", folder / "pictures")
     for picture in sorted(next(iter(sorted(root.iterdir()))).iterdir())[4:]:
         picture.unlink()
-    return FolderSource(str(root), None)
+    return root
 
 
 def test_the_balanced_sampler_draws_every_class_equally_often(
@@ -379,7 +399,7 @@ def test_the_balanced_sampler_draws_every_class_equally_often(
     shares = {}
     for balance in ("none", "sampler"):
         torch.manual_seed(0)
-        datamodule = make(source=rare(fish, tmp_path / balance), balance=balance)
+        datamodule = make(rare(fish, tmp_path / balance), balance=balance)
         datamodule.setup()
         assert datamodule.class_weights is None
         loader = datamodule.train_dataloader()
@@ -393,7 +413,7 @@ def test_the_balanced_sampler_draws_every_class_equally_often(
 def test_the_balanced_loss_gives_every_class_the_same_weight(
     make: Make, fish: Path, tmp_path: Path
 ) -> None:
-    datamodule = make(source=rare(fish, tmp_path), balance="loss")
+    datamodule = make(rare(fish, tmp_path), balance="loss")
     datamodule.setup()
     assert datamodule.class_weights == pytest.approx([21 / 9, 21 / 27, 21 / 27])
 
@@ -405,8 +425,7 @@ def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path
             image.save(picture.with_name(f"z{picture.stem}.png"))
     sides = {}
     for grouped in (False, True):
-        split = replace(SPLIT, group_duplicates=grouped)
-        datamodule = make(source=FolderSource(str(root), None), split=split, cache="disk")
+        datamodule = make(root, group_duplicates=grouped, cache="disk")
         datamodule.setup()
         names = [path.stem.removeprefix("z") for path in datamodule.images.paths]
         train, val = (
@@ -422,11 +441,10 @@ def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path
 
 
 def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    split = replace(SPLIT, group_duplicates=True)
-    first = make(split=split, cache="disk")
+    first = make(group_duplicates=True, cache="disk")
     first.setup()
     monkeypatch.setattr(splitting, "find_duplicates", lambda *arguments: pytest.fail("again"))
-    second = make(split=split, cache="disk")
+    second = make(group_duplicates=True, cache="disk")
     second.setup()
     assert first.splitting.duplicates is not None
     assert second.splitting.duplicates is not None
@@ -438,11 +456,10 @@ def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPa
 def test_damaged_groups_are_looked_for_again(
     make: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    split = replace(SPLIT, group_duplicates=True)
-    make(split=split, cache="disk").setup()
+    make(group_duplicates=True, cache="disk").setup()
     (kept,) = (tmp_path / "cache").rglob("*.duplicates*")
     kept.write_bytes(kept.read_bytes()[:50])
-    datamodule = make(split=split, cache="disk")
+    datamodule = make(group_duplicates=True, cache="disk")
     datamodule.setup()
     assert datamodule.splitting.duplicates is not None
     assert "is damaged" in caplog.text
@@ -451,7 +468,7 @@ def test_damaged_groups_are_looked_for_again(
 
 def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
     # 0000 to 0011 in each of three folders: groups of 0000 to 0009 and of 0010, 0011.
-    datamodule = make(split=replace(SPLIT, group_regex=r"^\d{3}"))
+    datamodule = make(group_regex=r"^\d{3}")
     datamodule.setup()
     stems = {datamodule.images.paths[index].stem for index in datamodule.split.val}
     assert stems == {"0010", "0011"}
@@ -460,7 +477,7 @@ def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
 def test_folds_are_validated_once_each(make: Make) -> None:
     held_out = []
     for fold in range(4):
-        datamodule = make(split=replace(SPLIT, folds=4, fold=fold))
+        datamodule = make(folds=4, fold=fold)
         datamodule.setup()
         held_out += datamodule.split.val.tolist()
     assert sorted(held_out) == list(range(36))
@@ -471,10 +488,8 @@ def test_a_folder_that_is_split_already_has_no_folds(
 ) -> None:
     for side in ("train", "val"):
         shutil.copytree(fish / "pictures", tmp_path / side)
-    with pytest.raises(FishError, match=r"data.folds and data.test_fraction draw a split"):
-        make(source=FolderSource(str(tmp_path), None), split=replace(SPLIT, folds=4)).setup()
-    datamodule = make(
-        source=FolderSource(str(tmp_path), None), split=replace(SPLIT, group_duplicates=True)
-    )
+    with pytest.raises(FishError, match=r"folds and data.test_fraction draw a split"):
+        make(tmp_path, folds=4).setup()
+    datamodule = make(tmp_path, group_duplicates=True)
     datamodule.setup()
     assert len(datamodule.splitting.leaked) == 36

@@ -27,7 +27,6 @@ from fishcnn.commands.image_paths import STANDARD_INPUT, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
-from fishcnn.commands.settings import plain
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
@@ -168,9 +167,8 @@ def _pictures(config: DictConfig, checkpoint: Path) -> _Input:
 
 def _validation_paths(checkpoint: Path) -> list[str]:
     """The pictures that a run held out, as its split.json says."""
-    data = plain(run_config(checkpoint).data)
     run = checkpoint.parents[1]
-    root = build_source(data, os.cpu_count() or 1).folders().root
+    root = build_source(run_config(checkpoint).data).folders().root
     if not root.is_dir():
         raise FishError(f"data.root={root} of {run} is gone: name other pictures by input=")
     split = json.loads((run / "split.json").read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from fishcnn.commands.build import (
     build_datamodule,
     build_trainer,
     check_compiler,
+    prepare_images,
 )
 from fishcnn.commands.settings import plain
 from fishcnn.commands.train.resume import (
@@ -59,8 +60,7 @@ def train(config: DictConfig) -> float:
     _quiet_lightning()
     folder = Path(HydraConfig.get().runtime.output_dir)
     datamodule, resumed = _prepare(config, folder)
-    datamodule.prepare_data()
-    datamodule.setup()
+    prepare_images(datamodule)
     if resumed:
         check_same_data(resumed, datamodule, config)
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A

@@ -45,22 +45,22 @@ class Recipe:
             batch takes one of the two.
     """
 
-    name: str
-    crop_scale: tuple[float, float]
-    crop_ratio: tuple[float, float]
-    flip: float
-    rotation: float
-    shear: float
-    perspective: float
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    trivial: bool
-    blur: float
-    erasing: float
-    mixup: float
-    cutmix: float
+    name: str = "seed"
+    crop_scale: tuple[float, float] = (0.6, 1.0)
+    crop_ratio: tuple[float, float] = (0.75, 1.3333)
+    flip: float = 0.5
+    rotation: float = 15.0
+    shear: float = 0.0
+    perspective: float = 0.0
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.1
+    trivial: bool = False
+    blur: float = 0.0
+    erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Recipe":

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from fishcnn.data.decoding.image_set import ImageSet, Pixels, check_enough
 from fishcnn.data.duplicates.finder import Duplicates
@@ -30,6 +29,7 @@ from fishcnn.data.splitting.grouped_split import (
 from fishcnn.data.splitting.groups import leaked_by_random_split
 from fishcnn.data.splitting.split import Split
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track
 
 # ImageSet read at a time, and the number above which a progress bar can be read.
 _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
@@ -209,8 +209,7 @@ def find_all_bars(images: Pixels) -> dict[int, Bars]:
     for start in track(
         range(0, count, _BATCH),
         "Looking for bars",
-        transient=True,
-        disable=count <= _SHOW_PROGRESS_ABOVE,
+        show=count > _SHOW_PROGRESS_ABOVE,
     ):
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):

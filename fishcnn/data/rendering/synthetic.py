@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import uuid
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,11 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from fishcnn.data.rendering.render import RENDERER_VERSION, SPECIES, render_fish
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track
 
 SMALLEST_SIDE, LARGEST_SIDE = 48, 1024
 JPEG_QUALITY = 92
@@ -133,8 +133,8 @@ def _tasks(
     return tasks
 
 
-def _draw(task: _Task) -> int:
-    """Draws and writes a task's pictures; each has a generator of its own. Returns how many."""
+def _draw(task: _Task) -> None:
+    """Draws and writes a task's pictures; each has a generator of its own."""
     name = SPECIES[task.species].name
     for index in task.indices:
         rng = np.random.default_rng([task.seed, task.species, index])
@@ -145,24 +145,19 @@ def _draw(task: _Task) -> int:
             task.folder / "pictures" / name / f"{index:04d}.jpg", quality=JPEG_QUALITY
         )
         Image.fromarray(mask).save(task.folder / "masks" / name / f"{index:04d}.png")
-    return len(task.indices)
 
 
 def _draw_all(tasks: list[_Task], workers: int) -> None:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("Drawing fish", total=sum(len(task.indices) for task in tasks))
-        if workers <= 1:
-            _follow(map(_draw, tasks), progress, bar)
-            return
-        # "spawn", because a fork of a process that runs threads may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt) as pool:
-            _follow(pool.map(_draw, tasks), progress, bar)
+    def follow(drawn: Iterable[None]) -> None:
+        deque(track(drawn, "Drawing fish", total=len(tasks), show=True), maxlen=0)
 
-
-def _follow(done: Iterable[int], progress: Progress, bar: TaskID) -> None:
-    for pictures in done:
-        progress.advance(bar, pictures)
+    if workers <= 1:
+        follow(map(_draw, tasks))
+        return
+    # "spawn", because a fork of a process that runs threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt) as pool:
+        follow(pool.map(_draw, tasks))
 
 
 def _ignore_interrupt() -> None:
