@@ -21,6 +21,9 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.models.classifier import MONITOR, FishClassifier
+from fishcnn.models.networks import check_network
+from fishcnn.models.optimization import check_optimization
+from fishcnn.models.registry import NETWORKS
 from fishcnn.training.callbacks.checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
 from fishcnn.training.callbacks.ema import AveragedWeights
@@ -94,20 +97,50 @@ def prepare_images(datamodule: FishDataModule) -> None:
         datamodule.setup()
 
 
-def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClassifier:
-    """Build the classifier for the classes of a datamodule that is set up."""
-    return FishClassifier(
-        classes=datamodule.classes,
-        image_size=datamodule.image_size,
-        working_size=datamodule.working_size,
-        mean=datamodule.mean,
-        std=datamodule.std,
-        model=plain(config.model),
-        optimizer=plain(config.optimizer),
-        scheduler=plain(config.scheduler),
-        label_smoothing=config.loss.label_smoothing,
-        class_weights=datamodule.class_weights,
-    )
+def check_classifier(config: DictConfig) -> None:
+    """Raise the errors of :func:`build_classifier` that need no data.
+
+    Raises:
+        FishError: a setting of the network, the optimizer or the schedule is unknown or out of
+            range.
+    """
+    model = plain(config.model)
+    with as_settings("model.", model="model", image_size="data.image_size"):
+        known = ["name", *NETWORKS.settings(model["name"])]
+        if others := [key for key in model if key not in known]:
+            # An experiment that sets up one network, say, with another one on the command line.
+            raise FishError(
+                f"model={model['name']} has no setting {', '.join(others)}; leave "
+                f"{'it' if len(others) == 1 else 'them'} out by adding "
+                f"{' '.join(f'~model.{key}' for key in others)}"
+            )
+        check_network(model, image_size=config.data.image_size)
+    with as_settings():
+        check_optimization(plain(config.optimizer), plain(config.scheduler))
+
+
+def build_classifier(
+    config: DictConfig, datamodule: FishDataModule, *, fetch: bool = True
+) -> FishClassifier:
+    """Build the classifier for a datamodule.
+
+    Args:
+        config: of the run.
+        datamodule: set up.
+        fetch: whether to fetch the pretrained weights that the settings may ask for.
+
+    Raises:
+        FishError: the weights cannot be fetched.
+    """
+    with as_settings("model."):
+        return FishClassifier.for_data(
+            datamodule,
+            model=plain(config.model),
+            optimizer=plain(config.optimizer),
+            scheduler=plain(config.scheduler),
+            label_smoothing=config.loss.label_smoothing,
+            fetch=fetch,
+        )
 
 
 def build_settings(config: DictConfig) -> Settings:

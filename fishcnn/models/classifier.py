@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,17 +15,16 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.metrics.mean_loss import MeanLoss
-from fishcnn.models.networks import build_network
+from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
 from fishcnn.models.optimization import build_optimizer, build_schedule, check_optimization
-from fishcnn.utils.errors import FishError
-
-if TYPE_CHECKING:
-    from fishcnn.data.datamodule import FishDataModule
+from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS, Config
+from fishcnn.utils.errors import ArgumentError, FishError
 
 # What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
 MONITOR = "val_loss"
@@ -61,14 +60,15 @@ class FishClassifier(pl.LightningModule):
         working_size: side in pixels to which pictures are decoded before that.
         mean: RGB mean that is subtracted, for pictures in [0, 1].
         std: RGB standard deviation that is divided by.
-        model: the ``model`` group of the configuration.
-        optimizer: the ``optimizer`` group: ``name``, ``lr`` and that optimizer's arguments.
-        scheduler: the ``scheduler`` group: ``name`` and that schedule's arguments.
+        model: name of a network, or a mapping of ``name`` and the settings of
+            :mod:`fishcnn.models.networks` that differ from their defaults.
+        optimizer: likewise, see :mod:`fishcnn.models.optimization`.
+        scheduler: likewise.
         label_smoothing: share of the target spread over all classes (Szegedy et al. 2015).
-        class_weights: what a training picture of each class counts, or None for all alike.
+        class_weights: what a training image of each class counts, or None for all alike.
 
     Raises:
-        FishError: a setting names something that does not exist or is out of range.
+        ArgumentError: a setting is unknown or out of range.
 
     Attributes:
         confusion: int64 ``(K, K)``, rows are true classes; of the latest validation.
@@ -90,27 +90,31 @@ class FishClassifier(pl.LightningModule):
         working_size: int,
         mean: Sequence[float],
         std: Sequence[float],
-        model: Mapping[str, Any],
-        optimizer: Mapping[str, Any],
-        scheduler: Mapping[str, Any],
-        label_smoothing: float,
-        class_weights: Sequence[float] | None,
+        model: Config = "cnn",
+        optimizer: Config = "adam",
+        scheduler: Config = "plateau",
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        check_optimization(optimizer, scheduler)
+        # Under their own names, as what Lightning keeps in checkpoints are these variables.
+        classes = list(classes)
+        model = NETWORKS.complete(model)
+        optimizer = OPTIMIZERS.complete(optimizer)
+        scheduler = SCHEDULERS.complete(scheduler)
         self.save_hyperparameters()
-        self.classes = list(classes)
+        self.classes = classes
         self.image_size = image_size
         self.working_size = working_size
         self.label_smoothing = label_smoothing
-        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-        self.network = build_network(model, num_classes=len(classes), image_size=image_size)
+        count = len(classes)
+        self.confusion = torch.zeros(count, count, dtype=torch.int64)
+        self.network = build_network(model, num_classes=count, image_size=image_size)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
         self.register_buffer("temperature", torch.tensor(1.0))
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-        count = len(classes)
         # The whole epoch is counted on the device and read once.
         self.train_loss = MeanLoss()
         self.train_acc = MulticlassAccuracy(count, average="micro", validate_args=False)
@@ -121,25 +125,69 @@ class FishClassifier(pl.LightningModule):
         )
 
     @classmethod
-    def configured(cls, datamodule: "FishDataModule", *overrides: str) -> "FishClassifier":
-        """Build an untrained one from the defaults in ``conf/``, as ``scripts/train.py`` does.
+    def for_data(
+        cls,
+        datamodule: FishDataModule,
+        *,
+        model: Config = "cnn",
+        optimizer: Config = "adam",
+        scheduler: Config = "plateau",
+        label_smoothing: float = 0.0,
+        fetch: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Build an untrained classifier for the classes and the image size of a datamodule.
+
+        ``FishClassifier.for_data(datamodule, blocks=3, lr=1e-3)`` has the project's own network,
+        ``model="torchvision", architecture="resnet50", pretrained=True`` one of torchvision's.
 
         Args:
-            datamodule: set up; its classes are those of the classifier.
-            overrides: as they are typed there, for example ``"model.blocks=3"``.
+            datamodule: its images are scanned and decoded now, if they have not been yet.
+            model: name of a network, or a mapping of ``name`` and settings.
+            optimizer: likewise.
+            scheduler: likewise.
+            label_smoothing: share of the target spread over all classes.
+            fetch: whether to fetch the weights that ``pretrained=True`` asks for; a checkpoint
+                that is loaded afterwards brings its own.
+            settings: settings of the network, the optimizer or the schedule; their names differ.
 
         Raises:
-            FishError: a setting is out of range.
+            ArgumentError: a setting is unknown or out of range; raised before the data is read.
         """
-        # Only here: the parts of a run are built from the configuration, not the other way round.
-        from fishcnn.commands.build import build_classifier, compose_config
+        configs = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+        chosen = cls._distribute(configs, settings)
+        check_network(chosen["model"], image_size=datamodule.image_size)
+        check_optimization(chosen["optimizer"], chosen["scheduler"])
+        datamodule.prepare_data()
+        datamodule.setup()
+        classifier = cls(
+            classes=datamodule.classes,
+            image_size=datamodule.image_size,
+            working_size=datamodule.working_size,
+            mean=datamodule.mean,
+            std=datamodule.std,
+            label_smoothing=label_smoothing,
+            class_weights=datamodule.class_weights,
+            **chosen,
+        )
+        if fetch and chosen["model"].get("pretrained"):
+            cast(TorchvisionNetwork, classifier.network).load_pretrained()
+        return classifier
 
-        return build_classifier(compose_config(*overrides), datamodule)
-
-    def load_pretrained(self) -> None:
-        """Fetch pretrained weights where ``model.pretrained=true`` asks for them."""
-        if self.hparams["model"].get("pretrained"):
-            cast(TorchvisionNetwork, self.network).load_pretrained()
+    @staticmethod
+    def _distribute(
+        configs: Mapping[str, Config], settings: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """Give each setting to the network, the optimizer or the schedule, which has it."""
+        registries = (NETWORKS, OPTIMIZERS, SCHEDULERS)
+        chosen = {r.argument: r.complete(configs[r.argument]) for r in registries}
+        for name, value in settings.items():
+            takers = [config for config in chosen.values() if name in config and name != "name"]
+            if not takers:
+                known = [key for config in chosen.values() for key in config if key != "name"]
+                raise ArgumentError(name, value, f"unknown; choose from {', '.join(known)}")
+            takers[0][name] = value
+        return chosen
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pictures in [0, 1], ``(N, 3, H, W)``, into what the network takes."""

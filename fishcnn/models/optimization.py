@@ -1,53 +1,103 @@
-"""Optimizers and learning rate schedules by name; torch only."""
+"""Optimizers and learning rate schedules by name; torch only.
 
-from collections.abc import Iterable, Mapping
+Besides their settings they take every other argument of torch's own.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer, lr_scheduler
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
 
-from fishcnn.utils.errors import FishError
+from fishcnn.models.registry import OPTIMIZERS, SCHEDULERS, Config
 
-OPTIMIZERS: dict[str, Any] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-SCHEDULERS = ("plateau", "cosine", "onecycle", "none")
+Parameters = Iterable[nn.Parameter]
 
 
-def build_optimizer(
-    config: Mapping[str, Any], parameters: Iterable[nn.Parameter], *, fused: bool
+@OPTIMIZERS.register("adam")
+def _adam(
+    parameters: Parameters, /, *, lr: float = 2e-3, weight_decay: float = 0.0, **more: Any
 ) -> Optimizer:
-    """Build the optimizer of the ``optimizer`` group.
+    return Adam(parameters, lr=lr, weight_decay=weight_decay, **more)
+
+
+@OPTIMIZERS.register("adamw")
+def _adamw(
+    parameters: Parameters, /, *, lr: float = 1e-3, weight_decay: float = 0.05, **more: Any
+) -> Optimizer:
+    return AdamW(parameters, lr=lr, weight_decay=weight_decay, **more)
+
+
+@OPTIMIZERS.register("sgd")
+def _sgd(
+    parameters: Parameters,
+    /,
+    *,
+    lr: float = 0.05,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    weight_decay: float = 5e-4,
+    **more: Any,
+) -> Optimizer:
+    return SGD(
+        parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **more
+    )
+
+
+@SCHEDULERS.register("plateau")
+def _plateau(
+    optimizer: Optimizer, steps: int, /, *, factor: float = 0.5, patience: int = 3, **more: Any
+) -> LRScheduler:
+    return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, **more)
+
+
+@SCHEDULERS.register("cosine")
+def _cosine(
+    optimizer: Optimizer, steps: int, /, *, eta_min: float = 0.0, **more: Any
+) -> LRScheduler:
+    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=eta_min, **more)
+
+
+@SCHEDULERS.register("onecycle")
+def _onecycle(
+    optimizer: Optimizer, steps: int, /, *, pct_start: float = 0.2, **more: Any
+) -> LRScheduler:
+    peak = optimizer.param_groups[0]["lr"]
+    return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, pct_start=pct_start, **more)
+
+
+@SCHEDULERS.register("none")
+def _none(optimizer: Optimizer, steps: int, /, **more: Any) -> LRScheduler:
+    return ConstantLR(optimizer, factor=1.0, **more)
+
+
+def build_optimizer(config: Config, parameters: Parameters, *, fused: bool) -> Optimizer:
+    """Build an optimizer.
 
     Args:
-        config: ``name``, ``lr`` and other arguments of that optimizer.
+        config: its name, or ``name`` and the settings that differ from their defaults.
         parameters: what is trained.
         fused: whether one kernel steps all parameters.
 
     Raises:
-        FishError: there is no such optimizer, or torch does not take one of its arguments.
+        ArgumentError: the name is unknown, or torch does not take one of the settings.
     """
-    arguments = dict(config)
-    name = arguments.pop("name")
-    if name not in OPTIMIZERS:
-        raise FishError(f"optimizer.name={name}: there is {', '.join(OPTIMIZERS)}")
-    try:
-        optimizer: Optimizer = OPTIMIZERS[name](parameters, fused=fused, **arguments)
-    except (TypeError, ValueError) as error:
-        raise FishError(f"optimizer={name}: {error}") from error
-    return optimizer
+    return OPTIMIZERS.build(config, parameters, fused=fused)
 
 
-def build_schedule(
-    config: Mapping[str, Any], optimizer: Optimizer, *, steps: int
-) -> lr_scheduler.LRScheduler:
-    """Build the schedule of the ``scheduler`` group.
+def build_schedule(config: Config, optimizer: Optimizer, *, steps: int) -> LRScheduler:
+    """Build a schedule.
 
     Args:
-        config: ``name`` and other arguments of that schedule.
+        config: its name, or ``name`` and the settings that differ from their defaults.
         optimizer: whose learning rate is scheduled; its present one is the highest.
         steps: optimizer steps of the whole fit.
 
@@ -55,26 +105,12 @@ def build_schedule(
         A schedule to step with each validation loss (``plateau``) or with each optimizer step.
 
     Raises:
-        FishError: there is no such schedule, or torch does not take one of its arguments.
+        ArgumentError: the name is unknown, or torch does not take one of the settings.
     """
-    arguments = dict(config)
-    name = arguments.pop("name")
-    try:
-        if name == "plateau":
-            return lr_scheduler.ReduceLROnPlateau(optimizer, **arguments)
-        if name == "cosine":
-            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps, **arguments)
-        if name == "onecycle":
-            peak = optimizer.param_groups[0]["lr"]
-            return lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **arguments)
-        if name == "none":
-            return lr_scheduler.ConstantLR(optimizer, factor=1.0, **arguments)
-    except (TypeError, ValueError) as error:
-        raise FishError(f"scheduler={name}: {error}") from error
-    raise FishError(f"scheduler.name={name}: there is {', '.join(SCHEDULERS)}")
+    return SCHEDULERS.build(config, optimizer, steps)
 
 
-def check_optimization(optimizer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> None:
+def check_optimization(optimizer: Config, scheduler: Config) -> None:
     """Raise the errors of both before there is anything to train."""
     nothing = [nn.Parameter(torch.zeros(1))]
     build_schedule(scheduler, build_optimizer(optimizer, nothing, fused=False), steps=10)

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.errors import FishError
+from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS
+from fishcnn.utils.errors import ArgumentError
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.
@@ -219,19 +221,62 @@ def test_the_other_schedules_run_over_the_whole_fit(
     assert rates.seen[-1] <= last
 
 
+def test_a_classifier_for_data_takes_every_setting_by_its_name(datamodule: FishDataModule) -> None:
+    model = FishClassifier.for_data(
+        datamodule,
+        blocks=3,
+        lr=0.1,
+        momentum=0.5,
+        optimizer="sgd",
+        scheduler="cosine",
+        eta_min=0.01,
+    )
+    assert model.hparams["model"] == NETWORKS.complete("cnn") | {"blocks": 3}
+    expected = OPTIMIZERS.complete("sgd") | {"lr": 0.1, "momentum": 0.5}
+    assert model.hparams["optimizer"] == expected
+    assert model.hparams["scheduler"] == {"name": "cosine", "eta_min": 0.01}
+    assert model.classes == datamodule.classes
+    assert model(torch.rand(2, 3, 16, 16)).shape == (2, 3)
+    defaults = FishClassifier.for_data(datamodule).hparams
+    assert defaults["model"] == NETWORKS.complete("cnn")
+    assert defaults["label_smoothing"] == 0.0
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("settings", "message"),
     [
-        ({"scheduler": {"name": "step"}}, "scheduler.name=step"),
-        ({"optimizer": {"name": "lion", "lr": 0.1, "weight_decay": 0.0}}, "optimizer.name=lion"),
+        ({"scheduler": "step"}, "scheduler=step: choose one of plateau, cosine, onecycle, none"),
+        ({"optimizer": "lion"}, "optimizer=lion: choose one of adam, adamw, sgd"),
+        ({"model": "vit"}, "model=vit: choose one of cnn, torchvision"),
+        ({"optimizer": "sgd", "momentum": 0}, "optimizer=sgd: Nesterov"),
+        ({"blocks": 5}, "blocks=5: an image of 16 pixels"),
+        ({"momentum": 0.5}, "momentum=0.5: unknown; choose from blocks, "),
+        ({"name": "cnn"}, "name=cnn: unknown"),
     ],
 )
-def test_an_unknown_optimizer_or_schedule_is_named_at_once(
-    datamodule: FishDataModule, changes: dict[str, Any], message: str
+def test_a_wrong_setting_is_named_before_the_data_is_read(
+    datamodule: FishDataModule,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    message: str,
 ) -> None:
-    with pytest.raises(FishError) as error:
-        classifier(datamodule, **changes)
+    def read(stage: str | None = None) -> None:
+        raise AssertionError("the data was read")
+
+    monkeypatch.setattr(datamodule, "setup", read)
+    with pytest.raises(ArgumentError) as error:
+        FishClassifier.for_data(datamodule, **settings)
     assert message in str(error.value)
+
+
+def test_no_setting_has_a_name_that_could_mean_two_things() -> None:
+    for group in itertools.product(NETWORKS, OPTIMIZERS, SCHEDULERS):
+        chosen = [
+            setting
+            for registry, choice in zip((NETWORKS, OPTIMIZERS, SCHEDULERS), group, strict=True)
+            for setting in registry.settings(choice)
+        ]
+        assert len(chosen) == len(set(chosen)), group
 
 
 def test_label_smoothing_changes_the_training_loss_alone(

@@ -6,9 +6,10 @@ import torch
 import torchvision
 from torch import nn
 
-from fishcnn.models.networks import TorchvisionNetwork, build_network, check_network
+from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.cnn import ConvBlock
-from fishcnn.utils.errors import FishError
+from fishcnn.models.networks.torchvision import TorchvisionNetwork
+from fishcnn.utils.errors import ArgumentError
 
 CNN: dict[str, Any] = {
     "name": "cnn",
@@ -29,7 +30,7 @@ RESNET: dict[str, Any] = {
 
 @pytest.mark.parametrize("head", ["flatten", "gap"])
 @pytest.mark.parametrize(("blocks", "size"), [(1, 2), (3, 8), (3, 50), (4, 33), (5, 127)])
-def test_any_picture_size_fits_any_head(head: str, blocks: int, size: int) -> None:
+def test_any_image_size_fits_any_head(head: str, blocks: int, size: int) -> None:
     config = {**CNN, "blocks": blocks, "head": head}
     network = build_network(config, num_classes=7, image_size=size)
     assert network.eval()(torch.rand(2, 3, size, size)).shape == (2, 7)
@@ -72,15 +73,16 @@ def test_the_flatten_head_of_the_recipe_has_the_sizes_of_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("changes", "size", "message"),
     [
-        ({"blocks": 0}, 128, "model.blocks=0: the network needs at least 1 block"),
-        ({"blocks": 8}, 128, "use model.blocks=7 or fewer"),
-        ({"blocks": 6}, 50, "use model.blocks=5 or fewer"),
-        ({"head": "mlp"}, 32, "model.head=mlp"),
-        ({"name": "vit"}, 32, "model.name=vit"),
+        ({"blocks": 0}, 128, "blocks=0: the network needs at least 1 block"),
+        ({"blocks": 8}, 128, "use 7 blocks or fewer"),
+        ({"blocks": 6}, 50, "use 5 blocks or fewer"),
+        ({"head": "mlp"}, 32, "head=mlp: choose one of flatten, gap"),
+        ({"name": "vit"}, 32, "model=vit: choose one of cnn, torchvision"),
+        ({"depth": 3}, 32, "depth=3: the network cnn takes blocks, base_channels,"),
     ],
 )
 def test_impossible_networks_are_refused(changes: dict[str, Any], size: int, message: str) -> None:
-    with pytest.raises(FishError) as error:
+    with pytest.raises(ArgumentError) as error:
         check_network({**CNN, **changes}, image_size=size)
     assert message in str(error.value)
 
@@ -95,8 +97,33 @@ def test_torchvision_networks_get_a_head_for_the_classes_at_hand(architecture: s
     assert network.eval()(torch.rand(2, 3, 64, 64)).shape == (2, 7)
 
 
-def test_a_transformer_takes_the_picture_size_it_is_given() -> None:
-    check_network({**RESNET, "architecture": "vit_b_32"}, image_size=64)
+def test_a_transformer_takes_the_image_size_it_is_given() -> None:
+    network = build_network({**RESNET, "architecture": "vit_b_32"}, num_classes=3, image_size=64)
+    assert network.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("size", [1, 33])
+def test_a_regnet_takes_any_image_size(size: int) -> None:
+    config = {"name": "torchvision", "architecture": "regnet_y_400mf"}
+    check_network(config, image_size=size)
+    network = build_network(config, num_classes=3, image_size=size)
+    assert network.eval()(torch.rand(1, 3, size, size)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("config", [CNN, RESNET])
+def test_a_check_builds_no_weights(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[bool] = []
+    register = nn.Module.register_parameter
+
+    def note(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        built.append(parameter is not None and not parameter.is_meta)
+        register(self, name, parameter)
+
+    monkeypatch.setattr(nn.Module, "register_parameter", note)
+    check_network(config, image_size=64)
+    assert not any(built)
+    build_network(config, num_classes=3, image_size=64)
+    assert any(built)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +134,8 @@ def test_a_transformer_takes_the_picture_size_it_is_given() -> None:
         ({"architecture": "inception_v3"}, 32),
     ],
 )
-def test_a_picture_size_that_does_not_suit_is_named(changes: dict[str, Any], size: int) -> None:
-    with pytest.raises(FishError, match=rf"data.image_size={size} does not suit .*224 suits"):
+def test_an_image_size_that_does_not_suit_is_named(changes: dict[str, Any], size: int) -> None:
+    with pytest.raises(ArgumentError, match=rf"image_size={size}: .* does not take .*224 suits"):
         check_network({**RESNET, **changes}, image_size=size)
 
 
@@ -120,7 +147,7 @@ def test_networks_with_auxiliary_heads_train_without_them(architecture: str) -> 
 
 
 def test_an_unknown_architecture_is_answered_with_its_neighbours() -> None:
-    with pytest.raises(FishError, match=r"model.architecture=resnet19.*resnet18"):
+    with pytest.raises(ArgumentError, match=r"architecture=resnet19.*resnet18"):
         check_network({**RESNET, "architecture": "resnet19"}, image_size=64)
 
 
@@ -152,7 +179,7 @@ def test_weights_that_cannot_be_downloaded_say_where_to_place_the_file(
         pretrained=True,
         freeze_backbone=False,
     )
-    with pytest.raises(FishError) as error:
+    with pytest.raises(ArgumentError) as error:
         network.load_pretrained()
     assert "resnet18-f37072fd.pth" in str(error.value)
     assert f"{torch.hub.get_dir()}/checkpoints" in str(error.value)

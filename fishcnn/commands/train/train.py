@@ -18,10 +18,10 @@ from fishcnn.commands.build import (
     build_classifier,
     build_datamodule,
     build_trainer,
+    check_classifier,
     check_compiler,
     prepare_images,
 )
-from fishcnn.commands.settings import plain
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
@@ -36,8 +36,6 @@ from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.models.networks import check_network
-from fishcnn.models.optimization import check_optimization
 from fishcnn.plots import curves as plots
 from fishcnn.plots.figure import save_figure
 from fishcnn.utils.errors import FishError
@@ -68,9 +66,7 @@ def train(config: DictConfig) -> float:
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
     report = data_report(datamodule.images, datamodule.index, datamodule.splitting)
-    classifier = build_classifier(config, datamodule)
-    if not resumed:
-        classifier.load_pretrained()
+    classifier = build_classifier(config, datamodule, fetch=not resumed)
     if config.trainer.compile:
         # In place, so that checkpoints keep the names of their weights.
         classifier.network.compile()
@@ -128,8 +124,7 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
     try:
         check_train_settings(config)
         datamodule = build_datamodule(config)
-        check_network(plain(config.model), image_size=config.data.image_size)
-        check_optimization(plain(config.optimizer), plain(config.scheduler))
+        check_classifier(config)
         check_compiler(config.trainer)
     except (TypeError, ValueError, RuntimeError) as error:
         # What no check of ours has caught: a word where a number belongs, say.

@@ -1,43 +1,43 @@
-"""Networks: plain modules that know nothing of Lightning or Hydra."""
+"""Networks: plain modules that know nothing of Lightning or Hydra.
 
-from collections.abc import Mapping
-from inspect import signature
-from typing import Any
+Each file registers one: ``@NETWORKS.register("name")`` over a class whose constructor takes
+``num_classes``, ``image_size`` and its own settings with defaults, and which has a static method
+``check(*, image_size, **settings)`` that raises the constructor's errors without building weights.
+"""
+
+import importlib
+import pkgutil
+from typing import Any, cast
 
 from torch import nn
 
-from fishcnn.models.networks.cnn import FishCNN
-from fishcnn.models.networks.torchvision import TorchvisionNetwork
-from fishcnn.utils.errors import FishError
+from fishcnn.models.registry import NETWORKS, Config
+from fishcnn.utils.errors import ArgumentError
 
-NETWORKS: dict[str, type[nn.Module]] = {"cnn": FishCNN, "torchvision": TorchvisionNetwork}
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
 
 
-def build_network(config: Mapping[str, Any], *, num_classes: int, image_size: int) -> nn.Module:
-    """Build the network that the ``model`` group of the configuration describes.
+def build_network(config: Config, *, num_classes: int, image_size: int) -> nn.Module:
+    """Build a network.
 
     Args:
-        config: ``name`` (a key of :data:`NETWORKS`) and the arguments of that network.
+        config: its name, or ``name`` and the settings that differ from their defaults.
         num_classes: number of classes.
         image_size: side of the square input in pixels.
 
     Raises:
-        FishError: no such network, or one of its settings is out of range.
+        ArgumentError: the name is unknown, or a setting is unknown or out of range.
     """
-    arguments = dict(config)
-    name = arguments.pop("name")
-    if name not in NETWORKS:
-        raise FishError(f"model.name={name}: there is {' and '.join(NETWORKS)}")
-    known = signature(NETWORKS[name]).parameters.keys() - {"num_classes", "image_size"}
-    if wrong := sorted(known ^ arguments.keys()):
-        # An experiment that sets up one network, say, with another one on the command line.
-        raise FishError(
-            f"model={name} takes {', '.join(sorted(known))}; wrong or missing: {', '.join(wrong)}. "
-            f"Settings that are too many go by {' '.join(f'~model.{name}' for name in wrong)}"
-        )
-    return NETWORKS[name](num_classes=num_classes, image_size=image_size, **arguments)
+    return NETWORKS.build(config, num_classes=num_classes, image_size=image_size)
 
 
-def check_network(config: Mapping[str, Any], *, image_size: int) -> None:
-    """Raise the errors of :func:`build_network` before any data is read."""
-    build_network(config, num_classes=2, image_size=image_size)
+def check_network(config: Config, *, image_size: int) -> None:
+    """Raise the errors of :func:`build_network` without building anything."""
+    settings = NETWORKS.complete(config)
+    name = settings.pop("name")
+    network = cast(Any, NETWORKS[name])
+    for unknown in settings.keys() - NETWORKS.settings(name):
+        known = ", ".join(NETWORKS.settings(name))
+        raise ArgumentError(unknown, settings[unknown], f"the network {name} takes {known}")
+    network.check(image_size=image_size, **settings)

@@ -2,15 +2,15 @@
 
 from torch import Tensor, nn
 
-from fishcnn.utils.errors import FishError
+from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.errors import ArgumentError
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3x3, batch norm, max-pool 2, ReLU: halves the picture.
+    """Convolution 3x3, batch norm, max-pool 2, ReLU: halves the image.
 
-    The ReLU comes last, where a quarter of the pixels is left: the maximum of what is not negative
-    is what is not negative of the maximum, so that outputs and gradients are those of the usual
-    order.
+    The ReLU comes last, where a quarter of the pixels is left: it never decreases, so it may change
+    places with a maximum, and outputs and gradients are those of the usual order.
 
     Args:
         in_channels: channels of the input.
@@ -27,6 +27,7 @@ class ConvBlock(nn.Sequential):
         )
 
 
+@NETWORKS.register("cnn")
 class FishCNN(nn.Module):
     """``blocks`` convolution blocks whose channels double, then a head.
 
@@ -42,7 +43,7 @@ class FishCNN(nn.Module):
         dropout: probability of dropping a unit before the last linear layer.
 
     Raises:
-        FishError: a setting is out of range; the message names it.
+        ArgumentError: ``blocks`` or ``head`` cannot be used.
     """
 
     def __init__(
@@ -50,23 +51,15 @@ class FishCNN(nn.Module):
         *,
         num_classes: int,
         image_size: int,
-        blocks: int,
-        base_channels: int,
-        max_channels: int,
-        head: str,
-        hidden: int,
-        dropout: float,
+        blocks: int = 4,
+        base_channels: int = 32,
+        max_channels: int = 512,
+        head: str = "gap",
+        hidden: int = 512,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if blocks < 1:
-            raise FishError(f"model.blocks={blocks}: the network needs at least 1 block")
-        side = image_size >> blocks
-        if side < 1:
-            raise FishError(
-                f"model.blocks={blocks} would shrink a picture of {image_size} pixels below 1 "
-                f"pixel: use model.blocks={image_size.bit_length() - 1} or fewer, or a larger "
-                "data.image_size"
-            )
+        self.check(image_size=image_size, blocks=blocks, head=head)
         channels = [min(base_channels << block, max_channels) for block in range(blocks)]
         self.blocks = nn.Sequential(
             *(ConvBlock(c_in, c_out) for c_in, c_out in zip([3, *channels], channels, strict=False))
@@ -74,24 +67,37 @@ class FishCNN(nn.Module):
         if head == "flatten":
             self.head = nn.Sequential(
                 nn.Flatten(),
-                nn.Linear(channels[-1] * side * side, hidden),
+                nn.Linear(channels[-1] * (image_size >> blocks) ** 2, hidden),
                 nn.ReLU(),
                 nn.Dropout(dropout),
                 nn.Linear(hidden, num_classes),
             )
-        elif head == "gap":
+        else:
             self.head = nn.Sequential(
                 nn.AdaptiveAvgPool2d(1),
                 nn.Flatten(),
                 nn.Dropout(dropout),
                 nn.Linear(channels[-1], num_classes),
             )
-        else:
-            raise FishError(f"model.head={head}: there is 'flatten' and 'gap'")
         self.cam_layer = f"blocks.{blocks - 1}"
 
+    @staticmethod
+    def check(*, image_size: int, blocks: int, head: str, **_: object) -> None:
+        """Raise the errors of the constructor."""
+        if blocks < 1:
+            raise ArgumentError("blocks", blocks, "the network needs at least 1 block")
+        if image_size >> blocks < 1:
+            raise ArgumentError(
+                "blocks",
+                blocks,
+                f"an image of {image_size} pixels would shrink below 1 pixel; use "
+                f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
+            )
+        if head not in ("flatten", "gap"):
+            raise ArgumentError("head", head, "choose one of flatten, gap")
+
     def forward(self, images: Tensor) -> Tensor:
-        """Classify normalised pictures.
+        """Classify normalised images.
 
         Args:
             images: ``(N, 3, image_size, image_size)`` float.

@@ -8,9 +8,11 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from fishcnn.utils.errors import FishError
+from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.errors import ArgumentError
 
 
+@NETWORKS.register("torchvision")
 class TorchvisionNetwork(nn.Module):
     """A torchvision backbone whose last linear layer is replaced.
 
@@ -26,7 +28,7 @@ class TorchvisionNetwork(nn.Module):
             norm statistics.
 
     Raises:
-        FishError: there is no such network, or it does not take ``image_size``.
+        ArgumentError: torchvision has no such network, or it does not take ``image_size``.
     """
 
     def __init__(
@@ -34,72 +36,70 @@ class TorchvisionNetwork(nn.Module):
         *,
         num_classes: int,
         image_size: int,
-        architecture: str,
-        pretrained: bool,
-        freeze_backbone: bool,
+        architecture: str = "resnet18",
+        pretrained: bool = False,
+        freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        known = torchvision.models.list_models(module=torchvision.models)
-        if architecture not in known:
-            near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]
-            raise FishError(
-                f"model.architecture={architecture}: torchvision has no such classification "
-                f"network. Near it: {', '.join(near)}"
-            )
+        self.check(image_size=image_size, architecture=architecture, pretrained=pretrained)
         self.architecture = architecture
-        options: dict[str, object] = {}
-        if architecture.startswith("vit_") and not pretrained:
-            options["image_size"] = image_size  # its position embedding has one entry a patch
-        if architecture in ("googlenet", "inception_v3"):
-            # Their auxiliary heads only help where their losses are added up. The pretrained ones
-            # were trained on pictures normalised in another way.
-            options |= {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
-        self.backbone = torchvision.models.get_model(architecture, weights=None, **options)
+        self.backbone = _backbone(architecture, image_size, pretrained)
         self._head_name = _replace_head(self.backbone, num_classes)
         self._frozen = freeze_backbone
         if freeze_backbone:
             self.backbone.requires_grad_(False)
             self.backbone.get_submodule(self._head_name).requires_grad_(True)
-        self._try(image_size)
 
-    def _try(self, image_size: int) -> None:
-        """Classify an empty picture, since each architecture has a smallest size of its own."""
-        self.eval()
+    @staticmethod
+    def check(*, image_size: int, architecture: str, pretrained: bool, **_: object) -> None:
+        """Raise the errors of the constructor; each architecture has a smallest size of its own."""
+        known = torchvision.models.list_models(module=torchvision.models)
+        if architecture not in known:
+            near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]
+            raise ArgumentError(
+                "architecture",
+                architecture,
+                "torchvision has no such classification network; similar names are "
+                + ", ".join(near),
+            )
         try:
-            with torch.no_grad():
-                self(torch.zeros(1, 3, image_size, image_size))
+            # The meta device knows shapes and no weights.
+            with torch.device("meta"), torch.no_grad():
+                backbone = _backbone(architecture, image_size, pretrained).eval()
+                backbone(torch.zeros(1, 3, image_size, image_size))
+        except NotImplementedError:
+            return  # RegNet computes its widths from tensors with values; any size suits it.
         except (RuntimeError, AssertionError) as error:
-            raise FishError(
-                f"data.image_size={image_size} does not suit {self.architecture} ({error}); "
-                "224 suits every network"
+            raise ArgumentError(
+                "image_size",
+                image_size,
+                f"{architecture} does not take this size ({error}); 224 suits every network",
             ) from error
-        self.train()
 
     def load_pretrained(self) -> None:
         """Fill the backbone with torchvision's default (ImageNet) weights.
 
         Raises:
-            FishError: the weights cannot be downloaded; the message says where to place the file.
+            ArgumentError: the weights cannot be downloaded; it says where to place the file.
         """
         weights = torchvision.models.get_model_weights(self.architecture).DEFAULT
         try:
             state = weights.get_state_dict(progress=True, check_hash=True)
         except (URLError, OSError, RuntimeError) as error:
             folder = f"{torch.hub.get_dir()}/checkpoints"
-            raise FishError(
-                f"model.pretrained=true: the weights of {self.architecture} could not be "
-                f"downloaded ({error}). Fetch {weights.url} on another machine and place the file "
-                f"in {folder}/ under the same name, or train from scratch with "
-                "model.pretrained=false"
+            raise ArgumentError(
+                "pretrained",
+                True,
+                f"the weights of {self.architecture} could not be downloaded ({error}); fetch "
+                f"{weights.url} on another machine and place the file in {folder}/ under the same "
+                "name, or train from random weights",
             ) from error
         backbone = {k: v for k, v in state.items() if not k.startswith(f"{self._head_name}.")}
         missing, unexpected = self.backbone.load_state_dict(backbone, strict=False)
         # Inception's and GoogLeNet's weights hold auxiliary heads that are not built here.
         unexpected = [name for name in unexpected if not name.lower().startswith("aux")]
         if unexpected or any(not name.startswith(self._head_name) for name in missing):
-            raise FishError(
-                f"model.architecture={self.architecture}: the pretrained weights do not fit"
-            )
+            raise ArgumentError("architecture", self.architecture, "its weights do not fit")
 
     def train(self, mode: bool = True) -> "TorchvisionNetwork":
         """Set the training mode; a frozen backbone stays in evaluation mode, its head follows."""
@@ -110,7 +110,7 @@ class TorchvisionNetwork(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify normalised pictures.
+        """Classify normalised images.
 
         Args:
             images: ``(N, 3, image_size, image_size)`` float.
@@ -119,6 +119,18 @@ class TorchvisionNetwork(nn.Module):
             Logits ``(N, num_classes)``.
         """
         return cast(Tensor, self.backbone(images))
+
+
+def _backbone(architecture: str, image_size: int, pretrained: bool) -> nn.Module:
+    """The network as torchvision builds it, with its own head and random weights."""
+    options: dict[str, object] = {}
+    if architecture.startswith("vit_") and not pretrained:
+        options["image_size"] = image_size  # its position embedding has one entry for each patch
+    if architecture in ("googlenet", "inception_v3"):
+        # Their auxiliary heads only help where their losses are added up. The pretrained ones
+        # were trained on images normalised in another way.
+        options |= {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
+    return cast(nn.Module, torchvision.models.get_model(architecture, weights=None, **options))
 
 
 def _replace_head(network: nn.Module, num_classes: int) -> str:
