@@ -20,6 +20,7 @@ from fishcnn.commands.build import (
     build_trainer,
     check_compiler,
 )
+from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.train.resume import (
     Checkpoint,
@@ -36,8 +37,8 @@ from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import check_network
 from fishcnn.models.optimization import check_optimization
-from fishcnn.plots import curves as plots
-from fishcnn.plots.figure import save_figure
+from fishcnn.plots.confusion_matrix import confusion_matrix
+from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions
 
@@ -223,10 +224,10 @@ def _draw(
     folder.mkdir(exist_ok=True)
     history = callbacks.history
     drawings = {
-        "loss_per_iteration": plots.loss_per_iteration(
+        "loss_per_iteration": loss_per_iteration(
             range(1, len(history.step_losses) + 1), history.step_losses
         ),
-        "curves": plots.curves(
+        "curves": curves(
             history.column("epoch"),
             history.column("train_loss"),
             history.column("val_loss"),
@@ -234,7 +235,7 @@ def _draw(
             history.column("val_acc"),
             best_epoch,
         ),
-        "confusion_matrix": plots.confusion_matrix(
+        "confusion_matrix": confusion_matrix(
             best.confusion.numpy(), best.classes, f"Validation, epoch {best_epoch}"
         ),
     }
