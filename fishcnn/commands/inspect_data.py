@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
+from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet, load_images
@@ -27,7 +28,6 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
-from fishcnn.plots.figure import save_figure
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 

@@ -1,4 +1,4 @@
-"""The Grad-CAM sheet: pictures, heat maps and overlays with what the network made of them."""
+"""The Grad-CAM sheet: images, heat maps and overlays with what the network made of them."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fishcnn.plots.figure import (
@@ -17,14 +16,14 @@ from fishcnn.plots.figure import (
     LINE_HEIGHT,
     MARGIN,
     NOTE_SIZE,
-    headline,
+    WRONG,
 )
 from fishcnn.plots.fonts import label_fonts, shorten, text_width
+from fishcnn.plots.page import Page
 
 Floats = npt.NDArray[np.floating]
 
-WRONG = "#c00000"
-PICTURE_SHARE = 0.6  # of an overlay; the other 0.4 is the heat map
+IMAGE_SHARE = 0.6  # of an overlay; the other 0.4 is the heat map
 MIN_TILE = 128  # screen pixels: below that a fish's fins cannot be told apart
 SHEET_ASPECT = 1.6  # width to height, about that of a screen
 TILE_GAP, TRIPLE_GAP, ROW_GAP = 4, 26, 16  # pixels
@@ -46,35 +45,34 @@ def jet_colours(maps: Floats) -> npt.NDArray[np.float32]:
     return colours
 
 
-def overlay(pictures: Floats, maps: Floats) -> npt.NDArray[np.float32]:
-    """Lay the heat map's colours over the picture: 0.6 picture + 0.4 colours.
+def overlay(images: Floats, maps: Floats) -> npt.NDArray[np.float32]:
+    """Lay the heat map's colours over the image: 0.6 image + 0.4 colours.
 
     Args:
-        pictures: (..., H, W, 3), RGB in [0, 1].
+        images: (..., H, W, 3), RGB in [0, 1].
         maps: (..., H, W), in [0, 1].
 
     Returns:
         (..., H, W, 3), RGB in [0, 1].
     """
-    mixed = PICTURE_SHARE * pictures + (1 - PICTURE_SHARE) * jet_colours(maps)
+    mixed = IMAGE_SHARE * images + (1 - IMAGE_SHARE) * jet_colours(maps)
     return np.asarray(mixed, dtype=np.float32)
 
 
 def grad_cam_sheet(
-    pictures: Floats,
+    images: Floats,
     maps: Floats,
     true_names: Sequence[str],
     predicted_names: Sequence[str],
     probabilities: Sequence[float] | Floats,
     title: str,
 ) -> Figure:
-    """Draw every picture as original, heat map and overlay, with what the network made of it.
+    """Draw every image as original, heat map and overlay, with what the network made of it.
 
-    A caption is red where the prediction is wrong. The pictures are one image: a sheet is drawn
-    after every epoch, and an axes for each tile would take twice the time.
+    A caption is red where the prediction is wrong.
 
     Args:
-        pictures: (N, H, W, 3), RGB in [0, 1], N ≥ 1. Small ones are enlarged and large ones reduced
+        images: (N, H, W, 3), RGB in [0, 1], N ≥ 1. Small ones are enlarged and large ones reduced
             by a whole factor, to 128 pixels or more on the sheet.
         maps: (N, H, W), in [0, 1]: the evidence for the predicted class. On a map of zeros stands
             "no positive evidence".
@@ -86,17 +84,17 @@ def grad_cam_sheet(
     Raises:
         ValueError: If the arguments do not agree in N, H and W, or N is 0.
     """
-    count = len(pictures)
+    count = len(images)
     lengths = {count, len(maps), len(true_names), len(predicted_names), len(probabilities)}
-    if not count or len(lengths) > 1 or pictures.shape[:3] != maps.shape:
+    if not count or len(lengths) > 1 or images.shape[:3] != maps.shape:
         raise ValueError(
-            f"A sheet needs one map, two names and one probability for each of its pictures, got "
-            f"pictures {pictures.shape}, maps {maps.shape}, {len(true_names)} true and "
+            f"A sheet needs one map, two names and one probability for each of its images, got "
+            f"images {images.shape}, maps {maps.shape}, {len(true_names)} true and "
             f"{len(predicted_names)} predicted names, {len(probabilities)} probabilities."
         )
     families = label_fonts([*true_names, *predicted_names])
-    pictures = np.clip(np.nan_to_num(pictures), 0, 1)
-    panels = np.stack([pictures, jet_colours(maps), overlay(pictures, maps)], axis=1)
+    images = np.clip(np.nan_to_num(images), 0, 1)
+    panels = np.stack([images, jet_colours(maps), overlay(images, maps)], axis=1)
     tiles = _to_screen_size((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
     return panel_sheet(
@@ -120,14 +118,14 @@ def panel_sheet(
     remarks: Sequence[Sequence[str]],
     note: str,
 ) -> Figure:
-    """Draw several panels of each picture side by side, pixel for pixel.
+    """Draw several panels of each image side by side, pixel for pixel.
 
     Args:
-        tiles: (N, P, H, W, 3), RGB; P panels of each of N ≥ 1 pictures.
+        tiles: (N, P, H, W, 3), RGB; P panels of each of N ≥ 1 images.
         names: What stands above the P panels.
-        captions: Of each picture, the same number of lines; cut to the width of its panels.
+        captions: Of each image, the same number of lines; cut to the width of its panels.
         title: Headline of the sheet.
-        wrong: (N,) pictures whose caption is red.
+        wrong: (N,) images whose caption is red.
         remarks: What stands on each of the panels, (N, P); "" for nothing.
         note: What stands at the bottom.
     """
@@ -142,45 +140,32 @@ def panel_sheet(
     sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
     sheet_height = top + rows * pitch_y + LINE_HEIGHT + MARGIN
 
-    mosaic = np.full((sheet_height, sheet_width, 3), 255, dtype=np.uint8)
-    figure, axes = _pixel_axes(sheet_width, sheet_height)
-
-    def write(x: float, y: float, text: str, size: float, **style: object) -> None:
-        style = {"color": INK, "va": "top"} | style
-        # A class may be called "$1_$2", which is no formula.
-        axes.text(x, y, text, style, fontsize=size, family=families, parse_math=False)
-
-    heading, size = headline(title, sheet_width - 2 * MARGIN, families)
-    write(MARGIN, MARGIN, heading, size)
+    page = Page(sheet_width, sheet_height, title, families)
+    faint = {"color": FAINT, "ha": "center"}
+    box = {"facecolor": _JET[0], "edgecolor": "none", "pad": 1.5}
+    said_style = {"color": "white", "ha": "center", "va": "center", "bbox": box}
     for column in range(columns):
         for panel, name in enumerate(names):
             x = MARGIN + column * pitch_x + panel * (tile_width + TILE_GAP) + tile_width / 2
-            name = shorten(name, tile_width, NOTE_SIZE, families, DPI)
-            write(x, top - 18, name, NOTE_SIZE, color=FAINT, ha="center")
+            page.write(x, top - 18, name, tile_width, NOTE_SIZE, **faint)
     for i, (panels_of_one, caption) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(i, columns)
         left, y = MARGIN + column * pitch_x, top + row * pitch_y
+        colour = WRONG if wrong[i] else INK
         for line in caption:
             y += LINE_HEIGHT
-            line = shorten(line, width, CAPTION_SIZE, families, DPI)
-            colour = WRONG if wrong[i] else INK
-            write(left, y - 3, line, CAPTION_SIZE, color=colour, va="baseline")
+            page.write(left, y - 3, line, width, CAPTION_SIZE, color=colour, va="baseline")
         y += TILE_GAP
         for tile, said in zip(panels_of_one, remarks[i], strict=True):
-            mosaic[y : y + tile_height, left : left + tile_width] = tile
-            x = left + tile_width / 2
+            page.paste(tile, left, y)
             if said:
-                # The picture may be narrower than the words.
-                box = {"facecolor": _JET[0], "edgecolor": "none", "pad": 1.5}
-                style = {"color": "white", "ha": "center", "va": "center", "bbox": box}
-                write(x, y + tile_height / 2, said, CAPTION_SIZE, **style)
+                # The image may be narrower than the words.
+                x, middle = left + tile_width / 2, y + tile_height / 2
+                page.write(x, middle, said, math.inf, CAPTION_SIZE, **said_style)
             left += tile_width + TILE_GAP
     bottom = sheet_height - MARGIN
-    note = shorten(note, sheet_width - 2 * MARGIN, NOTE_SIZE, families, DPI)
-    write(MARGIN, bottom, note, NOTE_SIZE, color=FAINT, va="bottom")
-    axes.imshow(mosaic, extent=(0, sheet_width, sheet_height, 0), interpolation="nearest")
-    axes.set_aspect("auto")
-    return figure
+    page.write(MARGIN, bottom, note, page.room, NOTE_SIZE, color=FAINT, va="bottom")
+    return page.figure()
 
 
 def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -228,12 +213,3 @@ def remark(heat_map: Floats) -> str:
     if not np.isfinite(heat_map).all():
         return "not a number"
     return "" if heat_map.any() else "no positive evidence"
-
-
-def _pixel_axes(width: int, height: int) -> tuple[Figure, Axes]:
-    """Make a figure of this many pixels with one axes, whose coordinates are the pixels."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    return figure, axes

@@ -6,26 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
-    DPI,
     FAINT,
     INK,
     LINE_HEIGHT,
     MARGIN,
     NOTE_SIZE,
-    headline,
+    WRONG,
 )
-from fishcnn.plots.fonts import label_fonts, shorten
+from fishcnn.plots.fonts import label_fonts
+from fishcnn.plots.page import Page
 
-WRONG, EDGE = "#c00000", "#c8c8c8"
+EDGE = "#c8c8c8"
 COLUMNS = 8
-# A picture fits into so many pixels: fish are wider than high.
+# An image fits into so many pixels: fish are wider than high.
 BOX_WIDTH, BOX_HEIGHT = 152, 114
 GAP, ROW_GAP = 10, 18  # pixels
 # A group takes at most so many lines of thumbnails, a page about so many.
@@ -39,12 +38,12 @@ class DuplicateGroup:
 
     Attributes:
         title: Stands above the row.
-        images: n ≤ MOST_SHOWN pictures, uint8 (n, S, S, 3), RGB, each squashed to a square.
+        images: n ≤ MOST_SHOWN images, uint8 (n, S, S, 3), RGB, each squashed to a square.
         aspect: float (n,), width / height of the originals.
         names: n file names.
         classes: n class names, for the captions.
         suspect: bool (n,), whose class is marked; see suspects().
-        size: ImageSet in the whole group.
+        size: Number of images in the whole group.
     """
 
     title: str
@@ -88,10 +87,10 @@ def shown_first(suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def paginate(group_sizes: Sequence[int]) -> list[range]:
-    """Deal groups onto pages of about ten lines of thumbnails.
+    """Divide groups into pages of about ten lines of thumbnails.
 
     Args:
-        group_sizes: ImageSet in each group, in the order of the sheet.
+        group_sizes: Number of images in each group, in the order of the sheet.
 
     Returns:
         The groups on each page.
@@ -107,9 +106,9 @@ def paginate(group_sizes: Sequence[int]) -> list[range]:
 
 
 def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = "") -> Figure:
-    """Draw a page: every group under its title, each picture with its file name and class.
+    """Draw a page: every group under its title, each image with its file name and class.
 
-    ImageSet have the width / height of their originals. Where the classes of a group differ, its
+    Images have the width / height of their originals. Where the classes of a group differ, its
     title is red, and so are the frame and the class of the suspects.
 
     Args:
@@ -126,29 +125,17 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
     # Pairs leave the right half empty, but titles need some room.
     columns = min(COLUMNS, max(COLUMNS // 2, *(len(g.names) for g in groups)))
     width = columns * pitch_x - GAP + 2 * MARGIN
-    room = width - 2 * MARGIN
     heights = [LINE_HEIGHT + 4 + _lines(len(g.names)) * pitch_y + ROW_GAP for g in groups]
     height = MARGIN + 36 + sum(heights) + LINE_HEIGHT + MARGIN
 
-    mosaic = np.full((height, width, 3), 255, np.uint8)
-    figure, axes = _pixel_axes(width, height)
-
-    def write(x: float, y: float, text: str, space: float, size: float, colour: str) -> None:
-        text = shorten(text, space, size, families, DPI)
-        # A class may be called "$1_$2", which is no formula.
-        axes.text(
-            x, y, text, color=colour, fontsize=size, va="top", family=families, parse_math=False
-        )
-
-    heading, heading_size = headline(title, room, families)
-    write(MARGIN, MARGIN, heading, room, heading_size, INK)
+    page = Page(width, height, title, families)
     top = MARGIN + 36
     for group, taken in zip(groups, heights, strict=True):
         group_title = group.title
         if group.size > len(group.names):
             group_title += f"; {group.size - len(group.names)} more not shown"
         colour = WRONG if group.suspect.any() else INK
-        write(MARGIN, top, group_title, room, CAPTION_SIZE + 1, colour)
+        page.write(MARGIN, top, group_title, page.room, CAPTION_SIZE + 1, color=colour)
         for position, (name, class_name) in enumerate(zip(group.names, group.classes, strict=True)):
             line, column = divmod(position, columns)
             x = MARGIN + column * pitch_x
@@ -156,37 +143,27 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
             thumbnail = _restored(group.images[position], float(group.aspect[position]))
             high, wide = thumbnail.shape[:2]
             lower = y + BOX_HEIGHT - high  # on one base line, next to the captions
-            mosaic[lower : lower + high, x : x + wide] = thumbnail
+            page.paste(thumbnail, x, lower)
+            suspect = group.suspect[position]
             # On white, a studio photograph would have no edge.
-            edge, line_width = (WRONG, 2.0) if group.suspect[position] else (EDGE, 0.5)
+            edge, line_width = (WRONG, 2.0) if suspect else (EDGE, 0.5)
             frame = Rectangle((x, lower), wide, high, fill=False, ec=edge, lw=line_width)
-            axes.add_patch(frame)
+            page.axes.add_patch(frame)
             under = y + BOX_HEIGHT + 5
-            write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, FAINT)
-            colour = WRONG if group.suspect[position] else INK
-            write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, colour)
+            page.write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, color=FAINT)
+            colour = WRONG if suspect else INK
+            page.write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, color=colour)
         top += taken
-    write(MARGIN, height - MARGIN - LINE_HEIGHT, note, room, NOTE_SIZE, FAINT)
-    axes.imshow(mosaic, extent=(0, width, height, 0), interpolation="nearest")
-    axes.set_aspect("auto")
-    return figure
+    page.write(MARGIN, height - MARGIN - LINE_HEIGHT, note, page.room, NOTE_SIZE, color=FAINT)
+    return page.figure()
 
 
-def _lines(pictures: int) -> int:
-    return -(-pictures // COLUMNS)
+def _lines(images: int) -> int:
+    return -(-images // COLUMNS)
 
 
 def _restored(image: npt.NDArray[np.uint8], aspect: float) -> npt.NDArray[np.uint8]:
-    """Undo the squashing of (S, S, 3): the largest picture of this aspect in the box."""
+    """Undo the squashing of (S, S, 3): the largest image of this aspect in the box."""
     wide = min(BOX_WIDTH, BOX_HEIGHT * aspect)
     size = max(1, round(wide)), max(1, round(wide / aspect))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-
-
-def _pixel_axes(width: int, height: int) -> tuple[Figure, Axes]:
-    """Make a figure of this many pixels with one axes, whose coordinates are the pixels."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    return figure, axes

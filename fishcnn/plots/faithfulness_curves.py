@@ -1,7 +1,6 @@
-"""Charts of whether an explanation is to be trusted: arrays in, matplotlib Figure out."""
+"""Charts of how faithful heat maps are to the network that they explain."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fishcnn.plots.curves import TRAIN, VAL
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
+from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, TRAIN, VAL, dress
 
 INCHES = (11.0, 3.9)
 MOST_NAMES = 12  # layers named on an axis; the names of more would touch
@@ -19,10 +17,10 @@ Floats = npt.NDArray[np.floating]
 
 _COLOURS = (TRAIN, VAL, FAINT)
 _DASHES = ("-", "--", ":")
-_HEADING: dict[str, Any] = {"loc": "left", "fontsize": CAPTION_SIZE + 1, "color": INK}
+_HEADING_SIZE = CAPTION_SIZE + 1
 
 
-def trust_curves(
+def faithfulness_curves(
     deletion: Mapping[str, Floats],
     insertion: Mapping[str, Floats],
     layers: Sequence[str],
@@ -44,9 +42,9 @@ def trust_curves(
     figure = Figure(figsize=(INCHES[0] * charts / 3, INCHES[1]), dpi=DPI, layout="constrained")
     axes = figure.subplots(1, charts)
     figure.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, color=INK, parse_math=False)
-    for chart, curves, name, better in (
-        (axes[0], deletion, "deletion: taken away", "lower is better"),
-        (axes[1], insertion, "insertion: put back", "higher is better"),
+    for chart, curves, heading, done in (
+        (axes[0], deletion, "deletion (lower is better)", "taken away"),
+        (axes[1], insertion, "insertion (higher is better)", "put back"),
     ):
         for (kind, curve), colour, dash in zip(curves.items(), _COLOURS, _DASHES, strict=False):
             share = np.linspace(0, 1, len(curve))
@@ -54,12 +52,10 @@ def trust_curves(
             label = f"{kind}, area {area:.2f}"
             chart.plot(share, curve, color=colour, linestyle=dash, linewidth=1.5, label=label)
         chart.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="mean confidence")
-        chart.set_xlabel(f"share of the picture {name.split(': ')[1]}, most marked first")
-        chart.set_title(f"{name.split(':')[0]} ({better})", **_HEADING)
+        chart.set_xlabel(f"share of the image {done}, most marked first")
         chart.xaxis.set_major_formatter(PercentFormatter(1))
         chart.yaxis.set_major_formatter(PercentFormatter(1))
-        chart.legend(fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
-        dress(chart)
+        dress(chart, heading, size=_HEADING_SIZE, legend="best")
     if len(layers):
         _randomisation(axes[2], layers, correlation)
     return figure
@@ -76,5 +72,4 @@ def _randomisation(axes: Axes, layers: Sequence[str], correlation: Floats) -> No
     axes.set_xticks(shown, [names[i] for i in shown], rotation=45, ha="right", parse_math=False)
     axes.set(ylim=(-1.02, 1.02), ylabel="rank correlation with the trained maps")
     axes.set_xlabel("random from the head down to this layer")
-    axes.set_title("randomisation (should fall to 0)", **_HEADING)
-    dress(axes)
+    dress(axes, "randomisation (should fall to 0)", size=_HEADING_SIZE)

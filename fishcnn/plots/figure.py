@@ -3,20 +3,20 @@
 Nothing here touches pyplot: its global list of figures leaks memory over a long training.
 """
 
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from fishcnn.plots.fonts import missing_glyphs_allowed, shorten, text_width
+from fishcnn.plots.fonts import label_fonts, missing_glyphs_allowed, shorten, text_width
 
-# A power of two: pixels / DPI * DPI is exact, so one pixel of a picture is one on the screen.
+# A power of two: pixels / DPI * DPI is exact, so one pixel of an image is one on the screen.
 DPI = 128
-INK, FAINT, GRID = "#202020", "#707070", "#dcdcdc"
+INK, FAINT, GRID, WRONG = "#202020", "#707070", "#dcdcdc", "#c00000"
+TRAIN, VAL = "#1f6fb4", "#d9720a"  # blue and orange, which colour-blind people can tell apart
 TITLE_SIZE, CAPTION_SIZE, NOTE_SIZE = 10.0, 6.5, 5.5  # points; 1 point is 1.8 pixels
 MARGIN, LINE_HEIGHT = 14, 15  # pixels
 
@@ -37,8 +37,38 @@ def headline(title: str, room: int, families: list[str]) -> tuple[str, float]:
     return shorten(title, room, size, families, DPI), size
 
 
+def dress(
+    axes: Axes,
+    title: str = "",
+    *,
+    size: float = TITLE_SIZE,
+    legend: Literal["best", "upper left", "lower left"] | None = None,
+) -> None:
+    """Give the axes of a chart the look of all our charts: a faint grid and no frame.
+
+    Args:
+        axes: A chart, with its lines and the names of its axes.
+        title: Stands above it.
+        size: Of the title, in points.
+        legend: Where the legend goes; None for no legend.
+    """
+    fonts = label_fonts([title])
+    axes.set_title(title, loc="left", fontsize=size, color=INK, family=fonts, parse_math=False)
+    axes.tick_params(length=0, labelsize=CAPTION_SIZE, labelcolor=FAINT)
+    axes.xaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
+    axes.yaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
+    axes.grid(color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    if legend:
+        axes.legend(loc=legend, fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
+
+
 def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
     """Draw a figure, for TensorBoard or Pillow.
+
+    Unlike :meth:`Figure.savefig` it is quiet about letters that no installed font has.
 
     Returns:
         (H, W, 3), RGB.
@@ -48,26 +78,3 @@ def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:
         canvas.draw()  # type: ignore[no-untyped-call]
     rgba = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
     return rgba[..., :3].copy()
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG.
-
-    Unlike :meth:`Figure.savefig` it is quiet about letters that no installed font has.
-
-    Args:
-        figure: Any figure.
-        path: Ends in ``.png``; a file there is replaced.
-    """
-    Image.fromarray(figure_to_array(figure)).save(path)
-
-
-def dress(axes: Axes) -> None:
-    """Give the axes of a chart the look of all our charts: a faint grid and no frame."""
-    axes.tick_params(length=0, labelsize=CAPTION_SIZE, labelcolor=FAINT)
-    axes.xaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
-    axes.yaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
-    axes.grid(color=GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GRID)

@@ -16,19 +16,17 @@ _log = logging.getLogger(__name__)
 
 BASE_FAMILY = "DejaVu Sans"  # comes with matplotlib, so figures look alike on every machine
 _FIRST_UNSURE = "\u0250"  # DejaVu Sans has everything below: the end of Latin Extended-B
-_CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH"}
-_warned_scripts: set[str] = set()
+_warned: set[str] = set()
 _has_glyph: dict[tuple[str, int], dict[str, bool]] = {}  # by file and face
 
 
-def label_fonts(labels: Iterable[str], fonts: Sequence[FontEntry] | None = None) -> list[str]:
+def label_fonts(labels: Iterable[str]) -> list[str]:
     """Choose font families that together can draw every label.
 
-    A script that no font covers is logged as a warning, once per process, with the font to install.
+    Letters that no installed font has are logged as a warning, once per process.
 
     Args:
         labels: The texts that will be drawn.
-        fonts: The fonts to choose from; by default every font on this machine.
 
     Returns:
         Family names for matplotlib's ``family``, the first one that has a glyph draws it. Always
@@ -37,48 +35,54 @@ def label_fonts(labels: Iterable[str], fonts: Sequence[FontEntry] | None = None)
     characters = frozenset().union(*labels)
     if max(characters, default="") < _FIRST_UNSURE:
         return [BASE_FAMILY]
-    if fonts is None:
-        families, missing = _choose_installed(characters)
-    else:
-        families, missing = _choose(characters, fonts)
-    for character in sorted(missing):
-        _warn_once(character)
+    families, missing = _choose(characters)
+    if missing and not _warned:
+        _warned.update(missing)
+        _log.warning(
+            "No installed font can draw %s, so such letters appear as boxes. Install a font that "
+            "can, for example: apt-get install fonts-noto-core fonts-noto-cjk",
+            " ".join(f"{c} (U+{ord(c):04X})" for c in sorted(missing)[:3]),
+        )
     return list(families)
 
 
 @functools.lru_cache(maxsize=64)
-def _choose_installed(characters: frozenset[str]) -> tuple[list[str], set[str]]:
-    families, missing = _choose(characters, font_manager.fontManager.ttflist)
-    if missing and _register_new_fonts():
-        families, missing = _choose(characters, font_manager.fontManager.ttflist)
-    return families, missing
-
-
-def _choose(characters: frozenset[str], fonts: Sequence[FontEntry]) -> tuple[list[str], set[str]]:
+def _choose(characters: frozenset[str]) -> tuple[list[str], set[str]]:
     """Take the font that covers most of what is missing, until nothing more can be covered."""
     drawn = {c for c in characters if unicodedata.category(c) not in {"Cc", "Cf", "Zs", "Zl", "Zp"}}
     missing = drawn - _covered(font_manager.findfont(BASE_FAMILY), 0, drawn)
     families = [BASE_FAMILY]
-    # Matplotlib's own last-resort font claims every character and draws boxes for all of them.
-    usable = [font for font in fonts if not font.name.startswith("Last Resort")] if missing else []
-    coverage = {font: _covered(font.fname, getattr(font, "index", 0), missing) for font in usable}
-    region = _cjk_region(characters)
-    while gains := {font: len(covered & missing) for font, covered in coverage.items()}:
-        best = max(gains, key=lambda font: (gains[font], _taste(font, region)))
-        if not gains[best]:
+    if missing:
+        _register_new_fonts()
+    while missing:
+        coverage = {
+            font: _covered(font.fname, getattr(font, "index", 0), missing)
+            for font in font_manager.fontManager.ttflist
+            # Matplotlib's own last-resort font claims every character and draws boxes for them.
+            if not font.name.startswith("Last Resort")
+        }
+        best = max(coverage, key=lambda font: (len(coverage[font]), *_taste(font)))
+        if not coverage[best]:
             break
         families.append(best.name)
         missing = missing - coverage[best]
     return families, missing
 
 
-def _covered(path: str, index: int, characters: set[str]) -> set[str]:
+def _taste(font: FontEntry) -> tuple[bool, bool, int, str]:
+    """Sort key among fonts that cover the same characters: upright, without serifs, plain."""
+    upright = font.style == "normal" and font.weight in {400, "normal", "regular"}
+    # The name decides in the end: the order of the system's list differs from machine to machine.
+    return upright, "Sans" in font.name and "Mono" not in font.name, -len(font.name), font.name
+
+
+def _covered(path: str, face: int, characters: set[str]) -> set[str]:
     """Return those of the characters that a font has, opening it only for ones not asked before."""
-    known = _has_glyph.setdefault((path, index), {})
+    known = _has_glyph.setdefault((path, face), {})
     if unknown := characters - known.keys():
         try:
             # matplotlib 3.10 knows only the first face of a collection and has no face_index
-            font = FT2Font(path, face_index=index) if index else FT2Font(path)
+            font = FT2Font(path, face_index=face) if face else FT2Font(path)
         except (OSError, RuntimeError):  # in matplotlib's list, but removed or damaged since
             known.update(dict.fromkeys(unknown, False))
         else:
@@ -86,56 +90,15 @@ def _covered(path: str, index: int, characters: set[str]) -> set[str]:
     return {c for c in characters if known[c]}
 
 
-def _taste(font: FontEntry, cjk_region: str) -> tuple[bool, bool, bool, bool, int, str]:
-    """Sort key among fonts that cover the same characters: plain, upright, without serifs."""
-    return (
-        font.style == "normal" and font.stretch == "normal",
-        font.weight in {400, "normal", "regular"},
-        "Sans" in font.name and "Mono" not in font.name,
-        font.name.endswith(cjk_region),
-        -len(font.name),
-        font.name,  # the order of the system's font list differs from machine to machine
-    )
-
-
-def _cjk_region(characters: frozenset[str]) -> str:
-    """Pick the national shapes that Han characters, which share code points, are drawn in."""
-    if any("\u3040" <= c <= "\u30ff" for c in characters):
-        return " JP"
-    if any("\uac00" <= c <= "\ud7af" for c in characters):
-        return " KR"
-    return " SC"
-
-
 @functools.cache
-def _register_new_fonts() -> bool:
+def _register_new_fonts() -> None:
     """Tell matplotlib of fonts installed since it cached its list; it never looks again itself."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
-    new = sorted(set(font_manager.findSystemFonts()) - known)
-    for path in new:
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
         try:
             font_manager.fontManager.addfont(path)
         except Exception as error:  # whatever is wrong with a font, as in FontManager itself
             _log.debug("Font %s cannot be used: %s", path, error)
-    return bool(new)
-
-
-def _warn_once(character: str) -> None:
-    # "BENGALI LETTER KA", but a symbol's name begins with anything: "FISH", "TELEPHONE RECORDER"
-    script = unicodedata.name(character, "").split(" ")[0]
-    is_letter = unicodedata.category(character)[0] in "LMN"
-    script = "CJK" if script in _CJK else script.title() if is_letter and script else "Symbols"
-    if script in _warned_scripts:
-        return
-    _warned_scripts.add(script)
-    _log.warning(
-        "No installed font can draw %s (U+%04X is missing), so names in it appear as boxes. "
-        "Install a font such as Noto Sans %s, for example: apt-get install %s",
-        "Chinese, Japanese and Korean" if script == "CJK" else script,
-        ord(character),
-        script,
-        "fonts-noto-cjk" if script == "CJK" else "fonts-noto-core",
-    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Charts of an evaluation: arrays in, matplotlib Figure out."""
+"""Charts of how far an evaluated network's confidence can be relied upon."""
 
 from typing import Any
 
@@ -9,14 +9,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from fishcnn.metrics.calibration import Reliability
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
-from fishcnn.plots.curves import TRAIN, VAL
-from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, dress
+from fishcnn.plots.figure import DPI, FAINT, INK, TRAIN, VAL, dress
 
 CHART_INCHES = (5.0, 4.2)
 
 
 def reliability_diagram(bins: Reliability, title: str) -> Figure:
-    """Draw accuracy against confidence, and below it how many pictures each bin has.
+    """Draw accuracy against confidence, and below it how many images each bin has.
 
     Bars of a calibrated network end on the diagonal; the whiskers are 95% intervals of Wilson.
 
@@ -47,20 +46,18 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
     )
     upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
     lower.bar(middles, bins.count, width=0.92 * width, color=FAINT, alpha=0.6)
-    lower.set(xlabel="confidence", ylabel="pictures")
+    lower.set(xlabel="confidence", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     upper.yaxis.set_major_formatter(PercentFormatter(1))
     lower.xaxis.set_major_formatter(PercentFormatter(1))
-    upper.set_title(title, loc="left", fontsize=TITLE_SIZE, color=INK)
-    upper.legend(loc="upper left", fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
-    for axes in (upper, lower):
-        dress(axes)
+    dress(upper, title, legend="upper left")
+    dress(lower)
     figure.align_ylabels()
     return figure
 
 
 def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: str) -> Figure:
-    """Draw accuracy and coverage of the pictures above each confidence.
+    """Draw accuracy and coverage of the images above each confidence.
 
     Args:
         curve: from :func:`fishcnn.metrics.selective_prediction.selective_curve`.
@@ -75,7 +72,7 @@ def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: st
     accuracy = np.concatenate([curve.accuracy, curve.accuracy[-1:]])
     style: dict[str, Any] = {"drawstyle": "steps-pre", "linewidth": 1.5}
     axes.plot(thresholds[::-1], accuracy[::-1], color=TRAIN, label="accuracy of these", **style)
-    axes.plot(thresholds[::-1], coverage[::-1], color=VAL, label="share of all pictures", **style)
+    axes.plot(thresholds[::-1], coverage[::-1], color=VAL, label="share of all images", **style)
     if chosen is not None:
         axes.axvline(
             chosen.threshold,
@@ -84,10 +81,8 @@ def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: st
             linestyle="--",
             label=f"threshold {chosen.shown_threshold}",
         )
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="pictures with at least this confidence")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="images with at least this confidence")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_title(title, loc="left", fontsize=TITLE_SIZE, color=INK)
-    axes.legend(loc="lower left", fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
-    dress(axes)
+    dress(axes, title, legend="lower left")
     return figure

@@ -1,7 +1,6 @@
 """The sheet says in pixels, colours and words what its arrays say."""
 
 import sys
-import time
 from typing import Any
 
 import matplotlib
@@ -15,7 +14,7 @@ from matplotlib.text import Text
 from fishcnn.plots import cam_sheet
 from fishcnn.plots.cam_sheet import grad_cam_sheet, jet_colours, overlay
 from fishcnn.plots.figure import INK, figure_to_array
-from fishcnn.plots.fonts import BASE_FAMILY, missing_glyphs_allowed
+from fishcnn.plots.fonts import missing_glyphs_allowed
 
 LONG = [
     "Labeo rohita, freshwater, adult specimen",
@@ -25,19 +24,19 @@ LONG = [
 ]
 
 
-def pictures_and_maps(
+def images_and_maps(
     count: int, size: int = 128
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     rng = np.random.default_rng(count * size)
-    pictures = rng.random((count, size, size, 3), dtype=np.float32)
-    return pictures, rng.random((count, size, size), dtype=np.float32)
+    images = rng.random((count, size, size, 3), dtype=np.float32)
+    return images, rng.random((count, size, size), dtype=np.float32)
 
 
 def sheet(count: int = 2, size: int = 128, **changed: object) -> Figure:
-    pictures, maps = pictures_and_maps(count, size)
+    images, maps = images_and_maps(count, size)
     names = [f"Fish {i}" for i in range(count)]
     given: dict[str, Any] = {
-        "pictures": pictures,
+        "images": images,
         "maps": maps,
         "true_names": names,
         "predicted_names": names,
@@ -68,10 +67,10 @@ def overlapping(extents: list[npt.NDArray[np.float64]]) -> int:
     return int((~apart).sum() - len(extents)) // 2
 
 
-def test_the_overlay_is_six_tenths_picture_and_four_tenths_jet() -> None:
-    pictures, maps = pictures_and_maps(3, 16)
+def test_the_overlay_is_six_tenths_image_and_four_tenths_jet() -> None:
+    images, maps = images_and_maps(3, 16)
     jet = matplotlib.colormaps["jet"](maps)[..., :3]
-    np.testing.assert_allclose(overlay(pictures, maps), 0.6 * pictures + 0.4 * jet, atol=1e-6)
+    np.testing.assert_allclose(overlay(images, maps), 0.6 * images + 0.4 * jet, atol=1e-6)
     one = overlay(np.array([1.0, 0.5, 0.0]), np.array(0.0))  # jet begins with (0, 0, 0.5)
     np.testing.assert_allclose(one, [0.6, 0.3, 0.2], atol=1e-6)
 
@@ -82,12 +81,12 @@ def test_jet_goes_from_blue_to_red_and_takes_any_number() -> None:
     np.testing.assert_allclose(colours, [blue, red, blue, red, blue, red, blue], atol=1e-6)
 
 
-def test_below_its_caption_stands_every_pixel_of_picture_map_and_overlay() -> None:
-    pictures, maps = pictures_and_maps(8)
-    figure = sheet(8, pictures=pictures, maps=maps)
+def test_below_its_caption_stands_every_pixel_of_image_map_and_overlay() -> None:
+    images, maps = images_and_maps(8)
+    figure = sheet(8, images=images, maps=maps)
     drawn = figure_to_array(figure).astype(np.float32) / 255
     caption = words(figure)["true: Fish 5 / predicted: Fish 5 87%"].get_window_extent()
-    panels = (pictures[5], jet_colours(maps[5]), overlay(pictures[5], maps[5]))
+    panels = (images[5], jet_colours(maps[5]), overlay(images[5], maps[5]))
     for panel, left in zip(panels, (0, 132, 264), strict=True):
         # Find the tile by its first row, then compare all of it.
         first = np.lib.stride_tricks.sliding_window_view(drawn[:, :, 0], 8, axis=1)
@@ -99,7 +98,7 @@ def test_below_its_caption_stands_every_pixel_of_picture_map_and_overlay() -> No
         assert np.abs(drawn[y : y + 128, x : x + 128] - panel).max() < 3e-3
 
 
-def test_eight_pictures_stand_in_two_columns_of_triples() -> None:
+def test_eight_images_stand_in_two_columns_of_triples() -> None:
     height, width, _ = figure_to_array(sheet(8)).shape
     assert 2 * 3 * 128 < width < 2 * 3 * 128 + 120
     assert 4 * 128 < height < 4 * 128 + 250
@@ -110,7 +109,7 @@ def test_eight_pictures_stand_in_two_columns_of_triples() -> None:
 @pytest.mark.parametrize(
     ("size", "shown"), [(16, 128), (100, 200), (128, 128), (224, 224), (300, 150), (512, 128)]
 )
-def test_pictures_of_any_size_take_128_pixels_or_more(size: int, shown: int) -> None:
+def test_images_of_any_size_take_128_pixels_or_more(size: int, shown: int) -> None:
     tiles = np.zeros((1, 3, size, size, 3), dtype=np.uint8)
     tiles[:, :, : size // 2] = 200
     resized = cam_sheet._to_screen_size(tiles)
@@ -126,9 +125,9 @@ def test_a_caption_is_red_only_where_the_network_is_wrong() -> None:
 
 
 def test_a_map_of_zeros_says_no_positive_evidence() -> None:
-    pictures, maps = pictures_and_maps(3)
+    images, maps = images_and_maps(3)
     maps[1] = 0
-    figure = sheet(3, pictures=pictures, maps=maps)
+    figure = sheet(3, images=images, maps=maps)
     (remark,) = [t for t in figure.findobj(Text) if t.get_text() == "no positive evidence"]
     drawn = figure_to_array(figure)
     height = drawn.shape[0]
@@ -140,10 +139,10 @@ def test_a_map_of_zeros_says_no_positive_evidence() -> None:
 
 
 def test_a_map_that_is_not_a_number_says_so_and_draws() -> None:
-    pictures, maps = pictures_and_maps(2)
+    images, maps = images_and_maps(2)
     maps[0, 5, 5] = np.nan
-    pictures[1] = np.inf
-    figure = sheet(2, pictures=pictures, maps=maps, probabilities=[np.nan, 1.0])
+    images[1] = np.inf
+    figure = sheet(2, images=images, maps=maps, probabilities=[np.nan, 1.0])
     assert {"not a number", "true: Fish 0 / predicted: Fish 0 nan%"} <= words(figure).keys()
     figure_to_array(figure)
 
@@ -168,19 +167,8 @@ def test_dollar_signs_in_names_are_no_formula() -> None:
     figure_to_array(sheet(2, true_names=names, predicted_names=names, title="$\\frac$"))
 
 
-def test_missing_glyphs_do_not_flood_the_user_with_warnings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Warnings are errors here. DejaVu Sans alone has none of these letters.
-    monkeypatch.setattr(cam_sheet, "label_fonts", lambda labels: [BASE_FAMILY])
-    figure_to_array(sheet(2, true_names=["রুই", "鲤鱼"], title="ꡀ"))
-
-
-def test_a_sheet_of_eight_is_drawn_within_a_second() -> None:
-    figure_to_array(sheet(8))
-    start = time.perf_counter()
-    figure_to_array(sheet(8))
-    assert time.perf_counter() - start < 1
+def test_letters_that_no_font_has_are_drawn_without_a_warning() -> None:
+    figure_to_array(sheet(2, true_names=["\ue123", "Rui"], title="\ue124"))  # errors here
 
 
 @pytest.mark.parametrize(
@@ -197,7 +185,7 @@ def test_arguments_that_do_not_agree_are_refused(changed: dict[str, Any]) -> Non
         sheet(2, **changed)
 
 
-def test_no_pictures_are_refused() -> None:
+def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="one map, two names and one probability"):
         sheet(0)
 

@@ -46,7 +46,7 @@ def count(pixels: np.ndarray, colour: tuple[int, int, int]) -> int:
 @pytest.mark.parametrize(
     ("aspect", "width", "height"), [(1.0, 114, 114), (4.0, 152, 38), (0.25, 28, 114)]
 )
-def test_pictures_get_their_shape_back(aspect: float, width: int, height: int) -> None:
+def test_images_get_their_shape_back(aspect: float, width: int, height: int) -> None:
     pixels = figure_to_array(duplicate_sheet([group(1, aspect=aspect)], "Near-duplicates"))
     blue = (pixels == BLUE).all(-1)
     # Their frames cover a pixel of either edge.
@@ -58,11 +58,11 @@ def test_only_labels_that_disagree_are_red() -> None:
     plain = figure_to_array(duplicate_sheet([group(3)], "Near-duplicates"))
     mixed = figure_to_array(duplicate_sheet([group(3, suspect=(2,))], "Near-duplicates"))
     assert count(plain, RED) == 0
-    picture = (mixed == BLUE).all(-1).any(0).nonzero()[0]
-    third = picture.min() + 2 * (picture.max() - picture.min()) // 3
+    image = (mixed == BLUE).all(-1).any(0).nonzero()[0]
+    third = image.min() + 2 * (image.max() - image.min()) // 3
     below_title = mixed[80:]
     assert count(below_title[:, :third], RED) == 0
-    # A frame of a pixel or more around the third picture.
+    # A frame of a pixel or more around the third image.
     assert count(below_title[:, third:], RED) > 2 * (BOX_WIDTH + BOX_HEIGHT)
 
 
@@ -91,13 +91,13 @@ def test_every_group_is_on_one_page_that_is_not_too_long() -> None:
 
 
 def test_what_is_not_shown_is_counted() -> None:
-    figure = duplicate_sheet([group(MOST_SHOWN, size=40, title="Group 3: 40 pictures")], "All")
+    figure = duplicate_sheet([group(MOST_SHOWN, size=40, title="Group 3: 40 images")], "All")
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert "Group 3: 40 pictures; 24 more not shown" in texts
+    assert "Group 3: 40 images; 24 more not shown" in texts
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "রুই মাছ.jpg", "鲤鱼.jpg", "$1_$2.jpg"])
-def test_names_stay_below_their_picture(name: str) -> None:
+def test_names_stay_below_their_image(name: str) -> None:
     figure = duplicate_sheet([group(2, title=name, name=name, class_name=name)], name)
     figure_to_array(figure)
     width = figure.get_figwidth() * figure.dpi

@@ -11,7 +11,7 @@ from fishcnn.commands.evaluate.results import Results
 from fishcnn.commands.html import bar, chart, percent, section, text
 from fishcnn.metrics.classification import confusion_order
 from fishcnn.metrics.intervals import wilson_interval
-from fishcnn.plots.curves import confusion_matrix
+from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.reliability import accuracy_by_confidence, reliability_diagram
 from fishcnn.utils.text import printable
 

@@ -27,6 +27,7 @@ from fishcnn.commands.explain.measurements import Measured, measure
 from fishcnn.commands.explain.measurements_json import trust_content
 from fishcnn.commands.explain.printed_explanation import print_summary
 from fishcnn.commands.explain.question import Question, ask
+from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import STANDARD_INPUT
 from fishcnn.commands.trained_run import (
     best_device,
@@ -37,8 +38,7 @@ from fishcnn.commands.trained_run import (
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.faithfulness_curves import trust_curves
-from fishcnn.plots.figure import save_figure
+from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 
@@ -247,7 +247,7 @@ def _write_trust(
     text = json.dumps(content, indent=1, allow_nan=False)
     (output / _TRUST).write_text(text + "\n", encoding="utf-8")
     depths = () if measured.randomisation is None else measured.randomisation.depths
-    figure = trust_curves(
+    figure = faithfulness_curves(
         {name: curves.deletion for name, curves in measured.curves.items()},
         {name: curves.insertion for name, curves in measured.curves.items()},
         [depth.layer for depth in depths],

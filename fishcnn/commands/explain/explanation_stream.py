@@ -13,8 +13,8 @@ from fishcnn.commands.explain.drawing import Tile, drawing, photograph, tile
 from fishcnn.commands.explain.explained_images import Batch, Picture, load_batches
 from fishcnn.commands.explain.explanation_rows import TOP_K, Row
 from fishcnn.commands.explain.question import Answer, Question, answer
+from fishcnn.commands.figures import save_figure
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.figure import save_figure
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 

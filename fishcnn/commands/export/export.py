@@ -19,6 +19,7 @@ from fishcnn.commands.export.agreement import TOLERANCE, Agreement, compare
 from fishcnn.commands.export.exported_classifier import ExportedClassifier, metadata_of
 from fishcnn.commands.export.formats import FORMATS, check_formats, package_versions
 from fishcnn.commands.export.model_card import model_card
+from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import plain
 from fishcnn.commands.trained_run import (
     find_trained,
@@ -31,7 +32,6 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.figure import save_figure
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions

@@ -22,6 +22,7 @@ from fishcnn.commands.build import (
     check_compiler,
     prepare_images,
 )
+from fishcnn.commands.figures import save_figure
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
@@ -36,8 +37,8 @@ from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots import curves as plots
-from fishcnn.plots.figure import save_figure
+from fishcnn.plots.confusion_matrix import confusion_matrix
+from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.versions import versions
 
@@ -219,10 +220,10 @@ def _draw(
     folder.mkdir(exist_ok=True)
     history = callbacks.history
     drawings = {
-        "loss_per_iteration": plots.loss_per_iteration(
+        "loss_per_iteration": loss_per_iteration(
             range(1, len(history.step_losses) + 1), history.step_losses
         ),
-        "curves": plots.curves(
+        "curves": curves(
             history.column("epoch"),
             history.column("train_loss"),
             history.column("val_loss"),
@@ -230,7 +231,7 @@ def _draw(
             history.column("val_acc"),
             best_epoch,
         ),
-        "confusion_matrix": plots.confusion_matrix(
+        "confusion_matrix": confusion_matrix(
             best.confusion.numpy(), best.classes, f"Validation, epoch {best_epoch}"
         ),
     }

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.curves import confusion_matrix
+from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.training.hparams_tab import Value, write_hparams, write_status
 

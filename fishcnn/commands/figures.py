@@ -1,0 +1,18 @@
+"""Figures as files."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fishcnn.plots.figure import figure_to_array
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, quietly about letters that no installed font has.
+
+    Args:
+        figure: Any figure.
+        path: Ends in ``.png``; a file there is replaced.
+    """
+    Image.fromarray(figure_to_array(figure)).save(path)
