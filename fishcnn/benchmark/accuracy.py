@@ -22,7 +22,7 @@ from fishcnn.benchmark import engine
 from fishcnn.benchmark.network import build_network_of, read_conf
 from fishcnn.benchmark.plain import train_transform
 from fishcnn.benchmark.process import run_module
-from fishcnn.data.datamodule import STATISTICS
+from fishcnn.data.channel_statistics import STATISTICS
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.models.optimization import build_schedule
 

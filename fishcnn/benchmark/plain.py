@@ -16,7 +16,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from fishcnn.benchmark.network import build_network_of, textbook_order
-from fishcnn.data.datamodule import STATISTICS
+from fishcnn.data.channel_statistics import STATISTICS
 
 
 def train_transform(size: int) -> transforms.Compose:

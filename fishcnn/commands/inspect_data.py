@@ -17,7 +17,8 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.image_set import ImageSet, load_images
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.loading import load_images
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
 from fishcnn.data.inspection.inspection import Inspection, inspect_images

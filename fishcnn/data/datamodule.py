@@ -12,18 +12,18 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.collection import Collection
+from fishcnn.data.channel_statistics import STATISTICS, channel_statistics
 from fishcnn.data.datasets import (
     Batch,
     EvalTransform,
     FishDataset,
-    IndexBatch,
     RawBatch,
     TrainTransform,
     Transform,
 )
-from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
-from fishcnn.data.image_folder import ImageIndex, scan_folder
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.loading import check_enough, load_images
+from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.sources import FolderSource, Source
 from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_images
 from fishcnn.data.splitting.split import Split
@@ -31,32 +31,9 @@ from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
 
-# RGB mean and standard deviation of images in [0, 1], as commonly published for the training
-# splits of CIFAR-10 and ImageNet.
-STATISTICS: dict[str, tuple[list[float], list[float]]] = {
-    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-}
-
-
 _SEED_RECIPE = Recipe()
 BALANCES = ("none", "sampler", "loss")
 CACHES = ("disk", "ram", "none")
-
-
-def channel_statistics(moments: NDArray[np.int64], pixels: int) -> tuple[list[float], list[float]]:
-    """RGB mean and standard deviation over all pixels of some images.
-
-    Args:
-        moments: int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each image.
-        pixels: of one image.
-
-    Returns:
-        Mean and standard deviation for images in [0, 1], three numbers each.
-    """
-    first, second = moments.sum(axis=0) / (len(moments) * pixels)
-    variance = np.maximum(second - first**2, 1)  # a constant colour would be divided by zero
-    return (first / 255).tolist(), (np.sqrt(variance) / 255).tolist()
 
 
 class FishDataModule(pl.LightningDataModule):
@@ -92,7 +69,7 @@ class FishDataModule(pl.LightningDataModule):
         recipe: the augmentation of the training split; no other split is ever augmented.
 
     Attributes:
-        index, images, splitting: after :meth:`setup`.
+        images, splitting: after :meth:`setup`.
         mean, std: RGB statistics for the network, three numbers each, after :meth:`setup`.
         datasets: the splits by name, each with its own transform, after :meth:`setup`.
 
@@ -100,10 +77,8 @@ class FishDataModule(pl.LightningDataModule):
         ArgumentError: an argument is out of range.
     """
 
-    index: ImageIndex
     images: ImageSet
     splitting: Splitting
-    collection: Collection
     mean: list[float]
     std: list[float]
     datasets: dict[str, FishDataset]
@@ -184,52 +159,43 @@ class FishDataModule(pl.LightningDataModule):
         if hasattr(self, "datasets"):
             return
         folders = self.source.folders()
-        self.index = scan_folder(folders.root)
-        self.images = load_images(
-            self.index,
+        images = load_images(
+            scan_folder(folders.root),
             working_size=self.working_size,
             masks_root=folders.masks_root,
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
         )
-        check_enough(self.images, self.index)
-        self.splitting = split_images(self.images, self.split_settings)
-        if not len(self.split.val):
+        check_enough(images)
+        self.images = images
+        self.splitting = split_images(images, self.split_settings)
+        split = self.split
+        if not len(split.val):
             raise FishError(f"no image for validation can be read in {folders.root}")
         if self.normalize == "dataset":
-            moments = self.images.moments[self.split.train]
+            moments = images.moments[split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
         else:
             self.mean, self.std = STATISTICS[self.normalize]
-        self.collection = Collection(self.images)
-        self.datasets = self._build_datasets()
-
-    def _build_datasets(self) -> dict[str, FishDataset]:
-        num_classes = len(self.images.classes)
         red, green, blue = self.mean
         augment = Augment(self.recipe, size=self.image_size, fill=(red, green, blue))
-        train = TrainTransform(augment, num_classes=num_classes)
-        evaluate = EvalTransform(size=self.image_size, num_classes=num_classes)
-        splits: dict[str, tuple[NDArray[np.int64], Transform]] = {
-            "train": (self.split.train, train),
-            "val": (self.split.val, evaluate),
-            "test": (self.split.test, evaluate),
-        }
-        return {
-            split: FishDataset(
-                split=split,
-                collection=self.collection,
-                indices=torch.from_numpy(indices),
-                with_masks=split != "train" and self.collection.has_masks,
-                transform=transform,
-            )
-            for split, (indices, transform) in splits.items()
+        train = TrainTransform(augment, num_classes=len(images.classes))
+        evaluate = EvalTransform(size=self.image_size, num_classes=len(images.classes))
+
+        def dataset(name: str, indices: NDArray[np.int64], transform: Transform) -> FishDataset:
+            with_masks = name != "train" and images.masks is not None
+            return FishDataset(name, images, torch.from_numpy(indices), with_masks, transform)
+
+        self.datasets = {
+            "train": dataset("train", split.train, train),
+            "val": dataset("val", split.val, evaluate),
+            "test": dataset("test", split.test, evaluate),
         }
 
     @property
     def split(self) -> Split:
-        """Which image is on which split."""
+        """Which image is in which split."""
         return self.splitting.split
 
     @property
@@ -256,7 +222,7 @@ class FishDataModule(pl.LightningDataModule):
         return [printable(name) for name in self.images.classes]
 
     def transfer_batch_to_device(
-        self, batch: IndexBatch, device: torch.device, dataloader_idx: int
+        self, batch: RawBatch, device: torch.device, dataloader_idx: int
     ) -> RawBatch:
         """Move a batch to a device, and gather its images there if they did not come along."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
@@ -272,12 +238,12 @@ class FishDataModule(pl.LightningDataModule):
         raw = dataset.complete(dataset.__getitems__(positions))
         return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
 
-    def _loader(self, split: str) -> DataLoader[IndexBatch]:
+    def _loader(self, split: str) -> DataLoader[RawBatch]:
         dataset = self.datasets[split]
         train = split == "train"
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self.collection.fits(device) if self.on_device is None else self.on_device:
-            self.collection.keep_on(device)
+        if self.images.fits(device) if self.on_device is None else self.on_device:
+            self.images.keep_on(device)
         # Of this process, where several share a fit.
         share = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer else 1))
         sampler = None
@@ -294,18 +260,18 @@ class FishDataModule(pl.LightningDataModule):
             drop_last=train and share > 1 and share % self.batch_size == 1,
             # The dataset gathers whole batches: there is nothing to collate.
             collate_fn=_as_it_is,
-            pin_memory=device.type == "cuda" and self.collection.device is None,
+            pin_memory=device.type == "cuda" and self.images.device is None,
         )
 
-    def train_dataloader(self) -> DataLoader[IndexBatch]:
+    def train_dataloader(self) -> DataLoader[RawBatch]:
         """Shuffled batches of the training split."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[IndexBatch]:
+    def val_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of the validation split, always in the same order."""
         return self._loader("val")
 
-    def test_dataloader(self) -> DataLoader[IndexBatch]:
+    def test_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of the test split, always in the same order."""
         return self._loader("test")
 

@@ -1,4 +1,4 @@
-"""One side of the split: pictures in, transformed batches out."""
+"""One split of the images: positions in, transformed batches out."""
 
 from collections.abc import Callable, Sequence
 from typing import NotRequired, TypedDict, cast
@@ -10,37 +10,29 @@ from torch.utils.data import Dataset
 
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.mixing import mix
-from fishcnn.data.collection import Collection
+from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import resize
 
 
-class IndexBatch(TypedDict):
-    """Which pictures: all that has to travel where the pictures are on the device already.
+class RawBatch(TypedDict):
+    """Images as they lie in memory; or only which, where they are on the device already.
 
     Keys:
         split: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
-        index: int64 ``(N,)``, position in the whole collection.
+        index: int64 ``(N,)``, position in the whole image set.
+        image: uint8 ``(N, S, S, 3)``.
+        aspect: float32 ``(N,)``, width / height of the originals.
+        label: int64 ``(N,)``.
         mask: uint8 ``(N, S, S)``, 255 on the fish; only where the data has masks and only outside
             training.
     """
 
     split: str
     index: Tensor
+    image: NotRequired[Tensor]
+    aspect: NotRequired[Tensor]
+    label: NotRequired[Tensor]
     mask: NotRequired[Tensor]
-
-
-class RawBatch(IndexBatch):
-    """ImageSet as they lie in memory.
-
-    Keys:
-        image: uint8 ``(N, S, S, 3)``.
-        aspect: float32 ``(N,)``, width / height of the originals.
-        label: int64 ``(N,)``.
-    """
-
-    image: Tensor
-    aspect: Tensor
-    label: Tensor
 
 
 class Batch(TypedDict):
@@ -50,7 +42,7 @@ class Batch(TypedDict):
         image: float32 ``(N, 3, H, W)`` in [0, 1].
         label: int64 ``(N,)``.
         target: float32 ``(N, K)``, one-hot or mixed.
-        index: int64 ``(N,)``, position in the whole collection.
+        index: int64 ``(N,)``, position in the whole image set.
         mask: float32 ``(N, H, W)`` in [0, 1], the share of fish in each pixel; as in
             :class:`RawBatch`.
     """
@@ -93,7 +85,7 @@ class EvalTransform:
 
 
 class TrainTransform:
-    """Augment, then mix pictures where the recipe says so.
+    """Augment, then mix images where the recipe says so.
 
     Args:
         augment: the augmentation.
@@ -112,30 +104,24 @@ class TrainTransform:
         return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
 
 
-class FishDataset(Dataset[IndexBatch]):
-    """One side of the split, with the transform that belongs to it.
+class FishDataset(Dataset[RawBatch]):
+    """One split, with the transform that belongs to it.
 
     A batch is gathered at once; ``transform`` is applied after the batch has reached its device.
 
     Args:
         split: ``"train"``, ``"val"`` or ``"test"``.
-        collection: the pictures of all sides.
-        indices: int64 ``(n,)``, which pictures belong to this side.
+        images: of all splits.
+        indices: int64 ``(n,)``, which images belong to this split.
         with_masks: whether batches have masks.
-        transform: makes a :class:`Batch` of a :class:`RawBatch`.
+        transform: makes a :class:`Batch` of a :class:`RawBatch` that has its images.
     """
 
     def __init__(
-        self,
-        *,
-        split: str,
-        collection: Collection,
-        indices: Tensor,
-        with_masks: bool,
-        transform: Transform,
+        self, split: str, images: ImageSet, indices: Tensor, with_masks: bool, transform: Transform
     ) -> None:
         self.split = split
-        self.collection = collection
+        self.images = images
         self.indices = indices
         self.with_masks = with_masks
         self.transform = transform
@@ -143,21 +129,20 @@ class FishDataset(Dataset[IndexBatch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitems__(self, positions: Sequence[int]) -> IndexBatch:
-        """Gather a batch; ``positions`` count within this side.
+    def __getitems__(self, positions: Sequence[int]) -> RawBatch:
+        """Gather a batch, without its images where these are gathered on the device.
 
-        Returns:
-            A :class:`RawBatch`, or an :class:`IndexBatch` where the pictures are gathered on the
-            device.
+        Args:
+            positions: counted within this split.
         """
         index = self.indices[torch.as_tensor(positions)]
-        batch = IndexBatch(split=self.split, index=index)
+        batch = RawBatch(split=self.split, index=index)
         if self.with_masks:
-            batch["mask"] = self.collection.masks(index)
-        return batch if self.collection.device else self.complete(batch)
+            batch["mask"] = self.images.gather_masks(index)
+        return batch if self.images.device else self.complete(batch)
 
-    def complete(self, batch: IndexBatch) -> RawBatch:
-        """Add the pictures, where the index is, to a batch that may have none yet."""
+    def complete(self, batch: RawBatch) -> RawBatch:
+        """Add the images, where the index is, to a batch that may have none yet."""
         if "image" in batch:
-            return cast(RawBatch, batch)
-        return cast(RawBatch, batch | self.collection.gather(batch["index"]))
+            return batch
+        return cast(RawBatch, batch | self.images.gather(batch["index"]))

@@ -1,14 +1,13 @@
-"""A folder of pictures to a list of paths and labels; no picture is opened here."""
+"""A folder of images to an index of their paths and labels; no image is opened here."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fishcnn.utils.errors import FishError
+from fishcnn.data.image_index import ImageIndex
+from fishcnn.utils.errors import ArgumentError
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -17,78 +16,54 @@ IMAGE_SUFFIXES = frozenset(
 )
 # Left behind by file managers and archivers; nobody wants to read about them.
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-_SIDES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_LAYOUT = "expected one folder a class with the pictures inside"
-
-
-@dataclass(frozen=True)
-class ImageIndex:
-    """The pictures of a folder, in an order that is the same on every machine.
-
-    Attributes:
-        root: The folder that was scanned.
-        classes: Class names, sorted; a label is an index into them.
-        paths: N paths relative to root, sorted as POSIX strings.
-        labels: int64 (N,), 0 <= label < len(classes).
-        splits: "train", "val" or "test" for every path where the folder is split, else None.
-        empty_classes: Folders relative to root that hold no picture and were left out.
-        ignored: Files that are no picture by their suffix or lie outside every class folder.
-    """
-
-    root: Path
-    classes: tuple[str, ...]
-    paths: tuple[Path, ...]
-    labels: NDArray[np.int64]
-    splits: tuple[str, ...] | None
-    empty_classes: tuple[str, ...]
-    ignored: int
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_LAYOUT = "expected one folder a class with the images inside"
 
 
 def scan_folder(root: Path) -> ImageIndex:
-    """List the pictures under root, one folder a class, or train/ and val/ (and test/) of such.
+    """List the images under root, one folder a class, or train/ and val/ (and test/) of such.
 
-    ImageSet deeper inside a class folder belong to that class. Hidden files and the litter of file
-    managers are passed over. A file counts as a picture by its suffix, in any case.
+    Images deeper inside a class folder belong to that class. Hidden files and the litter of file
+    managers are passed over. A file counts as an image by its suffix, in any case.
 
     Raises:
-        FishError: There is no such folder, or it does not have this layout with at least two
+        ArgumentError: There is no such folder, or it does not have this layout with at least two
             classes; the message says what is there instead.
     """
     root = root.expanduser()
     if not root.exists():
-        raise FishError(f"data.root={root} does not exist; {_LAYOUT}.")
+        raise ArgumentError("root", root, f"does not exist; {_LAYOUT}")
     if not root.is_dir():
-        raise FishError(f"data.root={root} is a file; {_LAYOUT}.")
+        raise ArgumentError("root", root, f"is a file; {_LAYOUT}")
     files = sorted(_visible_files(root), key=Path.as_posix)
-    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not pictures:
-        raise FishError(
-            f"data.root={root} holds no picture, only {len(files)} other file(s); {_LAYOUT}."
-        )
-    sides = _side_folders(root, pictures)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        problem = f"has no image, only {len(files)} other file(s); {_LAYOUT}"
+        raise ArgumentError("root", root, problem)
+    splits = _split_folders(root, images)
     # Where the class name stands in a path: Koi/1.jpg or train/Koi/1.jpg.
-    depth = 1 if sides else 0
-    if sides:
-        pictures = [path for path in pictures if path.parts[0] in sides]
-    pictures = [path for path in pictures if len(path.parts) > depth + 1]
-    names = [path.parts[depth] for path in pictures]
+    depth = 1 if splits else 0
+    if splits:
+        images = [path for path in images if path.parts[0] in splits]
+    images = [path for path in images if len(path.parts) > depth + 1]
+    names = [path.parts[depth] for path in images]
     classes = tuple(sorted(set(names)))
-    if sides:
-        _check_classes_of_sides(root, pictures, sides)
+    if splits:
+        _check_classes_of_splits(root, images, splits)
     elif len(classes) < 2:
-        raise _too_few_classes(root, classes, len(pictures))
+        raise _too_few_classes(root, classes, len(images))
     label_of_class = {name: label for label, name in enumerate(classes)}
-    class_folders = [f for top in sides or [""] for f in _visible_folders(root / top)]
-    filled = {root.joinpath(*path.parts[: depth + 1]) for path in pictures}
+    class_folders = [f for top in splits or [""] for f in _visible_folders(root / top)]
+    filled = {root.joinpath(*path.parts[: depth + 1]) for path in images}
     empty = sorted(f.relative_to(root).as_posix() for f in class_folders if f not in filled)
     return ImageIndex(
         root=root,
         classes=classes,
-        paths=tuple(pictures),
+        paths=tuple(images),
         labels=np.array([label_of_class[name] for name in names], dtype=np.int64),
-        splits=tuple(sides[path.parts[0]] for path in pictures) if sides else None,
+        splits=tuple(splits[path.parts[0]] for path in images) if splits else None,
         empty_classes=tuple(empty),
-        ignored=len(files) - len(pictures),
+        ignored=len(files) - len(images),
     )
 
 
@@ -104,7 +79,7 @@ def _visible_files(root: Path) -> Iterator[Path]:
     """Yield every file below root that is not hidden, relative to root."""
 
     def refuse(error: OSError) -> None:
-        raise FishError(f"data.root={root}: cannot list {error.filename}: {error.strerror}.")
+        raise ArgumentError("root", root, f"cannot list {error.filename}: {error.strerror}")
 
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
         here = Path(folder)
@@ -117,75 +92,79 @@ def _visible_files(root: Path) -> Iterator[Path]:
         yield from (here.relative_to(root) / name for name in names if _is_visible(name))
 
 
-def _side_folders(root: Path, pictures: list[Path]) -> dict[str, str]:
+def _split_folders(root: Path, images: list[Path]) -> dict[str, str]:
     """Map the names of root's train, val and test folders to these three; {} if not split.
 
     Raises:
-        FishError: The folder is split, but not so that a fit could use it.
+        ArgumentError: The folder is split, but not so that a fit could use it.
     """
     folders = [folder.name for folder in _visible_folders(root)]
-    sides = {name: _SIDES[name.lower()] for name in folders if name.lower() in _SIDES}
-    found = list(sides.values())
+    splits = {name: _SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS}
+    found = list(splits.values())
     if "train" not in found or len(folders) == 1:
         return {}
-    names = ", ".join(f"{name}/" for name in sides)
+    names = ", ".join(f"{name}/" for name in splits)
     if len(found) > len(set(found)):
-        raise FishError(f"data.root={root} has {names}: keep one folder each for train, val, test.")
+        problem = f"has {names}; keep one folder each for train, val, test"
+        raise ArgumentError("root", root, problem)
     if "val" not in found:
-        if len(sides) < len(folders):
+        if len(splits) < len(folders):
             return {}
-        train = next(name for name, side in sides.items() if side == "train")
-        raise FishError(
-            f"data.root={root} has {names} but no val/. Add a val/ folder with the same classes, "
-            f"or type data.root={root / train} to have its pictures split."
+        train = next(name for name, split in splits.items() if split == "train")
+        problem = (
+            f"has {names} but no val/; add a val/ folder with the same classes, or name "
+            f"{root / train} to have its images split"
         )
-    for name, side in sides.items():
-        if side != "test" and not any(p.parts[0] == name and len(p.parts) > 2 for p in pictures):
-            raise FishError(
-                f"data.root={root} has {names} but no class folder with pictures in {root / name}; "
-                "expected one folder a class inside each."
+        raise ArgumentError("root", root, problem)
+    for name, split in splits.items():
+        if split != "test" and not any(p.parts[0] == name and len(p.parts) > 2 for p in images):
+            problem = (
+                f"has {names} but no class folder with images in {root / name}; expected one "
+                "folder a class inside each"
             )
-    return sides
+            raise ArgumentError("root", root, problem)
+    return splits
 
 
-def _check_classes_of_sides(root: Path, pictures: list[Path], sides: dict[str, str]) -> None:
-    """Raise a FishError if val/ or test/ has a class that train/ does not have."""
+def _check_classes_of_splits(root: Path, images: list[Path], splits: dict[str, str]) -> None:
+    """Raise an ArgumentError if val/ or test/ has a class that train/ does not have."""
     classes = {
-        name: sorted({path.parts[1] for path in pictures if path.parts[0] == name})
-        for name in sides
+        name: sorted({path.parts[1] for path in images if path.parts[0] == name}) for name in splits
     }
-    train = next(name for name, side in sides.items() if side == "train")
+    train = next(name for name, split in splits.items() if split == "train")
     for name, held_out in classes.items():
         unknown = sorted(set(held_out) - set(classes[train]))
         if unknown:
-            raise FishError(
-                f"data.root={root}: {name}/ has classes that {train}/ does not have: "
-                f"{', '.join(unknown)}. {train}/ has {', '.join(classes[train])}; "
-                f"{name}/ has {', '.join(held_out)}."
+            problem = (
+                f"{name}/ has classes that {train}/ does not have: {', '.join(unknown)}; {train}/ "
+                f"has {', '.join(classes[train])}; {name}/ has {', '.join(held_out)}"
             )
+            raise ArgumentError("root", root, problem)
     if len(classes[train]) < 2:
-        raise FishError(
-            f"data.root={root}: {train}/ has only one class with pictures, {classes[train][0]}; "
-            "expected at least two class folders."
+        problem = (
+            f"{train}/ has only one class with images, {classes[train][0]}; expected at least two "
+            "class folders"
         )
+        raise ArgumentError("root", root, problem)
 
 
-def _too_few_classes(root: Path, classes: tuple[str, ...], count: int) -> FishError:
-    """Say what a folder with pictures but without two classes seems to be instead."""
+def _too_few_classes(root: Path, classes: tuple[str, ...], count: int) -> ArgumentError:
+    """Say what a folder with images but without two classes seems to be instead."""
     if not classes:
-        return FishError(
-            f"data.root={root} has pictures directly in it and none in a sub-folder; {_LAYOUT}."
-        )
+        problem = f"has images directly in it and none in a sub-folder; {_LAYOUT}"
+        return ArgumentError("root", root, problem)
     # An unpacked archive often has the folder once more inside itself.
     inner = root / classes[0]
     while len(folders := _visible_folders(inner)) == 1:
         inner = folders[0]
     if len(folders) > 1:
-        return FishError(
-            f"data.root={root} has pictures in only one folder, {classes[0]}, which holds more "
-            f"folders; did you mean data.root={inner}?"
+        problem = (
+            f"has images in only one folder, {classes[0]}, which holds more folders; did you mean "
+            f"{inner}?"
         )
-    return FishError(
-        f"data.root={root} has only one class with pictures, {classes[0]} ({count} picture(s)); "
-        "expected at least two class folders."
-    )
+    else:
+        problem = (
+            f"has only one class with images, {classes[0]} ({count} image(s)); expected at least "
+            "two class folders"
+        )
+    return ArgumentError("root", root, problem)

@@ -17,7 +17,8 @@ from torch import Tensor
 from fishcnn.commands.build import CONF
 from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.datamodule import FishDataModule, channel_statistics
+from fishcnn.data.channel_statistics import channel_statistics
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.sources import BengaliFishSource, SyntheticSource
@@ -95,7 +96,7 @@ def watch(datamodule: FishDataModule) -> dict[str, list[Batch]]:
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*number of training batches")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
-def test_validation_pictures_are_never_augmented_and_training_pictures_are(make: Make) -> None:
+def test_validation_images_are_never_augmented_and_training_images_are(make: Make) -> None:
     datamodule = make()
     seen = watch(datamodule)
     images = torch.from_numpy(datamodule.images.pixels)
@@ -108,7 +109,7 @@ def test_validation_pictures_are_never_augmented_and_training_pictures_are(make:
     for batch in seen["train"]:
         plain = resize(images[batch["index"]], 32)
         assert (batch["image"] - plain).abs().mean((1, 2, 3)).min() > 0.01
-    # The same picture comes out differently in the second epoch.
+    # The same image comes out differently in the second epoch.
     one = int(trained[0])
     views = [b["image"][b["index"] == one] for b in seen["train"] if one in b["index"]]
     assert len(views) == 2
@@ -142,8 +143,8 @@ import numpy as np
 from pathlib import Path
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.splitting.split import stratified_split
-listing = scan_folder(Path({str(fish / "pictures")!r}))
-print(stratified_split(listing.labels, val_fraction=0.25, seed=0).val.tolist())
+index = scan_folder(Path({str(fish / "pictures")!r}))
+print(stratified_split(index.labels, val_fraction=0.25, seed=0).val.tolist())
 """
     datamodule = make()
     datamodule.setup()
@@ -188,11 +189,11 @@ def test_masks_come_with_validation_batches(make: Make) -> None:
 def test_a_folder_that_is_split_already_is_taken_as_it_is(
     make: Make, fish: Path, tmp_path: Path
 ) -> None:
-    for picture in sorted((fish / "pictures").rglob("*.jpg")):
-        side = "val" if picture.stem == "0000" else "train"
-        target = tmp_path / side / picture.parent.name / picture.name
+    for image in sorted((fish / "pictures").rglob("*.jpg")):
+        side = "val" if image.stem == "0000" else "train"
+        target = tmp_path / side / image.parent.name / image.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(picture, target)
+        shutil.copy(image, target)
     datamodule = make(tmp_path)
     datamodule.setup()
     held_out = [datamodule.images.paths[i].as_posix() for i in datamodule.split.val]
@@ -200,19 +201,19 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(
     assert all(path.startswith("val/") for path in held_out)
 
 
-def test_validation_pictures_that_cannot_be_read_are_an_error(
+def test_validation_images_that_cannot_be_read_are_an_error(
     make: Make, fish: Path, tmp_path: Path
 ) -> None:
     for folder in (fish / "pictures").iterdir():
         shutil.copytree(folder, tmp_path / "train" / folder.name)
         (tmp_path / "val" / folder.name).mkdir(parents=True)
-        (tmp_path / "val" / folder.name / "broken.jpg").write_text("no picture")
+        (tmp_path / "val" / folder.name / "broken.jpg").write_text("no image")
     with pytest.raises(FishError, match=r"no image for validation can be read in "):
         make(tmp_path).setup()
 
 
-def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None:
-    # 27 training pictures in batches of 13 would leave one for batch norm.
+def test_a_last_batch_of_one_image_is_left_out_of_training(make: Make) -> None:
+    # 27 training images in batches of 13 would leave one for batch norm.
     datamodule = make(batch_size=13)
     datamodule.setup()
     assert [len(b["label"]) for b in datamodule.train_dataloader()] == [13, 13]
@@ -313,7 +314,7 @@ def test_a_failed_download_names_both_ways_to_get_it(monkeypatch: pytest.MonkeyP
         BengaliFishSource().folders()
 
 
-def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> None:
+def test_images_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> None:
     for name, colour in (("red", (250, 5, 5)), ("blue", (5, 5, 250))):
         (tmp_path / name).mkdir()
         for number in range(4):
@@ -327,7 +328,7 @@ def test_pictures_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("cache", ["disk", "none"])
-def test_wherever_pictures_are_kept_batches_are_the_same(make: Make, cache: str) -> None:
+def test_wherever_images_are_kept_batches_are_the_same(make: Make, cache: str) -> None:
     expected, datamodule = make(), make(cache=cache)
     for each in (expected, datamodule):
         each.setup()
@@ -338,7 +339,7 @@ def test_wherever_pictures_are_kept_batches_are_the_same(make: Make, cache: str)
             assert torch.equal(ours[key], theirs[key]), key
 
 
-def test_pictures_that_are_kept_nowhere_are_missed_with_their_name(
+def test_images_that_are_kept_nowhere_are_missed_with_their_name(
     make: Make, fish: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
@@ -353,7 +354,7 @@ def test_pictures_that_are_kept_nowhere_are_missed_with_their_name(
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*number of training batches")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
-def test_on_the_device_a_batch_is_an_index_and_becomes_the_same_pictures(make: Make) -> None:
+def test_on_the_device_a_batch_is_an_index_and_becomes_the_same_images(make: Make) -> None:
     seen = []
     for on_device in (False, True):
         torch.manual_seed(0)
@@ -369,12 +370,12 @@ def test_on_the_device_a_batch_is_an_index_and_becomes_the_same_pictures(make: M
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_pictures_that_fit_are_kept_on_the_gpu(make: Make) -> None:
+def test_images_that_fit_are_kept_on_the_gpu(make: Make) -> None:
     datamodule = make()
     datamodule.setup()
     device = torch.device("cuda", 0)
-    assert datamodule.collection.fits(device)
-    datamodule.collection.keep_on(device)
+    assert datamodule.images.fits(device)
+    datamodule.images.keep_on(device)
     batch = datamodule.batch("train", [0, 1], device)
     assert batch["image"].device == device
 
@@ -382,14 +383,14 @@ def test_pictures_that_fit_are_kept_on_the_gpu(make: Make) -> None:
 def test_only_a_gpu_is_filled_without_being_asked(make: Make) -> None:
     datamodule = make()
     datamodule.setup()
-    assert not datamodule.collection.fits(torch.device("cpu"))
+    assert not datamodule.images.fits(torch.device("cpu"))
 
 
 def rare(fish: Path, folder: Path) -> Path:
-    """Two species with 12 pictures and one with 4."""
+    """Two species with 12 images and one with 4."""
     root = shutil.copytree(fish / "pictures", folder / "pictures")
-    for picture in sorted(next(iter(sorted(root.iterdir()))).iterdir())[4:]:
-        picture.unlink()
+    for image in sorted(next(iter(sorted(root.iterdir()))).iterdir())[4:]:
+        image.unlink()
     return root
 
 
@@ -420,9 +421,9 @@ def test_the_balanced_loss_gives_every_class_the_same_weight(
 
 def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path) -> None:
     root = shutil.copytree(fish / "pictures", tmp_path / "pictures")
-    for picture in sorted(root.rglob("*.jpg")):
-        with Image.open(picture) as image:
-            image.save(picture.with_name(f"z{picture.stem}.png"))
+    for file in sorted(root.rglob("*.jpg")):
+        with Image.open(file) as image:
+            image.save(file.with_name(f"z{file.stem}.png"))
     sides = {}
     for grouped in (False, True):
         datamodule = make(root, group_duplicates=grouped, cache="disk")
@@ -466,7 +467,7 @@ def test_damaged_groups_are_looked_for_again(
     assert kept.stat().st_size > 50
 
 
-def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
+def test_images_of_one_name_group_stay_on_one_side(make: Make) -> None:
     # 0000 to 0011 in each of three folders: groups of 0000 to 0009 and of 0010, 0011.
     datamodule = make(group_regex=r"^\d{3}")
     datamodule.setup()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fishcnn.data.image_folder import scan_folder
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError
 
 
 def make(root: Path, *names: str) -> Path:
@@ -19,28 +19,29 @@ def make(root: Path, *names: str) -> Path:
 
 
 def message_for(root: Path) -> str:
-    with pytest.raises(FishError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         scan_folder(root)
-    assert f"data.root={root}" in str(caught.value)
-    return str(caught.value).replace(str(root), "ROOT")
+    assert caught.value.name == "root"
+    assert caught.value.value == root
+    return caught.value.problem.replace(str(root), "ROOT")
 
 
 def test_one_folder_a_class_in_an_order_that_never_changes(tmp_path: Path) -> None:
     make(tmp_path, "Rui/b.jpg", "Koi/10.JPG", "Koi/2.png", "Koi/deeper/1.WebP", "Koi a/x.tif")
-    listing = scan_folder(tmp_path)
-    assert listing.root == tmp_path
-    assert listing.classes == ("Koi", "Koi a", "Rui")
-    assert [path.as_posix() for path in listing.paths] == [
+    index = scan_folder(tmp_path)
+    assert index.root == tmp_path
+    assert index.classes == ("Koi", "Koi a", "Rui")
+    assert [path.as_posix() for path in index.paths] == [
         "Koi a/x.tif",
         "Koi/10.JPG",
         "Koi/2.png",
         "Koi/deeper/1.WebP",
         "Rui/b.jpg",
     ]
-    assert listing.labels.tolist() == [1, 0, 0, 0, 2]
-    assert listing.labels.dtype == np.int64
-    assert listing.splits is None
-    assert (listing.empty_classes, listing.ignored) == ((), 0)
+    assert index.labels.tolist() == [1, 0, 0, 0, 2]
+    assert index.labels.dtype == np.int64
+    assert index.splits is None
+    assert (index.empty_classes, index.ignored) == ((), 0)
 
 
 def test_every_picture_suffix_counts_and_other_files_are_counted_as_ignored(tmp_path: Path) -> None:
@@ -48,26 +49,26 @@ def test_every_picture_suffix_counts_and_other_files_are_counted_as_ignored(tmp_
     make(tmp_path, *(f"Koi/1.{suffix}" for suffix in ["webp", "tif", "tiff", "ppm", "pgm"]))
     make(tmp_path, "Koi/2.JPG", "Koi/3.Jpeg")
     make(tmp_path, "Rui/1.jpg", "Rui/labels.csv", "Rui/jpg", "README.md", "stray.jpg")
-    listing = scan_folder(tmp_path)
-    assert np.bincount(listing.labels).tolist() == [13, 1]
-    assert listing.ignored == 4
+    index = scan_folder(tmp_path)
+    assert np.bincount(index.labels).tolist() == [13, 1]
+    assert index.ignored == 4
 
 
 def test_hidden_files_and_litter_are_passed_over(tmp_path: Path) -> None:
     make(tmp_path, "Koi/1.jpg", "Rui/1.jpg")
     make(tmp_path, "Koi/._1.jpg", "Koi/.hidden/2.jpg", ".git/3.jpg", "__MACOSX/Koi/1.jpg")
     make(tmp_path, ".DS_Store", "Koi/.DS_Store", "Koi/Thumbs.db", "Rui/desktop.ini")
-    listing = scan_folder(tmp_path)
-    assert [path.as_posix() for path in listing.paths] == ["Koi/1.jpg", "Rui/1.jpg"]
-    assert (listing.classes, listing.ignored) == (("Koi", "Rui"), 0)
+    index = scan_folder(tmp_path)
+    assert [path.as_posix() for path in index.paths] == ["Koi/1.jpg", "Rui/1.jpg"]
+    assert (index.classes, index.ignored) == (("Koi", "Rui"), 0)
 
 
 def test_empty_class_folders_are_left_out_and_named(tmp_path: Path) -> None:
     make(tmp_path, "Koi/1.jpg", "Rui/1.jpg", "Hilsa/notes.txt", "Bata/deeper/.keep")
-    listing = scan_folder(tmp_path)
-    assert listing.classes == ("Koi", "Rui")
-    assert listing.empty_classes == ("Bata", "Hilsa")
-    assert listing.ignored == 1
+    index = scan_folder(tmp_path)
+    assert index.classes == ("Koi", "Rui")
+    assert index.empty_classes == ("Bata", "Hilsa")
+    assert index.ignored == 1
 
 
 def test_a_class_folder_may_be_a_link_but_not_to_a_folder_around_it(tmp_path: Path) -> None:
@@ -94,12 +95,12 @@ def test_the_home_folder_may_be_written_as_a_tilde(
 def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path: Path, val: str) -> None:
     make(tmp_path, "train/Koi/1.jpg", "train/Rui/1.jpg", "train/Rui/deeper/2.jpg")
     make(tmp_path, f"{val}/Rui/1.jpg", f"{val}/Koi/.keep", "test/Koi/9.jpg", "other/Bata/1.jpg")
-    listing = scan_folder(tmp_path)
-    assert listing.classes == ("Koi", "Rui")
-    assert listing.splits is not None
+    index = scan_folder(tmp_path)
+    assert index.classes == ("Koi", "Rui")
+    assert index.splits is not None
     found = {
-        path.as_posix(): (side, listing.classes[label])
-        for path, side, label in zip(listing.paths, listing.splits, listing.labels, strict=True)
+        path.as_posix(): (split, index.classes[label])
+        for path, split, label in zip(index.paths, index.splits, index.labels, strict=True)
     }
     assert found == {
         "train/Koi/1.jpg": ("train", "Koi"),
@@ -108,77 +109,74 @@ def test_a_folder_that_is_split_already_is_taken_as_it_is(tmp_path: Path, val: s
         f"{val}/Rui/1.jpg": ("val", "Rui"),
         "test/Koi/9.jpg": ("test", "Koi"),
     }
-    assert listing.empty_classes == (f"{val}/Koi",)
-    assert listing.ignored == 1
+    assert index.empty_classes == (f"{val}/Koi",)
+    assert index.ignored == 1
 
 
-def test_a_held_out_class_without_training_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_held_out_class_without_training_images_is_an_error(tmp_path: Path) -> None:
     make(tmp_path, "train/Koi/1.jpg", "train/Rui/1.jpg", "val/Koi/1.jpg", "val/Hilsa/1.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT: val/ has classes that train/ does not have: Hilsa. "
-        "train/ has Koi, Rui; val/ has Hilsa, Koi."
+        "val/ has classes that train/ does not have: Hilsa; "
+        "train/ has Koi, Rui; val/ has Hilsa, Koi"
     )
 
 
-def test_a_split_folder_needs_a_validation_side(tmp_path: Path) -> None:
+def test_a_split_folder_needs_a_validation_split(tmp_path: Path) -> None:
     make(tmp_path, "train/Koi/1.jpg", "train/Rui/1.jpg", "test/Koi/1.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT has train/, test/ but no val/. Add a val/ folder with the same classes, "
-        "or type data.root=ROOT/train to have its pictures split."
+        "has train/, test/ but no val/; add a val/ folder with the same classes, "
+        "or name ROOT/train to have its images split"
     ).replace("train/, test/", "test/, train/")
 
 
 def test_a_split_folder_needs_class_folders_inside(tmp_path: Path) -> None:
     make(tmp_path, "train/Koi/1.jpg", "train/Rui/1.jpg", "val/1.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT has train/, val/ but no class folder with pictures in ROOT/val; "
-        "expected one folder a class inside each."
+        "has train/, val/ but no class folder with images in ROOT/val; "
+        "expected one folder a class inside each"
     )
 
 
 def test_two_validation_folders_are_an_error(tmp_path: Path) -> None:
     make(tmp_path, "train/Koi/1.jpg", "train/Rui/1.jpg", "val/Koi/1.jpg", "valid/Koi/1.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT has train/, val/, valid/: keep one folder each for train, val, test."
+        "has train/, val/, valid/; keep one folder each for train, val, test"
     )
 
 
-def test_a_training_side_needs_two_classes(tmp_path: Path) -> None:
+def test_a_training_split_needs_two_classes(tmp_path: Path) -> None:
     make(tmp_path, "train/Koi/1.jpg", "val/Koi/1.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT: train/ has only one class with pictures, Koi; "
-        "expected at least two class folders."
+        "train/ has only one class with images, Koi; expected at least two class folders"
     )
 
 
 def test_a_missing_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
-    layout = "expected one folder a class with the pictures inside."
-    assert message_for(tmp_path / "fish") == f"data.root=ROOT does not exist; {layout}"
+    layout = "expected one folder a class with the images inside"
+    assert message_for(tmp_path / "fish") == f"does not exist; {layout}"
     (tmp_path / "fish.zip").touch()
-    assert message_for(tmp_path / "fish.zip") == f"data.root=ROOT is a file; {layout}"
+    assert message_for(tmp_path / "fish.zip") == f"is a file; {layout}"
 
 
-def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     make(tmp_path, "Koi/notes.txt", "README.md")
     assert message_for(tmp_path) == (
-        "data.root=ROOT holds no picture, only 2 other file(s); "
-        "expected one folder a class with the pictures inside."
+        "has no image, only 2 other file(s); expected one folder a class with the images inside"
     )
 
 
-def test_pictures_without_class_folders_are_an_error(tmp_path: Path) -> None:
+def test_images_without_class_folders_are_an_error(tmp_path: Path) -> None:
     make(tmp_path, "1.jpg", "2.jpg")
     assert message_for(tmp_path) == (
-        "data.root=ROOT has pictures directly in it and none in a sub-folder; "
-        "expected one folder a class with the pictures inside."
+        "has images directly in it and none in a sub-folder; "
+        "expected one folder a class with the images inside"
     )
 
 
 def test_a_single_class_is_an_error(tmp_path: Path) -> None:
     make(tmp_path, "Koi/1.jpg", "Koi/2.jpg", "Rui/.keep")
     assert message_for(tmp_path) == (
-        "data.root=ROOT has only one class with pictures, Koi (2 picture(s)); "
-        "expected at least two class folders."
+        "has only one class with images, Koi (2 image(s)); expected at least two class folders"
     )
 
 
@@ -187,7 +185,7 @@ def test_an_archive_unpacked_one_folder_too_deep_gets_a_suggestion(
     tmp_path: Path, inner: str
 ) -> None:
     make(tmp_path, f"{inner}/Koi/1.jpg", f"{inner}/Rui/1.jpg", "README.md", "__MACOSX/x.jpg")
-    assert message_for(tmp_path).endswith(f"; did you mean data.root=ROOT/{inner}?")
+    assert message_for(tmp_path).endswith(f"; did you mean ROOT/{inner}?")
     assert scan_folder(tmp_path / inner).classes == ("Koi", "Rui")
 
 
@@ -200,4 +198,4 @@ def test_a_folder_that_may_not_be_listed_is_named(
         raise PermissionError(13, "Permission denied", f"{path}")
 
     monkeypatch.setattr("os.scandir", refuse)
-    assert message_for(tmp_path) == "data.root=ROOT: cannot list ROOT: Permission denied."
+    assert message_for(tmp_path) == "cannot list ROOT: Permission denied"

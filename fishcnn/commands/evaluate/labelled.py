@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.image_folder import ImageIndex, scan_folder
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
@@ -70,7 +72,7 @@ def split_of_run(
     Raises:
         FishError: there are none, or other ones than at the time of the run.
     """
-    root = datamodule.index.root
+    root = datamodule.images.index.root
     if datamodule.classes != list(classes):
         raise _other_classes(f"the pictures of the run, {root}", datamodule.classes, classes)
     rows = datamodule.split.val if side == "val" else datamodule.split.test
@@ -114,11 +116,8 @@ def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Lab
         FishError: the folder has another layout, a class that the network does not know, or no
             readable picture.
     """
-    try:
+    with as_settings(root="data_root"):
         listing = scan_folder(root)
-    except FishError as error:
-        # Here it is another setting that names the folder.
-        raise FishError(str(error).replace("data.root=", "data_root=")) from error
     remarks = _compare_classes(listing, classifier.classes)
 
     def decode(path: Path) -> NDArray[np.uint8] | FishError:

@@ -66,7 +66,7 @@ def train(config: DictConfig) -> float:
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
-    report = data_report(datamodule.images, datamodule.index, datamodule.splitting)
+    report = data_report(datamodule.images, datamodule.images.index, datamodule.splitting)
     classifier = build_classifier(config, datamodule, fetch=not resumed)
     if config.trainer.compile:
         # In place, so that checkpoints keep the names of their weights.

@@ -1,8 +1,12 @@
-"""One picture file, and its mask, to one square array and what has to be known of it."""
+"""Image files, and their masks, to square arrays and what has to be known of each."""
 
 import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,91 +15,136 @@ from PIL import Image
 from fishcnn.data.decoding.read import UnreadableImage, decode_image, read_bytes, read_image
 from fishcnn.data.decoding.resize import squash
 from fishcnn.data.duplicates.fingerprint import fingerprint
+from fishcnn.data.image_index import DIGEST_BYTES, FACTS, ImageIndex
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track
 
-DIGEST_BYTES = 32
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Fewer images than this are decoded before a progress bar could be read.
+_SHOW_PROGRESS_ABOVE = 500
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that could be read.
+    """An image that could be read.
 
     Attributes:
         image: uint8 (S, S, 3), RGB, squashed to a square.
         mask: uint8 (S, S), 255 on the fish and 0 elsewhere, squashed alike; None without masks.
-        size: Width and height of the upright original in pixels.
-        fingerprint: uint8 (FINGERPRINT_BYTES,), alike for near-duplicates.
-        moments: int64 (2, 3), sum and sum of squares of each channel of ``image``.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
-    size: tuple[int, int]
-    fingerprint: NDArray[np.uint8]
-    moments: NDArray[np.int64]
 
 
-def content_digest(path: Path, mask: Path | None) -> bytes:
-    """Digest the bytes of a picture and of its mask.
-
-    Returns:
-        DIGEST_BYTES: one half BLAKE2b of the picture file, the other of the mask file (zeros
-        without one). Zeros alone where the picture cannot be read.
-    """
-    try:
-        return _digest(read_bytes(path), mask)
-    except UnreadableImage:
-        return bytes(DIGEST_BYTES)
-
-
-def decode(path: Path, mask: Path | None, *, side: int) -> tuple[bytes, Decoded | str]:
-    """Decode a picture to side x side pixels.
+def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void], Decoded | str]:
+    """Decode an image to side x side pixels.
 
     Args:
-        path: The picture.
+        path: The image.
         mask: Its mask, brighter than 127 on the fish, or None.
         side: Pixels of the square.
 
     Returns:
-        What content_digest() gives, and the picture or the reason why it cannot be decoded.
+        FACTS (), all but the stamp; and the image, or the reason why it cannot be decoded.
 
     Raises:
-        FishError: The mask is missing, unreadable, of another shape than its picture, or written
+        FishError: The mask is missing, unreadable, of another shape than its image, or written
             with 0 and 1 for 0 and 255.
     """
+    facts = np.zeros((), FACTS)
     try:
         content = read_bytes(path)
+        facts["digest"] = _digest(content, mask)
+        image, size = decode_image(content, long_enough_for=side)
     except UnreadableImage as error:
-        return bytes(DIGEST_BYTES), error.reason
-    try:
-        picture, (width, height) = decode_image(content, long_enough_for=side)
-    except UnreadableImage as error:
-        return _digest(content, mask), error.reason
-    image = squash(picture, side)
-    levels = image.reshape(-1, 3).astype(np.int64)
-    return _digest(content, mask), Decoded(
-        image=image,
-        mask=None if mask is None else read_mask(mask, side=side, aspect=width / height),
-        size=(width, height),
-        fingerprint=fingerprint(picture),
-        moments=np.stack([levels.sum(0), (levels**2).sum(0)]),
+        return facts, error.reason
+    square = squash(image, side)
+    levels = square.reshape(-1, 3).astype(np.int64)
+    facts["size"] = size
+    facts["fingerprint"] = fingerprint(image)
+    facts["moments"] = levels.sum(0), (levels**2).sum(0)
+    aspect = size[0] / size[1]
+    covered = None if mask is None else read_mask(mask, side=side, aspect=aspect)
+    return facts, Decoded(square, covered)
+
+
+def decode_files(
+    index: ImageIndex, files: Sequence[int], *, masks_root: Path | None, side: int, workers: int
+) -> Iterator[tuple[NDArray[np.void], Decoded | str]]:
+    """Decode some files of an index, in parallel and with a progress bar.
+
+    Args:
+        index: The files.
+        files: Positions of those that are decoded.
+        masks_root: Folder of the masks, or None.
+        side: Pixels of the squares.
+        workers: Threads; Pillow lets go of the GIL.
+
+    Yields:
+        What :func:`decode` returns, in the order of ``files``.
+
+    Raises:
+        FishError: A mask does not fit.
+    """
+
+    def read(file: int) -> tuple[NDArray[np.void], Decoded | str]:
+        path = index.paths[file]
+        return decode(index.root / path, mask_path(masks_root, path), side=side)
+
+    show = len(files) > _SHOW_PROGRESS_ABOVE
+    yield from track(
+        in_order(read, files, workers=workers), "Decoding", total=len(files), show=show
     )
 
 
-def mask_path(masks_root: Path | None, picture: Path) -> Path | None:
-    """Where the mask of a picture lies: at the same relative path, with the suffix .png."""
-    return None if masks_root is None else masks_root / picture.with_suffix(".png")
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Iterator[Result]:
+    """Apply a function in threads, lazily and in order.
+
+    Only a few items are worked on in advance: undecoded images wait on disk, decoded ones would
+    fill the memory.
+    """
+    workers = max(1, workers)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 8 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _digest(content: bytes, mask: Path | None) -> bytes:
-    half = DIGEST_BYTES // 2
-    of_picture = hashlib.blake2b(content, digest_size=half).digest()
-    if mask is None:
-        return of_picture + bytes(half)
+def content_digest(path: Path, mask: Path | None) -> NDArray[np.uint8]:
+    """Digest the bytes of an image and of its mask.
+
+    Returns:
+        uint8 (DIGEST_BYTES,), as in FACTS; zeros for a file that is not there or cannot be read,
+        and zeros alone where that is the image.
+    """
     try:
-        return of_picture + hashlib.blake2b(read_bytes(mask), digest_size=half).digest()
+        return _digest(read_bytes(path), mask)
+    except UnreadableImage:
+        return np.zeros(DIGEST_BYTES, np.uint8)
+
+
+def _digest(content: bytes, mask: Path | None) -> NDArray[np.uint8]:
+    half = DIGEST_BYTES // 2
+    digest = hashlib.blake2b(content, digest_size=half).digest()
+    try:
+        of_mask = mask and hashlib.blake2b(read_bytes(mask), digest_size=half).digest()
     except UnreadableImage:  # whoever needs the mask will say so
-        return of_picture + bytes(half)
+        of_mask = None
+    return np.frombuffer(digest + (of_mask or bytes(half)), np.uint8)
+
+
+def mask_path(masks_root: Path | None, image: Path) -> Path | None:
+    """Where the mask of an image lies: at the same relative path, with the suffix .png."""
+    return None if masks_root is None else masks_root / image.with_suffix(".png")
 
 
 def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint8]:
@@ -104,29 +153,29 @@ def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint
     Args:
         path: The mask.
         side: Pixels of the square.
-        aspect: Width / height of the picture that the mask belongs to; None if it was compared
+        aspect: Width / height of the image that the mask belongs to; None if it was compared
             before.
 
     Raises:
-        FishError: The mask does not fit; see decode().
+        FishError: The mask does not fit; see :func:`decode`.
     """
     if not path.is_file():
-        raise FishError(f"mask {path} does not exist; data.masks_root needs one a picture.")
+        raise FishError(f"mask {path} does not exist; every image needs one")
     try:
         mask = read_image(path, long_enough_for=None).convert("L")
     except UnreadableImage as error:
-        raise FishError(f"mask {path} cannot be read: {error.reason}.") from error
+        raise FishError(f"mask {path} cannot be read: {error.reason}") from error
     # A smaller mask is fine, and its sides were rounded.
     if aspect is not None and abs(mask.width - mask.height * aspect) > 1 + aspect:
         raise FishError(
-            f"mask {path} is {mask.width}x{mask.height}, another shape than its picture, whose "
-            f"width / height is {aspect:.3f}."
+            f"mask {path} is {mask.width}x{mask.height}, another shape than its image, whose "
+            f"width / height is {aspect:.3f}"
         )
     brightest = int(np.asarray(mask).max())
     if 0 < brightest <= 127:
         raise FishError(
-            f"mask {path} is nowhere brighter than {brightest}; "
-            "write 255 on the fish and 0 elsewhere."
+            f"mask {path} is nowhere brighter than {brightest}; write 255 on the fish and 0 "
+            "elsewhere"
         )
     fish = mask.point([255 * (level > 127) for level in range(256)])
     covered = np.asarray(fish.resize((side, side), Image.Resampling.BOX))

@@ -1,9 +1,9 @@
-"""Decoded pictures on disk: one memory-mapped array a folder, shared by whoever trains on it.
+"""Decoded images on disk: one memory-mapped array a folder, shared by whoever trains on it.
 
-A folder of the cache belongs to one folder of pictures at one working size. It holds
+A folder of the cache belongs to one folder of images at one working size. It holds
 
     index.npz             what is known of every file, and the names of the two arrays
-    NAME.images           uint8 (R, S, S, 3), the readable pictures in the order of the listing
+    NAME.images           uint8 (R, S, S, 3), the readable images in the order of the index
     NAME.masks            uint8 (R, S, S), where there are masks
     lock
 
@@ -23,7 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -32,73 +32,63 @@ import PIL
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.catalogue import Catalogue, digest_files, file_stamps, read_files
-from fishcnn.data.decoding.decode import Decoded
-from fishcnn.data.image_folder import ImageIndex
-from fishcnn.utils.errors import FishError
+from fishcnn.data.decoding.decode import Decoded, content_digest, decode_files, in_order, mask_path
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.image_index import FACTS, ImageIndex
+from fishcnn.utils.errors import ArgumentError
 
 log = logging.getLogger(__name__)
 
 # Of what is decoded and how; a cache of another version is built anew.
-_VERSION = 1
+_VERSION = 2
 # A file written this shortly before its stamp was read may be written again with the same stamp:
 # clocks of file systems tick that slowly.
 _TICK_NS = 2_000_000_000
 _MAP_NORESERVE = 0x4000  # of Linux; Python has a name for it from 3.13 on
-_WAYS_OUT = "free some, set FISHCNN_CACHE=/another/disk, or add data.cache=ram"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The content of a cache folder, opened.
-
-    Attributes:
-        catalogue: What is known of every file.
-        images: uint8 (R, S, S, 3), memory-mapped; writing to it changes no file.
-        masks: uint8 (R, S, S), likewise, or None.
-        arrays: Path of the two arrays without their suffix; never used again for other content.
-    """
-
-    catalogue: Catalogue
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8] | None
-    arrays: Path
+_WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
 
 
 def load_cached(
-    listing: ImageIndex, *, side: int, masks_root: Path | None, workers: int, cache: Path
-) -> Stored:
-    """Open the decoded pictures of a listing, after decoding what is new or has changed.
+    index: ImageIndex, *, side: int, masks_root: Path | None, workers: int, cache: Path
+) -> ImageSet:
+    """Open the decoded images of an index, after decoding what is new or has changed.
 
     A file counts as unchanged if its size and modification time are those of last time, or else if
     its bytes are. Processes that come at the same time wait for the first one.
 
     Args:
-        listing: The files.
-        side: Pixels of the square that pictures are squashed to.
+        index: The files.
+        side: Pixels of the square that images are squashed to.
         masks_root: Folder of the masks, or None.
         workers: Threads that decode.
         cache: Folder that holds the cache folders.
 
+    Returns:
+        The images, memory-mapped: writing to them changes no file.
+
     Raises:
-        FishError: The disk is full or cannot be written to, or a mask does not fit.
+        ArgumentError: The disk is full or cannot be written to.
+        FishError: A mask does not fit.
     """
-    folder = _cache_folder(listing.root, masks_root, side, cache)
+    folder = _cache_folder(index.root, masks_root, side, cache)
     with _disk_errors(folder), _locked(folder):
         now = time.time_ns()
-        stamps = file_stamps(listing, masks_root)
+        stamps = _file_stamps(index, masks_root)
+        believed = _without_fresh(stamps, now)
         old = _open(folder, side)
-        sources: list[int | None] = [None] * len(listing.paths)
+        rows: list[int | None] = [None] * len(index.paths)
         if old is not None:
-            digests = _digests(old, listing, stamps, masks_root, workers)
-            if _paths(listing) == old.catalogue.paths and digests == _rows(old.catalogue.digests):
-                return _stamped(old, stamps, now)
-            rows = old.catalogue.readable
-            row_of = {old.catalogue.digests[file].tobytes(): row for row, file in enumerate(rows)}
-            sources = [row_of.get(digest) for digest in digests]
+            before = old.index
+            assert before.facts is not None
+            digests = _digests(before, index, stamps, masks_root, workers)
+            if before.paths == index.paths and np.array_equal(before.facts["digest"], digests):
+                return _stamped(old, index, believed)
+            known = before.facts["digest"][before.readable]
+            row_of = {digest.tobytes(): row for row, digest in enumerate(known)}
+            rows = [row_of.get(digest.tobytes()) for digest in digests]
         _sweep(folder, keep=old.arrays if old else None)
-        _say_cost(listing, side, masks_root, sources, folder)
-        return _build(listing, stamps, now, side, masks_root, workers, folder, old, sources)
+        _say_cost(index, side, masks_root, rows, folder)
+        return _build(index, believed, side, masks_root, workers, folder, old, rows)
 
 
 def _cache_folder(root: Path, masks_root: Path | None, side: int, cache: Path) -> Path:
@@ -116,7 +106,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        log.info("Another process is decoding the same pictures: waiting for it.")
+        log.info("Another process is decoding the same images: waiting for it.")
         lock.acquire()
     try:
         yield
@@ -131,51 +121,62 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FishError(f"the disk of {folder} is full: {_WAYS_OUT}") from error
-        raise FishError(f"the cache {folder} cannot be used: {error}; {_WAYS_OUT}") from error
+            problem = f"the disk is full; {_WAYS_OUT}"
+        else:
+            problem = f"cannot be used ({error}); {_WAYS_OUT}"
+        raise ArgumentError("cache_root", folder, problem) from error
 
 
-def _paths(listing: ImageIndex) -> tuple[str, ...]:
-    return tuple(path.as_posix() for path in listing.paths)
+def _file_stamps(index: ImageIndex, masks_root: Path | None) -> NDArray[np.int64]:
+    """Sizes and times of the files, int64 (N, 4) as in FACTS; -1 for a file that is not there."""
 
+    def stamp(file: Path | None) -> tuple[int, int]:
+        try:
+            stat = file.stat() if file else None
+        except OSError:
+            stat = None
+        # A copy may keep the modification time of its original, but not the time of its inode.
+        return (stat.st_size, max(stat.st_mtime_ns, stat.st_ctime_ns)) if stat else (-1, -1)
 
-def _rows(digests: NDArray[np.uint8]) -> list[bytes]:
-    return [row.tobytes() for row in digests]
+    rows = [stamp(index.root / path) + stamp(mask_path(masks_root, path)) for path in index.paths]
+    return np.array(rows, np.int64)
 
 
 def _digests(
-    old: Stored,
-    listing: ImageIndex,
+    old: ImageIndex,
+    index: ImageIndex,
     stamps: NDArray[np.int64],
     masks_root: Path | None,
     workers: int,
-) -> list[bytes]:
-    """Digest every file of a listing; those with the stamp of last time are not read for it."""
-    before = old.catalogue
-    position = {path: file for file, path in enumerate(before.paths)}
-    digests: list[bytes] = []
-    unsure: list[int] = []
-    for index, path in enumerate(_paths(listing)):
-        known = position.get(path)
-        # What the system would not let us read may be readable now, whatever its stamp.
-        if known is None or before.reasons[known] or (before.stamps[known] != stamps[index]).any():
-            unsure.append(index)
-        digests.append(b"" if known is None else before.digests[known].tobytes())
-    for index, digest in zip(
-        unsure, digest_files(listing, masks_root, unsure, workers=workers), strict=True
-    ):
-        digests[index] = digest
+) -> NDArray[np.uint8]:
+    """Digest every file of an index; those with the stamp of last time are not read for it."""
+    assert old.facts is not None
+    position = {path: file for file, path in enumerate(old.paths)}
+    before = np.array([position.get(path, -1) for path in index.paths])
+    digests: NDArray[np.uint8] = old.facts["digest"][before]
+    sure = (before >= 0) & (old.facts["stamp"][before] == stamps).all(axis=1)
+    # What the system would not let us read may be readable now, whatever its stamp.
+    unsure = np.flatnonzero(~sure | np.isin(before, list(old.reasons))).tolist()
+
+    def digest(file: int) -> NDArray[np.uint8]:
+        path = index.paths[file]
+        return content_digest(index.root / path, mask_path(masks_root, path))
+
+    for file, new in zip(unsure, in_order(digest, unsure, workers=workers), strict=True):
+        digests[file] = new
     return digests
 
 
-def _stamped(old: Stored, stamps: NDArray[np.int64], now: int) -> Stored:
-    """The old content with the stamps of today, which its index learns as well."""
-    stamps = _without_fresh(stamps, now)
-    if np.array_equal(stamps, old.catalogue.stamps):
-        return old
-    catalogue = replace(old.catalogue, stamps=stamps)
-    _write_index(catalogue, old.arrays, old.masks is not None)
-    return replace(old, catalogue=catalogue)
+def _stamped(old: ImageSet, index: ImageIndex, stamps: NDArray[np.int64]) -> ImageSet:
+    """The old content with the stamps of today, which the index on disk learns as well."""
+    facts = old.index.facts
+    assert facts is not None
+    assert old.arrays is not None
+    index = replace(index, facts=facts, reasons=old.index.reasons)
+    if not np.array_equal(facts["stamp"], stamps):
+        facts["stamp"] = stamps
+        _write_index(index, old.arrays, masks=old.masks is not None)
+    return ImageSet(index, old.pixels, old.masks, old.arrays)
 
 
 def _without_fresh(stamps: NDArray[np.int64], now: int) -> NDArray[np.int64]:
@@ -185,19 +186,19 @@ def _without_fresh(stamps: NDArray[np.int64], now: int) -> NDArray[np.int64]:
 
 
 def _say_cost(
-    listing: ImageIndex,
+    index: ImageIndex,
     side: int,
     masks_root: Path | None,
-    sources: list[int | None],
+    rows: list[int | None],
     folder: Path,
 ) -> None:
     """Say what a build will take, and refuse one that cannot fit."""
-    needed = len(listing.paths) * side * side * (3 if masks_root is None else 4)
+    needed = len(index.paths) * side * side * (3 if masks_root is None else 4)
     free = shutil.disk_usage(folder).free
     log.info(
-        "Decoding %d of %d pictures to %dx%d: %.0f MB in %s (%.1f GB free).",
-        sum(source is None for source in sources),
-        len(listing.paths),
+        "Decoding %d of %d images to %dx%d: %.0f MB in %s (%.1f GB free).",
+        rows.count(None),
+        len(index.paths),
         side,
         side,
         needed / 1e6,
@@ -205,29 +206,27 @@ def _say_cost(
         free / 1e9,
     )
     if needed > free:
-        raise FishError(
-            f"the disk of {folder} has {free / 1e6:.0f} MB free, and {needed / 1e6:.0f} MB are "
-            f"needed: {_WAYS_OUT}"
-        )
+        problem = f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free; {_WAYS_OUT}"
+        raise ArgumentError("cache_root", folder, problem)
 
 
-def _open(folder: Path, side: int) -> Stored | None:
+def _open(folder: Path, side: int) -> ImageSet | None:
     """Open what the index names; None where there is none yet, or somebody has damaged it."""
-    index = folder / "index.npz"
-    if not index.is_file():
+    file = folder / "index.npz"
+    if not file.is_file():
         return None
     try:
-        catalogue, more = Catalogue.load(index)
-        arrays = folder / str(more["arrays"])
-        count = len(catalogue.readable)
-        images = _mapped(arrays.with_suffix(".images"), (count, side, side, 3))
-        masks = (
-            _mapped(arrays.with_suffix(".masks"), (count, side, side)) if more["masks"] else None
-        )
+        index, more = ImageIndex.load(file)
+        arrays = folder / more["arrays"]
+        count = len(index.readable)
+        pixels = _mapped(arrays.with_suffix(".images"), (count, side, side, 3))
+        masks = None
+        if more["masks"]:
+            masks = _mapped(arrays.with_suffix(".masks"), (count, side, side))
+        return ImageSet(index, pixels, masks, arrays)
     except (ValueError, KeyError, EOFError, BadZipFile, FileNotFoundError) as error:
         log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
         return None
-    return Stored(catalogue, images, masks, arrays)
 
 
 def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -248,66 +247,58 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _build(
-    listing: ImageIndex,
+    index: ImageIndex,
     stamps: NDArray[np.int64],
-    now: int,
     side: int,
     masks_root: Path | None,
     workers: int,
     folder: Path,
-    old: Stored | None,
-    sources: list[int | None],
-) -> Stored:
+    old: ImageSet | None,
+    rows: list[int | None],
+) -> ImageSet:
     """Write new arrays, from old rows where there are such, and let the index name them."""
     arrays = folder / uuid.uuid4().hex[:12]
-    readable = old.catalogue.readable if old else np.empty(0, np.int64)
-
-    def known(index: int) -> tuple[bytes, Decoded] | None:
-        row = sources[index]
-        if row is None or old is None:
-            return None
-        catalogue = old.catalogue
-        width, height = catalogue.sizes[row].tolist()
-        return catalogue.digests[readable[row]].tobytes(), Decoded(
-            image=old.images[row],
-            mask=None if old.masks is None else old.masks[row],
-            size=(width, height),
-            fingerprint=catalogue.fingerprints[row],
-            moments=catalogue.moments[row],
-        )
-
+    facts = np.zeros(len(rows), FACTS)
+    reasons: dict[int, str] = {}
+    decoded: Decoded | str
+    new = [file for file, row in enumerate(rows) if row is None]
+    decoding = decode_files(index, new, masks_root=masks_root, side=side, workers=workers)
     with _removed_on_failure(folder, old), ExitStack() as files:
-        images = files.enter_context(arrays.with_suffix(".images").open("wb"))
-        written = [images]
-        if masks_root:
-            written.append(files.enter_context(arrays.with_suffix(".masks").open("wb")))
-
-        def keep(decoded: Decoded) -> None:
-            for file, array in zip(written, (decoded.image, decoded.mask), strict=False):
-                assert array is not None
-                file.write(array.tobytes())
-
-        catalogue = read_files(
-            listing,
-            stamps=_without_fresh(stamps, now),
-            masks_root=masks_root,
-            side=side,
-            workers=workers,
-            known=known,
-            keep=keep,
-        )
-        for file in written:
-            file.flush()
-            os.fsync(file.fileno())
-    _write_index(catalogue, arrays, masks_root is not None)
+        streams = [
+            files.enter_context(arrays.with_suffix(suffix).open("wb"))
+            for suffix in ([".images", ".masks"] if masks_root else [".images"])
+        ]
+        for file, row in enumerate(rows):
+            if row is not None and old is not None:
+                facts[file], decoded = _copied(old, row)
+            else:
+                facts[file], decoded = next(decoding)
+            if isinstance(decoded, str):
+                reasons[file] = decoded
+                continue
+            for stream, part in zip(streams, (decoded.image, decoded.mask), strict=False):
+                assert part is not None
+                stream.write(part.tobytes())
+        for stream in streams:
+            stream.flush()
+            os.fsync(stream.fileno())
+    facts["stamp"] = stamps
+    _write_index(replace(index, facts=facts, reasons=reasons), arrays, masks=masks_root is not None)
     _sweep(folder, keep=arrays)
     built = _open(folder, side)
     assert built is not None
     return built
 
 
+def _copied(old: ImageSet, row: int) -> tuple[NDArray[np.void], Decoded]:
+    """Take an image over, as if it were decoded."""
+    one = np.array([row])
+    mask = None if old.masks is None else old.masks[one]
+    return old.facts[row], Decoded(old.pixels[one], mask)
+
+
 @contextmanager
-def _removed_on_failure(folder: Path, old: Stored | None) -> Iterator[None]:
+def _removed_on_failure(folder: Path, old: ImageSet | None) -> Iterator[None]:
     """Leave no part of a build that has failed: on a full disk it would be in its own way."""
     try:
         yield
@@ -316,10 +307,10 @@ def _removed_on_failure(folder: Path, old: Stored | None) -> Iterator[None]:
         raise
 
 
-def _write_index(catalogue: Catalogue, arrays: Path, masks: bool) -> None:
+def _write_index(index: ImageIndex, arrays: Path, *, masks: bool) -> None:
     """Replace the index in one step."""
     new = arrays.with_suffix(".index")
-    catalogue.save(new, arrays=arrays.name, masks=int(masks))
+    index.save(new, arrays=arrays.name, masks=masks)
     with new.open("r+b") as file:
         os.fsync(file.fileno())
     os.replace(new, arrays.with_name("index.npz"))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
-from fishcnn.data.image_folder import ImageIndex
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.inspection.findings import Finding, balance, left_out, near_duplicates
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split

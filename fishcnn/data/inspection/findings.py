@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import ImageIndex
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes

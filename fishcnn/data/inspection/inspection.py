@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.image_set import ImageSet, Pixels, check_enough
+from fishcnn.data.decoding.image_set import ImageSet, Pixels
+from fishcnn.data.decoding.loading import check_enough
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import ImageIndex
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.inspection.borders import Bars, find_bars
 from fishcnn.data.inspection.data_report import Section, class_columns, report_sections
 from fishcnn.data.inspection.findings import (
@@ -160,7 +161,7 @@ def inspect_images(
     stops = list(obstacles)
     splitting = None
     try:
-        check_enough(pictures, listing)
+        check_enough(pictures)
     except FishError as error:
         stops.append(str(error))
     try:

@@ -1,4 +1,4 @@
-"""Decoded pictures on disk: what is decoded again, what is not, and what goes wrong."""
+"""Decoded images on disk: what is decoded again, what is not, and what goes wrong."""
 
 import logging
 import os
@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.data.decoding import catalogue
+from fishcnn.data.decoding import decode as decoding
 from fishcnn.data.decoding import disk_cache as module
 from fishcnn.data.decoding.decode import decode
-from fishcnn.data.decoding.disk_cache import Stored, load_cached
+from fishcnn.data.decoding.disk_cache import load_cached
+from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 
@@ -33,7 +34,7 @@ def paint(file: Path, level: int, size: tuple[int, int] = (60, 40)) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Six grey pictures whose level is their number times ten."""
+    """Six grey images whose level is their number times ten."""
     for number in range(6):
         paint(tmp_path / "fish" / ("Koi", "Rui")[number // 3] / f"{number}.png", 10 * number)
     return tmp_path / "fish"
@@ -41,25 +42,25 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the pictures that were decoded, as they are."""
+    """Names of the images that were decoded, as they are."""
     names: list[str] = []
 
     def spy(path: Path, mask: Path | None, *, side: int) -> object:
         names.append(path.name)
         return decode(path, mask, side=side)
 
-    monkeypatch.setattr(catalogue, "decode", spy)
+    monkeypatch.setattr(decoding, "decode", spy)
     return names
 
 
-def load(root: Path, *, masks: Path | None = None, side: int = SIDE) -> Stored:
+def load(root: Path, *, masks: Path | None = None, side: int = SIDE) -> ImageSet:
     return load_cached(
         scan_folder(root), side=side, masks_root=masks, workers=2, cache=root.parent / "cache"
     )
 
 
-def levels(stored: Stored) -> list[int]:
-    return [int(level) for level in stored.images[:, 3, 3, 0]]
+def levels(stored: ImageSet) -> list[int]:
+    return [int(level) for level in stored.pixels[:, 3, 3, 0]]
 
 
 def arrays(root: Path) -> list[str]:
@@ -76,23 +77,23 @@ def test_a_second_start_decodes_nothing_and_sees_the_same(root: Path, decoded: l
     decoded.clear()
     second = load(root)
     assert decoded == []
-    np.testing.assert_array_equal(second.images, first.images)
-    assert second.catalogue.sizes.tolist() == [[60, 40]] * 6
+    np.testing.assert_array_equal(second.pixels, first.pixels)
+    assert second.sizes.tolist() == [[60, 40]] * 6
     assert second.arrays == first.arrays
-    np.testing.assert_array_equal(second.catalogue.fingerprints, first.catalogue.fingerprints)
+    np.testing.assert_array_equal(second.fingerprints, first.fingerprints)
 
 
 def test_what_is_in_the_cache_is_what_decoding_gives(root: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(root / "Koi" / "noise.png")
     stored = load(root)
-    row = stored.catalogue.paths.index("Koi/noise.png")
-    _, expected = decode(root / "Koi" / "noise.png", None, side=SIDE)
+    row = stored.paths.index(Path("Koi/noise.png"))
+    facts, expected = decode(root / "Koi" / "noise.png", None, side=SIDE)
     assert not isinstance(expected, str)
-    np.testing.assert_array_equal(stored.images[row], expected.image)
-    np.testing.assert_array_equal(stored.catalogue.moments[row], expected.moments)
-    image = stored.images[row].reshape(-1, 3).astype(np.int64)
-    np.testing.assert_array_equal(stored.catalogue.moments[row], [image.sum(0), (image**2).sum(0)])
+    np.testing.assert_array_equal(stored.pixels[row], expected.image)
+    np.testing.assert_array_equal(stored.moments[row], facts["moments"])
+    image = stored.pixels[row].reshape(-1, 3).astype(np.int64)
+    np.testing.assert_array_equal(stored.moments[row], [image.sum(0), (image**2).sum(0)])
 
 
 def test_only_what_is_new_or_changed_is_decoded(root: Path, decoded: list[str]) -> None:
@@ -124,7 +125,7 @@ def test_touched_and_renamed_files_are_not_decoded_again(root: Path, decoded: li
     assert decoded == []
 
 
-def test_swapped_files_swap_their_pictures(root: Path) -> None:
+def test_swapped_files_swap_their_images(root: Path) -> None:
     load(root)
     (root / "Koi" / "0.png").rename(root / "x")
     (root / "Koi" / "1.png").rename(root / "Koi" / "0.png")
@@ -148,16 +149,16 @@ def test_a_file_that_was_repaired_comes_in(root: Path) -> None:
     broken.write_bytes(b"half a pict")
     os.utime(broken, (LONG_AGO, LONG_AGO))
     stored = load(root)
-    assert len(stored.images) == 6
-    assert stored.catalogue.reasons[1] == "not a picture in any known format"
+    assert len(stored.pixels) == 6
+    assert stored.index.reasons[1] == "not a picture in any known format"
     paint(broken, 99)
     assert levels(load(root))[:3] == [0, 99, 10]
 
 
 def test_masks_are_kept_and_a_new_mask_counts_as_a_change(root: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
-    for picture in root.rglob("*.png"):
-        mask = masks / picture.relative_to(root)
+    for image in root.rglob("*.png"):
+        mask = masks / image.relative_to(root)
         mask.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (60, 40), 0).save(mask)
         os.utime(mask, (LONG_AGO, LONG_AGO))
@@ -171,29 +172,29 @@ def test_masks_are_kept_and_a_new_mask_counts_as_a_change(root: Path, tmp_path: 
     assert stored.masks[:, 0, 0].tolist() == [0, 255, 0, 0, 0, 0]
 
 
-def test_a_broken_picture_with_a_mask_is_not_taken_for_a_change(root: Path, tmp_path: Path) -> None:
+def test_a_broken_image_with_a_mask_is_not_taken_for_a_change(root: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
-    for picture in root.rglob("*.png"):
-        (masks / picture.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (60, 40), 0).save(masks / picture.relative_to(root))
+    for image in root.rglob("*.png"):
+        (masks / image.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (60, 40), 0).save(masks / image.relative_to(root))
     (root / "Koi" / "1.png").write_bytes(b"half a pict")
     first = load(root, masks=masks)
-    assert len(first.images) == 5
+    assert len(first.pixels) == 5
     assert load(root, masks=masks).arrays == first.arrays
 
 
 def test_another_size_is_another_cache(root: Path) -> None:
-    assert load(root).images.shape == (6, SIDE, SIDE, 3)
-    assert load(root, side=20).images.shape == (6, 20, 20, 3)
+    assert load(root).pixels.shape == (6, SIDE, SIDE, 3)
+    assert load(root, side=20).pixels.shape == (6, 20, 20, 3)
     assert len(list((root.parent / "cache").iterdir())) == 2
 
 
-def test_writing_to_the_pictures_of_a_run_leaves_the_cache_alone(root: Path) -> None:
-    load(root).images[:] = 7
+def test_writing_to_the_images_of_a_run_leaves_the_cache_alone(root: Path) -> None:
+    load(root).pixels[:] = 7
     assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
 
 
-def test_who_has_the_old_pictures_open_keeps_them(root: Path) -> None:
+def test_who_has_the_old_images_open_keeps_them(root: Path) -> None:
     before = load(root)
     paint(root / "Koi" / "1.png", 200)
     after = load(root)
@@ -205,15 +206,18 @@ def test_the_cost_is_said_before_it_is_paid(root: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO):
         load(root, side=500)
     (said,) = caplog.messages
-    assert said.startswith("Decoding 6 of 6 pictures to 500x500: 4 MB in ")
+    assert said.startswith("Decoding 6 of 6 images to 500x500: 4 MB in ")
     assert said.endswith(" GB free).")
 
 
-def test_a_disk_that_is_too_small_is_refused_before_the_first_picture(
+def test_a_disk_that_is_too_small_is_refused_before_the_first_image(
     root: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=4000))
-    with pytest.raises(FishError, match=r"has 0 MB free.*FISHCNN_CACHE=.*data.cache=ram"):
+    with pytest.raises(
+        FishError,
+        match=r"cache_root=.*: 0 MB are needed, 0 MB are free; .* choose ram as the cache",
+    ):
         load(root)
     assert decoded == []
 
@@ -231,7 +235,7 @@ def test_a_disk_that_fills_up_ends_in_a_clear_message_and_leaves_no_index(
 
     with monkeypatch.context() as patch:
         patch.setattr(module.uuid, "uuid4", name_of_a_full_disk)
-        with pytest.raises(FishError, match=r"the disk of .* is full: free some"):
+        with pytest.raises(FishError, match=r"cache_root=.*: the disk is full; free some space"):
             load(root)
     assert [file.name for file in folder.iterdir()] == ["lock"]
     assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
@@ -239,9 +243,11 @@ def test_a_disk_that_fills_up_ends_in_a_clear_message_and_leaves_no_index(
 
 def test_a_cache_that_cannot_be_written_names_the_way_out(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    listing = scan_folder(root)
-    with pytest.raises(FishError, match=r"cannot be used: .*data\.cache=ram"):
-        load_cached(listing, side=SIDE, masks_root=None, workers=1, cache=tmp_path / "file")
+    index = scan_folder(root)
+    with pytest.raises(
+        FishError, match=r"cache_root=.*: cannot be used \(.*\); .* ram as the cache"
+    ):
+        load_cached(index, side=SIDE, masks_root=None, workers=1, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("damage", ["index.npz", ".images"])
@@ -258,7 +264,7 @@ def test_a_damaged_cache_is_built_anew(
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from fishcnn.data.decoding import catalogue
+from fishcnn.data.decoding import decode as decoding
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.image_folder import scan_folder
@@ -268,12 +274,12 @@ def slow(path, mask, *, side):
     print("decoded", path.name, flush=True)
     return decode(path, mask, side=side)
 
-catalogue.decode = slow
+decoding.decode = slow
 root = Path(sys.argv[1])
 stored = load_cached(
     scan_folder(root), side=16, masks_root=None, workers=1, cache=root.parent / "cache"
 )
-print([int(level) for level in stored.images[:, 3, 3, 0]])
+print([int(level) for level in stored.pixels[:, 3, 3, 0]])
 """
 
 
@@ -303,7 +309,7 @@ def test_a_killed_build_leaves_nothing_half_believed(
     assert arrays(root) == [".images"]
 
 
-def test_two_processes_at_once_decode_every_picture_once(root: Path) -> None:
+def test_two_processes_at_once_decode_every_image_once(root: Path) -> None:
     outputs = [process.communicate()[0] for process in [start(root), start(root)]]
     for output in outputs:
         assert output.splitlines()[-1] == "[0, 10, 20, 30, 40, 50]"

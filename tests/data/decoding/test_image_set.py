@@ -1,4 +1,4 @@
-"""From a listing to arrays, with files that cannot be read and with masks."""
+"""From a index to arrays, with files that cannot be read and with masks."""
 
 import logging
 from pathlib import Path
@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.data.decoding import catalogue as module
-from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
-from fishcnn.data.image_folder import ImageIndex, scan_folder
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.loading import check_enough, load_images
+from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
 
 
-def save(root: Path, name: str, picture: Image.Image, **options: object) -> Path:
+def save(root: Path, name: str, image: Image.Image, **options: object) -> Path:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
-    picture.save(root / name, **options)
+    image.save(root / name, **options)
     return root / name
 
 
@@ -31,32 +31,30 @@ def load(
     working_size: int = 16,
     workers: int = 2,
     cache: str = "ram",
-) -> tuple[ImageSet, ImageIndex]:
-    listing = scan_folder(root)
-    pictures = load_images(
-        listing,
+) -> ImageSet:
+    return load_images(
+        scan_folder(root),
         working_size=working_size,
         masks_root=masks_root,
         workers=workers,
         cache=cache,
         cache_root=root.parent / f"{root.name} cache",
     )
-    return pictures, listing
 
 
 def test_every_row_belongs_to_its_path(tmp_path: Path) -> None:
     colours = {f"{name}/{i:03}.png": (i, 10, 99) for name in ("Koi", "Rui") for i in range(60)}
     for name, colour in colours.items():
         save(tmp_path, name, plain(colour, (8, 8)))
-    pictures, listing = load(tmp_path, workers=4)
-    assert pictures.pixels.shape == (120, 16, 16, 3)
-    assert pictures.pixels.dtype == np.uint8
-    assert pictures.pixels.flags.c_contiguous
-    assert pictures.paths == listing.paths
-    for image, path, label in zip(pictures.pixels, pictures.paths, pictures.labels, strict=True):
+    images = load(tmp_path, workers=4)
+    assert images.pixels.shape == (120, 16, 16, 3)
+    assert images.pixels.dtype == np.uint8
+    assert images.pixels.flags.c_contiguous
+    assert images.paths == images.index.paths
+    for image, path, label in zip(images.pixels, images.paths, images.labels, strict=True):
         assert (image == colours[path.as_posix()]).all()
-        assert pictures.classes[label] == path.parts[0]
-    assert (pictures.masks, pictures.splits, pictures.unreadable) == (None, None, ())
+        assert images.classes[label] == path.parts[0]
+    assert (images.masks, images.splits, images.unreadable) == (None, None, ())
 
 
 def test_the_aspect_ratio_is_that_of_the_upright_original(tmp_path: Path) -> None:
@@ -65,12 +63,12 @@ def test_the_aspect_ratio_is_that_of_the_upright_original(tmp_path: Path) -> Non
     save(tmp_path, "Koi/turned.jpg", plain(RED, (500, 375)), exif=turned)
     save(tmp_path, "Koi/wide.jpg", plain(RED, (150, 33)))
     save(tmp_path, "Rui/large.jpg", plain(RED, (501, 375)))
-    pictures, _ = load(tmp_path)
-    assert pictures.sizes is not None
-    assert pictures.sizes.tolist() == [[375, 500], [150, 33], [501, 375]]
+    images = load(tmp_path)
+    assert images.sizes is not None
+    assert images.sizes.tolist() == [[375, 500], [150, 33], [501, 375]]
     expected = np.array([375 / 500, 150 / 33, 501 / 375], np.float32)
-    np.testing.assert_array_equal(pictures.aspect, expected)
-    assert pictures.aspect.dtype == np.float32
+    np.testing.assert_array_equal(images.aspect, expected)
+    assert images.aspect.dtype == np.float32
 
 
 @pytest.mark.parametrize("name", ["stripes.png", "stripes.jpg"])
@@ -79,8 +77,8 @@ def test_squashing_averages_and_does_not_skip_pixels(tmp_path: Path, name: str) 
     stripes[:, ::2] = 200
     save(tmp_path, f"Koi/{name}", Image.fromarray(stripes), quality=95)
     save(tmp_path, "Rui/1.png", plain(RED))
-    pictures, _ = load(tmp_path)
-    np.testing.assert_allclose(pictures.pixels[0].astype(int), 100, atol=5)
+    images = load(tmp_path)
+    np.testing.assert_allclose(images.pixels[0].astype(int), 100, atol=5)
 
 
 def test_left_and_right_halves_stay_where_they_are(tmp_path: Path) -> None:
@@ -88,12 +86,12 @@ def test_left_and_right_halves_stay_where_they_are(tmp_path: Path) -> None:
     halves.paste(BLUE, (300, 0, 600, 200))
     save(tmp_path, "Koi/1.png", halves)
     save(tmp_path, "Rui/1.png", plain(GREEN))
-    pictures, _ = load(tmp_path)
-    np.testing.assert_array_equal(pictures.pixels[0, :, :7], np.broadcast_to(RED, (16, 7, 3)))
-    np.testing.assert_array_equal(pictures.pixels[0, :, 9:], np.broadcast_to(BLUE, (16, 7, 3)))
+    images = load(tmp_path)
+    np.testing.assert_array_equal(images.pixels[0, :, :7], np.broadcast_to(RED, (16, 7, 3)))
+    np.testing.assert_array_equal(images.pixels[0, :, 9:], np.broadcast_to(BLUE, (16, 7, 3)))
 
 
-def test_unreadable_pictures_are_left_out_counted_and_named(
+def test_unreadable_images_are_left_out_counted_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, colour in (("Koi/1.png", RED), ("Koi/3.png", GREEN), ("Rui/2.png", BLUE)):
@@ -103,31 +101,31 @@ def test_unreadable_pictures_are_left_out_counted_and_named(
     cut = save(tmp_path, "Rui/1.jpg", plain(RED))
     cut.write_bytes(cut.read_bytes()[:-50])
     with caplog.at_level(logging.INFO):
-        pictures, _ = load(tmp_path)
-    assert [(bad.path.as_posix(), bad.reason) for bad in pictures.unreadable] == [
+        images = load(tmp_path)
+    assert [(bad.path.as_posix(), bad.reason) for bad in images.unreadable] == [
         ("Koi/0.jpg", "empty file"),
         ("Koi/2.jpg", "not a picture in any known format"),
         ("Rui/1.jpg", "truncated"),
     ]
-    assert [path.as_posix() for path in pictures.paths] == ["Koi/1.png", "Koi/3.png", "Rui/2.png"]
-    assert pictures.pixels[:, 5, 5].tolist() == [list(RED), list(GREEN), list(BLUE)]
-    assert pictures.labels.tolist() == [0, 0, 1]
-    assert pictures.pixels.flags.c_contiguous
-    assert pictures.aspect.tolist() == [1.5] * 3
+    assert [path.as_posix() for path in images.paths] == ["Koi/1.png", "Koi/3.png", "Rui/2.png"]
+    assert images.pixels[:, 5, 5].tolist() == [list(RED), list(GREEN), list(BLUE)]
+    assert images.labels.tolist() == [0, 0, 1]
+    assert images.pixels.flags.c_contiguous
+    assert images.aspect.tolist() == [1.5] * 3
     assert caplog.messages == [
-        "Decoding 6 pictures to 16x16: 0 MB of memory.",
-        "Left out 3 of 6 pictures that cannot be read:",
-        *(f"  {file.path}: {file.reason}" for file in pictures.unreadable),
+        "Decoding 6 images to 16x16: 0 MB of memory.",
+        "Left out 3 of 6 images that cannot be read:",
+        *(f"  {file.path}: {file.reason}" for file in images.unreadable),
     ]
 
 
-def test_a_folder_of_broken_pictures_ends_in_a_clear_message(tmp_path: Path) -> None:
+def test_a_folder_of_broken_images_ends_in_a_clear_message(tmp_path: Path) -> None:
     for name in ("Koi/1.jpg", "Koi/2.jpg", "Rui/1.jpg"):
         save(tmp_path, name, plain(RED)).write_bytes(b"")
-    pictures, listing = load(tmp_path)
-    assert pictures.pixels.shape == (0, 16, 16, 3)
-    with pytest.raises(FishError, match=r"class Koi in .* has 0 readable pictures; needs at least"):
-        check_enough(pictures, listing)
+    images = load(tmp_path)
+    assert images.pixels.shape == (0, 16, 16, 3)
+    with pytest.raises(FishError, match=r"class Koi in .* has 0 readable images; needs at least"):
+        check_enough(images)
 
 
 def test_the_cost_in_memory_is_said_before_decoding(
@@ -136,17 +134,17 @@ def test_the_cost_in_memory_is_said_before_decoding(
     for name in ("Koi/1.png", "Rui/1.png"):
         save(tmp_path, name, plain(RED))
     with caplog.at_level(logging.INFO):
-        pictures, _ = load(tmp_path, working_size=1000)
-    assert caplog.messages == ["Decoding 2 pictures to 1000x1000: 6 MB of memory."]
-    assert pictures.pixels.nbytes == 6_000_000
+        images = load(tmp_path, working_size=1000)
+    assert caplog.messages == ["Decoding 2 images to 1000x1000: 6 MB of memory."]
+    assert images.pixels.nbytes == 6_000_000
 
 
-def test_sides_of_a_split_folder_follow_their_pictures(tmp_path: Path) -> None:
+def test_sides_of_a_split_folder_follow_their_images(tmp_path: Path) -> None:
     for name in ("train/Koi/1.png", "train/Rui/1.png", "val/Koi/1.png", "val/Rui/1.png"):
         save(tmp_path, name, plain(RED))
     (tmp_path / "train/Koi/0.png").touch()
-    pictures, _ = load(tmp_path)
-    assert pictures.splits == ("train", "train", "val", "val")
+    images = load(tmp_path)
+    assert images.splits == ("train", "train", "val", "val")
 
 
 @pytest.mark.parametrize("mode", ["L", "1"])
@@ -158,13 +156,13 @@ def test_masks_are_found_by_path_and_are_all_or_nothing(tmp_path: Path, mode: st
         save(root, name, plain(RED))
     save(masks_root, "Koi/deeper/1.png", mask.convert(mode))
     save(masks_root, "Rui/1.png", Image.new(mode, (60, 40), 0))
-    pictures, _ = load(root, masks_root)
-    assert pictures.masks is not None
-    assert pictures.masks.shape == (2, 16, 16)
-    assert pictures.masks.dtype == np.uint8
-    assert (pictures.masks[0, :, :8] == 255).all()
-    assert (pictures.masks[0, :, 8:] == 0).all()
-    assert (pictures.masks[1] == 0).all()
+    images = load(root, masks_root)
+    assert images.masks is not None
+    assert images.masks.shape == (2, 16, 16)
+    assert images.masks.dtype == np.uint8
+    assert (images.masks[0, :, :8] == 255).all()
+    assert (images.masks[0, :, 8:] == 0).all()
+    assert (images.masks[1] == 0).all()
 
 
 def test_a_mask_pixel_is_fish_above_127(tmp_path: Path) -> None:
@@ -174,9 +172,9 @@ def test_a_mask_pixel_is_fish_above_127(tmp_path: Path) -> None:
         mask = Image.new("L", (2, 2), 127)
         mask.putpixel((1, 0), 128)
         save(masks_root, name, mask)
-    pictures, _ = load(root, masks_root, working_size=2)
-    assert pictures.masks is not None
-    assert pictures.masks[0].tolist() == [[0, 255], [0, 0]]
+    images = load(root, masks_root, working_size=2)
+    assert images.masks is not None
+    assert images.masks[0].tolist() == [[0, 255], [0, 0]]
 
 
 def test_a_shrunken_mask_pixel_is_fish_where_most_of_it_was(tmp_path: Path) -> None:
@@ -187,36 +185,36 @@ def test_a_shrunken_mask_pixel_is_fish_where_most_of_it_was(tmp_path: Path) -> N
     for name in ("Koi/1.png", "Rui/1.png"):
         save(root, name, plain(RED, (4, 4)))
         save(masks_root, name, Image.fromarray(mask))
-    pictures, _ = load(root, masks_root, working_size=2)
-    assert pictures.masks is not None
-    assert pictures.masks[0].tolist() == [[255, 0], [0, 0]]
+    images = load(root, masks_root, working_size=2)
+    assert images.masks is not None
+    assert images.masks[0].tolist() == [[255, 0], [0, 0]]
 
 
-def test_masks_are_left_out_with_their_unreadable_pictures(tmp_path: Path) -> None:
+def test_masks_are_left_out_with_their_unreadable_images(tmp_path: Path) -> None:
     root, masks_root = tmp_path / "fish", tmp_path / "masks"
     for name, level in (("Koi/1.png", 0), ("Koi/2.png", 255), ("Rui/1.png", 0)):
         save(root, name, plain(RED))
         save(masks_root, name, Image.new("L", (60, 40), level))
     (root / "Koi/1.png").write_bytes(b"")
     (masks_root / "Koi/1.png").unlink()
-    pictures, _ = load(root, masks_root)
-    assert pictures.masks is not None
-    assert pictures.masks[:, 3, 3].tolist() == [255, 0]
+    images = load(root, masks_root)
+    assert images.masks is not None
+    assert images.masks[:, 3, 3].tolist() == [255, 0]
 
 
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (None, "mask {} does not exist; data.masks_root needs one a picture."),
+        (None, "mask {} does not exist; every image needs one"),
         (
             Image.new("L", (40, 60), 255),
-            "mask {} is 40x60, another shape than its picture, whose width / height is 1.500.",
+            "mask {} is 40x60, another shape than its image, whose width / height is 1.500",
         ),
         (
             Image.new("L", (60, 40), 1),
-            "mask {} is nowhere brighter than 1; write 255 on the fish and 0 elsewhere.",
+            "mask {} is nowhere brighter than 1; write 255 on the fish and 0 elsewhere",
         ),
-        ("nonsense", "mask {} cannot be read: not a picture in any known format."),
+        ("nonsense", "mask {} cannot be read: not a picture in any known format"),
     ],
     ids=["missing", "turned", "zeros and ones", "unreadable"],
 )
@@ -238,51 +236,31 @@ def test_masks_that_do_not_fit_are_an_error(
     assert str(caught.value) == message.format(wrong)
 
 
-def test_a_class_needs_two_readable_pictures(tmp_path: Path) -> None:
+def test_a_class_needs_two_readable_images(tmp_path: Path) -> None:
     for name in ("Koi/1.png", "Koi/2.png", "Rui/1.png", "Rui/2.png"):
         save(tmp_path, name, plain(RED))
-    check_enough(*load(tmp_path))
+    check_enough(load(tmp_path))
     (tmp_path / "Rui/1.png").write_bytes(b"")
     with pytest.raises(FishError) as caught:
-        check_enough(*load(tmp_path))
+        check_enough(load(tmp_path))
     assert str(caught.value) == (
-        f"class Rui in {tmp_path / 'Rui'} has 1 readable picture; "
-        "needs at least 2: one for training, one for validation. Add pictures, or move "
+        f"class Rui in {tmp_path / 'Rui'} has 1 readable image; "
+        "needs at least 2: one for training, one for validation. Add images, or move "
         "the folder away."
     )
     (tmp_path / "Rui/2.png").write_bytes(b"")
-    with pytest.raises(FishError, match="has 0 readable pictures; needs at least 2"):
-        check_enough(*load(tmp_path))
+    with pytest.raises(FishError, match="has 0 readable images; needs at least 2"):
+        check_enough(load(tmp_path))
 
 
-def test_a_split_folder_needs_one_training_picture_a_class(tmp_path: Path) -> None:
+def test_a_split_folder_needs_one_training_image_a_class(tmp_path: Path) -> None:
     for name in ("Train/Koi/1.png", "Train/Rui/1.png", "val/Koi/1.png", "val/Rui/1.png"):
         save(tmp_path, name, plain(RED))
-    check_enough(*load(tmp_path))
+    check_enough(load(tmp_path))
     (tmp_path / "Train/Rui/1.png").write_bytes(b"")
     with pytest.raises(FishError) as caught:
-        check_enough(*load(tmp_path))
+        check_enough(load(tmp_path))
     assert str(caught.value) == (
-        f"class Rui in {tmp_path / 'Train' / 'Rui'} has 0 readable pictures; "
-        "needs at least 1: for training. Add pictures, or move the folder away."
+        f"class Rui in {tmp_path / 'Train' / 'Rui'} has 0 readable images; "
+        "needs at least 1: for training. Add images, or move the folder away."
     )
-
-
-def test_a_long_wait_shows_its_progress_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("Koi/1.png", "Rui/1.png"):
-        save(tmp_path, name, plain(RED))
-    asked: list[dict[str, object]] = []
-    track = module.track
-
-    def spy(*args: object, **options: object) -> object:
-        asked.append(options)
-        return track(*args, **options)
-
-    monkeypatch.setattr(module, "track", spy)
-    load(tmp_path)
-    monkeypatch.setattr(module, "_SHOW_PROGRESS_ABOVE", 1)
-    assert len(load(tmp_path)[0].paths) == 2
-    assert [options["disable"] for options in asked] == [True, False]
-    assert all(options["transient"] for options in asked)

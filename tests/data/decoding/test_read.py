@@ -1,4 +1,4 @@
-"""Picture files of every kind, whole and broken."""
+"""Image files of every kind, whole and broken."""
 
 import io
 import warnings
@@ -28,16 +28,16 @@ OPPOSITE = {"top": "bottom", "bottom": "top", "left": "right", "right": "left"}
 
 def four_corners(size: tuple[int, int] = (96, 64)) -> Image.Image:
     """Red and green above blue and yellow."""
-    picture = Image.new("RGB", (2, 2))
+    image = Image.new("RGB", (2, 2))
     for x, y, colour in ((0, 0, RED), (1, 0, GREEN), (0, 1, BLUE), (1, 1, YELLOW)):
-        picture.putpixel((x, y), colour)
-    return picture.resize(size, Image.Resampling.NEAREST)
+        image.putpixel((x, y), colour)
+    return image.resize(size, Image.Resampling.NEAREST)
 
 
-def colour_at(picture: Image.Image, corner: set[str]) -> np.ndarray:
-    x = 4 if "left" in corner else picture.width - 5
-    y = 4 if "top" in corner else picture.height - 5
-    return np.array(picture.getpixel((x, y)), dtype=int)
+def colour_at(image: Image.Image, corner: set[str]) -> np.ndarray:
+    x = 4 if "left" in corner else image.width - 5
+    y = 4 if "top" in corner else image.height - 5
+    return np.array(image.getpixel((x, y)), dtype=int)
 
 
 def assert_colour(found: object, expected: tuple[int, int, int], tolerance: int = 8) -> None:
@@ -53,28 +53,28 @@ def reason_for(path: Path) -> str:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_pictures_stand_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_images_stand_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"fish.{suffix}"
     four_corners().save(path, exif=exif, quality=95)
-    picture, size = read_image_and_size(path, long_enough_for=32)
+    image, size = read_image_and_size(path, long_enough_for=32)
     row_0, column_0 = ORIENTATIONS[orientation]
-    assert_colour(colour_at(picture, {row_0, column_0}), RED)
-    assert_colour(colour_at(picture, {row_0, OPPOSITE[column_0]}), GREEN)
-    assert_colour(colour_at(picture, {OPPOSITE[row_0], column_0}), BLUE)
-    assert_colour(colour_at(picture, {OPPOSITE[row_0], OPPOSITE[column_0]}), YELLOW)
+    assert_colour(colour_at(image, {row_0, column_0}), RED)
+    assert_colour(colour_at(image, {row_0, OPPOSITE[column_0]}), GREEN)
+    assert_colour(colour_at(image, {OPPOSITE[row_0], column_0}), BLUE)
+    assert_colour(colour_at(image, {OPPOSITE[row_0], OPPOSITE[column_0]}), YELLOW)
     assert size == ((96, 64) if orientation < 5 else (64, 96))
     reduced = (48, 32) if suffix == "jpg" else (96, 64)
-    assert picture.size == (reduced if orientation < 5 else reduced[::-1])
+    assert image.size == (reduced if orientation < 5 else reduced[::-1])
 
 
-def test_broken_exif_is_no_reason_to_drop_a_picture(tmp_path: Path) -> None:
+def test_broken_exif_is_no_reason_to_drop_an_image(tmp_path: Path) -> None:
     path = tmp_path / "fish.jpg"
     for broken in (b"II*\0\x08\0\0\0\xff\xff\x12\x01", b"nonsense", b"MM\0*\0\0\xff\xff"):
         four_corners().save(path, exif=b"Exif\0\0" + broken, quality=95)
-        picture = read_image(path, long_enough_for=None)
-        assert_colour(colour_at(picture, {"top", "left"}), RED)
+        image = read_image(path, long_enough_for=None)
+        assert_colour(colour_at(image, {"top", "left"}), RED)
 
 
 def test_jpegs_are_reduced_but_never_below_the_target(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_jpegs_are_reduced_but_never_below_the_target(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     for width, height in generator.integers(20, 900, (40, 2)).tolist():
         Image.new("RGB", (width, height), RED).save(path)
-        picture, size = read_image_and_size(path, long_enough_for=100)
+        image, size = read_image_and_size(path, long_enough_for=100)
         assert size == (width, height)
-        assert min(picture.size) >= min(100, width, height)
-        assert min(picture.size) < 200 or min(picture.size) >= min(width, height) // 8
+        assert min(image.size) >= min(100, width, height)
+        assert min(image.size) < 200 or min(image.size) >= min(width, height) // 8
         assert read_image(path, long_enough_for=None).size == (width, height)
 
 
@@ -93,18 +93,18 @@ def test_a_photograph_of_24_megapixels_and_a_thumbnail_are_read(tmp_path: Path) 
     large, small = tmp_path / "large.jpg", tmp_path / "small.jpg"
     Image.new("L", (6000, 4000), 90).save(large)
     Image.new("RGB", (150, 33), GREEN).save(small, quality=95)
-    picture, size = read_image_and_size(large, long_enough_for=160)
-    assert (size, picture.size, picture.mode) == ((6000, 4000), (750, 500), "RGB")
-    assert_colour(picture.getpixel((400, 300)), (90, 90, 90), tolerance=2)
+    image, size = read_image_and_size(large, long_enough_for=160)
+    assert (size, image.size, image.mode) == ((6000, 4000), (750, 500), "RGB")
+    assert_colour(image.getpixel((400, 300)), (90, 90, 90), tolerance=2)
     assert read_image(small, long_enough_for=160).size == (150, 33)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
-    picture = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
-    picture.putpixel((1, 0), (0, 0, 0, 128))
-    picture.putpixel((2, 0), (0, 0, 0, 255))
-    picture.convert(mode).save(tmp_path / "fish.png")
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (0, 0, 0, 128))
+    image.putpixel((2, 0), (0, 0, 0, 255))
+    image.convert(mode).save(tmp_path / "fish.png")
     read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read[0, :, 0], [255, 127, 0])
 
@@ -113,17 +113,17 @@ def test_transparency_is_laid_on_white(tmp_path: Path, mode: str) -> None:
 def test_a_transparent_palette_colour_becomes_white(
     tmp_path: Path, transparency: int | bytes
 ) -> None:
-    picture = Image.new("P", (3, 1))
-    picture.putpalette([*RED, *BLUE, *GREEN])
-    picture.putdata([0, 1, 2])
-    picture.save(tmp_path / "fish.png", transparency=transparency)
+    image = Image.new("P", (3, 1))
+    image.putpalette([*RED, *BLUE, *GREEN])
+    image.putdata([0, 1, 2])
+    image.save(tmp_path / "fish.png", transparency=transparency)
     read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read, [[RED, (255, 255, 255), GREEN]])
 
 
 def test_a_colour_key_becomes_white(tmp_path: Path) -> None:
-    picture = four_corners((2, 2))
-    picture.save(tmp_path / "fish.png", transparency=BLUE)
+    image = four_corners((2, 2))
+    image.save(tmp_path / "fish.png", transparency=BLUE)
     read = np.asarray(read_image(tmp_path / "fish.png", long_enough_for=None))
     np.testing.assert_array_equal(read, [[RED, GREEN], [(255, 255, 255), YELLOW]])
 
@@ -134,8 +134,8 @@ def test_cmyk_print_files_have_their_colours(tmp_path: Path) -> None:
     with Image.open(tmp_path / "fish.jpg") as stored:
         assert stored.mode == "CMYK"
         assert "adobe" in stored.info
-    picture = read_image(tmp_path / "fish.jpg", long_enough_for=8)
-    assert_colour(picture.getpixel((0, 0)), (255, 0, 0), tolerance=3)
+    image = read_image(tmp_path / "fish.jpg", long_enough_for=8)
+    assert_colour(image.getpixel((0, 0)), (255, 0, 0), tolerance=3)
 
 
 @pytest.mark.parametrize("name", ["fish.png", "fish.tif", "fish.pgm", "big_endian.tif"])
@@ -161,7 +161,7 @@ def test_pixels_without_a_white_level_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [
         (Image.new("L", (4, 4), 77), (77, 77, 77)),
         (Image.new("1", (4, 4), 1), (255, 255, 255)),
@@ -171,9 +171,9 @@ def test_pixels_without_a_white_level_are_refused(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
 def test_every_mode_becomes_rgb(
-    tmp_path: Path, picture: Image.Image, expected: tuple[int, int, int], suffix: str
+    tmp_path: Path, image: Image.Image, expected: tuple[int, int, int], suffix: str
 ) -> None:
-    picture.save(tmp_path / f"fish.{suffix}")
+    image.save(tmp_path / f"fish.{suffix}")
     read = read_image(tmp_path / f"fish.{suffix}", long_enough_for=None)
     assert read.mode == "RGB"
     assert read.getpixel((3, 3)) == expected
@@ -200,7 +200,7 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_half_a_picture_is_never_returned(tmp_path: Path, kind: str, share: float) -> None:
+def test_half_an_image_is_never_returned(tmp_path: Path, kind: str, share: float) -> None:
     noise = np.random.default_rng(3).integers(0, 256, (64, 64, 3), np.uint8)
     whole = io.BytesIO()
     Image.fromarray(noise).save(whole, format=kind)
@@ -230,7 +230,7 @@ def test_the_reason_is_short_and_says_what_is_wrong(
     assert reason_for(path) == "more pixels than Pillow's limit against decompression bombs"
 
 
-def test_large_but_fine_pictures_are_read_in_silence(
+def test_large_but_fine_images_are_read_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "fish.jpg"

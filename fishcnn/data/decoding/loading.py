@@ -1,0 +1,133 @@
+"""The index of a folder to its images: every file is decoded once, to one square size."""
+
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fishcnn.data.decoding.decode import decode_files, mask_path, read_mask
+from fishcnn.data.decoding.disk_cache import load_cached
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.on_demand import OnDemand, read_square
+from fishcnn.data.image_index import FACTS, ImageIndex
+from fishcnn.utils.errors import FishError
+
+log = logging.getLogger(__name__)
+
+# More names than this would push the rest off the screen.
+_NAMED = 10
+
+
+def load_images(
+    index: ImageIndex,
+    *,
+    working_size: int,
+    masks_root: Path | None,
+    workers: int,
+    cache: str,
+    cache_root: Path,
+) -> ImageSet:
+    """Decode every image of an index; those that cannot be read are left out and named.
+
+    Args:
+        index: What to decode.
+        working_size: S, side of the square that every image is squashed to, in pixels.
+        masks_root: Folder with a mask for every image, at the image's relative path with the suffix
+            .png; brighter than 127 means fish. None for no masks.
+        workers: Threads to decode with; 0 means one, as 1 does.
+        cache: "disk" to keep them memory-mapped below cache_root, for the next runs as well; "ram"
+            to keep them in memory; "none" to decode again whenever an image is asked for.
+        cache_root: Folder of the cache.
+
+    Raises:
+        FishError: A mask is missing, unreadable, of another shape than its image, or written with
+            0 and 1 for 0 and 255; or the disk is full.
+    """
+    if cache == "disk":
+        images = load_cached(
+            index, side=working_size, masks_root=masks_root, workers=workers, cache=cache_root
+        )
+    else:
+        images = _load(index, masks_root, working_size, workers, keep=cache == "ram")
+    _warn_of_unreadable(images)
+    return images
+
+
+def _load(
+    index: ImageIndex, masks_root: Path | None, side: int, workers: int, *, keep: bool
+) -> ImageSet:
+    """Decode into memory, or only look at the images and decode them again on demand."""
+    count = len(index.paths)
+    if keep:
+        megabytes = count * side * side * (3 if masks_root is None else 4) / 1e6
+        log.info("Decoding %d images to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
+    else:
+        log.info(
+            "Reading %d images once for their sizes and fingerprints, and again in every epoch.",
+            count,
+        )
+    capacity = count if keep else 0
+    pixels = np.empty((capacity, side, side, 3), np.uint8)
+    masks = None if masks_root is None else np.empty((capacity, side, side), np.uint8)
+    facts = np.zeros(count, FACTS)
+    reasons: dict[int, str] = {}
+    kept = 0
+    decoding = decode_files(index, range(count), masks_root=masks_root, side=side, workers=workers)
+    for file, (facts_of_file, decoded) in enumerate(decoding):
+        facts[file] = facts_of_file
+        if isinstance(decoded, str):
+            reasons[file] = decoded
+        elif keep:
+            pixels[kept] = decoded.image
+            if masks is not None and decoded.mask is not None:
+                masks[kept] = decoded.mask
+            kept += 1
+    index = replace(index, facts=facts, reasons=reasons)
+    if keep:
+        return ImageSet(index, pixels[:kept], None if masks is None else masks[:kept])
+    paths = [index.paths[file] for file in index.readable]
+    read = partial(read_square, side=side)
+    images = OnDemand(read, [index.root / path for path in paths], (side, side, 3), workers)
+    if masks_root is None:
+        return ImageSet(index, images)
+    read = partial(read_mask, side=side, aspect=None)
+    files = [mask for path in paths if (mask := mask_path(masks_root, path))]
+    return ImageSet(index, images, OnDemand(read, files, (side, side), workers))
+
+
+def _warn_of_unreadable(images: ImageSet) -> None:
+    bad = images.unreadable
+    if not bad:
+        return
+    log.warning("Left out %d of %d images that cannot be read:", len(bad), len(images.index.paths))
+    for file in bad[:_NAMED]:
+        log.warning("  %s: %s", file.path, file.reason)
+    if len(bad) > _NAMED:
+        log.warning("  and %d more, all of them in the data report", len(bad) - _NAMED)
+
+
+def check_enough(images: ImageSet) -> None:
+    """Check that every class can be trained and validated on what was readable.
+
+    Raises:
+        FishError: A class has fewer than two images, or, where the folder is split already, none
+            in train/.
+    """
+    needed, needed_for = 2, "one for training, one for validation"
+    usable = np.ones(len(images.paths), np.bool_)
+    index = images.index
+    where = index.root
+    if images.splits is not None and index.splits is not None:
+        needed, needed_for = 1, "for training"
+        usable = np.array(images.splits, dtype="U5") == "train"
+        where /= index.paths[index.splits.index("train")].parts[0]
+    counts = np.bincount(images.labels[usable], minlength=len(images.classes))
+    for name, count in zip(images.classes, counts, strict=True):
+        if count < needed:
+            found = f"{count} readable image{'' if count == 1 else 's'}"
+            raise FishError(
+                f"class {name} in {where / name} has {found}; "
+                f"needs at least {needed}: {needed_for}. Add images, or move the folder away."
+            )

@@ -1,0 +1,90 @@
+"""The index of an image folder: what is known of each of its files."""
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
+
+DIGEST_BYTES = 32
+FACTS = np.dtype(
+    [
+        # Bytes and time of the last change (ns), of the image and of its mask.
+        ("stamp", np.int64, (4,)),
+        # One half is BLAKE2b of the image file, the other of the mask file.
+        ("digest", np.uint8, (DIGEST_BYTES,)),
+        # Width and height of the upright original in pixels; zeros where it cannot be read, as all
+        # that follows.
+        ("size", np.int32, (2,)),
+        # Alike for near-duplicates.
+        ("fingerprint", np.uint8, (FINGERPRINT_BYTES,)),
+        # Sum and sum of squares of each channel of the decoded image.
+        ("moments", np.int64, (2, 3)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ImageIndex:
+    """N files that look like images by their names, in an order that is the same on every machine.
+
+    Attributes:
+        root: The folder that was scanned.
+        classes: Class names, sorted; a label is an index into them.
+        paths: N paths relative to root, sorted as POSIX strings.
+        labels: int64 (N,), 0 <= label < len(classes).
+        splits: "train", "val" or "test" for every path where the folder is split, else None.
+        empty_classes: Folders relative to root that hold no image and were left out.
+        ignored: Files that are not images by their suffix or lie outside every class folder.
+        facts: FACTS (N,), what reading the files has found; None before.
+        reasons: Why a file cannot be read, by its position; empty before.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    splits: tuple[str, ...] | None
+    empty_classes: tuple[str, ...]
+    ignored: int
+    facts: NDArray[np.void] | None = None
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> NDArray[np.int64]:
+        """Which of the N files can be read: int64 (R,)."""
+        return np.delete(np.arange(len(self.paths)), list(self.reasons)).astype(np.int64)
+
+    def save(self, file: Path, **more: str | bool) -> None:
+        """Write everything to one ``.npz`` file; ``more`` is kept along with it."""
+        assert self.facts is not None
+        words = {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "root": str(self.root),
+            "paths": [path.as_posix() for path in self.paths],
+            "reasons": list(self.reasons.items()),
+            "more": more,
+        }
+        arrays = {"labels": words.pop("labels"), "facts": words.pop("facts")}
+        # Escaped, as file names need not be valid Unicode.
+        text = np.frombuffer(json.dumps(words).encode("ascii"), np.uint8)
+        with file.open("wb") as stream:
+            np.savez(stream, words=text, **arrays)
+
+    @staticmethod
+    def load(file: Path) -> tuple["ImageIndex", dict[str, Any]]:
+        """Read what save() has written."""
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        words = json.loads(arrays.pop("words").tobytes())
+        more = words.pop("more")
+        words |= {
+            "root": Path(words["root"]),
+            "paths": tuple(map(Path, words["paths"])),
+            "reasons": dict(words["reasons"]),
+        }
+        return ImageIndex(**arrays, **words), more
