@@ -15,7 +15,7 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.data.sources import FolderSource
-from fishcnn.data.splitting.grouped_split import SplitSettings
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
             test_fraction=0.0,
             folds=None,
             fold=0,
-            seed=0,
+            split_seed=0,
             group_duplicates=False,
             group_regex=None,
         ),

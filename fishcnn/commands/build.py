@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import plain
+from fishcnn.commands.settings import as_settings, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
-from fishcnn.data.splitting.grouped_split import SplitSettings
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.models.classifier import MONITOR, FishClassifier
 from fishcnn.training.callbacks.checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
@@ -35,7 +36,6 @@ from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.errors import FishError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-_SPLIT = ("val_fraction", "test_fraction", "folds", "fold", "group_duplicates", "group_regex")
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -66,20 +66,23 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     data = plain(config.data)
     workers = os.cpu_count() or 1 if data["workers"] is None else data["workers"]
     size = data["image_size"]
-    return FishDataModule(
-        source=build_source(data, workers),
-        recipe=Recipe.from_config(plain(config.augment)),
-        image_size=size,
-        working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
-        batch_size=data["batch_size"],
-        split=SplitSettings(seed=data["split_seed"], **{key: data[key] for key in _SPLIT}),
-        normalize=data["normalize"],
-        balance=data["balance"],
-        cache=data["cache"],
-        cache_root=Path(data["cache_root"]).expanduser() / "decoded",
-        on_device=data["on_device"],
-        workers=workers,
-    )
+    with as_settings("data."):
+        return FishDataModule(
+            source=build_source(data, workers),
+            recipe=Recipe.from_config(plain(config.augment)),
+            image_size=size,
+            working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
+            batch_size=data["batch_size"],
+            split=SplitSettings(
+                **{field.name: data[field.name] for field in fields(SplitSettings)}
+            ),
+            normalize=data["normalize"],
+            balance=data["balance"],
+            cache=data["cache"],
+            cache_root=Path(data["cache_root"]).expanduser() / "decoded",
+            on_device=data["on_device"],
+            workers=workers,
+        )
 
 
 def build_classifier(config: DictConfig, datamodule: FishDataModule) -> FishClassifier:

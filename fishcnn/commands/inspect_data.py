@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
+from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet, load_images
 from fishcnn.data.image_folder import scan_folder
@@ -50,7 +51,7 @@ def inspect_data(config: DictConfig) -> None:
     datamodule = _datamodule(config)
     found = _inspect(datamodule)
     named = config.data.name
-    name = found.listing.root.resolve().name if named == "folder" else named
+    name = found.index.root.resolve().name if named == "folder" else named
     output = _output(config.output, name)
     sheets = []
     groups = found.groups()
@@ -61,7 +62,7 @@ def inspect_data(config: DictConfig) -> None:
         save_figure(figure, sheets[-1])
     columns = found.columns()
     text = to_markdown(
-        found.pictures, found.listing, columns, [*found.sections(), *found.lists()], named=None
+        found.images, found.index, columns, [*found.sections(), *found.lists()], named=None
     )
     links = "".join(f"\n![Near-duplicates]({sheet.name})\n" for sheet in sheets)
     (output / "report.md").write_text(text + links, encoding="utf-8")
@@ -105,7 +106,16 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
         # Probably a mask is missing or does not fit: the pictures can be looked at all the same.
         pictures = load(None)
         obstacles.append(str(error))
-    return inspect_images(pictures, listing, datamodule.split_settings, obstacles)
+    settings = datamodule.split_settings
+    return inspect_images(pictures, listing, settings, obstacles, _naming_settings)
+
+
+def _naming_settings(error: FishError) -> str:
+    try:
+        with as_settings("data."):
+            raise error
+    except FishError as named:
+        return str(named)
 
 
 def _output(wanted: str | None, name: str) -> Path:
@@ -148,7 +158,7 @@ def _sheets(found: Inspection, name: str, pages: Sequence[range], note: str) -> 
 
 
 def _twin_group(found: Inspection, members: NDArray[np.int64], number: int) -> DuplicateGroup:
-    pictures = found.pictures
+    pictures = found.images
     classes = Counter(pictures.classes[label] for label in pictures.labels[members])
     title = f"Group {number}: {len(members)} pictures"
     if len(classes) > 1:
@@ -180,14 +190,14 @@ def _print(
     table.add_column("class", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right")
-    for label, name in enumerate(found.pictures.classes[:_CLASSES]):
+    for label, name in enumerate(found.images.classes[:_CLASSES]):
         numbers = (str(counts[label]) for counts in columns.values())
         table.add_row(Text(printable(name)), *numbers)
-    if len(found.pictures.classes) > _CLASSES:
-        table.add_row(f"and {len(found.pictures.classes) - _CLASSES} more classes")
+    if len(found.images.classes) > _CLASSES:
+        table.add_row(f"and {len(found.images.classes) - _CLASSES} more classes")
     table.add_row("all", *(str(counts.sum()) for counts in columns.values()), style="bold")
     console.print(table)
-    console.print(Text(printable(sizes(found.pictures))))
+    console.print(Text(printable(sizes(found.images))))
     for section in found.sections():
         console.print(Text(f"\n{section.title}", style="bold"))
         for finding in section.findings:

@@ -25,8 +25,9 @@ from fishcnn.data.datasets import (
 from fishcnn.data.decoding.image_set import ImageSet, check_enough, load_images
 from fishcnn.data.image_folder import ImageIndex, scan_folder
 from fishcnn.data.sources import Source
-from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_images
+from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import printable
 

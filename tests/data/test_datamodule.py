@@ -17,9 +17,9 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule, channel_statistics
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.decoding.resize import resize
+from fishcnn.data.duplicates import kept
 from fishcnn.data.sources import BengaliFishSource, FolderSource
-from fishcnn.data.splitting import grouped_split as splitting
-from fishcnn.data.splitting.grouped_split import SplitSettings
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import FishError
 
 Make = Callable[..., FishDataModule]
@@ -49,7 +49,7 @@ SPLIT = SplitSettings(
     test_fraction=0.0,
     folds=None,
     fold=0,
-    seed=0,
+    split_seed=0,
     group_duplicates=False,
     group_regex=None,
 )
@@ -147,7 +147,7 @@ def test_the_split_depends_on_its_own_seed_alone(make: Make) -> None:
     splits = []
     for seed, split_seed in ((0, 0), (1, 0), (0, 1)):
         pl.seed_everything(seed, verbose=False)
-        datamodule = make(split=replace(SPLIT, seed=split_seed))
+        datamodule = make(split=replace(SPLIT, split_seed=split_seed))
         datamodule.setup()
         splits.append(datamodule.split.val.tolist())
     assert splits[0] == splits[1]
@@ -246,10 +246,10 @@ def test_a_last_batch_of_one_picture_is_left_out_of_training(make: Make) -> None
         ({"balance": "scales"}, "data.balance=scales"),
         ({"cache": "tape"}, "data.cache=tape"),
         ({"cache": "none", "on_device": True}, "data.on_device=true needs decoded pictures"),
-        ({"split": replace(SPLIT, folds=1)}, "data.folds=1"),
-        ({"split": replace(SPLIT, test_fraction=0.9)}, "data.test_fraction=0.9"),
-        ({"split": replace(SPLIT, group_regex="(")}, "data.group_regex='('"),
-        ({"split": replace(SPLIT, seed=-1)}, "data.split_seed=-1"),
+        ({"split": replace(SPLIT, folds=1)}, "folds=1"),
+        ({"split": replace(SPLIT, test_fraction=0.9)}, "test_fraction=0.9"),
+        ({"split": replace(SPLIT, group_regex="(")}, "group_regex=("),
+        ({"split": replace(SPLIT, split_seed=-1)}, "split_seed=-1"),
     ],
 )
 def test_settings_out_of_range_are_named(make: Make, changes: dict[str, Any], message: str) -> None:
@@ -425,7 +425,7 @@ def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPa
     split = replace(SPLIT, group_duplicates=True)
     first = make(split=split, cache="disk")
     first.setup()
-    monkeypatch.setattr(splitting, "find_duplicates", lambda *arguments: pytest.fail("again"))
+    monkeypatch.setattr(kept, "find_duplicates", lambda *arguments: pytest.fail("again"))
     second = make(split=split, cache="disk")
     second.setup()
     assert first.splitting.duplicates is not None
@@ -440,13 +440,13 @@ def test_damaged_groups_are_looked_for_again(
 ) -> None:
     split = replace(SPLIT, group_duplicates=True)
     make(split=split, cache="disk").setup()
-    (kept,) = (tmp_path / "cache").rglob("*.duplicates*")
-    kept.write_bytes(kept.read_bytes()[:50])
+    (file,) = (tmp_path / "cache").rglob("*.duplicates*")
+    file.write_bytes(file.read_bytes()[:50])
     datamodule = make(split=split, cache="disk")
     datamodule.setup()
     assert datamodule.splitting.duplicates is not None
     assert "is damaged" in caplog.text
-    assert kept.stat().st_size > 50
+    assert file.stat().st_size > 50
 
 
 def test_pictures_of_one_name_group_stay_on_one_side(make: Make) -> None:
@@ -471,7 +471,7 @@ def test_a_folder_that_is_split_already_has_no_folds(
 ) -> None:
     for side in ("train", "val"):
         shutil.copytree(fish / "pictures", tmp_path / side)
-    with pytest.raises(FishError, match=r"data.folds and data.test_fraction draw a split"):
+    with pytest.raises(FishError, match=r"^folds=4: this draws a split, but"):
         make(source=FolderSource(str(tmp_path), None), split=replace(SPLIT, folds=4)).setup()
     datamodule = make(
         source=FolderSource(str(tmp_path), None), split=replace(SPLIT, group_duplicates=True)
