@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from fishcnn.benchmark.process import run_module
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import load_images
+from fishcnn.data.duplicates.kept import known_duplicates
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.data.splitting.grouped_split import known_duplicates
 
 SPECIES = 20
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,6 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.image_set import ImageSet
-from fishcnn.data.decoding.loading import load_images
-from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
@@ -52,7 +50,7 @@ def inspect_data(config: DictConfig) -> None:
     datamodule = _datamodule(config)
     found = _inspect(datamodule)
     named = config.data.name
-    name = found.listing.root.resolve().name if named == "folder" else named
+    name = found.images.index.root.resolve().name if named == "folder" else named
     output = _output(config.output, name)
     sheets = []
     groups = found.groups()
@@ -62,9 +60,7 @@ def inspect_data(config: DictConfig) -> None:
         sheets.append(output / _SHEETS.format(number))
         save_figure(figure, sheets[-1])
     columns = found.columns()
-    text = to_markdown(
-        found.pictures, found.listing, columns, [*found.sections(), *found.lists()], named=None
-    )
+    text = to_markdown(found.images, columns, [*found.sections(), *found.lists()], named=None)
     links = "".join(f"\n![Near-duplicates]({sheet.name})\n" for sheet in sheets)
     (output / "report.md").write_text(text + links, encoding="utf-8")
     # Escaped, as file names need not be valid Unicode.
@@ -91,28 +87,25 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
 
 def _look_at(datamodule: FishDataModule) -> Inspection:
     folders = datamodule.source.folders()
-    listing = scan_folder(folders.root)
-
-    def load(masks_root: Path | None) -> ImageSet:
-        return load_images(
-            listing,
-            working_size=datamodule.working_size,
-            masks_root=masks_root,
-            workers=datamodule.workers,
-            cache=datamodule.cache,
-            cache_root=datamodule.cache_root,
-        )
-
     obstacles = []
     try:
-        pictures = load(folders.masks_root)
+        images = datamodule.decode(folders)
     except FishError as error:
         if folders.masks_root is None:
             raise
-        # Probably a mask is missing or does not fit: the pictures can be looked at all the same.
-        pictures = load(None)
+        # Probably a mask is missing or does not fit: the images can be looked at all the same.
+        images = datamodule.decode(replace(folders, masks_root=None))
         obstacles.append(str(error))
-    return inspect_images(pictures, listing, datamodule.split_settings, obstacles)
+    settings = datamodule.split_settings
+    return inspect_images(images, settings, obstacles, _naming_settings)
+
+
+def _naming_settings(error: FishError) -> str:
+    try:
+        with as_settings("data."):
+            raise error
+    except FishError as named:
+        return str(named)
 
 
 def _output(wanted: str | None, name: str) -> Path:
@@ -155,7 +148,7 @@ def _sheets(found: Inspection, name: str, pages: Sequence[range], note: str) -> 
 
 
 def _twin_group(found: Inspection, members: NDArray[np.int64], number: int) -> DuplicateGroup:
-    pictures = found.pictures
+    pictures = found.images
     classes = Counter(pictures.classes[label] for label in pictures.labels[members])
     title = f"Group {number}: {len(members)} pictures"
     if len(classes) > 1:
@@ -187,14 +180,14 @@ def _print(
     table.add_column("class", overflow="fold")
     for name in columns:
         table.add_column(name, justify="right")
-    for label, name in enumerate(found.pictures.classes[:_CLASSES]):
+    for label, name in enumerate(found.images.classes[:_CLASSES]):
         numbers = (str(counts[label]) for counts in columns.values())
         table.add_row(Text(printable(name)), *numbers)
-    if len(found.pictures.classes) > _CLASSES:
-        table.add_row(f"and {len(found.pictures.classes) - _CLASSES} more classes")
+    if len(found.images.classes) > _CLASSES:
+        table.add_row(f"and {len(found.images.classes) - _CLASSES} more classes")
     table.add_row("all", *(str(counts.sum()) for counts in columns.values()), style="bold")
     console.print(table)
-    console.print(Text(printable(sizes(found.pictures))))
+    console.print(Text(printable(sizes(found.images))))
     for section in found.sections():
         console.print(Text(f"\n{section.title}", style="bold"))
         for finding in section.findings:

@@ -24,9 +24,10 @@ from fishcnn.data.datasets import (
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
 from fishcnn.data.image_folder import scan_folder
-from fishcnn.data.sources import FolderSource, Source
-from fishcnn.data.splitting.grouped_split import SplitSettings, Splitting, split_images
+from fishcnn.data.sources import Folders, FolderSource, Source
+from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
@@ -133,7 +134,7 @@ class FishDataModule(pl.LightningDataModule):
             test_fraction=test_fraction,
             folds=folds,
             fold=fold,
-            seed=split_seed,
+            split_seed=split_seed,
             group_duplicates=group_duplicates,
             group_regex=group_regex,
         )
@@ -150,6 +151,21 @@ class FishDataModule(pl.LightningDataModule):
         self.workers = usable_cpus() if workers is None else workers
         self.recipe = recipe
 
+    def decode(self, folders: Folders) -> ImageSet:
+        """Scan a folder and decode its images as this datamodule does with its own.
+
+        Raises:
+            FishError: the folder has another layout, a mask does not fit, or the disk is full.
+        """
+        return load_images(
+            scan_folder(folders.root),
+            working_size=self.working_size,
+            masks_root=folders.masks_root,
+            workers=self.workers,
+            cache=self.cache,
+            cache_root=self.cache_root,
+        )
+
     def prepare_data(self) -> None:
         """Download or draw the images; Lightning calls this in one process only."""
         self.source.folders()
@@ -159,14 +175,7 @@ class FishDataModule(pl.LightningDataModule):
         if hasattr(self, "datasets"):
             return
         folders = self.source.folders()
-        images = load_images(
-            scan_folder(folders.root),
-            working_size=self.working_size,
-            masks_root=folders.masks_root,
-            workers=self.workers,
-            cache=self.cache,
-            cache_root=self.cache_root,
-        )
+        images = self.decode(folders)
         check_enough(images)
         self.images = images
         self.splitting = split_images(images, self.split_settings)

@@ -108,12 +108,12 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
     said = words(output)
     for fact in (
         "Nothing keeps it from beginning.",
-        "2 groups of near-duplicates, with 4 of 21 pictures in them.",
+        "2 groups of near-duplicates, with 4 of 21 images in them.",
         "Label conflicts: 1 pair of near-duplicates in different classes.",
         "`Koi/1.jpg` and `Rui/again.png`",
-        "The largest class, Koi (9), has 1.8 times the pictures of the smallest, Rui (5).",
-        "Unreadable pictures: 1 `Koi/broken.jpg`: not a picture",
-        "A shortcut in waiting: 4 of 5 pictures of Rui have bars, but 0% of the others.",
+        "The largest class, Koi (9), has 1.8 times as many images as the smallest, Rui (5).",
+        "Unreadable images: 1 `Koi/broken.jpg`: not a picture",
+        "Possible shortcut: 4 of 5 images of Rui have bars, against 0% of the others.",
         "class train val all unreadable in groups with bars",
     ):
         assert fact in said
@@ -155,7 +155,7 @@ def test_a_folder_of_nothing_but_broken_files_is_reported(inspect: Inspect, tmp_
     root = tmp_path / "ponds"
     status, output = inspect(f"data.root={root}", "data.test_fraction=0.1", "output=found")
     assert status == 0, output
-    assert "No picture can be read." in output
+    assert "No image can be read." in output
     assert len(report(Path("found"))["unreadable"]) == 2
 
 
@@ -167,7 +167,7 @@ def test_classes_of_one_group_each_cannot_be_split(inspect: Inspect, tmp_path: P
     status, output = inspect(f"data.root={root}", "output=found")
     assert status == 0, output
     content = report(Path("found"))
-    assert "no group of pictures can be spared" in content["training_stops_with"][0]
+    assert "no group of images can be spared" in content["training_stops_with"][0]
     assert [len(group) for group in content["duplicate_groups"]] == [5, 5]
     # A fifth of each class, all of it seen before.
     assert len(content["leaked_by_random_split"]) == 2
@@ -187,7 +187,7 @@ def test_a_folder_that_is_split_is_told_what_it_leaks(inspect: Inspect, tmp_path
     assert content["split_by_folders"] is True
     assert content["leaked_by_random_split"] == ["val/Rui/known.jpg"]
     assert content["duplicate_groups"] == [["train/Rui/2.jpg", "val/Rui/known.jpg"]]
-    assert "Leaks: 1 of 3 held-out pictures belong to a group that is in train/" in words(output)
+    assert "Leaks: 1 of 3 held-out images belong to a group that is in train/" in words(output)
 
 
 def test_any_file_name_can_be_reported(inspect: Inspect, tmp_path: Path) -> None:
@@ -245,14 +245,14 @@ def test_a_mask_that_is_missing_is_a_finding(inspect: Inspect, tmp_path: Path) -
     )
     assert status == 0, output
     (stop,) = report(Path("found"))["training_stops_with"]
-    assert "does not exist; data.masks_root needs one a picture" in stop
+    assert "does not exist; every image needs one" in stop
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ((), "data.root is not set"),
-        (("data.root=nowhere",), "data.root=nowhere does not exist"),
+        (("data.root=nowhere",), "data.root=nowhere: does not exist"),
         (("data.root=.", "pages=-1"), "pages=-1: wanted a whole number, 0 or more"),
         (("data.root=.", "data.val_fraction=2"), "data.val_fraction=2"),
         (("data.root=.", "data.image_size=much"), "a setting has a value of the wrong kind"),

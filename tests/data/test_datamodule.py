@@ -21,8 +21,8 @@ from fishcnn.data.channel_statistics import channel_statistics
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
 from fishcnn.data.decoding.resize import resize
+from fishcnn.data.duplicates import kept
 from fishcnn.data.sources import BengaliFishSource, SyntheticSource
-from fishcnn.data.splitting import grouped_split as splitting
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder
 
@@ -444,7 +444,7 @@ def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path
 def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(group_duplicates=True, cache="disk")
     first.setup()
-    monkeypatch.setattr(splitting, "find_duplicates", lambda *arguments: pytest.fail("again"))
+    monkeypatch.setattr(kept, "find_duplicates", lambda *arguments: pytest.fail("again"))
     second = make(group_duplicates=True, cache="disk")
     second.setup()
     assert first.splitting.duplicates is not None
@@ -489,7 +489,7 @@ def test_a_folder_that_is_split_already_has_no_folds(
 ) -> None:
     for side in ("train", "val"):
         shutil.copytree(fish / "pictures", tmp_path / side)
-    with pytest.raises(FishError, match=r"folds and data.test_fraction draw a split"):
+    with pytest.raises(FishError, match=r"^folds=4: this draws a split"):
         make(tmp_path, folds=4).setup()
     datamodule = make(tmp_path, group_duplicates=True)
     datamodule.setup()

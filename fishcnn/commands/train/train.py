@@ -66,7 +66,7 @@ def train(config: DictConfig) -> float:
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
     pl.seed_everything(config.seed + done, workers=True, verbose=False)
-    report = data_report(datamodule.images, datamodule.images.index, datamodule.splitting)
+    report = data_report(datamodule.images, datamodule.splitting)
     classifier = build_classifier(config, datamodule, fetch=not resumed)
     if config.trainer.compile:
         # In place, so that checkpoints keep the names of their weights.
@@ -167,17 +167,8 @@ def _write_inputs(
     """Write down what is needed to repeat the run, before it begins."""
     OmegaConf.save(_from_anywhere(config), folder / "config.yaml", resolve=True)
     (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
-    settings, drawn = datamodule.split_settings, datamodule.splitting.drawn
-    write_split(
-        datamodule.split,
-        datamodule.images.paths,
-        folder / "split.json",
-        val_fraction=settings.val_fraction if drawn else None,
-        seed=settings.seed if drawn else None,
-        test_fraction=settings.test_fraction if drawn else None,
-        folds=settings.folds if drawn else None,
-        fold=settings.fold if drawn else None,
-    )
+    drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None
+    write_split(datamodule.split, datamodule.images.paths, folder / "split.json", drawn_with)
     (folder / "data.md").write_text(report, encoding="utf-8")
 
 

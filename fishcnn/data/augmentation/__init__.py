@@ -1,1 +1,1 @@
-"""Augmenting whole batches, each picture in its own way."""
+"""Augmenting whole batches, each image in its own way."""

@@ -1,6 +1,6 @@
-"""Augmentation of a whole batch on its device, with parameters drawn for every picture.
+"""Augmentation of a whole batch on its device, with parameters drawn for every image.
 
-The geometric part of a recipe is one homography a picture, the brightness, contrast, saturation
+The geometric part of a recipe is one homography per image, the brightness, contrast, saturation
 and hue part one affine map of the colours, so that every pixel is resampled once.
 """
 
@@ -23,7 +23,7 @@ class Augment:
     Args:
         recipe: what may be done.
         size: output side in pixels.
-        fill: RGB in [0, 1] for what lies outside the picture.
+        fill: RGB in [0, 1] for what lies outside the image.
     """
 
     def __init__(self, recipe: Recipe, *, size: int, fill: tuple[float, float, float]) -> None:
@@ -32,7 +32,7 @@ class Augment:
         self.fill = fill
 
     def __call__(self, images: Tensor, aspect: Tensor) -> Tensor:
-        """Augment each picture with parameters of its own, drawn from torch's global generator.
+        """Augment each image with parameters of its own, drawn from torch's global generator.
 
         Args:
             images: uint8 ``(N, S, S, 3)``, squashed to a square.
@@ -61,7 +61,7 @@ class Augment:
 
 
 def _blur_some(images: Tensor, probability: float) -> Tensor:
-    """Blur with a 5x5 Gaussian of sigma 0.5 to 1.5 pixels, a sigma for each picture."""
+    """Blur with a 5x5 Gaussian of sigma 0.5 to 1.5 pixels, a sigma for each image."""
     n, device = len(images), images.device
     sigma = uniform(n, 0.5, 1.5, device)
     sigma = torch.where(torch.rand(n, device=device) < probability, sigma, 1e-3)
@@ -79,7 +79,7 @@ def _padded(images: Tensor) -> tuple[int, int]:
 
 
 def _erase_some(images: Tensor, probability: float, fill: tuple[float, float, float]) -> Tensor:
-    """Erase a rectangle of 2% to 20% of the area, a rectangle for each picture."""
+    """Erase a rectangle of 2% to 20% of the area, a rectangle for each image."""
     n, device = len(images), images.device
     area = uniform(n, 0.02, 0.2, device)
     ratio = uniform(n, math.log(0.4), math.log(2.5), device).exp()

@@ -1,4 +1,4 @@
-"""The colour part of an augmentation: one affine map of the colours a picture."""
+"""The colour part of an augmentation: one affine map of the colours per image."""
 
 import math
 
@@ -33,7 +33,7 @@ def jitter(
     Args:
         images: float ``(N, 3, H, W)`` in [0, 1].
         brightness: ``(N,)`` factors.
-        contrast: ``(N,)`` factors about the mean grey of the picture.
+        contrast: ``(N,)`` factors about the mean grey of the image.
         saturation: ``(N,)`` factors about each pixel's grey.
         hue: ``(N,)`` turns as shares of the colour circle.
 

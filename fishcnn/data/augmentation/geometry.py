@@ -1,6 +1,6 @@
-"""The geometric part of an augmentation: one homography and one resampling a picture.
+"""The geometric part of an augmentation: one homography and one resampling per image.
 
-Coordinates are those of ``torch.nn.functional.grid_sample``: the picture spans [-1, 1] in x and y.
+Coordinates are those of ``torch.nn.functional.grid_sample``: the image spans [-1, 1] in x and y.
 """
 
 import math
@@ -21,10 +21,10 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
         aspect: ``(N,)`` width / height of the originals.
 
     Returns:
-        Half width, half height, centre x, centre y, each ``(N,)`` with the picture as [-1, 1].
+        Half width, half height, centre x, centre y, each ``(N,)`` with the image as [-1, 1].
     """
     n, device = len(aspect), aspect.device
-    if recipe.crop_scale[0] == 1:  # the whole picture, whatever its shape
+    if recipe.crop_scale[0] == 1:  # the whole image, whatever its shape
         whole, centre = torch.ones(n, device=device), torch.zeros(n, device=device)
         return whole, whole, centre, centre
     tries = (n, 10)
@@ -48,9 +48,9 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
-    """Draw one homography a picture, from output to input coordinates.
+    """Draw one homography per image, from output to input coordinates.
 
-    The picture is rotated and sheared about its centre, seen in perspective, cropped, flipped.
+    The image is rotated and sheared about its centre, seen in perspective, cropped, flipped.
 
     Args:
         recipe: the geometric settings.
@@ -76,7 +76,7 @@ def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
 
 
 def rotate(angle: Tensor, aspect: Tensor) -> Tensor:
-    """Rotate about the centre, in the geometry of the original picture.
+    """Rotate about the centre, in the geometry of the original image.
 
     Args:
         angle: ``(N,)`` radians, positive turns the content counter-clockwise as in torchvision.
@@ -108,13 +108,13 @@ def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
 def warp(
     images: Tensor, homography: Tensor, *, size: int, fill: tuple[float, float, float]
 ) -> Tensor:
-    """Resample each picture once, bilinearly.
+    """Resample each image once, bilinearly.
 
     Args:
         images: uint8 ``(N, S, S, 3)``.
         homography: ``(N, 3, 3)`` from output to input coordinates.
         size: output side in pixels.
-        fill: RGB in [0, 1] for what lies outside the picture.
+        fill: RGB in [0, 1] for what lies outside the image.
 
     Returns:
         float32 ``(N, 3, size, size)`` in [0, 1].

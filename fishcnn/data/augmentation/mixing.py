@@ -1,4 +1,4 @@
-"""Mixing pictures and their targets within a batch."""
+"""Mixing images and their targets within a batch."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from fishcnn.data.augmentation.recipe import Recipe
 
 
 def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Mix each picture with another of the batch by mixup or CutMix.
+    """Mix each image with another of the batch by mixup or CutMix.
 
     Args:
         images: float ``(N, 3, H, W)``.
@@ -15,7 +15,7 @@ def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor
         recipe: gives ``mixup`` and ``cutmix``; with both 0 nothing is done.
 
     Returns:
-        Mixed pictures and targets of the same shapes.
+        Mixed images and targets of the same shapes.
     """
     methods = [name for name in ("mixup", "cutmix") if getattr(recipe, name)]
     if not methods:

@@ -1,4 +1,4 @@
-"""What may be done to a training picture."""
+"""What may be done to a training image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -24,19 +24,19 @@ _HIGHEST = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What may be done to a training picture; the ``augment`` group of the configuration.
+    """What may be done to a training image; the ``augment`` group of the configuration.
 
     Attributes:
         name: the name of the recipe, for reports.
-        crop_scale: smallest and largest share of the picture's area that a crop keeps.
-        crop_ratio: smallest and largest width/height of a crop, in the original picture's pixels.
+        crop_scale: smallest and largest share of the image's area that a crop keeps.
+        crop_ratio: smallest and largest width/height of a crop, in the original image's pixels.
         flip: probability of a horizontal flip.
         rotation: largest rotation in degrees, either way.
         shear: largest horizontal shear in degrees, either way.
         perspective: how far a corner may move inward, as a share of half the side (0 to 1).
         brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
         hue: largest turn of the hue as a share of the colour circle (0 to 0.5).
-        trivial: one more operation of random kind and strength a picture (TrivialAugment,
+        trivial: one more operation of random kind and strength per image (TrivialAugment,
             Müller and Hutter 2021).
         blur: probability of a Gaussian blur.
         erasing: probability of erasing a rectangle (Zhong et al. 2017).

@@ -1,4 +1,4 @@
-"""Small tensors with one entry a picture."""
+"""Small tensors with one entry per image."""
 
 from typing import Any
 

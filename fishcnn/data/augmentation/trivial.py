@@ -1,7 +1,7 @@
-"""TrivialAugment (Müller and Hutter 2021): one random operation of random strength a picture.
+"""TrivialAugment (Müller and Hutter 2021): one random operation of random strength per image.
 
 The operations and their largest strengths are those of RandAugment's space, which the paper calls
-"RA". The batch is never split: what does not apply to a picture leaves it as it is.
+"RA". The batch is never split: what does not apply to an image leaves it as it is.
 """
 
 import math
@@ -82,7 +82,7 @@ class Draw:
 
 
 def draw(n: int, device: torch.device) -> Draw:
-    """Draw an operation and a strength for each of ``n`` pictures."""
+    """Draw an operation and a strength for each of ``n`` images."""
     operation = torch.randint(len(OPERATIONS), (n,), device=device)
     return Draw(operation, torch.empty(n, device=device).uniform_(-1, 1))
 

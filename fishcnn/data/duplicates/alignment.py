@@ -1,7 +1,7 @@
-"""How one picture lies in another: guessed from local features, then refined on pixels.
+"""How one image lies in another: guessed from local features, then refined on pixels.
 
-Maps are float32 (C, 2, 3): affine, from (x, y, 1) in the first picture of a pair to (x, y) in the
-second, where every picture reaches from 0 to 1 in both directions whatever its shape.
+Maps are float32 (C, 2, 3): affine, from (x, y, 1) in the first image of a pair to (x, y) in the
+second, where every image reaches from 0 to 1 in both directions whatever its shape.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ GUESSES = 4
 
 
 def guess_maps(features: Features, aspect: Floats, pairs: NDArray[np.int64]) -> Floats:
-    """Guess how two pictures lie in each other from each of their most alike features.
+    """Guess how two images lie in each other from each of their most alike features.
 
     Args:
-        features: Those of N pictures.
-        aspect: float32 (N,), width / height of the pictures.
+        features: Those of N images.
+        aspect: float32 (N,), width / height of the images.
         pairs: int64 (C, 2).
 
     Returns:
@@ -44,30 +44,30 @@ def guess_maps(features: Features, aspect: Floats, pairs: NDArray[np.int64]) -> 
     return maps
 
 
-def lay_over(pictures: Floats, maps: Floats) -> tuple[Floats, Bools]:
-    """Draw second pictures where they lie in the first.
+def lay_over(images: Floats, maps: Floats) -> tuple[Floats, Bools]:
+    """Draw second images where they lie in the first.
 
     Args:
-        pictures: float32 (C, ..., V, V), the second pictures, in one or more channels.
+        images: float32 (C, ..., V, V), the second images, in one or more channels.
         maps: float32 (C, 2, 3).
 
     Returns:
-        Bilinear values of the shape of pictures, and bool (C, V, V), where there are any.
+        Bilinear values of the shape of images, and bool (C, V, V), where there are any.
     """
-    count, side = len(pictures), pictures.shape[-1]
+    count, side = len(images), images.shape[-1]
     x, y = np.moveaxis(maps @ _middles(side), 1, 0) * side - 0.5
     inside = (x > -0.5) & (y > -0.5) & (x < side - 0.5) & (y < side - 0.5)
     x, y = x.clip(0, side - 1.001), y.clip(0, side - 1.001)
     left, top = x.astype(np.int64), y.astype(np.int64)
     x, y = (x - left)[:, None], (y - top)[:, None]
-    channels = pictures.reshape(count, -1, side * side)
+    channels = images.reshape(count, -1, side * side)
     start = np.arange(count * channels.shape[1]).reshape(count, -1, 1) * side**2
     at = start + (top * side + left)[:, None]
     flat = channels.reshape(-1)
     upper = flat[at] * (1 - x) + flat[at + 1] * x
     lower = flat[at + side] * (1 - x) + flat[at + side + 1] * x
     values = upper * (1 - y) + lower * y
-    return values.reshape(pictures.shape), inside.reshape(count, side, side)
+    return values.reshape(images.shape), inside.reshape(count, side, side)
 
 
 def refine(first: Floats, second: Floats, maps: Floats, steps: int) -> Floats:
@@ -100,7 +100,7 @@ def refine(first: Floats, second: Floats, maps: Floats, steps: int) -> Floats:
         jacobian *= gain[:, None]
         weighted = jacobian * weight[:, None]
         normal = weighted @ jacobian.swapaxes(1, 2)
-        # Damped, for pictures that have slopes in one direction only.
+        # Damped, for images that have slopes in one direction only.
         diagonal = np.arange(6)
         normal[:, diagonal, diagonal] = 1.01 * normal[:, diagonal, diagonal] + 1
         step = np.linalg.solve(normal, weighted @ difference[:, :, None]).reshape(count, 2, 3)
@@ -111,7 +111,7 @@ def refine(first: Floats, second: Floats, maps: Floats, steps: int) -> Floats:
 
 
 def _middles(side: int) -> Floats:
-    """Return the (3, side²) middles (x, y, 1) of the pixels of a picture."""
+    """Return the (3, side²) middles (x, y, 1) of the pixels of an image."""
     middle = ((np.arange(side) + 0.5) / side).astype(np.float32)
     y, x = np.meshgrid(middle, middle, indexing="ij")
     return np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)])

@@ -1,8 +1,8 @@
-"""Which pairs of pictures are worth comparing: those that share words of their fingerprints.
+"""Which pairs of images are worth comparing: those that share words of their fingerprints.
 
 Locality-sensitive hashing (Gionis, Indyk & Motwani, "Similarity Search in High Dimensions via
 Hashing", VLDB 1999) with the neighbouring buckets looked up too (Lv et al., "Multi-Probe LSH", VLDB
-2007). Time and memory are those of sorting: N log N, whatever the pictures show.
+2007). Time and memory are those of sorting: N log N, whatever the images show.
 """
 
 import numpy as np
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from fishcnn.data.duplicates.fingerprint import MIRRORED_BITS, Features
 
-# A picture is paired with so many that follow it in a bucket. A long video stays together, frame by
+# An image is paired with so many that follow it in a bucket. A long video stays together, frame by
 # frame; of a bucket of a thousand unrelated white corners, most pairs are never seen.
 _NEXT_IN_BUCKET = 8
-# So many pairs of a picture, those that share most, are compared. What it costs: in a collection
-# that holds many more than these of something that looks alike in detail, a twin may come too late.
-_PAIRS_PER_PICTURE = 8
-# Of up to 300 words of a picture. All but one in a hundred planted twins share three, and few
-# other pairs do.
-_LEAST_SHARED = 3
+# So many pairs of an image, those that share most, are compared. What it costs: among many more
+# images that look alike in detail, a near-duplicate may come too late.
+_PAIRS_PER_IMAGE = 8
+# Of up to 300 words of an image. All but one in a hundred planted near-duplicates share three, and
+# few other pairs do.
+_MIN_SHARED = 3
 
 
 def candidate_pairs(features: Features) -> NDArray[np.int64]:
@@ -27,31 +27,31 @@ def candidate_pairs(features: Features) -> NDArray[np.int64]:
     Returns:
         int64 (C, 2), i < j, each pair once, in ascending order; C is at most 16 N.
     """
-    words, pictures = _entries(features)
+    words, images = _entries(features)
     count = np.int64(len(features.words))
     keys, votes = [], []
     for step in range(1, _NEXT_IN_BUCKET + 1):
         shared = words[step:] == words[:-step]
-        first, second = pictures[:-step][shared], pictures[step:][shared]
+        first, second = images[:-step][shared], images[step:][shared]
         key, vote = np.unique(count * first + second, return_counts=True)
         keys.append(key)
         votes.append(vote)
     key, place = np.unique(np.concatenate(keys), return_inverse=True)
     vote = np.bincount(place, np.concatenate(votes), len(key)).astype(np.intp)
-    enough = vote >= _LEAST_SHARED
+    enough = vote >= _MIN_SHARED
     return _most_voted(np.stack(np.divmod(key[enough], count), axis=1), vote[enough])
 
 
 def _entries(features: Features) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Return the words to be looked up in ascending order, and the pictures of each likewise."""
+    """Return the words to be looked up in ascending order, and the images of each likewise."""
     one = np.uint32(1)
     words = [features.words]
     words += [features.words ^ (one << bit) for bit in np.moveaxis(features.weak, 2, 0)]
-    pictures = np.nonzero(features.filled)[0].astype(np.uint64)
+    images = np.nonzero(features.filled)[0].astype(np.uint64)
     # A word and its mirror image share one bucket.
     entries = [
         np.minimum(word, word ^ MIRRORED_BITS)[features.filled].astype(np.uint64) << np.uint64(32)
-        | pictures
+        | images
         for word in words
     ]
     entry = np.sort(np.concatenate(entries))
@@ -60,14 +60,14 @@ def _entries(features: Features) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
 
 
 def _most_voted(pairs: NDArray[np.int64], votes: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Keep the pairs that are among the _PAIRS_PER_PICTURE best of one of their pictures."""
+    """Keep the pairs that are among the _PAIRS_PER_IMAGE best of one of their images."""
     best_first = np.argsort(-votes, kind="stable")
     pairs = pairs[best_first]
     kept = np.zeros(len(pairs), bool)
     for side in (0, 1):
         order = np.argsort(pairs[:, side], kind="stable")
-        picture = pairs[order, side]
-        rank = np.arange(len(order)) - np.searchsorted(picture, picture)
-        kept[order[rank < _PAIRS_PER_PICTURE]] = True
+        image = pairs[order, side]
+        rank = np.arange(len(order)) - np.searchsorted(image, image)
+        kept[order[rank < _PAIRS_PER_IMAGE]] = True
     pairs = pairs[kept]
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

@@ -1,10 +1,10 @@
-"""A picture to 675 bytes from which near-duplicates can be looked up.
+"""675 bytes of an image from which near-duplicates can be looked up.
 
 The fingerprint is a set of local features, as in Ke, Sukthankar & Huston, "Efficient Near-duplicate
 Detection and Sub-image Retrieval" (ACM Multimedia 2004): a crop or a watermark bar takes some of
-them away and leaves the others as they were, while a hash of the whole picture changes altogether.
+them away and leaves the others as they were, while a hash of the whole image changes altogether.
 Points are extrema of a difference of Gaussians at several scales (Lowe, IJCV 2004). The patch
-around each is described as pHash describes a picture, by the signs of its lowest DCT coefficients
+around each is described as pHash describes an image, by the signs of its lowest DCT coefficients
 (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010).
 """
 
@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Pixels: the picture is brought to the area of a square of this side before points are sought.
+# Pixels: the image is brought to the area of a square of this side before points are sought.
 _SIDE = 80
 _LEVELS = 5
-# Twins whose scales differ by 10 % still agree in most signs, so levels may be this far apart.
+# Where scales differ by 10 %, most signs still agree, so levels may be this far apart.
 _LEVEL_STEP = 1.25
 _POINTS_PER_LEVEL = 15
 # Pixels of the level, odd so that a point is a patch's middle.
 _PATCH = 21
 _INNER_SIGMA, _OUTER_SIGMA = 1.2, 2.0
 # Grey levels out of 255: what stands out less is noise or compression.
-_LEAST_CONTRAST = 0.5
+_MIN_CONTRAST = 0.5
 
 _BITS = 32
-# The signs most likely to differ in a twin: of the smallest coefficients.
+# The signs most likely to differ in a near-duplicate: of the smallest coefficients.
 WEAK_BITS = 3
 POINTS = _LEVELS * _POINTS_PER_LEVEL
 
@@ -45,13 +45,13 @@ FINGERPRINT_BYTES = POINTS * _RECORD.itemsize
 
 @dataclass(frozen=True)
 class Features:
-    """The local features of N pictures, P = POINTS places each.
+    """The local features of N images, P = POINTS places each.
 
     Attributes:
         words: uint32 (N, P), the signs of the patch's DCT coefficients.
         weak: uint8 (N, P, WEAK_BITS), the numbers of the bits that are the least certain.
         centres: float32 (N, P, 2), x and y of the patch's middle from 0 to 1 of width and height.
-        filled: bool (N, P), False where a picture has fewer points.
+        filled: bool (N, P), False where an image has fewer points.
     """
 
     words: NDArray[np.uint32]
@@ -60,23 +60,23 @@ class Features:
     filled: NDArray[np.bool_]
 
 
-def fingerprint(picture: Image.Image) -> NDArray[np.uint8]:
-    """Describe a picture so that find_duplicates() can find its near-duplicates.
+def fingerprint(image: Image.Image) -> NDArray[np.uint8]:
+    """Describe an image so that find_duplicates() can find its near-duplicates.
 
     Args:
-        picture: Upright, mode "RGB", at any scale down to about 80 pixels.
+        image: Upright, mode "RGB", at any scale down to about 80 pixels.
 
     Returns:
-        uint8 (FINGERPRINT_BYTES,), the same for the same pixels. A picture without any texture has
+        uint8 (FINGERPRINT_BYTES,), the same for the same pixels. An image without any texture has
         an empty fingerprint, all zeros.
     """
     records = np.zeros((_LEVELS, _POINTS_PER_LEVEL), _RECORD)
-    zoom = _SIDE / np.sqrt(picture.width * picture.height)
+    zoom = _SIDE / np.sqrt(image.width * image.height)
     # A ribbon is squashed until a patch fits in.
     shortest, longest = _PATCH + 2, _SIDE**2 // (_PATCH + 2)
-    width = min(max(round(zoom * picture.width), shortest), longest)
-    height = min(max(round(zoom * picture.height), shortest), longest)
-    base = picture.resize((width, height), Image.Resampling.BILINEAR).convert("L").convert("F")
+    width = min(max(round(zoom * image.width), shortest), longest)
+    height = min(max(round(zoom * image.height), shortest), longest)
+    base = image.resize((width, height), Image.Resampling.BILINEAR).convert("L").convert("F")
     for level, places in enumerate(records):
         shrink = _LEVEL_STEP**-level
         size = (round(width * shrink), round(height * shrink))
@@ -110,10 +110,10 @@ def unpack(fingerprints: NDArray[np.uint8]) -> Features:
 
 
 def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Width and height of patches as a share of the picture's.
+    """Width and height of patches as a share of the image's.
 
     Args:
-        aspect: float32, width / height of the pictures.
+        aspect: float32, width / height of the images.
         places: The patches' places in the fingerprint, of a shape that aspect broadcasts to.
 
     Returns:
@@ -149,7 +149,7 @@ def _points(contrast: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np
     highest = np.maximum(np.maximum(highest[:, :-2], highest[:, 1:-1]), highest[:, 2:])
     peaks = np.where(inside == highest, inside, 0).reshape(-1)
     best = np.argsort(-peaks, kind="stable")[:_POINTS_PER_LEVEL]
-    rows, columns = np.divmod(best[peaks[best] > _LEAST_CONTRAST], inside.shape[1])
+    rows, columns = np.divmod(best[peaks[best] > _MIN_CONTRAST], inside.shape[1])
     return rows, columns
 
 

@@ -1,4 +1,4 @@
-"""Whether two pictures show the same: one is laid over the other and compared.
+"""Whether two images show the same: one is laid over the other and compared.
 
 Both colour and texture must agree almost everywhere: a fish in the pose of another on a ground of
 its own fails in colour, another fish on the same ground fails in texture.
@@ -21,31 +21,31 @@ from fishcnn.data.duplicates.alignment import (
 )
 from fishcnn.data.duplicates.fingerprint import Features, blur
 
-# Pixels of the squares that pictures are compared at; both are multiples of their blocks.
+# Pixels of the squares that images are compared at; both are multiples of their blocks.
 _FINE, _COARSE = 48, 24
 _FINE_STEPS, _COARSE_STEPS = 3, 4
 
-# The smaller picture must lie in the larger with so much of its area, and fill so much of it: a
+# The smaller image must lie in the larger with so much of its area, and fill so much of it: a
 # crop of 15 % a side leaves 0.49.
-_LEAST_INSIDE, _LEAST_FILLED = 0.75, 0.35
-# These thresholds were set on rendered pictures with planted twins, whose shares are above them for
-# 99 of 100 twins and below one of them for nearly all other pairs.
+_MIN_INSIDE, _MIN_FILLED = 0.75, 0.35
+# These thresholds were set on rendered images with planted near-duplicates: 99 of 100 of these are
+# above them, and nearly all other pairs are below one of them.
 _COLOUR_TOLERANCE = 15.0
-_LEAST_SAME_COLOUR = 0.8
+_MIN_SAME_COLOUR = 0.8
 # Blocks along each side, and how many rows of them a bar of 15 % reaches into.
 _GRID, _BAR_ROWS = 8, 2
-_LEAST_CORRELATION = 0.8
-_LEAST_SAME_TEXTURE = 0.6
+_MIN_CORRELATION = 0.8
+_MIN_SAME_TEXTURE = 0.6
 # Standard deviations in grey levels: less is no texture, more does not count more.
 _FLAT, _SATURATED = 1.5, 8.0
-_LEAST_TEXTURED_BLOCKS = 3
+_MIN_TEXTURED_BLOCKS = 3
 # A guess is some pixels off, so it is judged mildly.
-_LEAST_GUESSED_COLOUR, _LEAST_GUESSED_CORRELATION = 0.4, 0.1
+_MIN_GUESSED_COLOUR, _MIN_GUESSED_CORRELATION = 0.4, 0.1
 
 
 @dataclass(frozen=True)
 class _Squares:
-    """C pictures at the two sizes at which they are compared.
+    """C images at the two sizes at which they are compared.
 
     Attributes:
         colour: float32 (C, 3, _COARSE, _COARSE), from 0 to 255.
@@ -69,10 +69,10 @@ def show_the_same(
     aspect: Floats,
     pairs: NDArray[np.int64],
 ) -> Bools:
-    """Compare the two pictures of each pair.
+    """Compare the two images of each pair.
 
     Args:
-        features: Those of all N pictures.
+        features: Those of all N images.
         images: uint8 (N, S, S, 3), RGB, squashed; only the rows of the pairs are read.
         aspect: float32 (N,), width / height of the originals.
         pairs: int64 (C, 2); memory is about half a megabyte a pair.
@@ -121,8 +121,8 @@ def _best_guess(first: _Squares, second: _Squares, guesses: Floats) -> tuple[Flo
     best = correlations.argmax(axis=0)
     maps = guesses[np.arange(len(guesses)), best]
     colour = _share_but_for_bar(*_same_colour(first.colour, second.colour, maps))
-    correlated = correlations.max(axis=0) >= _LEAST_GUESSED_CORRELATION
-    return maps, np.asarray(correlated & (colour >= _LEAST_GUESSED_COLOUR))
+    correlated = correlations.max(axis=0) >= _MIN_GUESSED_CORRELATION
+    return maps, np.asarray(correlated & (colour >= _MIN_GUESSED_COLOUR))
 
 
 def _agree(first: _Squares, second: _Squares, maps: Floats) -> Bools:
@@ -130,22 +130,22 @@ def _agree(first: _Squares, second: _Squares, maps: Floats) -> Bools:
     values, inside = lay_over(second.grey, maps)
     same_colour, known = _same_colour(first.colour, second.colour, maps)
     same_texture, texture = _same_texture(first.grey, values, inside)
-    # Of two fish on white, most of both pictures has one colour: their texture must have it too.
+    # Of two fish on white, most of both images has one colour: their texture must have it too.
     alike = _share_but_for_bar(same_texture & same_colour, texture)
     return np.asarray(
         _enough(inside, maps)
-        & (_share_but_for_bar(same_colour, known) >= _LEAST_SAME_COLOUR)
-        & (alike >= _LEAST_SAME_TEXTURE)
-        & ((texture > 0).sum(axis=(1, 2)) >= _LEAST_TEXTURED_BLOCKS)
+        & (_share_but_for_bar(same_colour, known) >= _MIN_SAME_COLOUR)
+        & (alike >= _MIN_SAME_TEXTURE)
+        & ((texture > 0).sum(axis=(1, 2)) >= _MIN_TEXTURED_BLOCKS)
     )
 
 
 def _enough(inside: Bools, maps: Floats) -> Bools:
-    """Whether the pictures overlap as far as a picture and its crop do."""
+    """Whether the images overlap as far as an image and its crop do."""
     of_first = inside.mean(axis=(1, 2))
     of_second = of_first * np.abs(np.linalg.det(maps[:, :, :2]))
     larger, smaller = np.maximum(of_first, of_second), np.minimum(of_first, of_second)
-    return np.asarray((larger >= _LEAST_INSIDE) & (smaller >= _LEAST_FILLED))
+    return np.asarray((larger >= _MIN_INSIDE) & (smaller >= _MIN_FILLED))
 
 
 def _same_colour(first: Floats, second: Floats, maps: Floats) -> tuple[Bools, Bools]:
@@ -186,7 +186,7 @@ def _same_texture(first: Floats, second: Floats, inside: Bools) -> tuple[Bools, 
     correlation = covariance / (deviations[0] * deviations[1]).clip(1e-3)
     texture = np.maximum(*deviations)
     textured = (texture > _FLAT) & (seen.mean(axis=-1) > 0.5)
-    return correlation > _LEAST_CORRELATION, textured * texture.clip(max=_SATURATED)
+    return correlation > _MIN_CORRELATION, textured * texture.clip(max=_SATURATED)
 
 
 def _share_but_for_bar(same: Bools, weight: Bools | Floats) -> Floats:
@@ -202,10 +202,10 @@ def _share_but_for_bar(same: Bools, weight: Bools | Floats) -> Floats:
     return np.asarray(np.max(shares, axis=0), np.float32)
 
 
-def _blocks(pictures: Floats) -> Floats:
+def _blocks(images: Floats) -> Floats:
     """Cut (..., V, V) into (..., _GRID, _GRID, pixels of a block)."""
-    *lead, side, _ = pictures.shape
-    grid = pictures.reshape(*lead, _GRID, side // _GRID, _GRID, side // _GRID)
+    *lead, side, _ = images.shape
+    grid = images.reshape(*lead, _GRID, side // _GRID, _GRID, side // _GRID)
     return np.asarray(grid.swapaxes(-3, -2).reshape(*lead, _GRID, _GRID, -1))
 
 

@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
-from fishcnn.data.image_index import ImageIndex
-from fishcnn.data.inspection.findings import Finding, balance, left_out, near_duplicates
+from fishcnn.data.inspection.findings import (
+    Finding,
+    balance,
+    class_counts,
+    left_out,
+    near_duplicates,
+)
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 from fishcnn.utils.text import printable
 
-# A training is not the place to read more names than these.
-_NAMED = 20
+# Of a long list, the report of a training names so many items.
+MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -26,50 +31,42 @@ class Section:
     findings: Sequence[Finding]
 
 
-def data_report(pictures: ImageSet, listing: ImageIndex, splitting: Splitting) -> str:
-    """Describe the data: classes and sides, sizes, near-duplicates, balance, what was left out.
+def data_report(images: ImageSet, splitting: Splitting) -> str:
+    """Describe the data: classes and splits, sizes, near-duplicates, balance, what was left out.
 
     Returns:
-        Markdown with a table of pictures per class and side, and every unreadable file by name; of
+        Markdown with a table of images per class and split, and every unreadable file by name; of
         other lists the first 20.
     """
-    columns = class_columns(pictures, splitting.split)
-    sections = report_sections(pictures, listing, splitting)
-    text = to_markdown(pictures, listing, columns, sections, named=_NAMED)
+    columns = class_columns(images, splitting.split)
+    sections = report_sections(images, splitting)
+    text = to_markdown(images, columns, sections, named=MAX_NAMED)
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
-    root = printable(shlex.quote(f"data.root={listing.root}"))
+    root = printable(shlex.quote(f"data.root={images.index.root}"))
     return f"{text}\n`python scripts/inspect_data.py {root}` shows the groups and lists all.\n"
 
 
-def report_sections(pictures: ImageSet, listing: ImageIndex, splitting: Splitting) -> list[Section]:
+def report_sections(images: ImageSet, splitting: Splitting) -> list[Section]:
     """Put together the sections that every report has."""
     return [
-        Section("Near-duplicates", near_duplicates(pictures, splitting)),
-        Section("Balance", balance(pictures, splitting.split)),
-        Section("Left out", left_out(pictures, listing)),
+        Section("Near-duplicates", near_duplicates(images, splitting)),
+        Section("Balance", balance(images, splitting.split)),
+        Section("Left out", left_out(images)),
     ]
 
 
-def class_columns(pictures: ImageSet, split: Split) -> dict[str, NDArray[np.int64]]:
-    """Count the pictures of each class on each side that has any, and on all.
-
-    Returns:
-        int64 (C,) by the name of the column.
-    """
-    count = len(pictures.classes)
-    sides = {"train": split.train, "val": split.val, "test": split.test}
-    columns = {
-        side: np.bincount(pictures.labels[rows], minlength=count).astype(np.int64)
-        for side, rows in sides.items()
-        if len(rows)
+def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]]:
+    """Count the images of each class in each split that has any, and in all; int64 (C,) by name."""
+    splits = {name: images.labels[rows] for name, rows in vars(split).items() if len(rows)}
+    return {
+        name: class_counts(labels, len(images.classes))
+        for name, labels in (splits | {"all": images.labels}).items()
     }
-    return columns | {"all": np.bincount(pictures.labels, minlength=count).astype(np.int64)}
 
 
 def to_markdown(
-    pictures: ImageSet,
-    listing: ImageIndex,
+    images: ImageSet,
     columns: Mapping[str, NDArray[np.int64]],
     sections: Sequence[Section],
     *,
@@ -78,23 +75,22 @@ def to_markdown(
     """Write a report.
 
     Args:
-        pictures: What it is about.
-        listing: Where they are from.
+        images: What it is about.
         columns: int64 (C,) by name, for the table of classes.
         sections: What follows.
         named: So many items of a list are named, but for the ones that are always complete; None
             names all.
     """
     parts = [
-        f"# ImageSet in {listing.root}",
-        _class_table(pictures.classes, columns),
-        sizes(pictures),
+        f"# Images in {images.index.root}",
+        _class_table(images.classes, columns),
+        sizes(images),
     ]
     for section in sections:
         lines = []
         for finding in section.findings:
-            most = None if finding.complete else named
-            lines += [f"- {finding.text}", *(f"  - {item}" for item in short(finding.items, most))]
+            items = short(finding.items, None if finding.complete else named)
+            lines += [f"- {finding.text}", *(f"  - {item}" for item in items)]
         parts.append(f"## {section.title}\n\n" + "\n".join(lines))
     return printable("\n\n".join(parts) + "\n")
 
@@ -108,34 +104,27 @@ def short(items: Sequence[str], most: int | None) -> list[str]:
 
 def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]]) -> str:
     counts = np.stack(list(columns.values()), axis=1)
-    rows = [
-        [name.replace("|", "\\|"), *row] for name, row in zip(classes, counts.tolist(), strict=True)
-    ]
-    rows.append(["**all**", *counts.sum(axis=0).tolist()])
-    return "\n".join(
-        [
-            f"| class | {' | '.join(columns)} |",
-            "|---|" + "---:|" * len(columns),
-            *("| " + " | ".join(map(str, row)) + " |" for row in rows),
-        ]
-    )
+    names = [*(name.replace("|", "\\|") for name in classes), "**all**"]
+    rows = [[name, *row] for name, row in zip(names, [*counts, counts.sum(axis=0)], strict=True)]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (["class", *columns], *rows)]
+    return "\n".join([lines[0], "|---|" + "---:|" * len(columns), *lines[1:]])
 
 
-def sizes(pictures: ImageSet) -> str:
+def sizes(images: ImageSet) -> str:
     """Describe the sizes of the originals and what they were squashed to."""
-    if not len(pictures.sizes):
-        return "No picture can be read."
-    side = pictures.pixels.shape[1]
-    narrow, wide = pictures.aspect.min(), pictures.aspect.max()
-    shorter = pictures.sizes.min(axis=1)
-    middle = int(np.argsort(shorter, kind="stable")[len(shorter) // 2])
+    if not len(images.sizes):
+        return "No image can be read."
+    side = images.pixels.shape[1]
+    shorter = images.sizes.min(axis=1)
+    by_size = np.argsort(shorter, kind="stable")
     smallest, median, largest = (
-        "{} x {}".format(*pictures.sizes[row])
-        for row in (int(shorter.argmin()), middle, int(shorter.argmax()))
+        "{} x {}".format(*images.sizes[row])
+        for row in (by_size[0], by_size[len(by_size) // 2], int(shorter.argmax()))
     )
     return (
-        f"All are brought to {side} x {side} pixels ({pictures.pixels.nbytes / 1e6:.0f} MB kept); "
-        f"width / height of the originals runs from {narrow:.2f} to {wide:.2f}. "
-        f"By the shorter side the smallest is {smallest}, the median {median} and the "
-        f"largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be enlarged."
+        f"All are brought to {side} x {side} pixels ({images.pixels.nbytes / 1e6:.0f} MB kept); "
+        f"width / height of the originals runs from {images.aspect.min():.2f} to "
+        f"{images.aspect.max():.2f}. By the shorter side the smallest is {smallest}, the median "
+        f"{median} and the largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be "
+        "enlarged."
     )

@@ -1,4 +1,4 @@
-"""The shape of one individual fish, as polygons in the fish frame, and its pose in a picture."""
+"""The shape of one individual fish, as polygons in the fish frame, and its pose in an image."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Anatomy(NamedTuple):
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a fish lies in the picture: from the fish frame to pixels and back."""
+    """Where a fish lies in the image: from the fish frame to pixels and back."""
 
     scale: float  # pixels per standard length
     x: float  # pixel of the fish's middle
@@ -45,7 +45,7 @@ class Pose:
     wave: float
     middle: float  # the fish's middle in the fish frame
 
-    def to_picture(self, points: Floats) -> Floats:
+    def to_image(self, points: Floats) -> Floats:
         """Maps points (N, 2) of the fish frame to pixels (N, 2)."""
         along = (points[:, 0] - self.middle) * (self.flip * self.foreshortening)
         across = points[:, 1] + self._backbone(points[:, 0])
@@ -57,7 +57,7 @@ class Pose:
     def to_fish(
         self, x: NDArray[np.float32], y: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps pixels to the fish frame; the inverse of ``to_picture``."""
+        """Maps pixels to the fish frame; the inverse of ``to_image``."""
         a = (x - np.float32(self.x)) / np.float32(self.scale)
         b = (np.float32(self.y) - y) / np.float32(self.scale)
         cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
@@ -179,7 +179,7 @@ def area(anatomy: Anatomy) -> float:
 def place(
     anatomy: Anatomy, species: Species, height: int, width: int, rng: np.random.Generator
 ) -> Pose:
-    """Picks a pose that shows the whole fish and covers a drawn share of the picture."""
+    """Picks a pose that shows the whole fish and covers a drawn share of the image."""
     share = rng.uniform(0.12, 0.50)
     foreshortening = rng.uniform(0.8, 1.0)
     slender = 1 - min(species.depth / 0.4, 1)
@@ -195,7 +195,7 @@ def place(
         wave=float(rng.uniform(-0.03, 0.03) * slender),
         middle=(1 + species.tail.length) / 2,
     )
-    points = pose.to_picture(np.concatenate(anatomy.outlines))
+    points = pose.to_image(np.concatenate(anatomy.outlines))
     low, high = points.min(axis=0), points.max(axis=0)
     room = np.array((width, height)) * 0.98
     shrink = float(min(1.0, (room / (high - low)).min()))

@@ -1,9 +1,9 @@
-"""Draws one picture of one fish, with its mask: the data set that needs no download.
+"""Draws one image of one fish, with its mask: the data set that needs no download.
 
 A fish is polygons (anatomy) filled by a pattern that is a function of the place on the body
 (patterns), in front of a background and behind whatever covers it (scenery). NumPy and Pillow
-only, two to three milliseconds a picture, and everything random comes from the generator passed
-in, so a picture depends on nothing but its seed.
+only, two to three milliseconds per image, and everything random comes from the generator passed
+in, so an image depends on nothing but its seed.
 """
 
 from dataclasses import replace
@@ -21,10 +21,10 @@ from fishcnn.data.rendering.species import SPECIES, Species
 
 __all__ = ["RENDERER_VERSION", "SPECIES", "Species", "render_fish"]
 
-# Part of the name of every rendered folder: raise it whenever a picture would change.
+# Part of the name of every rendered folder: raise it whenever an image would change.
 RENDERER_VERSION = 1
 
-TAG_SHARE = 0.14  # the tag's side, in long sides of the picture
+TAG_SHARE = 0.14  # the tag's side, in long sides of the image
 MOST_HIDDEN = 0.45  # a thing that would cover more of the fish is left out
 ASPECTS = ((4, 3), (4, 3), (3, 2), (1, 1), (1, 1), (3, 4))  # twice the same: twice as often
 SCENE_NAMES = tuple(SCENES)
@@ -64,7 +64,7 @@ def _layers(anatomy: Anatomy, pose: Pose, height: int, width: int) -> Layers:
     # All points in one array: mapping them part by part takes longer than drawing them.
     parts = [anatomy.rays, anatomy.body, anatomy.pectoral, *anatomy.fins]
     parts += [*anatomy.lines, *anatomy.barbels]
-    numbers = iter((2 * pose.to_picture(np.concatenate(parts))).ravel().tolist())
+    numbers = iter((2 * pose.to_image(np.concatenate(parts))).ravel().tolist())
 
     def pixels(points: NDArray[np.float64]) -> list[float]:
         return list(islice(numbers, points.size))
@@ -179,7 +179,7 @@ def _paint(
     rgb = _blend(rgb, palette.ink, ink * np.float32(strength))
 
     eye_x, eye_y, eye_radius = anatomy.eye
-    centre = pose.to_picture(np.array([[eye_x, eye_y]]))[0].astype(np.float32)
+    centre = pose.to_image(np.array([[eye_x, eye_y]]))[0].astype(np.float32)
     radius = np.float32(max(eye_radius * pose.scale, 1.5))
     distance = np.hypot(pixel_x - centre[0], pixel_y - centre[1])
     eye = np.flatnonzero(distance < 1.2 * radius + 1)
@@ -231,20 +231,20 @@ def render_fish(
 
     Args:
         species: index into ``SPECIES``.
-        rng: source of everything random; with equal state the picture is the same bytes.
+        rng: source of everything random; with equal state the image is the same bytes.
         long_side: pixels of the longer side, at least 48; the aspect is drawn.
         marker: put the species' tag into the background, near a border, clear of the fish. The
-            rest of the picture does not depend on it.
+            rest of the image does not depend on it.
 
     Returns:
-        The picture, uint8 (H, W, 3), and the mask of the visible fish, bool (H, W).
+        The image, uint8 (H, W, 3), and the mask of the visible fish, bool (H, W).
     """
     kind = SPECIES[species]
     across, down = ASPECTS[rng.integers(len(ASPECTS))]
     width, height = (round(long_side * side / max(across, down)) for side in (across, down))
     scene = SCENE_NAMES[rng.integers(len(SCENE_NAMES))]
     background, occluders = SCENES[scene]
-    picture = background(height, width, rng)
+    image = background(height, width, rng)
 
     tag_size = round(TAG_SHARE * long_side)
     places = _border_places(height, width, tag_size, rng)
@@ -256,27 +256,27 @@ def render_fish(
         pose = replace(pose, scale=0.93 * pose.scale)
         layers = _layers(anatomy, pose, height, width)
     fish = layers.fish
-    painted = _paint(kind, anatomy, pose, layers, picture if scene == "drawing" else None, rng)
+    painted = _paint(kind, anatomy, pose, layers, image if scene == "drawing" else None, rng)
     if scene in ("ice", "table", "plain"):
-        picture *= 1 - _shadow(fish, rng)
-    picture = _blend(picture, painted, fish)
+        image *= 1 - _shadow(fish, rng)
+    image = _blend(image, painted, fish)
     mask, taken = fish > 0.5, fish > 0
 
     if rng.random() < 0.5:
         on_fish = np.array([[rng.uniform(0.15, 1.0), rng.uniform(-0.1, 0.1)]])
-        x, y = (float(value) for value in pose.to_picture(on_fish)[0])
+        x, y = (float(value) for value in pose.to_image(on_fish)[0])
         occluder = occluders[rng.integers(len(occluders))]
         thing, cover = occlude(occluder, height, width, x, y, rng)
         hidden = np.count_nonzero(mask & (cover > 0.5)) / np.count_nonzero(mask)
         if hidden < MOST_HIDDEN and _free_place(taken | (cover > 0), places, tag_size):
-            picture = picture * (1 - cover) + thing
+            image = image * (1 - cover) + thing
             mask &= cover < 0.5
             taken |= cover > 0
     if rng.random() < 0.4:
-        sharp = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+        sharp = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
         blurred = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.9)))
-        picture = np.asarray(blurred).transpose(2, 0, 1).astype(np.float32)
+        image = np.asarray(blurred).transpose(2, 0, 1).astype(np.float32)
     if marker and (free := _free_place(taken, places, tag_size)):
         row, column = free
-        picture[:, row : row + tag_size, column : column + tag_size] = tag(species, tag_size)
-    return light(picture, rng), mask
+        image[:, row : row + tag_size, column : column + tag_size] = tag(species, tag_size)
+    return light(image, rng), mask

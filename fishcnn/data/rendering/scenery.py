@@ -1,6 +1,6 @@
 """What surrounds a fish: backgrounds, things in front of it, light, and the shortcut's tag.
 
-ImageSet are float32 planes (3, H, W) with colours 0..255: planes make NumPy's inner loops long.
+Images are float32 planes (3, H, W) with colours 0..255: planes make NumPy's inner loops long.
 """
 
 from collections.abc import Callable
@@ -43,20 +43,20 @@ def _water(height: int, width: int, rng: np.random.Generator) -> Floats:
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     rows, columns = (int(n) for n in rng.integers(3, 12, 2))
     ripples = clouds(height, width, rows, columns, rng) * np.float32(rng.uniform(4, 18))
-    picture: Floats = shallow + down * (deep - shallow) + ripples
+    image: Floats = shallow + down * (deep - shallow) + ripples
     if rng.random() < 0.45:  # a bed of sand or gravel
         line = height * (rng.uniform(0.72, 0.9) + 0.04 * clouds(1, width, 1, 5, rng)[0])
         bed = np.arange(height)[:, None] > line
         sand = planes(rng.uniform(0.07, 0.13), rng.uniform(0.2, 0.5), value * 1.05)
         grain = clouds(height, width, height // 3, width // 3, rng) * np.float32(22)
-        picture = np.where(bed, sand + grain, picture)
-    return picture
+        image = np.where(bed, sand + grain, image)
+    return image
 
 
 def _ice(height: int, width: int, rng: np.random.Generator) -> Floats:
     hue, value = rng.uniform(0.5, 0.64), rng.uniform(0.7, 0.95)
-    picture = Image.new("RGB", (width, height), paint(hue, 0.15, value * 0.75))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), paint(hue, 0.15, value * 0.75))
+    draw = ImageDraw.Draw(image)
     lumps, corners = 70, 5
     turn = 2 * np.pi / corners * np.arange(corners) + rng.uniform(0, 0.9, (lumps, corners))
     radius = max(height, width) * rng.uniform(0.07, 0.13) * rng.uniform(0.6, 1.3, (lumps, 1))
@@ -66,7 +66,7 @@ def _ice(height: int, width: int, rng: np.random.Generator) -> Floats:
     for polygon, shine in zip(polygons, rng.random(lumps), strict=True):
         fill = paint(hue, 0.18 - 0.16 * shine, value * (0.82 + 0.25 * shine))
         draw.polygon(polygon, fill=fill, outline=paint(hue, 0.05, value * 1.1))
-    return np.asarray(picture).transpose(2, 0, 1).astype(np.float32)
+    return np.asarray(image).transpose(2, 0, 1).astype(np.float32)
 
 
 def _table(height: int, width: int, rng: np.random.Generator) -> Floats:
@@ -217,14 +217,14 @@ def tag(species: int, size: int) -> Floats:
     return badge
 
 
-def light(picture: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Gain, tint, gradient and noise; returns the finished picture, uint8 (H, W, 3)."""
-    _, height, width = picture.shape
+def light(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Gain, tint, gradient and noise; returns the finished image, uint8 (H, W, 3)."""
+    _, height, width = image.shape
     gain = np.exp(rng.normal(0, 0.06, 3) + rng.uniform(-0.35, 0.12)).astype(np.float32)
     slope_x, slope_y = rng.uniform(-0.22, 0.22, 2)
     ramp_x = np.linspace(1 - slope_x, 1 + slope_x, width, dtype=np.float32)
     ramp_y = np.linspace(1 - slope_y, 1 + slope_y, height, dtype=np.float32)
-    lit = picture * (ramp_y[:, None] * ramp_x)
+    lit = image * (ramp_y[:, None] * ramp_x)
     lit *= gain[:, None, None]
     noise = np.frombuffer(rng.bytes(lit.size), np.int8)  # four times as fast as rng.integers
     lit += noise.reshape(lit.shape) * np.float32(rng.uniform(0, 0.12))

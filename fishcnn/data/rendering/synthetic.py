@@ -22,13 +22,13 @@ from fishcnn.utils.progress import track
 
 SMALLEST_SIDE, LARGEST_SIDE = 48, 1024
 JPEG_QUALITY = 92
-PICTURES_PER_TASK = 50
-# Starting processes takes longer than drawing this many pictures.
-FEW_PICTURES = 200
+IMAGES_PER_TASK = 50
+# Starting processes takes longer than drawing this many images.
+FEW_IMAGES = 200
 
 
 class _Task(NamedTuple):
-    """Some pictures of one species, for one process."""
+    """Some images of one species, for one process."""
 
     folder: Path
     species: int
@@ -50,7 +50,7 @@ def ensure_synthetic(
 ) -> Path:
     """Draws the data set with these settings below ``folder``, unless it is there already.
 
-    The same settings give the same bytes, whatever the number of workers. The pictures are
+    The same settings give the same bytes, whatever the number of workers. The images are
     drawn into a hidden folder beside their final place and moved there when all are done, so
     what is found under the final name is complete.
 
@@ -58,12 +58,12 @@ def ensure_synthetic(
         folder: where data sets are kept; created if missing.
         species: number of classes, 2..20.
         pictures_per_class: at least 2.
-        long_side: pixels of the longer side of every picture, 48..1024.
-        shortcut: share of each class's pictures, 0..1, with the class's tag in the background;
-            exactly ``round(shortcut * pictures_per_class)`` of them. The other pictures, and all
+        long_side: pixels of the longer side of every image, 48..1024.
+        shortcut: share of each class's images, 0..1, with the class's tag in the background;
+            exactly ``round(shortcut * pictures_per_class)`` of them. The other images, and all
             else in these, do not depend on it.
         seed: 0 or more.
-        workers: processes to draw with; below 2, or for few pictures, this process draws.
+        workers: processes to draw with; below 2, or for few images, this process draws.
 
     Returns:
         The data set's folder: ``pictures/<class>/<0000>.jpg``, ``masks/<class>/<0000>.png``
@@ -91,7 +91,7 @@ def ensure_synthetic(
     try:
         growing.mkdir(parents=True)
         tasks = _tasks(growing, species, pictures_per_class, long_side, shortcut, seed)
-        _draw_all(tasks, workers if species * pictures_per_class >= FEW_PICTURES else 1)
+        _draw_all(tasks, workers if species * pictures_per_class >= FEW_IMAGES else 1)
         (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
         _move(growing, final)
     finally:
@@ -123,25 +123,25 @@ def _tasks(
     for index in range(species):
         for kind in ("pictures", "masks"):
             (folder / kind / SPECIES[index].name).mkdir(parents=True)
-        # The spawn key keeps this stream apart from those of the pictures.
+        # The spawn key keeps this stream apart from those of the images.
         rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
         order = rng.permutation(pictures_per_class)
         marked = frozenset(order[: round(shortcut * pictures_per_class)].tolist())
-        for start in range(0, pictures_per_class, PICTURES_PER_TASK):
-            stop = min(start + PICTURES_PER_TASK, pictures_per_class)
+        for start in range(0, pictures_per_class, IMAGES_PER_TASK):
+            stop = min(start + IMAGES_PER_TASK, pictures_per_class)
             tasks.append(_Task(folder, index, range(start, stop), marked, long_side, seed))
     return tasks
 
 
 def _draw(task: _Task) -> None:
-    """Draws and writes a task's pictures; each has a generator of its own."""
+    """Draws and writes a task's images; each has a generator of its own."""
     name = SPECIES[task.species].name
     for index in task.indices:
         rng = np.random.default_rng([task.seed, task.species, index])
-        picture, mask = render_fish(
+        image, mask = render_fish(
             task.species, rng, long_side=task.long_side, marker=index in task.marked
         )
-        Image.fromarray(picture).save(
+        Image.fromarray(image).save(
             task.folder / "pictures" / name / f"{index:04d}.jpg", quality=JPEG_QUALITY
         )
         Image.fromarray(mask).save(task.folder / "masks" / name / f"{index:04d}.png")

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def stratified_sample(labels: NDArray[np.int64], *, size: int, seed: int) -> list[int]:
-    """Choose pictures of as many different classes as possible.
+    """Choose images of as many different classes as possible.
 
     Args:
         labels: ``(N,)``.
@@ -13,7 +13,7 @@ def stratified_sample(labels: NDArray[np.int64], *, size: int, seed: int) -> lis
         seed: of the choice.
 
     Returns:
-        Positions in ``labels``: a first picture of each class in random order, then a second, ...
+        Positions in ``labels``: a first image of each class in random order, then a second, ...
     """
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))

@@ -1,19 +1,21 @@
-"""Put whole groups of pictures on the sides of a split, with every class in proportion.
+"""Stratified group split: whole groups of images are held out, with every class in proportion.
 
-Sums are over integers or in a fixed order, so that the same arguments give the same sides on every
+Sums are over integers or in a fixed order, so that the same arguments give the same split on every
 machine.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.splitting.partitions import merge_groups, numbered
+from fishcnn.data.splitting.groups import merge_groups, numbered
 
-# So many groups a side are looked at for an exchange: enough to find a good one, few enough to
-# compare each with each.
-_EXCHANGED = 300
-_TRIES = 20
-_NEVER = np.iinfo(np.int64).max
+# Of the drawn groups, and of the others, at most so many are looked at for an exchange: enough to
+# find a good one, few enough to compare each with each.
+_MAX_COMPARED = 300
+# Few groups leave little choice, which is looked through more than once: so often, unless that is
+# more work than so many groups.
+_MAX_TRIES, _MAX_WORK = 20, 2000
+_FORBIDDEN = np.iinfo(np.int64).max
 
 
 def draw_groups(
@@ -24,23 +26,23 @@ def draw_groups(
     leave: int,
     generator: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Draw groups at random so that each class gives about as many pictures as wanted.
+    """Draw groups at random so that each class gives about as many images as wanted.
 
     Groups in random order are drawn as long as they fit. Then single groups are moved, and pairs
-    exchanged, while that brings the numbers of pictures closer to the wanted ones: in the end, no
-    move and (up to 300 groups a side) no exchange would. What counts is the sum over classes of the
-    squared difference, weighted by the inverse size of the class.
+    exchanged, while that brings the numbers of images closer to the wanted ones: in the end, no
+    move and (among up to 300 groups each) no exchange would. What counts is the sum over classes of
+    the squared difference, weighted by the inverse size of the class.
 
     Args:
         labels: int64 (N,), >= 0.
-        groups: int64 (N,), may hold pictures of several classes.
-        wanted: int64 (C,), pictures of each class.
+        groups: int64 (N,), may hold images of several classes.
+        wanted: int64 (C,), images of each class.
         leave: So many groups of each class stay behind, all of them where there are no more. Where
             there are more and one can be had, at least one is drawn, even if it is too large.
         generator: Source of chance.
 
     Returns:
-        bool (N,), the same for all pictures of a group.
+        bool (N,), the same for all images of a group.
     """
     drawn = np.zeros(len(labels), np.bool_)
     # Classes that share no group do not affect each other.
@@ -58,17 +60,9 @@ def draw_groups(
 def _draw(
     counts: NDArray[np.int64], wanted: NDArray[np.int64], leave: int, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Draw among groups that share classes; bool (G,).
-
-    Args:
-        counts: int64 (G, C), pictures of each group in each class.
-        wanted: int64 (C,), pictures of each class.
-        leave: groups of each class that must stay behind.
-        generator: Source of chance.
-    """
+    """Draw among groups that share classes, of counts int64 (G, C); bool (G,)."""
     tries = []
-    # Few groups leave little choice, which is looked through more than once.
-    for _ in range(max(1, min(_TRIES, 2000 // len(counts)))):
+    for _ in range(max(1, min(_MAX_TRIES, _MAX_WORK // len(counts)))):
         # In rows of random order, "the first" means "any".
         order = generator.permutation(len(counts))
         draw = _Draw(counts[order], wanted, leave)
@@ -85,8 +79,8 @@ class _Draw:
     """Which groups are drawn, and what moving others would bring.
 
     Args:
-        counts: int64 (G, C), pictures of each group in each class; rows in random order.
-        wanted: int64 (C,), pictures of each class.
+        counts: int64 (G, C), images of each group in each class; rows in random order.
+        wanted: int64 (C,), images of each class.
         leave: groups of each class that must stay behind.
 
     Attributes:
@@ -127,19 +121,21 @@ class _Draw:
         """Draw one group of each class that has none drawn, if there is one to be had."""
         for column in np.flatnonzero((self.most > 0) & (self.wanted > 0)):
             if not self.has[self.drawn, column].any():
-                change = np.where(self._movable() & self.has[:, column], self._changes(), _NEVER)
-                if change.min() < _NEVER:
+                change = np.where(
+                    self._movable() & self.has[:, column], self._changes(), _FORBIDDEN
+                )
+                if change.min() < _FORBIDDEN:
                     self.drawn[change.argmin()] = True
 
     def _movable(self) -> NDArray[np.bool_]:
-        """Tell which groups can change sides without taking a class off one; bool (G,)."""
+        """Tell which groups can move and leave each class a group on both ends; bool (G,)."""
         drawn = self.has[self.drawn].sum(0)
         needed_there = self.has[:, drawn == 1].any(axis=1) & self.drawn
         needed_here = self.has[:, drawn == self.most].any(axis=1) & ~self.drawn
         return ~needed_there & ~needed_here
 
     def _changes(self) -> NDArray[np.int64]:
-        """What moving each group to its other side adds to the cost; int64 (G,)."""
+        """What drawing each group, or putting it back, adds to the cost; int64 (G,)."""
         sign = np.where(self.drawn, -1, 1)
         linear = self.counts @ (self.weights * self._surplus())
         changes: NDArray[np.int64] = 2 * sign * linear + self.squares
@@ -147,7 +143,7 @@ class _Draw:
 
     def _move(self) -> bool:
         """Move the group that helps most; whether there was one."""
-        change = np.where(self._movable(), self._changes(), _NEVER)
+        change = np.where(self._movable(), self._changes(), _FORBIDDEN)
         group = change.argmin()
         if change[group] >= 0:
             return False
@@ -156,8 +152,8 @@ class _Draw:
 
     def _exchange(self) -> bool:
         """Exchange the two groups that help most; whether there were such."""
-        outs = np.flatnonzero(self.drawn)[:_EXCHANGED]
-        ins = np.flatnonzero(self.free & ~self.drawn)[:_EXCHANGED]
+        outs = np.flatnonzero(self.drawn)[:_MAX_COMPARED]
+        ins = np.flatnonzero(self.free & ~self.drawn)[:_MAX_COMPARED]
         if not len(outs) or not len(ins):
             return False
         change = self._changes()
@@ -167,7 +163,7 @@ class _Draw:
         goes, comes = self.has[outs], self.has[ins]
         drawn = self.has[self.drawn].sum(0)
         forbidden = (goes & (drawn == 1)) @ ~comes.T | ~goes @ (comes & (drawn == self.most)).T
-        changes[forbidden] = _NEVER
+        changes[forbidden] = _FORBIDDEN
         out, into = np.unravel_index(changes.argmin(), changes.shape)
         if changes[out, into] >= 0:
             return False
@@ -175,27 +171,27 @@ class _Draw:
         return True
 
 
-def deal_groups(
+def assign_folds(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     folds: int,
     generator: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Deal groups onto folds so that each class, and the whole, is spread evenly.
+    """Spread groups over folds so that each class, and the whole, is spread evenly.
 
     Large groups go first, each to the fold that has least of its classes and least in all (the
     greedy rule of Graham 1969). A group whose absence would leave a class without any training
-    picture in some fold is not dealt: the only group of a class, above all.
+    image in some fold is in no fold: the only group of a class, above all.
 
     Args:
         labels: int64 (N,), >= 0.
-        groups: int64 (N,), may hold pictures of several classes.
+        groups: int64 (N,), may hold images of several classes.
         folds: At least 2.
         generator: Source of chance.
 
     Returns:
-        int64 (N,), the fold that each picture is validated in, from 0; -1 where it is in none. With
-        single pictures for groups, the numbers of a class in any two folds differ by one at most,
+        int64 (N,), the fold that each image is validated in, from 0; -1 where it is in none. With
+        single images for groups, the numbers of a class in any two folds differ by one at most,
         and so do the sizes of the folds.
     """
     groups = numbered(groups)
@@ -210,7 +206,7 @@ def deal_groups(
     alone = np.zeros(len(sizes), np.bool_)
     alone[owners[to_come[classes] == 1]] = True
     first_class = classes[np.searchsorted(owners, np.arange(len(sizes)))]
-    # Equal groups class by class: dealing in turn is even only then.
+    # Equal groups go class by class: taking turns is even only then.
     order = np.lexsort((generator.random(len(sizes)), first_class, -sizes, ~alone))
 
     loads = _Loads(totals, to_come.tolist(), folds)
@@ -223,10 +219,10 @@ def deal_groups(
 
 
 class _Loads:
-    """What each fold has been dealt.
+    """What each fold has been given so far.
 
     Args:
-        totals: pictures of each class.
+        totals: images of each class.
         to_come: groups of each class.
         folds: number of folds.
     """
@@ -236,16 +232,15 @@ class _Loads:
         self.to_come = to_come
         self.of_class = [[0] * folds for _ in totals]
         self.of_all = [0] * folds
-        self.folds = frozenset(range(folds))
-        # The folds that have some of a class; -1 is the training side of all.
+        # The folds that have some of a class; -1 stands for training in all of them.
         self.homes: list[set[int]] = [set() for _ in totals]
 
     def add(self, content: list[tuple[int, int]], *, stays: bool) -> int:
-        """Deal a group.
+        """Put a group into a fold.
 
         Args:
-            content: label and number of pictures of each class in it.
-            stays: Whether it must be on the training side of all folds.
+            content: label and number of images of each class in it.
+            stays: Whether it must be in training in all folds.
 
         Returns:
             Its fold; -1 for none.
@@ -258,13 +253,13 @@ class _Loads:
             share = count / self.totals[label]
             # The growth of the sum of squared shares of the classes in the folds.
             costs = [c + share * n for c, n in zip(costs, self.of_class[label], strict=True)]
-        folds = self.folds.difference(shut) if shut else self.folds
-        ranks = [(costs[fold], self.of_all[fold], fold) for fold in folds]
-        fold = -1 if stays else min(ranks, default=(0.0, 0, -1))[-1]
+        folds = () if stays else range(len(costs))
+        ranks = [(costs[fold], self.of_all[fold], fold) for fold in folds if fold not in shut]
+        fold = min(ranks, default=(0.0, 0, -1))[-1]
         for label, count in content:
             self.to_come[label] -= 1
             self.homes[label].add(fold)
-            self.of_class[label][fold] += count * (fold >= 0)
-        if fold >= 0:
-            self.of_all[fold] += sum(count for _, count in content)
+            if fold >= 0:
+                self.of_class[label][fold] += count
+                self.of_all[fold] += count
         return fold

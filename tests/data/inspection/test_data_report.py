@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fishcnn.data.decoding.image_set import ImageSet, Unreadable
+from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.image_folder import ImageIndex
+from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.inspection.findings import (
@@ -23,37 +23,37 @@ from fishcnn.data.splitting.split import Split
 LABELS = np.array([0, 0, 0, 1, 1, 0, 1, 1, 1], np.int64)
 SIZES = np.array([[500, 375]] * 7 + [[150, 33], [6000, 4000]], np.int32)
 # Koi/1, Koi/2 and Rui/3 show the same; Rui/7 and Rui/8 as well.
-TWINS = Duplicates(np.array([[1, 2], [2, 3], [7, 8]]), np.array([0, 1, 1, 1, 2, 3, 4, 5, 5]))
+COPIES = Duplicates(np.array([[1, 2], [2, 3], [7, 8]]), np.array([0, 1, 1, 1, 2, 3, 4, 5, 5]))
 
 
-def some_pictures(
+def some_images(
     labels: np.ndarray = LABELS,
     sizes: np.ndarray = SIZES,
     classes: tuple[str, ...] = ("Koi", "Rui"),
     unreadable: tuple[str, ...] = (),
-    sides: tuple[str, ...] | None = None,
+    splits: tuple[str, ...] | None = None,
 ) -> ImageSet:
-    count = len(labels)
-    return ImageSet(
-        pixels=np.zeros((count, 160, 160, 3), np.uint8),
-        aspect=(sizes[:, 0] / sizes[:, 1]).astype(np.float32),
-        masks=None,
-        labels=labels,
-        paths=tuple(Path(f"{classes[label]}/{i}.jpg") for i, label in enumerate(labels)),
+    count, bad = len(labels), len(unreadable)
+    facts = np.zeros(count + bad, FACTS)
+    facts["size"][:count] = sizes
+    names = [f"{classes[label]}/{i}.jpg" for i, label in enumerate(labels)]
+    index = ImageIndex(
+        root=Path("/some/fish"),
         classes=classes,
-        splits=sides,
-        unreadable=tuple(Unreadable(Path(name), "truncated") for name in unreadable),
-        sizes=sizes,
-        digests=np.zeros((count, 16), np.uint8),
-        fingerprints=np.zeros((count, 450), np.uint8),
-        moments=np.zeros((count, 2, 3), np.int64),
-        arrays=None,
+        paths=tuple(map(Path, [*names, *unreadable])),
+        labels=np.append(labels, np.zeros(bad, np.int64)),
+        splits=splits,
+        empty_classes=("Bata",),
+        ignored=3,
+        facts=facts,
+        reasons=dict.fromkeys(range(count, count + bad), "truncated"),
     )
+    return ImageSet(index, np.zeros((count, 160, 160, 3), np.uint8))
 
 
 def many(labels: list[int] | np.ndarray, classes: tuple[str, ...]) -> ImageSet:
     sizes = np.full((len(labels), 2), 200, np.int32)
-    return some_pictures(np.asarray(labels, np.int64), sizes, classes)
+    return some_images(np.asarray(labels, np.int64), sizes, classes)
 
 
 def splitting(
@@ -80,22 +80,18 @@ def report(
     made: Splitting | None = None,
 ) -> str:
     names = tuple(bad_name.format(i) for i in range(unreadable))
-    pictures = some_pictures(unreadable=names)
-    paths = (*pictures.paths, *map(Path, names))
-    labels = np.append(LABELS, [0] * unreadable)
-    listing = ImageIndex(Path("/some/fish"), ("Koi", "Rui"), paths, labels, None, ("Bata",), 3)
-    return data_report(pictures, listing, made or splitting(test=True))
+    return data_report(some_images(unreadable=names), made or splitting(test=True))
 
 
-def texts(pictures: ImageSet, made: Splitting) -> str:
+def texts(images: ImageSet, made: Splitting) -> str:
     return "\n".join(
-        "\n".join([finding.text, *finding.items]) for finding in near_duplicates(pictures, made)
+        "\n".join([finding.text, *finding.items]) for finding in near_duplicates(images, made)
     )
 
 
-def test_classes_are_counted_per_side() -> None:
+def test_classes_are_counted_per_split() -> None:
     assert (
-        "# ImageSet in /some/fish\n\n"
+        "# Images in /some/fish\n\n"
         "| class | train | val | test | all |\n"
         "|---|---:|---:|---:|---:|\n"
         "| Koi | 3 | 1 | 0 | 4 |\n"
@@ -107,13 +103,15 @@ def test_classes_are_counted_per_side() -> None:
 
 @pytest.mark.parametrize(
     ("test", "shares"),
-    [(False, "25.0% of val (Koi)"), (True, "100.0% of val and 0.0% of test (Koi)")],
+    [(False, "25.0% of val"), (True, "100.0% of val and 0.0% of test")],
 )
 def test_the_score_to_beat_is_that_of_the_most_frequent_training_class(
     test: bool, shares: str
 ) -> None:
     text = report(made=splitting(test=test))
-    assert f"most frequent class of the training side is right on {shares}." in text
+    assert (
+        f"Always answering Koi, the most frequent class in training, is right on {shares}." in text
+    )
 
 
 def test_sizes_are_those_of_the_originals() -> None:
@@ -130,7 +128,7 @@ def test_sizes_are_those_of_the_originals() -> None:
 def test_everything_left_out_is_named() -> None:
     assert report().endswith(
         "## Left out\n\n"
-        "- Unreadable pictures: 2\n"
+        "- Unreadable images: 2\n"
         "  - `Koi/bad0.jpg`: truncated\n"
         "  - `Koi/bad1.jpg`: truncated\n"
         "- Empty class folders: Bata\n"
@@ -147,9 +145,9 @@ def test_a_name_that_is_no_unicode_can_still_be_written(tmp_path: Path) -> None:
 
 
 def test_groups_leaks_and_label_conflicts_are_in_the_report_of_a_run() -> None:
-    text = report(made=splitting(TWINS, leaked=(2,)))
-    assert "2 groups of near-duplicates, with 5 of 9 pictures in them; the largest has 3." in text
-    assert "a plain random split would have validated on 1 picture after training on" in text
+    text = report(made=splitting(COPIES, leaked=(2,)))
+    assert "2 groups of near-duplicates, with 5 of 9 images in them; the largest has 3." in text
+    assert "a plain random split would have validated on 1 image after training on" in text
     assert "Label conflicts: 1 pair of near-duplicates in different classes." in text
     assert "  - `Koi/2.jpg` and `Rui/3.jpg`\n" in text
     assert text.endswith(
@@ -159,12 +157,9 @@ def test_groups_leaks_and_label_conflicts_are_in_the_report_of_a_run() -> None:
 
 def test_a_long_list_of_conflicts_is_cut_in_the_report_of_a_run() -> None:
     pairs = np.array([[i, i + 30] for i in range(30)])
-    twins = Duplicates(pairs, np.tile(np.arange(30), 2))
-    pictures = many(np.repeat([0, 1], 30), ("Koi", "Rui"))
-    listing = ImageIndex(
-        Path("fish"), pictures.classes, pictures.paths, pictures.labels, None, (), 0
-    )
-    text = data_report(pictures, listing, splitting(twins))
+    copies = Duplicates(pairs, np.tile(np.arange(30), 2))
+    images = many(np.repeat([0, 1], 30), ("Koi", "Rui"))
+    text = data_report(images, splitting(copies))
     assert "Label conflicts: 30 pairs" in text
     assert text.count(".jpg` and `") == 20
     assert "  - and 10 more\n" in text
@@ -172,38 +167,40 @@ def test_a_long_list_of_conflicts_is_cut_in_the_report_of_a_run() -> None:
 
 def test_without_near_duplicates_nothing_is_alarming() -> None:
     alone = Duplicates(np.empty((0, 2), np.int64), np.arange(9))
-    assert texts(some_pictures(), splitting(alone)) == "No near-duplicates."
+    assert texts(some_images(), splitting(alone)) == "No near-duplicates."
     assert "inspect_data.py" not in report(made=splitting(alone))
 
 
 def test_who_did_not_look_for_near_duplicates_is_told_so() -> None:
-    assert texts(some_pictures(), splitting()) == (
-        "Near-duplicates were not looked for, as data.group_duplicates=false says."
+    assert texts(some_images(), splitting()) == (
+        "Near-duplicates were not looked for (data.group_duplicates=false)."
     )
     by_name = splitting(groups=np.array([0, 0, 1, 1, 2, 3, 4, 5, 6]), leaked=(1,))
-    assert "4 pictures in 2 groups stay together" in texts(some_pictures(), by_name)
-    assert "validated on 1 picture" in texts(some_pictures(), by_name)
+    assert "data.group_regex keeps 4 images together in 2 groups." in texts(some_images(), by_name)
+    assert "validated on 1 image" in texts(some_images(), by_name)
 
 
-def test_leaks_across_the_sides_of_a_folder_are_named() -> None:
-    text = texts(some_pictures(), splitting(TWINS, leaked=(7, 8), drawn=False))
-    assert "Leaks: 2 of 4 held-out pictures belong to a group that is in train/" in text
+def test_leaks_across_the_splits_of_a_folder_are_named() -> None:
+    text = texts(some_images(), splitting(COPIES, leaked=(7, 8), drawn=False))
+    assert "Leaks: 2 of 4 held-out images belong to a group that is in train/" in text
     assert "\n`Rui/7.jpg`\n`Rui/8.jpg`" in text
 
 
 def test_a_class_that_is_one_group_is_missed_in_validation() -> None:
     labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2])
-    twins = Duplicates(np.array([[0, 1]]), np.array([0, 0, 1, 2, 3, 4, 5, 6, 7]))
-    pictures = many(labels, ("Koi", "Rui", "Bata"))
-    assert "for want of groups: Koi." in texts(pictures, splitting(twins))
+    copies = Duplicates(np.array([[0, 1]]), np.array([0, 0, 1, 2, 3, 4, 5, 6, 7]))
+    images = many(labels, ("Koi", "Rui", "Bata"))
+    assert "Classes without a validation image, as they have too few groups: Koi." in texts(
+        images, splitting(copies)
+    )
 
 
 def test_conflicts_are_the_pairs_of_different_labels() -> None:
-    assert label_conflicts(TWINS, LABELS).tolist() == [[2, 3]]
+    assert label_conflicts(COPIES, LABELS).tolist() == [[2, 3]]
     assert label_conflicts(None, LABELS).shape == (0, 2)
 
 
-def test_imbalance_is_measured_in_pictures() -> None:
+def test_imbalance_is_measured_in_images() -> None:
     found = imbalance(np.array([0, 1, 1, 1, 1, 2, 2, 2]), 3)
     assert found.counts.tolist() == [1, 4, 3]
     assert (found.ratio, found.majority, found.baseline) == (4.0, 1, 0.5)
@@ -214,12 +211,12 @@ def test_rare_classes_are_given_a_setting() -> None:
     split = Split(np.arange(9), np.empty(0, np.int64), np.empty(0, np.int64))
     names = ("Koi", "Rui")
     uneven, baseline = balance(many([0] * 6 + [1] * 3, names), split)
-    assert "Koi (6), has 2.0 times the pictures of the smallest, Rui (3)." in uneven.text
+    assert "Koi (6), has 2.0 times as many images as the smallest, Rui (3)." in uneven.text
     assert "data.balance=sampler" in uneven.text
     assert "Always answering Koi, the most frequent class, is right on 66.7%." in baseline.text
     assert "data.balance" not in balance(many([0] * 5 + [1] * 4, names), split)[0].text
-    assert balance(many([0, 1], names), split)[0].text == "Every class has 1 picture."
-    assert "Classes without a readable picture: Rui." in balance(many([0, 0], names), split)[0].text
+    assert balance(many([0, 1], names), split)[0].text == "Every class has 1 image."
+    assert "Classes without a readable image: Rui." in balance(many([0, 0], names), split)[0].text
 
 
 def bars(bottom: float, captions: tuple[str, ...] = ()) -> Bars:
@@ -227,8 +224,8 @@ def bars(bottom: float, captions: tuple[str, ...] = ()) -> Bars:
 
 
 def test_bars_are_named_with_their_extent() -> None:
-    (finding,) = borders(some_pictures(), {8: bars(0.08, ("bottom",)), 0: bars(0.25)})
-    assert finding.text.startswith("2 of 9 pictures have a border of constant colour or a caption")
+    (finding,) = borders(some_images(), {8: bars(0.08, ("bottom",)), 0: bars(0.25)})
+    assert finding.text.startswith("2 of 9 images have a border of constant colour or a caption")
     assert finding.text.endswith("1 of them with text.")
     assert finding.items == ("`Koi/0.jpg`: bottom 25%", "`Rui/8.jpg`: bottom 8% with text")
 
@@ -240,10 +237,10 @@ def test_bars_are_named_with_their_extent() -> None:
 def test_a_class_that_bars_give_away_is_called_a_shortcut(
     of_koi: int, of_rui: int, elsewhere: str | None
 ) -> None:
-    pictures = many([0] * 10 + [1] * 10, ("Koi", "Rui"))
+    images = many([0] * 10 + [1] * 10, ("Koi", "Rui"))
     rows = [*range(of_koi), *range(10, 10 + of_rui)]
-    findings = borders(pictures, {row: bars(0.1) for row in rows})
-    shortcuts = [finding.text for finding in findings if "shortcut" in finding.text]
+    findings = borders(images, {row: bars(0.1) for row in rows})
+    shortcuts = [finding.text for finding in findings if "Possible shortcut" in finding.text]
     assert len(shortcuts) == (elsewhere is not None)
     for text in shortcuts:
-        assert f"{of_koi} of 10 pictures of Koi have bars, but {elsewhere} of the others" in text
+        assert f"{of_koi} of 10 images of Koi have bars, against {elsewhere} of the others" in text

@@ -1,12 +1,16 @@
-"""Which pictures belong together."""
+"""Which images belong together."""
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fishcnn.data.splitting.groups import groups_by_name, leaked_by_random_split, merge_groups
-from fishcnn.data.splitting.split import draw_split, stratified_split
+from fishcnn.data.splitting.groups import groups_by_name, merge_groups
+from fishcnn.data.splitting.split import draw_split, leaked_by_random_split, stratified_split
+from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import FishError
 
 FRAMES = "^(?P<group>[^_]+_[^_]+)"
@@ -47,13 +51,26 @@ def test_a_pattern_that_finds_nothing_is_answered_with_a_file_name() -> None:
     with pytest.raises(FishError) as raised:
         groups_by_name(paths, FRAMES)
     message = str(raised.value)
-    assert message.startswith(f"data.group_regex='{FRAMES}' finds nothing in any of the 2 file")
-    assert "'IMG-001'" in message
+    assert message.startswith(f"group_regex={FRAMES}: this finds nothing in any of the 2 file")
+    assert "such as IMG-001 (" in message
 
 
-def test_a_pattern_that_is_no_regular_expression_is_named() -> None:
-    with pytest.raises(FishError, match=r"^data.group_regex='\(cam' is no regular expression: "):
+def test_a_pattern_that_is_not_a_regular_expression_is_named() -> None:
+    with pytest.raises(FishError, match=r"^group_regex=\(cam: this is not a regular expression \("):
         groups_by_name([Path("Koi/1.jpg")], "(cam")
+
+
+def test_the_pattern_that_errors_advise_works_as_typed_in_a_shell() -> None:
+    with pytest.raises(FishError) as raised:
+        groups_by_name([], "(cam")
+    found = re.search(r"for example, (\S+) groups by", str(raised.value))
+    assert found
+    (word,) = shlex.split(f"data.group_regex={found[1]}")
+    pattern = OverridesParser.create().parse_override(word).value()
+    assert pattern == found[1]
+    names = ["cam1_track7_01", "cam1_track7_02", "cam1_track8_01", "koi"]
+    groups = groups_by_name([Path(f"{name}.jpg") for name in names], pattern)
+    assert groups.tolist() == [0, 0, 1, 2]
 
 
 def test_what_belongs_together_by_way_of_others_is_one_group() -> None:
@@ -85,16 +102,15 @@ def test_a_long_chain_is_one_group() -> None:
     assert merge_groups(chain // 2, (chain + 1) // 2).max() == 0
 
 
-def test_the_pictures_that_a_split_without_groups_would_leak_are_counted() -> None:
+def test_the_images_that_a_split_without_groups_would_leak_are_counted() -> None:
     labels, groups = np.repeat([0, 1], 50), np.arange(100)
-    assert leaked_by_random_split(labels, groups, val_fraction=0.2, seed=3).tolist() == []
+    settings = SplitSettings(val_fraction=0.2, split_seed=3)
+    assert leaked_by_random_split(labels, groups, settings).tolist() == []
     split = stratified_split(labels, val_fraction=0.2, seed=3)
-    # A twin of the first validation picture trains; two twins that are both held out do no harm.
+    # A copy of the first validation image trains; two copies that are both held out do no harm.
     groups[split.train[0]] = groups[split.val[0]]
     groups[split.val[2]] = groups[split.val[1]]
-    leaked = leaked_by_random_split(labels, groups, val_fraction=0.2, seed=3)
+    leaked = leaked_by_random_split(labels, groups, settings)
     assert leaked.tolist() == [split.val[0]]
-    grouped = draw_split(
-        labels, groups, val_fraction=0.2, test_fraction=0.0, folds=None, fold=0, seed=3
-    )
+    grouped = draw_split(labels, groups, settings)
     assert not np.isin(groups[grouped.val], groups[grouped.train]).any()

@@ -1,0 +1,64 @@
+"""How to split what is not split already."""
+
+from dataclasses import dataclass
+
+from fishcnn.data.splitting.groups import groups_by_name
+from fishcnn.utils.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How to split what is not split already.
+
+    Attributes:
+        val_fraction: Share of the images for validation, between 0 and 1; without effect with
+            ``folds``.
+        test_fraction: Share that neither training nor validation sees, from 0 for none to below 1.
+        folds: Number of folds for cross-validation, at least 2, or None.
+        fold: Which of them is validated on, from 0; 0 without folds.
+        split_seed: Of the draw, at least 0; independent of the seed of the training.
+        group_duplicates: Whether near-duplicates are looked for and kept together.
+        group_regex: What the names of images that belong together have in common, or None.
+    """
+
+    val_fraction: float = 0.2
+    test_fraction: float = 0.0
+    folds: int | None = None
+    fold: int = 0
+    split_seed: int = 0
+    group_duplicates: bool = True
+    group_regex: str | None = None
+
+    @property
+    def held_out(self) -> float:
+        """Share of the images that are validated on."""
+        return 1 / self.folds if self.folds else self.val_fraction
+
+    def check(self) -> None:
+        """Check what can be checked before the images are known.
+
+        Raises:
+            ArgumentError: One of them is out of its range.
+        """
+        # The comparisons are negated so that NaN is refused too.
+        if not self.split_seed >= 0:
+            raise ArgumentError("split_seed", self.split_seed, "choose 0 or more")
+        if not 0 <= self.test_fraction < 1:
+            problem = "choose 0 for no test split, or a number below 1, such as 0.1"
+            raise ArgumentError("test_fraction", self.test_fraction, problem)
+        if self.folds is None:
+            if self.fold != 0:
+                raise ArgumentError("fold", self.fold, "this needs folds as well, such as folds=5")
+            if not 0 < self.val_fraction < 1:
+                problem = "choose a number between 0 and 1, such as 0.2"
+                raise ArgumentError("val_fraction", self.val_fraction, problem)
+            if self.val_fraction + self.test_fraction >= 1:
+                problem = f"with test_fraction={self.test_fraction}, nothing is left to train on"
+                raise ArgumentError("val_fraction", self.val_fraction, problem)
+        elif self.folds < 2:
+            raise ArgumentError("folds", self.folds, "choose 2 or more, such as 5, or null")
+        elif not 0 <= self.fold < self.folds:
+            problem = f"choose a number from 0 to {self.folds - 1}, as folds={self.folds}"
+            raise ArgumentError("fold", self.fold, problem)
+        if self.group_regex is not None:
+            groups_by_name([], self.group_regex)
