@@ -66,10 +66,12 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     data = plain(config.data)
     workers = os.cpu_count() or 1 if data["workers"] is None else data["workers"]
     size = data["image_size"]
+    with as_settings("augment."):
+        recipe = Recipe.from_config(plain(config.augment))
     with as_settings("data."):
         return FishDataModule(
             source=build_source(data, workers),
-            recipe=Recipe.from_config(plain(config.augment)),
+            recipe=recipe,
             image_size=size,
             working_size=size * 5 // 4 if data["working_size"] is None else data["working_size"],
             batch_size=data["batch_size"],

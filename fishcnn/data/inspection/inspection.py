@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from fishcnn.data.decoding.image_set import ImageSet, Pixels, check_enough
 from fishcnn.data.duplicates.kept import known_duplicates
@@ -26,6 +25,7 @@ from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split, leaked_by_random_split
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track
 
 # Images read at a time, and the number above which a progress bar can be read.
 _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
@@ -195,12 +195,8 @@ def find_all_bars(images: Pixels) -> dict[int, Bars]:
     """
     count = images.shape[0]
     found = {}
-    for start in track(
-        range(0, count, _BATCH),
-        "Looking for bars",
-        transient=True,
-        disable=count <= _SHOW_PROGRESS_ABOVE,
-    ):
+    starts = range(0, count, _BATCH)
+    for start in track(starts, "Looking for bars", show=count > _SHOW_PROGRESS_ABOVE):
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):
             if bars := find_bars(image):

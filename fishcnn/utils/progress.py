@@ -1,0 +1,29 @@
+"""A progress bar for whoever waits; the only place below ``commands/`` that knows rich."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def track(
+    iterable: Iterable[Item], description: str, *, total: int | None = None, show: bool
+) -> Iterator[Item]:
+    """Yield the items, with a bar on standard error that vanishes at the end.
+
+    Args:
+        iterable: what is worked through.
+        description: what is being done, such as ``"Decoding"``.
+        total: number of items; None is that of a sequence.
+        show: whether there is a bar at all: a short wait needs none.
+    """
+    if not show:
+        yield from iterable
+        return
+    # Only here: whoever waits for nothing does not wait for the import either.
+    from rich import progress
+    from rich.console import Console
+
+    yield from progress.track(
+        iterable, description, total, console=Console(stderr=True), transient=True
+    )
