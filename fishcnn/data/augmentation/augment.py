@@ -14,7 +14,7 @@ from fishcnn.data.augmentation import trivial
 from fishcnn.data.augmentation.colour import draw_colour, jitter
 from fishcnn.data.augmentation.geometry import draw_geometry, warp
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import uniform
+from fishcnn.data.augmentation.tensors import boxes, uniform
 
 
 class Augment:
@@ -68,14 +68,10 @@ def _blur_some(images: Tensor, probability: float) -> Tensor:
     taps = torch.arange(-2.0, 3, device=device)
     kernel = torch.exp(-(taps**2) / (2 * sigma.view(n, 1) ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)
-    planes = F.pad(images, (2, 2, 2, 2), mode="reflect").reshape(1, 3 * n, *_padded(images))
+    planes = F.pad(images, (2, 2, 2, 2), mode="reflect").flatten(0, 1).unsqueeze(0)
     planes = F.conv2d(planes, kernel.view(3 * n, 1, 1, 5), groups=3 * n)
     planes = F.conv2d(planes, kernel.view(3 * n, 1, 5, 1), groups=3 * n)
     return planes.view_as(images).clamp_(0, 1)
-
-
-def _padded(images: Tensor) -> tuple[int, int]:
-    return images.shape[2] + 4, images.shape[3] + 4
 
 
 def _erase_some(images: Tensor, probability: float, fill: tuple[float, float, float]) -> Tensor:
@@ -83,13 +79,8 @@ def _erase_some(images: Tensor, probability: float, fill: tuple[float, float, fl
     n, device = len(images), images.device
     area = uniform(n, 0.02, 0.2, device)
     ratio = uniform(n, math.log(0.4), math.log(2.5), device).exp()
-    half_width, half_height = (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2
     x, y = torch.rand(n, device=device), torch.rand(n, device=device)
     chosen = torch.rand(n, device=device) < probability
-    columns = (torch.arange(images.shape[3], device=device) + 0.5) / images.shape[3]
-    rows = (torch.arange(images.shape[2], device=device) + 0.5) / images.shape[2]
-    inside_x = (columns - x.view(n, 1)).abs() < half_width.view(n, 1)
-    inside_y = (rows - y.view(n, 1)).abs() < half_height.view(n, 1)
-    inside = inside_x.unsqueeze(1) & inside_y.unsqueeze(2) & chosen.view(n, 1, 1)
+    inside = boxes(x, y, (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2, images)
     colour = torch.tensor(fill, device=device).view(1, 3, 1, 1)
-    return torch.where(inside.unsqueeze(1), colour, images)
+    return torch.where(inside & chosen.view(n, 1, 1, 1), colour, images)

@@ -35,13 +35,12 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     half_width, half_height = (area * ratio).sqrt(), (area / ratio).sqrt()
     fits = (half_width <= 1) & (half_height <= 1)
     first = fits.float().argmax(1, keepdim=True)
+    half_width, half_height = (h.gather(1, first).squeeze(1) for h in (half_width, half_height))
     # Where no try fits, the largest crop with an allowed ratio is taken.
     none = ~fits.any(1)
     nearest = aspect.clamp(math.exp(low), math.exp(high)) / aspect
-    half_width = torch.where(none, nearest.clamp(max=1), half_width.gather(1, first).squeeze(1))
-    half_height = torch.where(
-        none, (1 / nearest).clamp(max=1), half_height.gather(1, first).squeeze(1)
-    )
+    half_width = torch.where(none, nearest.clamp(max=1), half_width)
+    half_height = torch.where(none, (1 / nearest).clamp(max=1), half_height)
     x = uniform(n, -1, 1, device) * (1 - half_width)
     y = uniform(n, -1, 1, device) * (1 - half_height)
     return half_width, half_height, x, y

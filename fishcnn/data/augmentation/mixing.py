@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fishcnn.data.augmentation.recipe import Recipe
+from fishcnn.data.augmentation.tensors import boxes
 
 
 def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -28,14 +29,10 @@ def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor
     if method == "mixup":
         images = torch.lerp(images[other], images, share.view(n, 1, 1, 1))
     else:
-        height, width = images.shape[2:]
         half = (1 - share).sqrt() / 2
-        columns = (torch.arange(width, device=device) + 0.5) / width
-        rows = (torch.arange(height, device=device) + 0.5) / height
-        inside_x = (columns - torch.rand(n, 1, device=device)).abs() < half.view(n, 1)
-        inside_y = (rows - torch.rand(n, 1, device=device)).abs() < half.view(n, 1)
-        inside = inside_y.unsqueeze(2) & inside_x.unsqueeze(1)
-        images = torch.where(inside.unsqueeze(1), images[other], images)
+        x, y = torch.rand(n, device=device), torch.rand(n, device=device)
+        inside = boxes(x, y, half, half, images)
+        images = torch.where(inside, images[other], images)
         # The rectangle may reach over the border: what counts is what was pasted.
-        share = 1 - inside.float().mean((1, 2))
+        share = 1 - inside.float().mean((1, 2, 3))
     return images, torch.lerp(targets[other], targets, share.view(n, 1))

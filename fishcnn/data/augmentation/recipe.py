@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError
 
-_HIGHEST = {
+# The lowest value is 0 for all.
+HIGHEST = {
     "flip": 1.0,
     "rotation": 180.0,
     "shear": 60.0,
@@ -62,25 +63,32 @@ class Recipe:
     mixup: float = 0.0
     cutmix: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ArgumentError: a value is out of its range.
+        """
+        for name in ("crop_scale", "crop_ratio"):
+            pair = getattr(self, name)
+            if not (isinstance(pair, tuple) and len(pair) == 2 and 0 < pair[0] <= pair[1]):
+                shown = list(pair) if isinstance(pair, tuple) else pair
+                raise ArgumentError(name, shown, "choose [low, high] with 0 < low <= high")
+        if self.crop_scale[1] > 1:
+            raise ArgumentError("crop_scale", list(self.crop_scale), "choose at most 1.0")
+        for name, highest in HIGHEST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= highest:
+                raise ArgumentError(name, value, f"choose a number from 0 to {highest:g}")
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Recipe":
-        """Read a recipe from the ``augment`` group.
+        """Read a recipe from the ``augment`` group, where pairs are lists.
 
         Raises:
             FishError: a setting is unknown, missing or out of range.
         """
-        known = {field.name for field in fields(cls)}
-        if wrong := sorted(set(config) ^ known):
+        if wrong := sorted(set(config) ^ {field.name for field in fields(cls)}):
             raise FishError(f"augment: unknown or missing settings: {', '.join(wrong)}")
-        for name in ("crop_scale", "crop_ratio"):
-            pair = config[name]
-            if not (isinstance(pair, list | tuple) and len(pair) == 2 and 0 < pair[0] <= pair[1]):
-                raise FishError(f"augment.{name}={pair}: wanted [low, high] with 0 < low <= high")
-        if config["crop_scale"][1] > 1:
-            raise FishError(f"augment.crop_scale={config['crop_scale']}: wanted at most 1.0")
-        for name, highest in _HIGHEST.items():
-            value = config[name]
-            if not isinstance(value, int | float) or not 0 <= value <= highest:
-                raise FishError(f"augment.{name}={value}: wanted a number from 0 to {highest:g}")
-        pairs = {name: tuple(config[name]) for name in ("crop_scale", "crop_ratio")}
+        pairs = {name: tuple(pair) for name, pair in config.items() if isinstance(pair, list)}
         return cls(**{**config, **pairs})

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fishcnn.data.augmentation.geometry import rotate
-from fishcnn.data.augmentation.tensors import matrices
+from fishcnn.data.augmentation.tensors import matrices, uniform
 
 OPERATIONS = (
     "identity",
@@ -84,7 +84,7 @@ class Draw:
 def draw(n: int, device: torch.device) -> Draw:
     """Draw an operation and a strength for each of ``n`` images."""
     operation = torch.randint(len(OPERATIONS), (n,), device=device)
-    return Draw(operation, torch.empty(n, device=device).uniform_(-1, 1))
+    return Draw(operation, uniform(n, -1, 1, device))
 
 
 def _column(strength: Tensor) -> Tensor:

@@ -189,11 +189,8 @@ def find_all_bars(images: Pixels) -> dict[int, Bars]:
     """
     count = images.shape[0]
     found = {}
-    for start in track(
-        range(0, count, _BATCH),
-        "Looking for bars",
-        show=count > _SHOW_PROGRESS_ABOVE,
-    ):
+    starts = range(0, count, _BATCH)
+    for start in track(starts, "Looking for bars", show=count > _SHOW_PROGRESS_ABOVE):
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):
             if bars := find_bars(image):

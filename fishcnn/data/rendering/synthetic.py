@@ -3,13 +3,12 @@
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 import signal
 import uuid
-from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from fishcnn.data.rendering.render import RENDERER_VERSION, SPECIES, render_fish
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.progress import track
 
-SMALLEST_SIDE, LARGEST_SIDE = 48, 1024
+MIN_LONG_SIDE, MAX_LONG_SIDE = 48, 1024
 JPEG_QUALITY = 92
 IMAGES_PER_TASK = 50
 # Starting processes takes longer than drawing this many images.
@@ -32,7 +31,7 @@ class _Task(NamedTuple):
 
     folder: Path
     species: int
-    indices: range
+    images: range
     marked: frozenset[int]
     long_side: int
     seed: int
@@ -70,9 +69,19 @@ def ensure_synthetic(
         (white where fish is visible) and ``settings.json``.
 
     Raises:
-        FishError: a setting is out of its range.
+        ArgumentError: a value is out of its range.
     """
-    _check(species, pictures_per_class, long_side, shortcut, seed)
+    for name, value, low, high in (
+        ("species", species, 2, len(SPECIES)),
+        ("pictures_per_class", pictures_per_class, 2, None),
+        ("long_side", long_side, MIN_LONG_SIDE, MAX_LONG_SIDE),
+        ("shortcut", shortcut, 0.0, 1.0),
+        ("seed", seed, 0, None),
+    ):
+        # "not" around the comparison so that NaN is refused too.
+        if not (low <= value and (high is None or value <= high)):
+            allowed = f"{low} or more" if high is None else f"a number from {low} to {high}"
+            raise ArgumentError(name, value, f"choose {allowed}")
     settings = {
         "species": species,
         "pictures_per_class": pictures_per_class,
@@ -88,87 +97,52 @@ def ensure_synthetic(
         return final
 
     growing = folder / f".{final.name}-{uuid.uuid4().hex[:8]}"
+    tasks = []
     try:
-        growing.mkdir(parents=True)
-        tasks = _tasks(growing, species, pictures_per_class, long_side, shortcut, seed)
+        for index in range(species):
+            for kind in ("pictures", "masks"):
+                (growing / kind / SPECIES[index].name).mkdir(parents=True)
+            # The spawn key keeps this stream apart from those of the images.
+            rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
+            order = rng.permutation(pictures_per_class)
+            marked = frozenset(order[: round(shortcut * pictures_per_class)].tolist())
+            for start in range(0, pictures_per_class, IMAGES_PER_TASK):
+                images = range(start, min(start + IMAGES_PER_TASK, pictures_per_class))
+                tasks.append(_Task(growing, index, images, marked, long_side, seed))
         _draw_all(tasks, workers if species * pictures_per_class >= FEW_IMAGES else 1)
         (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-        _move(growing, final)
+        try:
+            growing.replace(final)
+        except OSError:  # Another process may have been quicker.
+            if not final.is_dir():
+                raise
     finally:
         shutil.rmtree(growing, ignore_errors=True)
     return final
 
 
-def _check(
-    species: int, pictures_per_class: int, long_side: int, shortcut: float, seed: int
-) -> None:
-    for setting, value, low, high in (
-        ("data.species", species, 2, len(SPECIES)),
-        ("data.pictures_per_class", pictures_per_class, 2, None),
-        ("data.long_side", long_side, SMALLEST_SIDE, LARGEST_SIDE),
-        ("data.shortcut", shortcut, 0.0, 1.0),
-        ("data.seed", seed, 0, None),
-    ):
-        # "not" around the comparison so that NaN is refused too.
-        if not (low <= value and (high is None or value <= high)):
-            allowed = f"{low} or more" if high is None else f"from {low} to {high}"
-            raise FishError(f"{setting}={value}: the rendered fish need a value {allowed}.")
-
-
-def _tasks(
-    folder: Path, species: int, pictures_per_class: int, long_side: int, shortcut: float, seed: int
-) -> list[_Task]:
-    """Makes the classes' folders and says who carries the tag and what is drawn together."""
-    tasks = []
-    for index in range(species):
-        for kind in ("pictures", "masks"):
-            (folder / kind / SPECIES[index].name).mkdir(parents=True)
-        # The spawn key keeps this stream apart from those of the images.
-        rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
-        order = rng.permutation(pictures_per_class)
-        marked = frozenset(order[: round(shortcut * pictures_per_class)].tolist())
-        for start in range(0, pictures_per_class, IMAGES_PER_TASK):
-            stop = min(start + IMAGES_PER_TASK, pictures_per_class)
-            tasks.append(_Task(folder, index, range(start, stop), marked, long_side, seed))
-    return tasks
-
-
 def _draw(task: _Task) -> None:
     """Draws and writes a task's images; each has a generator of its own."""
     name = SPECIES[task.species].name
-    for index in task.indices:
+    for index in task.images:
         rng = np.random.default_rng([task.seed, task.species, index])
         image, mask = render_fish(
             task.species, rng, long_side=task.long_side, marker=index in task.marked
         )
-        Image.fromarray(image).save(
-            task.folder / "pictures" / name / f"{index:04d}.jpg", quality=JPEG_QUALITY
-        )
+        path = task.folder / "pictures" / name / f"{index:04d}.jpg"
+        Image.fromarray(image).save(path, quality=JPEG_QUALITY)
         Image.fromarray(mask).save(task.folder / "masks" / name / f"{index:04d}.png")
 
 
 def _draw_all(tasks: list[_Task], workers: int) -> None:
-    def follow(drawn: Iterable[None]) -> None:
-        deque(track(drawn, "Drawing fish", total=len(tasks), show=True), maxlen=0)
-
-    if workers <= 1:
-        follow(map(_draw, tasks))
-        return
-    # "spawn", because a fork of a process that runs threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt) as pool:
-        follow(pool.map(_draw, tasks))
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process; only the one that holds the pool should answer it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _move(complete: Path, final: Path) -> None:
-    """Gives a complete data set its name; another process may have been quicker."""
-    try:
-        os.replace(complete, final)
-    except OSError:
-        if not final.is_dir():
-            raise
+    with ExitStack() as stack:
+        done: Iterable[None] = map(_draw, tasks)
+        if workers > 1:
+            # "spawn", because a fork of a process that runs threads may hang. Ctrl-C reaches every
+            # process; only the one that holds the pool should answer it.
+            context = multiprocessing.get_context("spawn")
+            ignore = (signal.SIGINT, signal.SIG_IGN)
+            pool = ProcessPoolExecutor(workers, context, signal.signal, ignore)
+            done = stack.enter_context(pool).map(_draw, tasks)
+        for _ in track(done, "Drawing fish", total=len(tasks), show=True):
+            pass

@@ -297,10 +297,10 @@ def test_validation_pictures_are_only_resized(photo: Tensor) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"crop_scale": [0.0, 1.0]}, "augment.crop_scale=[0.0, 1.0]"),
-        ({"crop_scale": [0.9, 0.6]}, "augment.crop_scale=[0.9, 0.6]"),
-        ({"flip": 1.5}, "augment.flip=1.5"),
-        ({"hue": 0.6}, "augment.hue=0.6"),
+        ({"crop_scale": [0.0, 1.0]}, "crop_scale=[0.0, 1.0]"),
+        ({"crop_scale": [0.9, 0.6]}, "crop_scale=[0.9, 0.6]"),
+        ({"flip": 1.5}, "flip=1.5"),
+        ({"hue": 0.6}, "hue=0.6"),
         ({"colour": 1}, "augment: unknown or missing settings: colour"),
     ],
 )

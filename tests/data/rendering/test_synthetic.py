@@ -60,8 +60,8 @@ def test_any_number_of_workers_writes_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = ensure_synthetic(tmp_path / "alone", **SETTINGS)
-    monkeypatch.setattr(synthetic, "FEW_PICTURES", 1)
-    monkeypatch.setattr(synthetic, "PICTURES_PER_TASK", 2)
+    monkeypatch.setattr(synthetic, "FEW_IMAGES", 1)
+    monkeypatch.setattr(synthetic, "IMAGES_PER_TASK", 2)
     together = ensure_synthetic(tmp_path / "together", **SETTINGS | {"workers": 2})
     assert alone.name == together.name
     assert _digests(alone) == _digests(together)
@@ -171,22 +171,22 @@ def test_of_two_builds_at_once_both_return_the_one_complete_folder(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
+    ("name", "value", "allowed"),
     [
-        ("data.species", 1),
-        ("data.species", 21),
-        ("data.pictures_per_class", 1),
-        ("data.long_side", 47),
-        ("data.long_side", 5000),
-        ("data.shortcut", -0.1),
-        ("data.shortcut", 1.1),
-        ("data.shortcut", float("nan")),
-        ("seed", -1),
+        ("species", 1, "a number from 2 to 20"),
+        ("species", 21, "a number from 2 to 20"),
+        ("pictures_per_class", 1, "2 or more"),
+        ("long_side", 47, "a number from 48 to 1024"),
+        ("long_side", 5000, "a number from 48 to 1024"),
+        ("shortcut", -0.1, "a number from 0.0 to 1.0"),
+        ("shortcut", 1.1, "a number from 0.0 to 1.0"),
+        ("shortcut", float("nan"), "a number from 0.0 to 1.0"),
+        ("seed", -1, "0 or more"),
     ],
 )
-def test_a_bad_setting_is_named_before_anything_is_written(
-    setting: str, value: float, tmp_path: Path
+def test_a_bad_value_is_named_before_anything_is_written(
+    name: str, value: float, allowed: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(FishError, match=f"{setting}={value}"):
-        ensure_synthetic(tmp_path, **SETTINGS | {setting.removeprefix("data."): value})
+    with pytest.raises(FishError, match=f"^{name}={value}: choose {allowed}$"):
+        ensure_synthetic(tmp_path, **SETTINGS | {name: value})
     assert _names(tmp_path) == []
