@@ -386,6 +386,37 @@ def test_only_a_gpu_is_filled_without_being_asked(make: Make) -> None:
     assert not datamodule.images.fits(torch.device("cpu"))
 
 
+def test_a_second_setup_keeps_what_the_first_has_decoded(make: Make) -> None:
+    datamodule = make()
+    datamodule.setup("fit")
+    images, split, datasets = datamodule.images, datamodule.split, datamodule.datasets
+    datamodule.setup("validate")
+    assert datamodule.images is images
+    assert datamodule.split is split
+    assert datamodule.datasets is datasets
+
+
+def test_two_datamodules_of_one_process_each_see_the_folder_of_their_time(
+    make: Make, fish: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(fish / "pictures", tmp_path / "images")
+    first, second = make(root, cache="disk"), make(root, cache="disk")
+    first.setup()
+    position = int(first.split.val[0])
+    changed = first.images.paths[position]
+    before = first.images.pixels[position].copy()
+    Image.new("RGB", (64, 48), (250, 5, 5)).save(root / changed)
+    Image.new("RGB", (64, 48), (5, 5, 250)).save(root / changed.parent / "0000a.png")
+    second.setup()
+    assert (first.images.pixels[position] == before).all()
+    assert len(first.images.paths) == 36
+    assert len(second.images.paths) == 37
+    row = second.images.paths.index(changed)
+    assert second.images.pixels[row].mean((0, 1)).tolist() == pytest.approx([250, 5, 5], abs=5)
+    shown = first.batch("val", [0], torch.device("cpu"))["image"]
+    assert torch.equal(shown, resize(torch.from_numpy(before[None]), 32))
+
+
 def rare(fish: Path, folder: Path) -> Path:
     """Two species with 12 images and one with 4."""
     root = shutil.copytree(fish / "pictures", folder / "pictures")

@@ -1,5 +1,6 @@
 """Decoded images on disk: what is decoded again, what is not, and what goes wrong."""
 
+import io
 import logging
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,6 +155,78 @@ def test_a_file_that_was_repaired_comes_in(root: Path) -> None:
     assert stored.index.reasons[1] == "not a picture in any known format"
     paint(broken, 99)
     assert levels(load(root))[:3] == [0, 99, 10]
+
+
+# In the future, so that the time of a file is that of its content and not that of its inode.
+STAMP = 4_000_000_000 * 10**9
+SECOND, HOUR = 10**9, 3600 * 10**9
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write 10,000 bytes, which image formats allow for, at the time STAMP."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.ljust(10_000, b"\0"))
+    os.utime(file, ns=(STAMP, STAMP))
+
+
+def grey(level: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("L", (60, 40), level).save(content, "png")
+    return content.getvalue()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets the time: nanoseconds after STAMP."""
+    return lambda after: monkeypatch.setattr(time, "time_ns", lambda: STAMP + after)
+
+
+def test_an_unreadable_file_is_tried_again_whatever_its_size_and_time(
+    root: Path, clock: Callable[[int], None]
+) -> None:
+    clock(HOUR)
+    write(root / "Koi" / "00.png", b"half an image")
+    for _ in range(2):
+        assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    write(root / "Koi" / "00.png", grey(99))
+    assert levels(load(root)) == [0, 99, 10, 20, 30, 40, 50]
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(root: Path, tmp_path: Path) -> None:
+    (root / "Koi" / "00.png").symlink_to(tmp_path / "later.png")
+    assert load(root).unreadable == ((Path("Koi/00.png"), "no such file or directory"),)
+    paint(tmp_path / "later.png", 99)
+    images = load(root)
+    assert (images.unreadable, levels(images)[:2]) == ((), [0, 99])
+
+
+@pytest.mark.parametrize("changed", ["image", "mask"])
+def test_a_rewrite_within_one_tick_of_the_clock_is_noticed_at_the_next_start(
+    root: Path, tmp_path: Path, clock: Callable[[int], None], changed: str
+) -> None:
+    files = {"image": root / "Koi" / "1.png", "mask": tmp_path / "masks" / "Koi" / "1.png"}
+    for image in root.rglob("*.png"):
+        paint(tmp_path / "masks" / image.relative_to(root), 0)
+    write(files[changed], grey(0))
+    clock(SECOND)
+    load(root, masks=tmp_path / "masks")
+    write(files[changed], grey(200))
+    clock(HOUR)
+    images = load(root, masks=tmp_path / "masks")
+    assert images.masks is not None
+    seen = {"image": int(images.pixels[1, 0, 0, 0]), "mask": int(images.masks[1, 0, 0])}
+    assert seen[changed] == {"image": 200, "mask": 255}[changed]
+
+
+def test_a_file_that_is_known_for_longer_is_not_even_read(
+    root: Path, clock: Callable[[int], None]
+) -> None:
+    write(root / "Koi" / "1.png", grey(60))
+    for after in (SECOND, HOUR):  # doubted, then believed
+        clock(after)
+        load(root)
+    write(root / "Koi" / "1.png", grey(200))
+    assert levels(load(root))[1] == 60
 
 
 def test_masks_are_kept_and_a_new_mask_counts_as_a_change(root: Path, tmp_path: Path) -> None:
