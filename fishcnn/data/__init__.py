@@ -1,1 +1,1 @@
-"""From a folder of pictures to batches on the device."""
+"""From a folder of images to batches on the device."""

@@ -209,7 +209,7 @@ class FishDataModule(pl.LightningDataModule):
 
     @property
     def class_weights(self) -> list[float] | None:
-        """What a image of each class counts in the loss: 1 on average over the training split.
+        """What an image of each class counts in the loss: 1 on average over the training split.
 
         None where ``balance`` leaves the loss alone.
         """

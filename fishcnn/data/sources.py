@@ -17,7 +17,7 @@ class Folders:
 
     Attributes:
         root: one folder a class below it.
-        masks_root: a fish mask for each picture below it, at the same relative path with the
+        masks_root: a fish mask for each image below it, at the same relative path with the
             suffix .png; or None.
     """
 

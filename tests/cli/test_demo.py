@@ -214,7 +214,7 @@ def check_refusals(page: Page, folder: Path) -> None:
 
     put(page, text)
     playwright.expect(page.get_by_role("alert")).to_have_text(
-        "x.jpg cannot be read as a photo: not a picture in any known format."
+        "x.jpg cannot be read as a photo: not an image in any known format."
     )
     playwright.expect(page.get_by_alt_text("Overlay")).to_have_count(0)
     put(page, bomb)

@@ -212,9 +212,9 @@ def test_a_folder_of_photographs_is_explained_whatever_its_shapes(
     assert finished.status == 0, finished.err
     written = {Path(row["path"]).name: row for row in rows(tmp_path / "out")}
     assert list(written) == ["broken.jpg", "tall.png", "tiny.png", "wide.jpg"]
-    assert written["broken.jpg"]["error"] == "not a picture in any known format"
+    assert written["broken.jpg"]["error"] == "not an image in any known format"
     assert written["broken.jpg"]["png"] == written["broken.jpg"]["predicted"] == ""
-    assert "not a picture in any known format" in finished.out
+    assert "not an image in any known format" in finished.out
     sizes = {}
     for name in ("tall.png", "tiny.png", "wide.jpg"):
         assert written[name]["true"] == written[name]["energy_on_fish"] == ""

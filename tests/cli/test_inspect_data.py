@@ -88,7 +88,7 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
     assert found["duplicate_groups"] == groups
     assert found["label_conflicts"] == [{"paths": groups[0], "classes": ["Koi", "Rui"]}]
     assert found["unreadable"] == [
-        {"path": "Koi/broken.jpg", "reason": "not a picture in any known format"}
+        {"path": "Koi/broken.jpg", "reason": "not an image in any known format"}
     ]
     assert set(found["leaked_by_random_split"]) <= {path for group in groups for path in group}
     assert found["imbalance"] == {
@@ -112,7 +112,7 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
         "Label conflicts: 1 pair of near-duplicates in different classes.",
         "`Koi/1.jpg` and `Rui/again.png`",
         "The largest class, Koi (9), has 1.8 times as many images as the smallest, Rui (5).",
-        "Unreadable images: 1 `Koi/broken.jpg`: not a picture",
+        "Unreadable images: 1 `Koi/broken.jpg`: not an image",
         "Possible shortcut: 4 of 5 images of Rui have bars, against 0% of the others.",
         "class train val all unreadable in groups with bars",
     ):
@@ -201,7 +201,7 @@ def test_any_file_name_can_be_reported(inspect: Inspect, tmp_path: Path) -> None
     assert content["label_conflicts"][0]["paths"] == [name, "Rui/0.jpg"]
     assert content["unreadable"][0]["path"] == "Koi/[b] #\U0001f41f.jpg"
     assert "`Koi/\\udcff[red].jpg` and `Rui/0.jpg`" in output
-    assert "`Koi/[b] #\U0001f41f.jpg`: not a picture" in output
+    assert "`Koi/[b] #\U0001f41f.jpg`: not an image" in output
     assert "`Koi/\\udcff[red].jpg`" in Path("found/report.md").read_text(encoding="utf-8")
 
 

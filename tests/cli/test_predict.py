@@ -243,7 +243,7 @@ def test_what_cannot_be_read_becomes_a_row_with_the_reason(
     assert [row["error"] for row in (b, c, d)] == [
         "truncated",
         "empty file",
-        "not a picture in any known format",
+        "not an image in any known format",
     ]
     assert b["class"] == b["probability"] == b["top1_class"] == ""
     # The row is there before anyone complains.

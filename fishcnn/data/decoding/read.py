@@ -1,7 +1,7 @@
-"""One picture file to one upright RGB picture, whatever is in the file.
+"""One image file to one upright RGB image, whatever is in the file.
 
 The content decides what a file is, never its suffix. A file that cannot be read whole raises
-UnreadableImage; half a picture is never returned.
+UnreadableImage; half an image is never returned.
 """
 
 import io
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
-# EXIF 2.32, tag 0x0112: how the stored picture has to be turned to stand upright.
+# EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright.
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -29,7 +29,7 @@ _SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class UnreadableImage(Exception):
-    """A picture file that cannot be decoded whole.
+    """An image file that cannot be decoded whole.
 
     Attributes:
         reason: A few words for a report, such as "truncated" or "empty file".
@@ -41,7 +41,7 @@ class UnreadableImage(Exception):
 
 
 def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
-    """Read a picture as upright RGB, silently and from any thread.
+    """Read an image as upright RGB, silently and from any thread.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit greys are scaled to 8 bits
     and of an animation the first frame is taken.
@@ -50,31 +50,20 @@ def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
         path: The file.
         long_enough_for: Pixels that the shorter side must keep at least. JPEGs are then decoded at
             1/2, 1/4 or 1/8 scale where that is still enough, which is several times faster. None
-            decodes at full size. ImageSet that are smaller to begin with are not enlarged.
+            decodes at full size. Images that are smaller to begin with are not enlarged.
 
     Returns:
-        A picture of mode "RGB".
+        An image of mode "RGB".
 
     Raises:
-        UnreadableImage: The file is missing, empty, truncated, no picture, or too large for
+        UnreadableImage: The file is missing, empty, truncated, not an image, or too large for
             Pillow's limit against decompression bombs.
     """
-    return read_image_and_size(path, long_enough_for=long_enough_for)[0]
-
-
-def read_image_and_size(
-    path: Path, *, long_enough_for: int | None
-) -> tuple[Image.Image, tuple[int, int]]:
-    """Read a picture as read_image() does, with its full size.
-
-    Returns:
-        The picture, and the width and height in pixels of the upright picture before any reduction.
-    """
-    return decode_image(read_bytes(path), long_enough_for=long_enough_for)
+    return decode_image(read_bytes(path), long_enough_for=long_enough_for)[0]
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file that should hold a picture.
+    """Read a file that should hold an image.
 
     Raises:
         UnreadableImage: The file is missing, or may not be read.
@@ -88,28 +77,32 @@ def read_bytes(path: Path) -> bytes:
 def decode_image(
     content: bytes, *, long_enough_for: int | None
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode the content of a file as read_image_and_size() does."""
+    """Decode the content of a file as :func:`read_image` does.
+
+    Returns:
+        The image, and the width and height in pixels of the upright image before any reduction.
+    """
     if not content:
         raise UnreadableImage("empty file")
     with _pillow_is_quiet():
         try:
-            with Image.open(io.BytesIO(content)) as image:
-                full_size = image.size
+            with Image.open(io.BytesIO(content)) as file:
+                full_size = file.size
                 if long_enough_for is not None:
-                    image.draft(None, (long_enough_for, long_enough_for))
-                image.load()
-                picture, swaps_sides = _upright(image)
+                    file.draft(None, (long_enough_for, long_enough_for))
+                file.load()
+                image, swaps_sides = _upright(file)
         except UnreadableImage:
             raise
         # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
         # ValueError, struct.error, ...
         except Exception as error:
             raise UnreadableImage(_reason(error)) from error
-    return picture, (full_size[1], full_size[0]) if swaps_sides else full_size
+    return image, (full_size[1], full_size[0]) if swaps_sides else full_size
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Turn a picture in memory into what :func:`read_image` gives.
+    """Turn an image in memory into what :func:`read_image` gives.
 
     Raises:
         UnreadableImage: The mode has no known white level.
@@ -118,12 +111,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Return the picture as upright RGB, and whether that swapped its width and height."""
+    """Return the image as upright RGB, and whether that swapped its width and height."""
     orientation = _orientation(image)
-    picture = _to_rgb(image)
+    image = _to_rgb(image)
     if orientation in _UPRIGHT:
-        picture = picture.transpose(_UPRIGHT[orientation])
-    return picture, orientation in _SWAPS_SIDES
+        image = image.transpose(_UPRIGHT[orientation])
+    return image, orientation in _SWAPS_SIDES
 
 
 def _orientation(image: Image.Image) -> int:
@@ -132,7 +125,7 @@ def _orientation(image: Image.Image) -> int:
         # After loading: a PNG may hold its EXIF behind the pixels, and a TIFF that Pillow has
         # already turned no longer says so.
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good picture
+    except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good image
         return 1
 
 
@@ -160,7 +153,7 @@ def _scale_16_bit_grey(image: Image.Image) -> Image.Image:
 def _reason(error: Exception) -> str:
     """Say in a few words why Pillow gave up."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture in any known format"
+        return "not an image in any known format"
     if isinstance(error, Image.DecompressionBombError):
         return "more pixels than Pillow's limit against decompression bombs"
     if isinstance(error, OSError) and error.strerror:

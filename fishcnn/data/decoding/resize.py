@@ -7,15 +7,15 @@ from PIL import Image
 from torch import Tensor
 
 
-def squash(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+def squash(image: Image.Image, side: int) -> NDArray[np.uint8]:
     """Resize to side x side with antialiasing."""
-    # The gap only matters to large pictures that are no JPEG: a box filter takes the first steps.
-    small = picture.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    # The gap only matters to large images that are no JPEG: a box filter takes the first steps.
+    small = image.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Resize without augmentation, anti-aliased: what validation pictures get.
+    """Resize without augmentation, anti-aliased: what validation images get.
 
     Args:
         images: uint8 ``(N, S, S, 3)``.

@@ -152,7 +152,7 @@ def test_a_file_that_was_repaired_comes_in(root: Path) -> None:
     os.utime(broken, (LONG_AGO, LONG_AGO))
     stored = load(root)
     assert len(stored.pixels) == 6
-    assert stored.index.reasons[1] == "not a picture in any known format"
+    assert stored.index.reasons[1] == "not an image in any known format"
     paint(broken, 99)
     assert levels(load(root))[:3] == [0, 99, 10]
 

@@ -104,7 +104,7 @@ def test_unreadable_images_are_left_out_counted_and_named(
         images = load(tmp_path)
     assert [(bad.path.as_posix(), bad.reason) for bad in images.unreadable] == [
         ("Koi/0.jpg", "empty file"),
-        ("Koi/2.jpg", "not a picture in any known format"),
+        ("Koi/2.jpg", "not an image in any known format"),
         ("Rui/1.jpg", "truncated"),
     ]
     assert [path.as_posix() for path in images.paths] == ["Koi/1.png", "Koi/3.png", "Rui/2.png"]
@@ -214,7 +214,7 @@ def test_masks_are_left_out_with_their_unreadable_images(tmp_path: Path) -> None
             Image.new("L", (60, 40), 1),
             "mask {} is nowhere brighter than 1; write 255 on the fish and 0 elsewhere",
         ),
-        ("nonsense", "mask {} cannot be read: not a picture in any known format"),
+        ("nonsense", "mask {} cannot be read: not an image in any known format"),
     ],
     ids=["missing", "turned", "zeros and ones", "unreadable"],
 )

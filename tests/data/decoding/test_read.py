@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.data.decoding.read import UnreadableImage, read_image, read_image_and_size
+from fishcnn.data.decoding.read import UnreadableImage, decode_image, read_image
 
 RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (230, 220, 20)
 # EXIF 2.32: on which visible side the stored row 0 and the stored column 0 lie.
@@ -58,7 +58,7 @@ def test_images_stand_upright(tmp_path: Path, orientation: int, suffix: str) -> 
     exif[0x0112] = orientation
     path = tmp_path / f"fish.{suffix}"
     four_corners().save(path, exif=exif, quality=95)
-    image, size = read_image_and_size(path, long_enough_for=32)
+    image, size = decode_image(path.read_bytes(), long_enough_for=32)
     row_0, column_0 = ORIENTATIONS[orientation]
     assert_colour(colour_at(image, {row_0, column_0}), RED)
     assert_colour(colour_at(image, {row_0, OPPOSITE[column_0]}), GREEN)
@@ -82,7 +82,7 @@ def test_jpegs_are_reduced_but_never_below_the_target(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     for width, height in generator.integers(20, 900, (40, 2)).tolist():
         Image.new("RGB", (width, height), RED).save(path)
-        image, size = read_image_and_size(path, long_enough_for=100)
+        image, size = decode_image(path.read_bytes(), long_enough_for=100)
         assert size == (width, height)
         assert min(image.size) >= min(100, width, height)
         assert min(image.size) < 200 or min(image.size) >= min(width, height) // 8
@@ -93,7 +93,7 @@ def test_a_photograph_of_24_megapixels_and_a_thumbnail_are_read(tmp_path: Path) 
     large, small = tmp_path / "large.jpg", tmp_path / "small.jpg"
     Image.new("L", (6000, 4000), 90).save(large)
     Image.new("RGB", (150, 33), GREEN).save(small, quality=95)
-    image, size = read_image_and_size(large, long_enough_for=160)
+    image, size = decode_image(large.read_bytes(), long_enough_for=160)
     assert (size, image.size, image.mode) == ((6000, 4000), (750, 500), "RGB")
     assert_colour(image.getpixel((400, 300)), (90, 90, 90), tolerance=2)
     assert read_image(small, long_enough_for=160).size == (150, 33)
@@ -221,7 +221,7 @@ def test_the_reason_is_short_and_says_what_is_wrong(
     path.touch()
     assert reason_for(path) == "empty file"
     path.write_text("a fish, in words")
-    assert reason_for(path) == "not a picture in any known format"
+    assert reason_for(path) == "not an image in any known format"
     four_corners().save(path)
     path.write_bytes(path.read_bytes()[:-100])
     assert reason_for(path) == "truncated"
