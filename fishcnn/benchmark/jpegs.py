@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
 
 from fishcnn.data.rendering.render import render_fish
+from fishcnn.utils.progress import track
 
 SIZES = {"small": (500, 375), "large": (4000, 3000)}
 SPECIES = 4
@@ -48,7 +48,8 @@ def draw_jpegs(folder: Path, size: str, *, train: int, val: int, workers: int) -
             (unfinished / split / f"species_{species}").mkdir(parents=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context) as pool:
-        for _ in track(pool.map(_draw, tasks), f"Drawing {size} photos", total=len(tasks)):
+        drawn = pool.map(_draw, tasks)
+        for _ in track(drawn, f"Drawing {size} photos", total=len(tasks), show=True):
             pass
     shutil.rmtree(root, ignore_errors=True)
     unfinished.rename(root)
