@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from fishcnn.benchmark.network import build_network_of
 from fishcnn.cam.maps import grad_cam
 
-# How many times as long as the others Grad-CAM may take: at most, of the forward pass; of the
-# packages.
+# How many times as long as each of the others Grad-CAM may take at most.
 TARGETS = {"forward pass": 1.25, "grad-cam": 1 / 2.5, "captum": 1.0}
 _PACKAGES = {"grad-cam": "pytorch_grad_cam", "captum": "captum"}
 

@@ -49,7 +49,7 @@ def draw_jpegs(folder: Path, size: str, *, train: int, val: int, workers: int) -
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context) as pool:
         drawn = pool.map(_draw, tasks)
-        for _ in track(drawn, f"Drawing {size} photos", total=len(tasks), show=True):
+        for _ in track(drawn, f"Drawing {size} images", total=len(tasks), show=True):
             pass
     shutil.rmtree(root, ignore_errors=True)
     unfinished.rename(root)

@@ -1,4 +1,4 @@
-"""How fast each contender trains, on small and on large photos."""
+"""How fast each contender trains, on small and on large images."""
 
 import csv
 import json

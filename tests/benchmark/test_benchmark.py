@@ -143,5 +143,5 @@ def test_memory_is_that_of_the_process_alone(tmp_path: Path) -> None:
 def test_a_contender_that_fails_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(FishError, match="no such contender"):
         run("-c", "raise SystemExit('no such contender')", threads=None, folder=tmp_path)
-    with pytest.raises(FishError, match="KeyError: 'image_size'"):
-        measure_alone("plain", {}, threads=1)
+    with pytest.raises(FishError, match="has no attribute 'measure'"):
+        measure_alone("jpegs", {}, threads=1)  # which is no contender
