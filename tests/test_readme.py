@@ -1,42 +1,35 @@
-"""Every command of the README, run as it stands but on tiny data."""
+"""Every command of the README, typed into a shell as it is printed, does its work on tiny data."""
 
 import json
+import os
 import re
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections import defaultdict
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from PIL import Image
+from running import run_and_read
+
+from fishcnn.commands import cli
+from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-COMMANDS = [
-    part.strip()
-    for kind, block in BLOCKS
-    if kind == "sh"
-    for line in block.splitlines()
-    for part in line.split("&&")
-]
-TRAIN = "python scripts/train.py"
-BENCHMARK = "python scripts/benchmark.py"
-USES = tuple(
-    f"python scripts/{name}.py"
-    for name in ("inspect_data", "evaluate", "explain", "predict", "export")
-)
-SHRUNK = ["trainer.max_epochs=1", "data.image_size=32", "callbacks.progress.enabled=false"]
-SHRUNK_FISH = ["data.species=3", "data.pictures_per_class=8", "data.long_side=64"]
+COMMANDS = [block for kind, block in BLOCKS if kind == "sh"]
+COMMANDS += re.findall(r"`(python scripts/\w+\.py[^`]*)`", README)
 
-Command = Callable[..., Any]
+TINY = ["trainer.max_epochs=1", "data.image_size=32", "callbacks.progress.enabled=false"]
+TINY_FISH = ["data.species=3", "data.pictures_per_class=8", "data.long_side=64"]
+TINY_BENCHMARK = ["parts=duplicates", "duplicates.species=2", "duplicates.pictures_per_class=12"]
+TINY_BENCHMARK += ["duplicates.per_kind=1", "workers=1"]
 
 pytestmark = [
     # TensorBoard traces the network for its Graphs tab; torch prefers other ways.
@@ -46,81 +39,110 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(TRAIN)])
-def test_a_training_command_works_as_it_stands(
-    command: str, train: Command, fish: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = shlex.split(command.removeprefix(TRAIN))
-    if arguments == ["--help"]:
-        assert "blocks: 4" in train(*arguments).out
-        return
-    arguments = [a.replace("/path/to/pictures", str(fish / "pictures")) for a in arguments]
-    chosen = [a for a in arguments if a.startswith("data=")]
-    shrunk = SHRUNK if chosen else SHRUNK + SHRUNK_FISH
+def programs_of(commands: str, folder: Path) -> list[list[str]]:
+    """Let bash take lines apart into the programs that they start and their arguments.
+
+    The programs are run in the process of the tests afterwards, since importing torch for each
+    would take a minute.
+    """
+    folder.mkdir()
+    record = folder / "record"
+    for name in ("python", "fishcnn", "tensorboard", "pip", "pytest"):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\nprintf '%s\\0' {name} \"$@\" '' >> '{record}'\n")
+        program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", commands], check=True, env=environment)
+    calls = record.read_text(encoding="utf-8").removesuffix("\0\0").split("\0\0")
+    return [call.split("\0") for call in calls]
+
+
+def run_program(program: str, *words: str) -> str:
+    """Run a program, with less to do; return what it prints."""
+    if program in ("pip", "pytest"):  # this happens before and around the tests
+        return ""
+    if program == "tensorboard":
+        command = [sys.executable, "-m", "tensorboard.main", *words, "--inspect"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if program == "fishcnn":
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
+            patch.setattr(sys, "argv", [program, *words])
+            with pytest.raises(SystemExit, match=r"^0$"):  # Hydra's, after --help
+                cli.main()
+        return out.getvalue()
+    script, *arguments = words
+    name = script.removeprefix("scripts/").removesuffix(".py")
+    if name == "demo":  # has a test of its own, in a browser
+        return ""
+    if name == "benchmark":
+        arguments += TINY_BENCHMARK
+    if name == "train":
+        arguments += TINY if "data=folder" in arguments else TINY + TINY_FISH
     if "ckpt_path=last" in arguments:
-        begun = [a for a in arguments if not a.startswith(("ckpt_path", "trainer.max_epochs"))]
-        assert train(*begun, *shrunk, "hydra.run.dir=runs/first").status == 0
-        shrunk = [o for o in shrunk if not o.startswith("trainer.max_epochs")]
-        arguments = [a.replace("max_epochs=100", "max_epochs=2") for a in arguments]
-    if chosen == ["data=bengali_fish"]:
-        download = SimpleNamespace(dataset_download=lambda handle: str(fish / "pictures"))
-        monkeypatch.setitem(sys.modules, "kagglehub", download)
-    finished = train(*arguments, *shrunk)
-    assert finished.status == 0, finished.err
-    assert "validation accuracy" in finished.out
+        arguments += ["trainer.max_epochs=2"]
+    status, printed = run_and_read(name, *arguments)
+    assert status == 0, printed
+    assert name != "train" or "validation accuracy" in printed
+    return printed
 
 
-def test_the_tensorboard_command_finds_the_runs(
-    train: Command, tiny: list[str], tmp_path: Path
+@pytest.fixture
+def images(fish: Path, tmp_path: Path) -> Path:
+    """A folder of images, called as in the README: two of each class from one track."""
+    folder = tmp_path / "images"
+    for number, file in enumerate(sorted((fish / "pictures").rglob("*.jpg"))):
+        name = f"camera1_track{number // 2}_{number:04}.jpg"
+        (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file.parent.name / name)
+    return folder
+
+
+@pytest.mark.parametrize("commands", COMMANDS)
+def test_commands_work_as_they_are_printed(
+    commands: str, trained: RunFolder, images: Path, tmp_path: Path
 ) -> None:
-    assert train(*tiny, "trainer.max_epochs=1").status == 0
-    (command,) = [c for c in COMMANDS if c.startswith("tensorboard")]
-    program = [sys.executable, "-m", "tensorboard.main", *shlex.split(command)[1:], "--inspect"]
-    printed = subprocess.run(program, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert "grad_cam" in printed.stdout
+    commands = commands.replace("/path/to/images", str(images))
+    for call in programs_of(commands, tmp_path / "bin"):
+        printed = run_program(*call)
+        if call[0] == "tensorboard":
+            assert "grad_cam" in printed
+        if call == ["fishcnn", "train", "--help"]:
+            assert "blocks: 4" in printed
+        if call[1:] == ["scripts/benchmark.py"]:
+            assert "duplicates" in json.loads(Path("benchmark.json").read_text())
+        if any(word.startswith("data.group_regex=") for word in call):
+            assert_tracks_stay_together()
 
 
-def test_the_install_and_test_commands_are_those_that_ci_runs() -> None:
-    ci = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
-    assert 'pip install -e ".[test]" && pytest' in README
-    assert 'pip install -e ".[test]"' in ci
-    assert re.search(r"^part pytest$", ci, flags=re.MULTILINE)
+def assert_tracks_stay_together() -> None:
+    """Look into the split of the run that was trained last."""
+    last = max(Path("runs").rglob("split.json"), key=lambda path: path.stat().st_mtime)
+    split = json.loads(last.read_text(encoding="ascii"))
+    splits = defaultdict(set)
+    for name in ("train", "val"):
+        for path in split[name]:
+            splits[path.rsplit("_", 1)[0]].add(name)
+    assert len(splits) == 18
+    assert all(len(names) == 1 for names in splits.values())
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(USES)])
-def test_a_command_on_a_trained_network_works_as_it_stands(
-    command: str, script: Command, tiny: list[str], fish: Path
-) -> None:
-    assert script("train", *tiny, "trainer.max_epochs=1").status == 0
-    program, *arguments = shlex.split(command.removeprefix("python scripts/"))
-    arguments = [a.replace("/path/to/pictures", str(fish / "pictures")) for a in arguments]
-    finished = script(program.removesuffix(".py"), *arguments)
-    assert finished.status == 0, finished.err
-
-
-def test_the_benchmark_command_measures(script: Command, tmp_path: Path) -> None:
-    finished = script(
-        "benchmark",
-        "parts=[duplicates]",
-        "duplicates.species=2",
-        "duplicates.pictures_per_class=12",
-        "duplicates.per_kind=1",
-        "workers=1",
-    )
-    assert finished.status == 0, finished.err
-    assert "duplicates" in json.loads((tmp_path / "benchmark.json").read_text())
+def test_every_extra_that_is_to_be_installed_exists() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = set(re.findall(r'pip install -e "\.\[(\w+)\]"', README))
+    assert named >= {"test", "export", "demo", "kaggle", "benchmark"}
+    assert named <= project["optional-dependencies"].keys()
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.filterwarnings("ignore:.*number of training batches")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec")
 @pytest.mark.filterwarnings("ignore:.*The .srun. command")
-def test_the_python_example_works_as_it_stands(
+def test_the_python_example_works_as_it_is_printed(
     fish: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
-    shutil.copytree(fish / "pictures", tmp_path / "pictures")
+    shutil.copytree(fish / "pictures", tmp_path / "images")
     shutil.copy(next((fish / "pictures").rglob("*.jpg")), tmp_path / "fish.jpg")
     (example,) = [block for kind, block in BLOCKS if kind == "python"]
     (tmp_path / "example.py").write_text(example)
@@ -133,17 +155,7 @@ def test_the_python_example_works_as_it_stands(
         assert heat_map.size == (64, 64)
 
 
-def test_every_command_is_run_by_some_test() -> None:
-    # The rest is installing, which happens before tests can run; and the demo has a test of its
-    # own, in a browser.
-    rest = [c for c in COMMANDS if not c.startswith((TRAIN, "tensorboard", *USES, BENCHMARK))]
-    assert rest == [
-        "pip install -e .",
-        'pip install -e ".[test]"',
-        "pytest",
-        'pip install -e ".[kaggle]"',
-        "python scripts/demo.py",
-        'pip install -e ".[benchmark]"',
-    ]
-    assert len(COMMANDS) >= 12
-    assert (REPOSITORY / ".github" / "grad_cam.png").is_file()
+def test_the_readme_is_short_and_its_image_is_there() -> None:
+    assert len(README.splitlines()) <= 150
+    (image,) = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert (REPOSITORY / image).is_file()

@@ -1,57 +1,33 @@
-"""How fast Grad-CAM is, against a plain forward pass and against other packages.
+"""How fast Grad-CAM is, against a plain forward pass and against other packages."""
 
-``python -m fishcnn.benchmark.cams '{...}'`` measures it.
-"""
-
-import json
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fishcnn.benchmark.network import build_network_of
-from fishcnn.benchmark.process import run_module
 from fishcnn.cam.maps import grad_cam
 
-# How many times as long as the others Grad-CAM may take: at most, of the forward pass; of the
-# packages.
+# How many times as long as each of the others Grad-CAM may take at most.
 TARGETS = {"forward pass": 1.25, "grad-cam": 1 / 2.5, "captum": 1.0}
 _PACKAGES = {"grad-cam": "pytorch_grad_cam", "captum": "captum"}
 
 
-def measure_cams(config: DictConfig) -> dict[str, Any]:
+def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Time maps of one batch by every contender that is installed, alternating.
 
     Args:
-        config: ``conf/benchmark.yaml``.
+        settings: ``batch``, ``image_size``, ``blocks``, ``repetitions``.
 
     Returns:
         ``seconds`` of each contender (medians), ``ratios`` of ours to each other with ``met``,
         ``missing`` packages, and ``largest_difference`` of our maps from those of grad-cam.
     """
-    settings = {
-        "batch": config.cams.batch,
-        "image_size": config.cams.image_size,
-        "blocks": config.cams.blocks,
-        "repetitions": config.cams.repetitions,
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        result, _ = run_module(
-            "fishcnn.benchmark.cams", settings, threads=config.threads, folder=Path(scratch)
-        )
-    return result
-
-
-def _measure(settings: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = settings["image_size"]
@@ -131,7 +107,3 @@ def _largest_difference(contenders: dict[str, Callable[[], Tensor]]) -> float | 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
-
-
-if __name__ == "__main__":
-    print(json.dumps(_measure(json.loads(sys.argv[1]))))

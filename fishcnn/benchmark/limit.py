@@ -1,10 +1,5 @@
-"""The limit: the same network, precision and batch in a bare loop over one batch on the device.
+"""The limit: the same network, precision and batch in a bare loop over one batch on the device."""
 
-``python -m fishcnn.benchmark.limit '{...}'`` measures it.
-"""
-
-import json
-import sys
 import time
 from contextlib import nullcontext
 from typing import Any
@@ -49,7 +44,3 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         loss.item()  # wait for the device
         speeds.append(batch * settings["steps"] / (time.perf_counter() - start))
     return {"images_per_second": speeds, "data_wait": [0.0] * len(speeds)}
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(json.loads(sys.argv[1]))))

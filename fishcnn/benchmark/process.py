@@ -1,5 +1,6 @@
 """Measuring in a process of its own: nothing is warmed by, or pays for, what ran before."""
 
+import importlib
 import json
 import os
 import re
@@ -7,28 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fishcnn.utils.errors import FishError
 
-
-@dataclass(frozen=True)
-class Finished:
-    """A process that has ended.
-
-    Attributes:
-        output: what it printed.
-        peak_memory: largest resident set of it in bytes; 0 where the system does not say.
-    """
-
-    output: str
-    peak_memory: int
+Measured = tuple[dict[str, Any], int]
 
 
-def run(command: Sequence[str], *, threads: int | None, folder: Path) -> Finished:
+def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     """Run a Python program and wait for it.
 
     Args:
@@ -36,11 +25,13 @@ def run(command: Sequence[str], *, threads: int | None, folder: Path) -> Finishe
         threads: of torch; None for its own choice.
         folder: where it stands.
 
+    Returns:
+        What it printed, and its largest resident set in bytes; 0 where the system does not say.
+
     Raises:
         FishError: it failed; the message is the end of what it said.
     """
-    project = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": project}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryFile("w+") as said:
@@ -56,7 +47,7 @@ def run(command: Sequence[str], *, threads: int | None, folder: Path) -> Finishe
         output = said.read()
     if process.returncode:
         raise FishError(f"{' '.join(command)} failed:\n{output[-3000:]}")
-    return Finished(output, peak_memory)
+    return output, peak_memory
 
 
 def _peak_memory(pid: int) -> int:
@@ -72,14 +63,24 @@ def _peak_memory(pid: int) -> int:
     return 1024 * int(kilobytes[1]) if kilobytes else 0
 
 
-def run_module(
-    module: str, settings: Mapping[str, Any] | Sequence[Any], *, threads: int | None, folder: Path
-) -> tuple[dict[str, Any], int]:
-    """Run a module whose main program takes settings as JSON and ends with one line of JSON.
+def measure_alone(module: str, settings: Mapping[str, Any], *, threads: int | None) -> Measured:
+    """Call ``measure`` of a module of this folder in a process of its own.
+
+    Args:
+        module: its name, such as ``plain``.
+        settings: what ``measure`` takes; whatever JSON can hold.
+        threads: of torch; None for its own choice.
 
     Returns:
-        What it printed, and its peak memory in bytes.
+        What ``measure`` returns, and the peak memory in bytes.
     """
-    finished = run(["-m", module, json.dumps(settings)], threads=threads, folder=folder)
-    result: dict[str, Any] = json.loads(finished.output.strip().splitlines()[-1])
-    return result, finished.peak_memory
+    with tempfile.TemporaryDirectory() as folder:
+        output, peak_memory = run(
+            "-m", __name__, module, json.dumps(settings), threads=threads, folder=Path(folder)
+        )
+    return json.loads(output.strip().splitlines()[-1]), peak_memory
+
+
+if __name__ == "__main__":
+    contender = importlib.import_module(f"fishcnn.benchmark.{sys.argv[1]}")
+    print(json.dumps(contender.measure(json.loads(sys.argv[2]))))

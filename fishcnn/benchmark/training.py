@@ -1,22 +1,23 @@
-"""How fast each contender trains, on small and on large photos."""
+"""How fast each contender trains, on small and on large images."""
 
+import csv
+import json
 import statistics
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 
-from fishcnn.benchmark import engine
-from fishcnn.benchmark.photos import SPECIES, draw_photos
-from fishcnn.benchmark.process import run_module
+from fishcnn.benchmark.jpegs import SPECIES, draw_jpegs
+from fishcnn.benchmark.process import Measured, measure_alone, run
+from fishcnn.utils.run_folder import RunFolder
 
-PLAIN, WORKERS, ENGINE, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
-CONTENDERS = (PLAIN, WORKERS, ENGINE, LIMIT)
+PLAIN, WORKERS, FISHCNN, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
+CONTENDERS = (PLAIN, WORKERS, FISHCNN, LIMIT)
 IMAGE_SIZE = 128  # of experiment=seed
+TRAIN = "from fishcnn.commands.cli import start; start('train')"
 
 # This project over the plain recipe and over the limit, from the second epoch on.
 TARGETS = {
@@ -25,68 +26,26 @@ TARGETS = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measurement: a median over repetitions.
-
-    Attributes:
-        contender: one of :data:`CONTENDERS`.
-        photos: ``"small"`` or ``"large"``.
-        blocks, batch: depth of the network and pictures a batch.
-        epoch: ``"1"``, which pays for setting up, or ``"later"``.
-        device: ``"cpu"`` or ``"cuda"``.
-        images_per_second: training pictures.
-        peak_memory: largest resident set of the process in bytes.
-        data_wait: share of the time in which the next batch was not ready.
-    """
-
-    contender: str
-    photos: str
-    blocks: int
-    batch: int
-    epoch: str
-    device: str
-    images_per_second: float
-    peak_memory: float
-    data_wait: float
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """This project against another contender, from the second epoch on.
-
-    Attributes:
-        photos, blocks, batch: of the two rows.
-        over: the other contender.
-        value: how many times as many images per second.
-        target: what was wanted.
-    """
-
-    photos: str
-    blocks: int
-    batch: int
-    over: str
-    value: float
-    target: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is reached."""
-        return self.value >= self.target
-
-
-def measure_training(config: DictConfig) -> tuple[list[Row], list[Ratio]]:
+def measure_training(config: DictConfig) -> dict[str, list[dict[str, Any]]]:
     """Let all contenders train in turn, each in a process of its own.
 
     Args:
         config: ``conf/benchmark.yaml``.
+
+    Returns:
+        ``rows``, medians over the repetitions: ``photos`` (small, large), ``blocks``, ``batch``,
+        ``contender`` (of :data:`CONTENDERS`), ``epoch`` (``1``, which pays for setting up, or
+        ``later``), ``device``, training ``images_per_second``, ``peak_memory`` of the process in
+        bytes, and ``data_wait``, the share of the time in which the next batch was not ready.
+        ``ratios`` of this project to the plain recipe and to the limit from the second epoch on:
+        ``photos``, ``blocks``, ``batch``, ``over``, ``value``, ``target``, ``met``.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = config.training
-    rows: list[Row] = []
-    ratios: list[Ratio] = []
+    rows: list[dict[str, Any]] = []
+    ratios: list[dict[str, Any]] = []
     for photos in settings.photos:
-        root = draw_photos(
+        root = draw_jpegs(
             Path(config.cache_root).expanduser() / "benchmark",
             photos,
             train=settings.pictures[photos],
@@ -95,91 +54,85 @@ def measure_training(config: DictConfig) -> tuple[list[Row], list[Ratio]]:
         )
         for blocks in settings.blocks:
             for batch in settings.batches:
-                cell = _measure_cell(config, root, blocks, batch)
-                rows += [
-                    Row(photos=photos, blocks=blocks, batch=batch, device=device, **measured)
-                    for measured in cell
-                ]
-                ratios += _ratios(rows, photos, blocks, batch, device)
-    return rows, ratios
+                cell = {"photos": photos, "blocks": blocks, "batch": batch}
+                measured = _measure_cell(config, root, blocks, batch)
+                rows += [{**cell, "device": device, **row} for row in measured]
+                speed = {
+                    row["contender"]: row["images_per_second"]
+                    for row in measured
+                    if row["epoch"] == "later"
+                }
+                for over, target in zip((PLAIN, LIMIT), TARGETS[device][photos], strict=True):
+                    value = speed[FISHCNN] / speed[over]
+                    wanted = {"value": value, "target": target, "met": value >= target}
+                    ratios.append({**cell, "over": over, **wanted})
+    return {"rows": rows, "ratios": ratios}
 
 
-def _measure_cell(
-    config: DictConfig, root: Path, blocks: int, batch: int
-) -> Iterator[dict[str, Any]]:
-    """Measure all contenders, alternating; yield the medians of each."""
-    measured: dict[str, list[tuple[dict[str, Any], int]]] = {name: [] for name in CONTENDERS}
+def _measure_cell(config: DictConfig, root: Path, blocks: int, batch: int) -> list[dict[str, Any]]:
+    """Measure all contenders, alternating; return the medians of each."""
+    measured: dict[str, list[Measured]] = {name: [] for name in CONTENDERS}
     for repetition in range(config.training.repetitions):
         # The other way round every second time, so that none always comes first.
-        order = CONTENDERS if repetition % 2 == 0 else CONTENDERS[::-1]
-        for contender in order:
+        for contender in CONTENDERS if repetition % 2 == 0 else CONTENDERS[::-1]:
             measured[contender].append(_measure(contender, config, root, blocks, batch))
+    rows = []
     for contender, results in measured.items():
-        for epoch in ("1", "later"):
-            part = slice(0, 1) if epoch == "1" else slice(1, None)
-
-            yield {
-                "contender": contender,
-                "epoch": epoch,
-                **{
-                    name: statistics.median(v for result, _ in results for v in result[name][part])
-                    for name in ("images_per_second", "data_wait")
-                },
-                "peak_memory": statistics.median(memory for _, memory in results),
-            }
+        for epoch, part in (("1", slice(0, 1)), ("later", slice(1, None))):
+            row: dict[str, Any] = {"contender": contender, "epoch": epoch}
+            for name in ("images_per_second", "data_wait"):
+                row[name] = statistics.median(v for found, _ in results for v in found[name][part])
+            row["peak_memory"] = statistics.median(memory for _, memory in results)
+            rows.append(row)
+    return rows
 
 
-def _measure(
-    contender: str, config: DictConfig, root: Path, blocks: int, batch: int
-) -> tuple[dict[str, Any], int]:
+def _measure(contender: str, config: DictConfig, root: Path, blocks: int, batch: int) -> Measured:
+    """Train once; ``images_per_second`` and ``data_wait`` of each epoch, and the peak memory."""
     settings, threads = config.training, config.threads
-    common = {"blocks": blocks, "batch": batch, "epochs": settings.epochs, "image_size": IMAGE_SIZE}
+    if contender == FISHCNN:
+        return _train_fishcnn(root, blocks, batch, settings.epochs, threads)
+    job = {"blocks": blocks, "batch": batch, "epochs": settings.epochs, "image_size": IMAGE_SIZE}
+    if contender == LIMIT:
+        job |= {"classes": SPECIES, "steps": settings.limit_steps}
+        return measure_alone("limit", job, threads=threads)
+    job |= {"root": str(root), "workers": 2 if contender == WORKERS else 0}
+    return measure_alone("plain", job, threads=threads)
+
+
+def _train_fishcnn(
+    root: Path, blocks: int, batch: int, epochs: int, threads: int | None
+) -> Measured:
+    """Train as a user does: all defaults, but no maps and logs, and an empty cache at first.
+
+    The first epoch includes all that came before the first step but imports.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        if contender == ENGINE:
-            overrides = engine_overrides(root, folder / "cache", blocks, batch, settings.epochs)
-            return engine.measure(overrides, folder=folder, threads=threads)
-        if contender == LIMIT:
-            more = {"classes": SPECIES, "steps": settings.limit_steps}
-            module = "fishcnn.benchmark.limit"
-        else:
-            more = {"root": str(root), "workers": 2 if contender == WORKERS else 0}
-            module = "fishcnn.benchmark.plain"
-        return run_module(module, {**common, **more}, threads=threads, folder=folder)
-
-
-def engine_overrides(root: Path, cache: Path, blocks: int, batch: int, epochs: int) -> list[str]:
-    """What is typed to let this project train on the photos: all defaults, but no maps and logs."""
-    return [
-        "experiment=seed",
-        "data=folder",
-        f"data.root={root}",
-        f"data.cache_root={cache}",
-        f"data.image_size={IMAGE_SIZE}",
-        f"data.batch_size={batch}",
-        f"model.blocks={blocks}",
-        f"trainer.max_epochs={epochs}",
-        "callbacks.grad_cam.enabled=false",
-        "logger=none",
-    ]
-
-
-def _ratios(rows: list[Row], photos: str, blocks: int, batch: int, device: str) -> list[Ratio]:
-    speed = {
-        row.contender: row.images_per_second
-        for row in rows
-        if (row.photos, row.blocks, row.batch, row.epoch) == (photos, blocks, batch, "later")
-    }
-    targets = TARGETS[device][photos]
-    return [
-        Ratio(photos, blocks, batch, over, speed[ENGINE] / speed[over], target)
-        for over, target in zip((PLAIN, LIMIT), targets, strict=True)
-    ]
-
-
-def as_json(rows: list[Row], ratios: list[Ratio]) -> dict[str, Any]:
-    """What ``benchmark.json`` holds of this part."""
-    return {
-        "rows": [asdict(row) for row in rows],
-        "ratios": [{**asdict(ratio), "met": ratio.met} for ratio in ratios],
-    }
+        folder = RunFolder(Path(scratch) / "run")
+        _, peak_memory = run(
+            "-c",
+            TRAIN,
+            "experiment=seed",
+            "data=folder",
+            f"data.root={root}",
+            f"data.cache_root={Path(scratch) / 'cache'}",
+            f"data.image_size={IMAGE_SIZE}",
+            f"data.batch_size={batch}",
+            f"model.blocks={blocks}",
+            f"trainer.max_epochs={epochs}",
+            "callbacks.grad_cam.enabled=false",
+            "logger=none",
+            f"hydra.run.dir={folder.path}",
+            threads=threads,
+            folder=Path(scratch),
+        )
+        summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+        split = json.loads(folder.split.read_text(encoding="ascii"))
+        with folder.metrics.open(newline="", encoding="utf-8") as file:
+            history = list(csv.DictReader(file))
+    speeds = [float(epoch["train_images_per_second"]) for epoch in history]
+    waits = [float(epoch["data_wait"]) for epoch in history]
+    before, training = summary["seconds_to_first_step"], len(split["train"]) / speeds[0]
+    speeds[0] = len(split["train"]) / (before + training)
+    waits[0] = (before + training * waits[0]) / (before + training)
+    return {"images_per_second": speeds, "data_wait": waits}, peak_memory

@@ -1,4 +1,4 @@
-"""Paths and names on the command line as they are typed, which Hydra's grammar would take apart.
+"""Paths, patterns and names on the command line as typed, which Hydra's grammar would take apart.
 
 Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
 """
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-# Settings of any script whose value is a path, or the name of a class.
+# Settings of any script whose value is a path, a regular expression or the name of a class.
 _VERBATIM = {
     "against",
     "ckpt",
     "ckpt_path",
     "data.cache_root",
+    "data.group_regex",
     "data.masks_root",
     "data.root",
     "data_root",
@@ -25,7 +26,7 @@ _VERBATIM = {
 
 
 def quote_values(arguments: Sequence[str]) -> list[str]:
-    """Quote the values of the settings that take a path or a class, for Hydra.
+    """Quote the values of the settings that take a path, a pattern or a class, for Hydra.
 
     Unquoted, Hydra refuses ``~``, brackets, ``=`` and any letter beyond ASCII, and sweeps over a
     comma. Left alone are values that are quoted already, ``null``, and all values of a

@@ -15,7 +15,6 @@ from matplotlib.ft2font import FT2Font
 _log = logging.getLogger(__name__)
 
 BASE_FAMILY = "DejaVu Sans"  # comes with matplotlib, so figures look alike on every machine
-_FIRST_UNSURE = "\u0250"  # DejaVu Sans has everything below: the end of Latin Extended-B
 _warned: set[str] = set()
 _has_glyph: dict[tuple[str, int], dict[str, bool]] = {}  # by file and face
 
@@ -32,10 +31,7 @@ def label_fonts(labels: Iterable[str]) -> list[str]:
         Family names for matplotlib's ``family``, the first one that has a glyph draws it. Always
         begins with DejaVu Sans, and is nothing but that for labels in Latin letters.
     """
-    characters = frozenset().union(*labels)
-    if max(characters, default="") < _FIRST_UNSURE:
-        return [BASE_FAMILY]
-    families, missing = _choose(characters)
+    families, missing = _choose(frozenset().union(*labels))
     if missing and not _warned:
         _warned.update(missing)
         _log.warning(

@@ -30,6 +30,12 @@ def test_hydra_takes_every_path_as_it_was_typed(path: str) -> None:
     assert OverridesParser.create().parse_override(argument).value() == path
 
 
+@pytest.mark.parametrize("pattern", ["^(?P<group>[^_]+_[^_]+)", r"^(?P<group>\w+)_\d{4}\.jpg$"])
+def test_a_regular_expression_needs_no_more_than_the_quotes_of_the_shell(pattern: str) -> None:
+    (argument,) = quote_values([f"data.group_regex={pattern}"])
+    assert OverridesParser.create().parse_override(argument).value() == pattern
+
+
 def test_everything_else_is_left_alone() -> None:
     arguments = ["input=null", "output=", "ckpt='a b'", 'runs="x,y"', "top_k=3", "--help", "a,b"]
     assert quote_values(arguments) == arguments
