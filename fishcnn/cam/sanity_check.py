@@ -13,8 +13,8 @@ from fishcnn.utils.errors import FishError
 MapMaker = Callable[[nn.Module, Tensor], Tensor]
 
 # Mean rank correlation with everything forgotten. That of maps of 4x4 cells is 0 to 0.2 where the
-# method reads the network, and 1 where it only reads the picture.
-PASSES, FAILS = 0.3, 0.6
+# method reads the network, and 1 where it only reads the image.
+MAX_TO_PASS, MIN_TO_FAIL = 0.3, 0.6
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Depth:
 
     Attributes:
         layer: Dotted name of the lowest layer forgotten.
-        correlation: Mean over pictures and draws of the rank correlation with the first maps, in
+        correlation: Mean over images and draws of the rank correlation with the first maps, in
             -1..1.
         absolute: Mean of its absolute value. Maps turned upside down have 1, but coarse maps that
             have nothing to do with each other already have 0.3.
@@ -40,11 +40,11 @@ class Randomisation:
 
     Attributes:
         depths: From the head down; the last one has forgotten everything.
-        pictures: How many maps each mean is over.
+        images: How many maps each mean is over.
     """
 
     depths: tuple[Depth, ...]
-    pictures: int
+    images: int
 
     @property
     def verdict(self) -> str:
@@ -54,13 +54,13 @@ class Randomisation:
             f"rank correlation with the trained network's maps {head.correlation:.2f} once "
             f"{head.layer} has forgotten what it learnt, {everything.correlation:.2f} (size "
             f"{everything.absolute:.2f}) once all {len(self.depths)} layers have, "
-            f"{self.pictures} pictures (Adebayo et al. 2018)."
+            f"{self.images} images (Adebayo et al. 2018)."
         )
-        if abs(everything.correlation) >= FAILS:
+        if abs(everything.correlation) >= MIN_TO_FAIL:
             return f"Fails: a network that knows nothing gives nearly the same maps: {numbers}"
-        if abs(everything.correlation) > PASSES:
+        if abs(everything.correlation) > MAX_TO_PASS:
             return (
-                "Passes in part: much of the maps comes from the picture and the architecture, not "
+                "Passes in part: much of the maps comes from the image and the architecture, not "
                 f"from what was learnt: {numbers}"
             )
         return f"Passes: the maps show what the network has learnt: {numbers}"
@@ -80,7 +80,7 @@ def randomisation_test(
     Args:
         model: Any network; it is copied and not touched.
         images: (N, 3, H, W), as `make_maps` takes them.
-        make_maps: From a network and the pictures to maps (N, H, W), each time of the same classes.
+        make_maps: From a network and the images to maps (N, H, W), each time of the same classes.
         draws: How many times to forget: a single random network may resemble the trained one.
         seed: Of the new parameters.
 
@@ -187,7 +187,7 @@ def _forget(module: nn.Module) -> None:
 
 @torch.no_grad()
 def _renew_statistics(model: nn.Module, norms: list[_BatchNorm], images: Tensor) -> None:
-    """Take the statistics of these batch norms from the pictures; the others keep theirs."""
+    """Take the statistics of these batch norms from the images; the others keep theirs."""
     if not norms:
         return
     for norm in norms:

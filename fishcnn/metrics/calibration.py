@@ -5,22 +5,20 @@ Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from fishcnn.metrics.classification import Counts, Floats
 
 BINS = 15  # as in Guo et al.
 
 # Temperatures of trained networks lie well inside. Without a mistake to learn from the best one is
 # 0, with labels that are noise it is infinite; neither may be believed.
-LOWEST, HIGHEST = 0.2, 20.0
-
-
-# One number is little to fit, but of fewer pictures it would be the luck of one or two mistakes.
-FIT_AT_LEAST = 20
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 20.0
+# One number is little to fit, but of fewer images one or two mistakes would decide it by chance.
+MIN_FIT_IMAGES = 20
 
 
 def softmax(logits: Floats, temperature: float | Floats) -> Floats:
@@ -42,7 +40,7 @@ def log_loss(probabilities: Floats, labels: Counts) -> float:
 
 
 def true_class(probabilities: Floats, labels: Counts) -> Floats:
-    """Probability of each picture's true class, ``(N,)``, above 0."""
+    """Probability of each image's true class, ``(N,)``, above 0."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return np.maximum(chosen, np.finfo(np.float64).tiny)
 
@@ -53,12 +51,12 @@ class Reliability:
 
     Attributes:
         edges: ``(B + 1,)`` from 0 to 1; a bin holds its upper edge.
-        count: int64 ``(B,)``, pictures.
+        count: int64 ``(B,)``, images.
         hits: int64 ``(B,)``, right ones among them.
         confidence: ``(B,)`` mean confidence, NaN in an empty bin.
         accuracy: ``(B,)``, NaN in an empty bin.
         ece: expected calibration error: mean gap between confidence and accuracy, weighted by the
-            pictures of each bin, in [0, 1].
+            images of each bin, in [0, 1].
     """
 
     edges: Floats
@@ -77,10 +75,9 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
         right: bool ``(N,)``.
         bins: how many of equal width.
     """
-    place = _bin_of(confidence, bins)
+    place, total = _binned(confidence, bins)
     count = np.bincount(place, minlength=bins)
     hits = np.bincount(place[right], minlength=bins)
-    total = np.bincount(place, weights=confidence, minlength=bins)
     nothing = np.full(bins, np.nan)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
@@ -92,14 +89,10 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
     )
 
 
-def _bin_of(confidence: Floats, bins: int) -> NDArray[np.int64]:
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
 def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed: int = 0) -> float:
     """The ECE that a perfectly calibrated network exceeds on one such set in twenty.
 
-    Of few pictures the accuracy of a bin is a matter of luck, so that no ECE is ever 0. Hits are
+    Of few images the accuracy of a bin is a matter of chance, so that no ECE is ever 0. Hits are
     drawn with the confidences as their probabilities, which is the consistency resampling of
     Bröcker & Smith, "Increasing the reliability of reliability diagrams", 2007.
 
@@ -110,8 +103,7 @@ def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed:
         seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
-    place = _bin_of(confidence, bins)
-    total = np.bincount(place, weights=confidence, minlength=bins)
+    place, total = _binned(confidence, bins)
     eces = []
     for _ in range(draws):
         right = generator.random(len(confidence)) < confidence
@@ -120,29 +112,35 @@ def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed:
     return float(np.quantile(eces, 0.95))
 
 
+def _binned(confidence: Floats, bins: int) -> tuple[Counts, NDArray[Any]]:
+    """The bin of each image, ``(N,)``, and the sum of the confidences in each bin, ``(B,)``."""
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return place, np.bincount(place, weights=confidence, minlength=bins)
+
+
 @dataclass(frozen=True)
 class TemperatureFit:
     """A fitted temperature.
 
     Attributes:
         temperature: what to divide logits by; above 1 where the network is too sure of itself.
-        pictures: how many it was fitted on.
+        images: how many it was fitted on.
         mistakes: how many of them the network gets wrong.
     """
 
     temperature: float
-    pictures: int
+    images: int
     mistakes: int
 
     @property
     def inside(self) -> bool:
-        """Whether the best one lies inside :data:`LOWEST` to :data:`HIGHEST`, not cut off there."""
-        return 1.001 * LOWEST < self.temperature < HIGHEST / 1.001
+        """Whether the best one lies inside the range that is searched, not cut off there."""
+        return 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
 
     @property
     def usable(self) -> bool:
         """Whether predictions should use it."""
-        return self.inside and self.pictures >= FIT_AT_LEAST
+        return self.inside and self.images >= MIN_FIT_IMAGES
 
 
 def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
@@ -162,7 +160,7 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
         peak = scaled.max(1)
         return float((peak + np.log(np.exp(scaled - peak[:, None]).sum(1))).mean())
 
-    low, high = math.log(LOWEST), math.log(HIGHEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     ratio = (math.sqrt(5) - 1) / 2
     a, b = high - ratio * (high - low), low + ratio * (high - low)
     loss_a, loss_b = loss(a), loss(b)
@@ -180,9 +178,9 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
 
 
 def cross_fitted_temperatures(logits: Floats, labels: Counts, seed: int = 0) -> Floats:
-    """For each picture a temperature that was fitted without it.
+    """For each image a temperature that was fitted without it.
 
-    A temperature looks too good on the pictures that it was fitted on. Each half, drawn at random,
+    A temperature looks too good on the images that it was fitted on. Each half, drawn at random,
     gets the temperature of the other one.
 
     Args:
@@ -196,6 +194,6 @@ def cross_fitted_temperatures(logits: Floats, labels: Counts, seed: int = 0) -> 
     order = np.random.default_rng(seed).permutation(len(labels))
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
     temperatures = np.empty(len(labels))
-    temperatures[first] = fit_temperature(logits[second], labels[second]).temperature
-    temperatures[second] = fit_temperature(logits[first], labels[first]).temperature
+    for own, others in ((first, second), (second, first)):
+        temperatures[own] = fit_temperature(logits[others], labels[others]).temperature
     return temperatures

@@ -34,11 +34,11 @@ class ClassScores:
     """One number for each of K classes, all in [0, 1].
 
     Attributes:
-        support: int64 ``(K,)``, pictures of the class.
+        support: int64 ``(K,)``, images of the class.
         precision: ``(K,)``, share of the predictions of the class that are right; NaN where it was
             never predicted.
-        recall: ``(K,)``, share of the pictures of the class that were found; NaN without pictures.
-        f1: ``(K,)``, harmonic mean of both; NaN without pictures, 0 without a hit.
+        recall: ``(K,)``, share of the images of the class that were found; NaN without images.
+        f1: ``(K,)``, harmonic mean of both; NaN without images, 0 without a hit.
     """
 
     support: Counts
@@ -47,7 +47,7 @@ class ClassScores:
     f1: Floats
 
     def macro(self) -> "MacroScores":
-        """Average over the classes that have pictures; one never predicted has precision 0."""
+        """Average over the classes that have images; one never predicted has precision 0."""
         present = self.support > 0
         return MacroScores(
             precision=float(np.nan_to_num(self.precision[present]).mean()),
@@ -82,7 +82,7 @@ def class_scores(confusion: Counts) -> ClassScores:
 
 
 def top_k_accuracy(probabilities: Floats, labels: Counts, k: int) -> float:
-    """Share of pictures whose true class is among the k most probable ones.
+    """Share of images whose true class is among the k most probable ones.
 
     Args:
         probabilities: ``(N, K)``; of equal ones the lower class comes first, as in ``argmax``.
@@ -99,8 +99,8 @@ class ConfusedPair(NamedTuple):
     Attributes:
         true: class index.
         predicted: class index.
-        number: of pictures.
-        share: of the pictures of the true class.
+        number: of images.
+        share: of the images of the true class.
     """
 
     true: int

@@ -27,7 +27,7 @@ class Square(nn.Module):
         return self.dropout(torch.stack((torch.zeros_like(blue), 8 * blue - 4), 1))
 
 
-def pictures(count: int = 12) -> Tensor:
+def noise(count: int = 12) -> Tensor:
     """Noise with a blue square in the corner that the network looks at."""
     images = 0.3 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images[:, 2, :8, :8] = 1
@@ -43,8 +43,8 @@ def corner(count: int = 12) -> Tensor:
 ONES = torch.ones(12, dtype=torch.int64)
 
 
-def test_deletion_starts_with_the_picture_and_insertion_ends_with_it() -> None:
-    images = pictures()
+def test_deletion_starts_with_the_image_and_insertion_ends_with_it() -> None:
+    images = noise()
     sure = class_probabilities(Square().eval(), images)[:, 1]
     curves = deletion_insertion(Square(), images, corner(), ONES, steps=4)
     assert curves.deletion.shape == curves.insertion.shape == (12, 5)
@@ -83,7 +83,7 @@ def test_an_empty_map_takes_pixels_away_everywhere_rather_than_from_the_top() ->
 
 
 def test_average_drop_is_the_share_of_confidence_that_the_marked_part_alone_loses() -> None:
-    images = pictures()
+    images = noise()
     kept = average_drop_and_increase(Square(), images, corner(), ONES)
     assert kept.drop.tolist() == [0] * 12
     lost = average_drop_and_increase(Square(), images, 1 - corner(), ONES)
@@ -96,9 +96,9 @@ def test_average_drop_is_the_share_of_confidence_that_the_marked_part_alone_lose
 
 
 def test_a_map_of_what_the_network_looks_at_is_called_faithful() -> None:
-    result = faithfulness(Square(), pictures(), corner(), ONES, torch.Generator().manual_seed(1))
+    result = faithfulness(Square(), noise(), corner(), ONES, torch.Generator().manual_seed(1))
     assert result.verdict.startswith("Faithful: ")
-    assert result.verdict.endswith("12 pictures (deletion and insertion, Petsiuk et al. 2018).")
+    assert result.verdict.endswith("12 images (deletion and insertion, Petsiuk et al. 2018).")
     assert "either baseline" in result.drop_verdict
     assert "Chattopadhay et al. 2018" in result.drop_verdict
     assert (result.maps.deletion < result.random.deletion).all()
@@ -107,14 +107,14 @@ def test_a_map_of_what_the_network_looks_at_is_called_faithful() -> None:
 
 def test_a_map_of_the_opposite_corner_is_not() -> None:
     maps = corner().flip(1, 2)
-    result = faithfulness(Square(), pictures(), maps, ONES, torch.Generator().manual_seed(1))
+    result = faithfulness(Square(), noise(), maps, ONES, torch.Generator().manual_seed(1))
     assert result.verdict.startswith("Not faithful: ")
     assert "no more confidence than a random part" in result.drop_verdict
 
 
 def test_a_map_no_better_than_the_centre_is_not_called_faithful() -> None:
     """Where all fish are in the middle, pointing at the middle is no explanation."""
-    images = pictures().roll((12, 12), (2, 3))
+    images = noise().roll((12, 12), (2, 3))
 
     class Middle(Square):
         def forward(self, batch: Tensor) -> Tensor:
@@ -125,12 +125,10 @@ def test_a_map_no_better_than_the_centre_is_not_called_faithful() -> None:
     assert result.verdict.startswith("Better than chance, but not clearly better")
 
 
-def test_few_pictures_give_numbers_but_no_verdict() -> None:
-    result = faithfulness(
-        Square(), pictures(3), corner(3), ONES[:3], torch.Generator().manual_seed(1)
-    )
-    assert result.verdict.startswith("Too few pictures for a verdict: ")
-    assert result.drop_verdict.startswith("Too few pictures for a verdict: ")
+def test_few_images_give_numbers_but_no_verdict() -> None:
+    result = faithfulness(Square(), noise(3), corner(3), ONES[:3], torch.Generator().manual_seed(1))
+    assert result.verdict.startswith("Too few images for a verdict: ")
+    assert result.drop_verdict.startswith("Too few images for a verdict: ")
 
 
 def test_random_maps_that_happen_to_do_well_are_rarely_called_faithful() -> None:
@@ -138,7 +136,7 @@ def test_random_maps_that_happen_to_do_well_are_rarely_called_faithful() -> None
     for seed in range(20):
         maps = random_maps((12, 32, 32), torch.Generator().manual_seed(100 + seed))
         generator = torch.Generator().manual_seed(seed)
-        verdicts.append(faithfulness(Square(), pictures(), maps, ONES, generator, steps=4).verdict)
+        verdicts.append(faithfulness(Square(), noise(), maps, ONES, generator, steps=4).verdict)
     assert sum(verdict.startswith("Faithful") for verdict in verdicts) <= 2
 
 
@@ -157,6 +155,6 @@ def test_baselines_have_the_range_of_a_map_and_random_ones_follow_the_generator(
 
 def test_measuring_leaves_the_network_in_training_as_it_was() -> None:
     model = Square().train()
-    faithfulness(model, pictures(), corner(), ONES, torch.Generator(), steps=2)
+    faithfulness(model, noise(), corner(), ONES, torch.Generator(), steps=2)
     assert model.training
     assert model.dropout.training

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.localisation import Evidence, find_evidence
+from fishcnn.cam.localisation import Localisation, localise
 from fishcnn.cam.recurring import find_recurring
 from fishcnn.cam.shortcut import shortcut_by_recurrence
 
@@ -21,40 +21,44 @@ LABELS = torch.tensor([0] * 6 + [1] * 6)
 IMAGES = torch.rand(12, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
 
-def evidence(maps: Tensor, masks: Tensor | None = None, images: Tensor = IMAGES) -> Evidence:
-    return find_evidence(Constant(), images, maps, LABELS, classes=["koi", "ruhi"], masks=masks)
+NO_BARS = torch.zeros(12, SIDE, SIDE, dtype=torch.bool)
+
+
+def located(maps: Tensor, masks: Tensor | None = None, bars: Tensor = NO_BARS) -> Localisation:
+    classes = ["koi", "ruhi"]
+    return localise(Constant(), IMAGES, maps, LABELS, classes=classes, bars=bars, masks=masks)
 
 
 def test_energy_on_the_border_is_compared_with_the_borders_area() -> None:
     maps = torch.zeros(12, SIDE, SIDE)
     maps[:6, 0, 0] = 1  # all in the corner
     maps[6:] = 1  # everywhere
-    found = evidence(maps)
+    found = located(maps)
     frame = 1 - 0.8**2
     assert found.border.energy.tolist() == pytest.approx([1, frame])
     assert found.border.area.tolist() == pytest.approx([frame, frame])
     assert found.border.more_than_area.tolist() == [True, False]
     assert found.border.overall == pytest.approx(((1 + frame) / 2, frame))
     assert found.findings == (
-        "BORDER: in 1 of 2 classes the evidence lies on the outer border, 100% of it on 36% of the "
-        f"picture (koi: pictures {', '.join(map(str, found.border.examples[0]))}).",
+        "BORDER: in 1 of 2 classes the maps lie on the outer border, 100% of their energy on 36% "
+        f"of the image (koi: images {', '.join(map(str, found.border.examples[0]))}).",
     )
 
 
-def test_only_pictures_with_bars_count_for_the_bars() -> None:
-    images = IMAGES.clone()
-    images[6:11, :, -8:] = 0  # five letterboxed pictures of the second class
+def test_only_images_with_bars_count_for_the_bars() -> None:
+    bars = NO_BARS.clone()
+    bars[6:11, -8:] = True  # five letterboxed images of the second class
     maps = torch.full((12, SIDE, SIDE), 0.01)
     maps[6:11, -4:, 10:30] = 1
-    found = evidence(maps, images=images)
-    assert found.bars.pictures.tolist() == [0, 5]
+    found = located(maps, bars=bars)
+    assert found.bars.images.tolist() == [0, 5]
     assert np.isnan(found.bars.energy[0])
     assert found.bars.area[1] == pytest.approx(0.2)
     assert found.bars.energy[1] > 0.8
     assert found.bars.more_than_area.tolist() == [False, True]
     assert set(found.bars.examples[1]) <= set(range(6, 11))
     assert found.findings[0].startswith(
-        "BORDER: in 1 of 2 classes the evidence lies on bars at the edge"
+        "BORDER: in 1 of 2 classes the maps lie on bars at the edge"
     )
 
 
@@ -65,43 +69,50 @@ def test_energy_and_peaks_on_the_fish_are_averaged_by_class() -> None:
     maps[:6, 20, 20] = 1
     maps[6:, 5, 5] = 1
     maps[11] = 0  # points nowhere: does not count
-    found = evidence(maps, masks)
+    found = located(maps, masks)
     assert found.fish is not None
     assert found.pointing is not None
     assert found.fish.energy.tolist() == [1, 0]
     assert found.fish.area.tolist() == pytest.approx([0.25, 0.25])
-    assert found.fish.pictures.tolist() == [6, 5]
+    assert found.fish.images.tolist() == [6, 5]
     assert found.pointing.tolist() == [1, 0]
     line = found.findings[-1]
-    assert line.startswith("On the fish: 55% of the evidence lies on the fish, which covers 25%")
-    assert "In 1 of 2 classes that is no more than chance (ruhi: pictures " in line
+    assert line.startswith(
+        "On the fish: 55% of the maps' energy lies on the fish, which covers 25%"
+    )
+    assert "In 1 of 2 classes that is no more than chance (ruhi: images " in line
 
 
 def test_evidence_spread_evenly_accuses_nobody_and_says_what_is_left_to_the_eye() -> None:
-    found = evidence(torch.ones(12, SIDE, SIDE))
+    found = located(torch.ones(12, SIDE, SIDE))
     assert found.shortcut is None
     assert len(found.findings) == 1
     assert found.findings[0].startswith("Nothing suspicious: ")
 
 
-def test_two_pictures_of_a_class_are_too_few_to_accuse_it() -> None:
+def test_two_images_of_a_class_are_too_few_to_accuse_it() -> None:
     maps = torch.zeros(12, SIDE, SIDE)
     maps[:, 0, 0] = 1
-    found = find_evidence(
-        Constant(), IMAGES[:7], maps[:7], LABELS[:7], classes=["koi", "ruhi", "no pictures"]
+    found = localise(
+        Constant(),
+        IMAGES[:7],
+        maps[:7],
+        LABELS[:7],
+        classes=["koi", "ruhi", "no images"],
+        bars=NO_BARS[:7],
     )
     assert found.border.more_than_area.tolist() == [True, False, False]
-    assert found.border.pictures.tolist() == [6, 1, 0]
+    assert found.border.images.tolist() == [6, 1, 0]
 
 
-def test_four_of_six_pictures_may_be_luck() -> None:
+def test_four_of_six_images_may_be_chance() -> None:
     maps = torch.zeros(12, SIDE, SIDE)
     maps[:4, 0, 0] = maps[4:, 20, 20] = 1
-    assert evidence(maps).border.more_than_area.tolist() == [False, False]
+    assert located(maps).border.more_than_area.tolist() == [False, False]
 
 
 def stamped(share: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise pictures of three classes, each with a stamp of its own at random places."""
+    """Noise images of three classes, each with a stamp of its own at random places."""
     generator = torch.Generator().manual_seed(0)
     images = 0.4 + 0.2 * torch.rand(36, 3, 64, 64, generator=generator)
     stamps = (torch.rand(3, 3, 10, 10, generator=generator) > 0.5).float()
@@ -115,20 +126,20 @@ def stamped(share: float) -> tuple[Tensor, Tensor, Tensor]:
     return images, maps, labels
 
 
-def test_a_stamp_is_found_in_every_picture_that_has_it_and_where_it_is() -> None:
+def test_a_stamp_is_found_in_every_image_that_has_it_and_where_it_is() -> None:
     images, maps, labels = stamped(share=1)
     found = find_recurring(images, maps, labels, torch.Generator().manual_seed(0))
     assert set(found) == {0, 1, 2}
     for label, patch in found.items():
         assert patch.share == 1
         assert patch.recurs
-        assert patch.pictures.tolist() == (labels == label).nonzero()[:, 0].tolist()
-        for i, row, column in zip(patch.pictures, patch.rows * 64, patch.columns * 64, strict=True):
+        assert patch.images.tolist() == (labels == label).nonzero()[:, 0].tolist()
+        for i, row, column in zip(patch.images, patch.rows * 64, patch.columns * 64, strict=True):
             inside = maps[i, round(row.item()) + 4, round(column.item()) + 4]
             assert inside == 1
 
 
-def test_a_stamp_in_a_third_of_the_pictures_does_not_recur() -> None:
+def test_a_stamp_in_a_third_of_the_images_does_not_recur() -> None:
     images, maps, labels = stamped(share=1 / 3)
     found = find_recurring(images, maps, labels, torch.Generator().manual_seed(0))
     assert not any(patch.recurs for patch in found.values())

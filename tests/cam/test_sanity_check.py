@@ -51,7 +51,7 @@ def cam(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def brightness(model: nn.Module, images: Tensor) -> Tensor:
-    """What many a pretty explanation is: a picture of the picture."""
+    """What many a pretty explanation is: a image of the image."""
     return images.mean(1)
 
 
@@ -92,18 +92,18 @@ def test_forgotten_batch_norms_have_statistics_that_fit_their_new_weights(
     assert 0.3 < spread[-1] < 3  # of rectified and pooled normalised values
 
 
-def test_a_map_that_shows_the_picture_fails(network: FishCNN) -> None:
+def test_a_map_that_shows_the_image_fails(network: FishCNN) -> None:
     result = randomisation_test(network, IMAGES, brightness)
     assert [depth.correlation for depth in result.depths] == pytest.approx([1] * 4)
     assert result.verdict.startswith("Fails: ")
-    assert result.verdict.endswith("6 pictures (Adebayo et al. 2018).")
+    assert result.verdict.endswith("6 images (Adebayo et al. 2018).")
 
 
 def test_grad_cam_passes(network: FishCNN) -> None:
     result = randomisation_test(network, IMAGES, cam, draws=5)
     assert abs(result.depths[-1].correlation) < 0.3
     assert result.verdict.startswith("Passes: ")
-    assert result.pictures == 6
+    assert result.images == 6
 
 
 def test_the_network_and_the_random_state_are_left_alone(network: FishCNN) -> None:
@@ -145,12 +145,12 @@ def test_empty_maps_are_an_error_rather_than_a_pass(network: FishCNN) -> None:
         randomisation_test(network, IMAGES, lambda _, images: torch.zeros(6, 32, 32))
 
 
-def test_pictures_without_a_map_are_left_out(network: FishCNN) -> None:
+def test_images_without_a_map_are_left_out(network: FishCNN) -> None:
     def maps(model: nn.Module, images: Tensor) -> Tensor:
         found = brightness(model, images).clone()
         found[:2] = 0
         return found
 
     result = randomisation_test(network, IMAGES, maps)
-    assert result.pictures == 4
+    assert result.images == 4
     assert result.depths[-1].correlation == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Networks trained on rendered fish, with a tag in 95 % of the pictures and without."""
+"""Networks trained on rendered fish, with a tag in 95 % of the images and without."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam.localisation import find_evidence
+from fishcnn.cam.localisation import localise
 from fishcnn.cam.maps import grad_cam
 from fishcnn.cam.shortcut import (
     shortcut_beside_masks,
@@ -125,12 +125,13 @@ def untagged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def findings(trained: Trained, *, masks: bool) -> str:
     fish = trained.held_out
     return "\n".join(
-        find_evidence(
+        localise(
             trained.model,
             fish.images,
             trained.maps,
             fish.labels,
             classes=fish.classes,
+            bars=torch.zeros_like(fish.masks, dtype=torch.bool),
             masks=fish.masks if masks else None,
         ).findings
     )
@@ -151,7 +152,7 @@ def test_a_network_that_learnt_the_tag_is_told_so_and_one_that_had_no_tag_is_not
 
 
 @pytest.mark.slow
-def test_the_examples_of_a_shortcut_are_pictures_with_the_tag_of_that_class(
+def test_the_examples_of_a_shortcut_are_images_with_the_tag_of_that_class(
     tagged: Trained, untagged: Trained
 ) -> None:
     fish = tagged.held_out
@@ -166,10 +167,10 @@ def test_the_examples_of_a_shortcut_are_pictures_with_the_tag_of_that_class(
         assert shortcut is not None
         assert shortcut.classes == SPECIES
         assert len(shortcut.examples) >= 3
-        for label, pictures in shortcut.examples.items():
-            assert 1 <= len(pictures) <= 3
-            assert fish.labels[list(pictures)].tolist() == [label] * len(pictures)
-            assert has_tag[list(pictures)].all()
+        for label, images in shortcut.examples.items():
+            assert 1 <= len(images) <= 3
+            assert fish.labels[list(images)].tolist() == [label] * len(images)
+            assert has_tag[list(images)].all()
 
 
 class Corner(nn.Module):
@@ -192,10 +193,10 @@ def test_classes_told_by_their_surroundings_are_named_without_calling_them_a_pat
     assert shortcut is not None
     assert not shortcut.patch
     assert set(shortcut.examples) == {0, 1, 2}
-    assert "100% of 60 pictures, where luck gives 33%" in shortcut.why
+    assert "100% of 60 images, where chance gives 33%" in shortcut.why
 
 
-def test_a_network_right_by_luck_beside_the_fish_is_not_accused() -> None:
+def test_a_network_right_by_chance_beside_the_fish_is_not_accused() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(60, 3, 64, 64, generator=generator)
     labels = torch.randint(0, 3, (60,), generator=generator)

@@ -12,7 +12,7 @@ from fishcnn.metrics.classification import (
     top_k_accuracy,
 )
 
-# Class 0 is found 2 times in 4, class 1 always, class 2 never; class 3 has no pictures.
+# Class 0 is found 2 times in 4, class 1 always, class 2 never; class 3 has no images.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
 ANSWERS = np.array([0, 0, 1, 3, 1, 1, 1])
 CONFUSION = np.array([[2, 1, 0, 1], [0, 2, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
@@ -30,7 +30,7 @@ def test_precision_recall_and_f1_of_each_class() -> None:
     np.testing.assert_allclose(scores.f1, [2 / 3, 2 / 3, 0, np.nan])
 
 
-def test_classes_without_pictures_do_not_count_in_the_mean_and_unanswered_ones_count_as_0() -> None:
+def test_classes_without_images_do_not_count_in_the_mean_and_unanswered_ones_count_as_0() -> None:
     macro = class_scores(CONFUSION).macro()
     assert macro.precision == pytest.approx((1 + 0.5 + 0) / 3)
     assert macro.recall == pytest.approx((0.5 + 1 + 0) / 3)
