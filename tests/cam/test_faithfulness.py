@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from fishcnn.cam.faithfulness import (
     Curves,
+    Faithfulness,
+    Scores,
     average_drop_and_increase,
     centre_maps,
     deletion_insertion,
@@ -158,3 +160,76 @@ def test_measuring_leaves_the_network_in_training_as_it_was() -> None:
     faithfulness(model, noise(), corner(), ONES, torch.Generator(), steps=2)
     assert model.training
     assert model.dropout.training
+
+
+def scores(quality: Tensor, drop: Tensor) -> Scores:
+    zeros = torch.zeros_like(quality)
+    return Scores(zeros, quality, drop, zeros, Curves(zeros, zeros))
+
+
+def differing(mean: float, around: float, count: int = 8) -> Tensor:
+    """Differences with this mean, half of them above it by this much and half of them below."""
+    return mean + around * (1 - 2 * (torch.arange(count) % 2)).float()
+
+
+# Of 8 images that are 1 above or below, the standard error is sqrt(8 / 7) / sqrt(8) = 0.378, and
+# 2.5 of them are 0.945.
+@pytest.mark.parametrize(
+    ("to_random", "to_centre", "verdict"),
+    [
+        ((0.1, 0.105), (0.1, 0.105), "Faithful: "),
+        ((0.1, 0.107), (0.1, 0.0), "Not faithful: "),
+        ((-0.1, 0.0), (0.1, 0.0), "Not faithful: "),
+        ((0.1, 0.105), (0.1, 0.107), "Better than chance, but not clearly better than pointing"),
+        ((0.1, 0.0), (-0.1, 0.107), "Better than chance, but not clearly better than pointing"),
+        ((0.1, 0.0), (-0.1, 0.105), "Better than chance, but the image's centre matters more"),
+    ],
+)
+def test_a_difference_within_two_and_a_half_standard_errors_is_none(
+    to_random: tuple[float, float], to_centre: tuple[float, float], verdict: str
+) -> None:
+    none = torch.zeros(8)
+    result = Faithfulness(
+        scores(none, none),
+        scores(-differing(*to_random), differing(*to_random)),
+        scores(-differing(*to_centre), differing(*to_centre)),
+    )
+    assert result.verdict.startswith(verdict)
+    kept = "The marked part alone keeps "
+    if verdict.startswith("Not"):
+        assert result.drop_verdict.startswith(f"{kept}no more confidence than a random part")
+    elif verdict.startswith("Faithful"):
+        assert result.drop_verdict.startswith(f"{kept}more confidence than either baseline")
+    else:
+        assert result.drop_verdict.startswith(f"{kept}more confidence than a random part, not ")
+
+
+def test_eight_images_are_enough_for_a_verdict_and_seven_are_not() -> None:
+    for count, few in ((7, True), (8, False)):
+        none, better = torch.zeros(count), torch.full((count,), 0.1)
+        result = Faithfulness(scores(none, none), *[scores(-better, better)] * 2)
+        for verdict in (result.verdict, result.drop_verdict):
+            assert verdict.startswith("Too few images for a verdict: ") == few
+
+
+def test_the_verdicts_name_the_mean_of_each_kind_of_map() -> None:
+    kinds = [
+        Scores(*(torch.full((9,), value) for value in values), Curves(ONES, ONES))
+        for values in ((0.1, 0.9, 0.02, 0.3), (0.4, 0.6, 0.25, 0.1), (0.3, 0.5, 0.5, 0.0))
+    ]
+    result = Faithfulness(*kinds)
+    assert "taken away 0.10 / 0.40 / 0.30, while it is put back 0.90 / 0.60 / 0.50" in (
+        result.verdict
+    )
+    assert "drop 2% / 25% / 50%, higher confidence in 30% / 10% / 0% of 9 images" in (
+        result.drop_verdict
+    )
+
+
+def test_the_mean_curves_are_those_over_the_images_and_have_the_mean_area() -> None:
+    generator = torch.Generator().manual_seed(1)
+    result = faithfulness(Square(), noise(), corner(), ONES, generator, steps=4)
+    for kind in (result.maps, result.random, result.centre):
+        for curve, areas in zip(kind.mean_curves, (kind.deletion, kind.insertion), strict=True):
+            assert curve.shape == (5,)
+            assert float((curve[1:] + curve[:-1]).mean() / 2) == pytest.approx(float(areas.mean()))

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.localisation import Localisation, localise
-from fishcnn.cam.recurring import find_recurring
-from fishcnn.cam.shortcut import shortcut_by_recurrence
 
 SIDE = 40
 
@@ -111,78 +109,70 @@ def test_four_of_six_images_may_be_chance() -> None:
     assert located(maps).border.more_than_area.tolist() == [False, False]
 
 
-def stamped(share: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise images of three classes, each with a stamp of its own at random places."""
-    generator = torch.Generator().manual_seed(0)
-    images = 0.4 + 0.2 * torch.rand(36, 3, 64, 64, generator=generator)
-    stamps = (torch.rand(3, 3, 10, 10, generator=generator) > 0.5).float()
-    labels = torch.arange(36) % 3
-    maps = torch.full((36, 64, 64), 0.1)
-    for i, label in enumerate(labels.tolist()):
-        row, column = torch.randint(0, 54, (2,), generator=generator).tolist()
-        if i < share * 36:
-            images[i, :, row : row + 10, column : column + 10] = stamps[label]
-        maps[i, row : row + 10, column : column + 10] = 1
-    return images, maps, labels
+def on_border(energy: float) -> Tensor:
+    """A (SIDE, SIDE) map with this share of its energy on the border, whose area is 0.36."""
+    weights = torch.full((SIDE, SIDE), energy / 0.36)
+    weights[4:-4, 4:-4] = (1 - energy) / 0.64
+    return weights
 
 
-def test_a_stamp_is_found_in_every_image_that_has_it_and_where_it_is() -> None:
-    images, maps, labels = stamped(share=1)
-    found = find_recurring(images, maps, labels, torch.Generator().manual_seed(0))
-    assert set(found) == {0, 1, 2}
-    for label, patch in found.items():
-        assert patch.share == 1
-        assert patch.recurs
-        assert patch.images.tolist() == (labels == label).nonzero()[:, 0].tolist()
-        for i, row, column in zip(patch.images, patch.rows * 64, patch.columns * 64, strict=True):
-            inside = maps[i, round(row.item()) + 4, round(column.item()) + 4]
-            assert inside == 1
+def border_findings(*energies: float) -> list[bool]:
+    """Whether class 0, whose images have these energies, and class 1, which has 0.36, are found."""
+    maps = torch.stack([on_border(energy) for energy in energies] + [on_border(0.36)] * 6)
+    labels = torch.tensor([0] * len(energies) + [1] * 6)
+    images, bars = torch.zeros(len(maps), 3, SIDE, SIDE), torch.zeros(len(maps), SIDE, SIDE)
+    found = localise(Constant(), images, maps, labels, classes=["koi", "ruhi"], bars=bars.bool())
+    assert found.border.more_than_area.any() == any("BORDER" in line for line in found.findings)
+    return found.border.more_than_area.tolist()
 
 
-def test_a_stamp_in_a_third_of_the_images_does_not_recur() -> None:
-    images, maps, labels = stamped(share=1 / 3)
-    found = find_recurring(images, maps, labels, torch.Generator().manual_seed(0))
-    assert not any(patch.recurs for patch in found.values())
+def test_a_small_excess_is_no_finding_however_steady() -> None:
+    assert border_findings(*[0.36 + 0.09] * 6) == [False, False]
+    assert border_findings(*[0.36 + 0.11] * 6) == [True, False]
 
 
-def test_a_stamp_that_other_classes_have_too_gives_nothing_away() -> None:
-    images, maps, labels = stamped(share=1)
-    common = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(9)).round()
-    images[:, :, :8, :8] = common
-    maps[:, :8, :8] = 2
-    found = find_recurring(images, maps, labels, torch.Generator().manual_seed(0))
-    assert set(found) == {0, 1, 2}
-    for patch in found.values():
-        assert patch.recurs
-        assert float((patch.rows + patch.columns).max()) > 0.25  # the class's own stamp
-    images[:] = 0.4
-    images[:, :, :8, :8] = common
-    assert find_recurring(images, maps, labels, torch.Generator().manual_seed(0)) == {}
+def test_a_large_excess_is_a_finding_beyond_three_standard_errors() -> None:
+    # Of 4 images that are d above or below, it is sqrt(4 / 3) d / 2: three of them are 1.73 d.
+    assert border_findings(0.56 + 0.11, 0.56 - 0.11, 0.56 + 0.11, 0.56 - 0.11) == [True, False]
+    assert border_findings(0.56 + 0.12, 0.56 - 0.12, 0.56 + 0.12, 0.56 - 0.12) == [False, False]
 
 
-def test_a_stamp_that_the_network_does_not_care_about_is_no_shortcut() -> None:
-    images, maps, labels = stamped(share=1)
-    generator = torch.Generator().manual_seed(0)
-    assert shortcut_by_recurrence(Constant3(), images, maps, labels, generator) is None
+def test_three_images_of_a_class_are_too_few_to_say_where_it_lies() -> None:
+    assert border_findings(0.9, 0.9, 0.9) == [False, False]
+    assert border_findings(0.9, 0.9, 0.9, 0.9) == [True, False]
 
 
-class Brightest(nn.Module):
-    """Says class 0 where anything is bright."""
+@pytest.mark.parametrize(("around", "chance"), [(0.04, False), (0.05, True)])
+def test_on_the_fish_means_beyond_two_standard_errors(around: float, chance: bool) -> None:
+    # The border is the fish here. Two standard errors of 4 images are 1.155 times what they are
+    # above or below: 0.046 or 0.058, and the excess is 0.05.
+    energies = [0.41 + around, 0.41 - around, 0.41 + around, 0.41 - around]
+    masks = on_border(1).sign().expand(4, SIDE, SIDE)
+    found = localise(
+        Constant(),
+        torch.zeros(4, 3, SIDE, SIDE),
+        torch.stack([on_border(energy) for energy in energies]),
+        torch.zeros(4, dtype=torch.int64),
+        classes=["koi", "no images"],
+        bars=NO_BARS[:4],
+        masks=masks,
+    )
+    assert ("no more than chance (koi: images 1, 3, 0)" in found.findings[-1]) == chance
+    assert found.findings[-1].startswith("On the fish: 41% of the maps' energy")
 
-    def forward(self, images: Tensor) -> Tensor:
-        bright = 20 * (images.amax((1, 2, 3)) - 0.8)
-        return torch.stack((bright, torch.zeros_like(bright), torch.zeros_like(bright)), 1)
 
-
-def test_one_class_of_three_with_a_stamp_is_not_enough_without_masks() -> None:
-    images, maps, labels = stamped(share=1)
-    images[labels > 0] = images[labels > 0].clamp(max=0.6) * 0.5 + 0.2
-    maps[labels > 0] = 0
-    generator = torch.Generator().manual_seed(0)
-    assert find_recurring(images, maps, labels, generator)[0].recurs
-    assert shortcut_by_recurrence(Brightest(), images, maps, labels, generator) is None
-
-
-class Constant3(nn.Module):
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.tensor([[3.0, 0.0, 0.0]]).expand(len(images), 3)
+def test_a_long_list_of_classes_is_cut_after_five() -> None:
+    maps = torch.zeros(28, SIDE, SIDE)
+    maps[:, 0, 0] = 1
+    found = localise(
+        Constant(),
+        torch.zeros(28, 3, SIDE, SIDE),
+        maps,
+        torch.arange(28) // 4,
+        classes=list("abcdefg"),
+        bars=torch.zeros(28, SIDE, SIDE, dtype=torch.bool),
+    )
+    (line,) = found.findings
+    assert line.startswith("BORDER: in 7 of 7 classes ")
+    assert "; e: images 19, 18, 17; and 2 more)." in line
+    assert "f: " not in line

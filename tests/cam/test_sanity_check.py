@@ -3,7 +3,13 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.maps import grad_cam
-from fishcnn.cam.sanity_check import randomisation_test, rank_correlation, ranks
+from fishcnn.cam.sanity_check import (
+    Depth,
+    Randomisation,
+    randomisation_test,
+    rank_correlation,
+    ranks,
+)
 from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.utils.errors import FishError
 
@@ -154,3 +160,30 @@ def test_images_without_a_map_are_left_out(network: FishCNN) -> None:
     result = randomisation_test(network, IMAGES, maps)
     assert result.images == 4
     assert result.depths[-1].correlation == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("correlation", "verdict"),
+    [
+        (0.0, "Passes: "),
+        (0.29, "Passes: "),
+        (0.3, "Passes: "),
+        (-0.29, "Passes: "),
+        (0.31, "Passes in part: "),
+        (0.4, "Passes in part: "),
+        (-0.4, "Passes in part: "),
+        (0.59, "Passes in part: "),
+        (0.6, "Fails: "),
+        (0.61, "Fails: "),
+        (-0.7, "Fails: "),  # maps turned upside down come from the image as well
+    ],
+)
+def test_the_correlation_with_everything_forgotten_decides(
+    correlation: float, verdict: str
+) -> None:
+    for head in (0.0, 0.99):
+        depths = (Depth("head", head, 0.99), Depth("blocks.0", correlation, 0.99))
+        said = Randomisation(depths, 6).verdict
+        assert said.startswith(verdict)
+        assert f"{head:.2f} once head has forgotten what it learnt, {correlation:.2f} " in said
+        assert "(size 0.99) once all 2 layers have, 6 images" in said
