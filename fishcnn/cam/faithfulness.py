@@ -2,6 +2,9 @@
 
 Every number also exists for two baselines that know nothing of the network: a random map, and a
 blob in the middle, where photographers put the fish. A map that does no better explains nothing.
+
+In all of it `model` is a classifier from (N, 3, H, W) images in [0, 1] to (N, K) logits, `images`
+are such, `maps` (N, H, W) float in [0, 1] and `targets` the (N,) int64 classes that they explain.
 """
 
 from dataclasses import dataclass
@@ -151,18 +154,9 @@ def faithfulness(
     *,
     steps: int = STEPS,
 ) -> Faithfulness:
-    """Measure maps and both baselines: some 6 x steps passes over the images.
+    """Measure maps and both baselines: some 6 x steps passes over the images; numbers on the CPU.
 
-    Args:
-        model: A classifier from (N, 3, H, W) images in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float in [0, 1], each with maximum 1 or all zeros.
-        targets: (N,) int64, the classes that the maps explain.
-        generator: Of the random maps, on the CPU.
-        steps: Of the curves.
-
-    Returns:
-        All numbers on the CPU.
+    The generator, on the CPU, draws the random maps. The curves have `steps`, at least 1.
     """
     shape = (len(images), images.shape[-2], images.shape[-1])
     kinds = (maps, random_maps(shape, generator).to(maps), centre_maps(shape).to(maps))
@@ -176,14 +170,8 @@ def deletion_insertion(
 
     Petsiuk et al., "RISE: randomized input sampling for explanation of black-box models", BMVC
     2018. What is taken away gets the image's mean colour: black, as in the paper, is itself a
-    thing to see on a bright image. Insertion starts from a blurred image.
-
-    Args:
-        model: A classifier from (N, 3, H, W) images in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float; only the order of their pixels counts.
-        targets: (N,) int64.
-        steps: Parts of equal area, at least 1.
+    thing to see on a bright image. Insertion starts from a blurred image. Only the order of a map's
+    pixels counts.
     """
     rank = _ranks_from_the_top(maps)
     bare = images.mean((2, 3), keepdim=True).expand_as(images)
@@ -203,12 +191,6 @@ def average_drop_and_increase(
 
     Chattopadhay et al., "Grad-CAM++", WACV 2018. A map that marks everything loses nothing: read it
     with the deletion curve, where only the order counts.
-
-    Args:
-        model: A classifier from (N, 3, H, W) images in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float in [0, 1].
-        targets: (N,) int64.
     """
     whole = confidence(model, images, targets)
     part = confidence(model, images * maps[:, None], targets)

@@ -76,8 +76,8 @@ def class_activation_maps(
     them, where the method needs it. Everything else is as in `grad_cam`.
 
     Args:
-        model: A classifier from (N, C, H, W) images to (N, K) class scores.
-        images: (N, C, H, W), as the model takes them.
+        model: As in `grad_cam`, and so are `images`.
+        images: (N, C, H, W).
         layers: L modules or their dotted names, in any order; see `block_layers`.
         method: One of `fishcnn.cam.methods.METHODS`.
         targets: (N,) int64 class indices; None for the classes that the model predicts.

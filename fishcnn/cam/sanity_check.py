@@ -132,27 +132,19 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     Returns:
         (N,) float64 in [-1, 1]; 0 where a row is constant, which agrees with nothing.
     """
-    a, b = (_centred(ranks(values)) for values in (one, other))
+    a, b = (ranks(values) for values in (one, other))
+    a, b = (values - values.mean(1, keepdim=True) for values in (a, b))
     size = (a.square().sum(1) * b.square().sum(1)).sqrt()
     return (a * b).sum(1) / torch.where(size > 0, size, 1)
 
 
 def ranks(values: Tensor) -> Tensor:
     """Rank 0..M-1 of each value in its row of (N, M), float64; ties share their mean rank."""
-    ordered, order = values.sort(1)
-    starts = torch.ones_like(order, dtype=torch.bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    group = starts.cumsum(1) - 1
-    place = torch.arange(values.shape[1], device=values.device, dtype=torch.float64)
-    places = place.expand(values.shape).contiguous()
-    sums = torch.zeros_like(places).scatter_add_(1, group, places)
-    counts = torch.zeros_like(places).scatter_add_(1, group, torch.ones_like(places))
-    mean = (sums / counts.clamp(min=1)).gather(1, group)
-    return torch.empty_like(places).scatter_(1, order, mean)
-
-
-def _centred(values: Tensor) -> Tensor:
-    return values - values.mean(1, keepdim=True)
+    rows = []
+    for row in values:
+        _, place, count = row.unique(return_inverse=True, return_counts=True)
+        rows.append((count.cumsum(0) - (count.double() + 1) / 2)[place])
+    return torch.stack(rows)
 
 
 def _layers_from_the_head(model: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:

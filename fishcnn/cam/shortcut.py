@@ -11,6 +11,11 @@ chance, to within 3 points; with a tag, 4 to 77 points more often. Patches recur
 the classes without a tag, in 50 to 100 % with one. Both tests name the shortcut for the same 11 of
 13, and for none of the other 13; the two that they miss lose only 4 and 5 points of accuracy when
 the tag is taken away.
+
+In all of it `model` is a classifier from (N, 3, S, S) images in [0, 1] to (N, K) logits, `images`
+are such, `maps` (N, S, S) float, not negative, and say where to look for a patch; `labels` are (N,)
+int64, `masks` (N, S, S) float in [0, 1], the share of fish in each pixel; generators are on the
+CPU.
 """
 
 from dataclasses import dataclass
@@ -62,14 +67,6 @@ def shortcut_beside_masks(
 
     Chance is what a network with these answers would get right if they had nothing to do with the
     images (Cohen 1960, "A coefficient of agreement for nominal scales").
-
-    Args:
-        model: A classifier from (N, 3, S, S) images in [0, 1] to (N, K) logits.
-        images: (N, 3, S, S) float in [0, 1].
-        maps: (N, S, S) float, not negative: where to look for a patch.
-        labels: (N,) int64.
-        masks: (N, S, S) float in [0, 1], the share of fish in each pixel.
-        generator: on the CPU.
     """
     scores = class_probabilities(model, without_fish(images, masks))
     answers = scores.argmax(1)
@@ -107,13 +104,6 @@ def shortcut_by_recurrence(
     """Look for patches that recur in many classes, and cover them.
 
     Single classes with such a patch are no proof without masks: a species' own pattern may recur.
-
-    Args:
-        model: A classifier from (N, 3, S, S) images in [0, 1] to (N, K) logits.
-        images: (N, 3, S, S) float in [0, 1].
-        maps: (N, S, S) float, not negative.
-        labels: (N,) int64.
-        generator: on the CPU.
     """
     counts = torch.bincount(labels)
     judged = int((counts >= MIN_OWN).sum())
@@ -139,12 +129,7 @@ def shortcut_by_recurrence(
 
 
 def without_fish(images: Tensor, masks: Tensor) -> Tensor:
-    """Paint the fish over with the ground around it, so that no outline of it is left.
-
-    Args:
-        images: (N, 3, S, S).
-        masks: (N, S, S) float in [0, 1].
-    """
+    """Paint the fish over with the ground around it, so that no outline of it is left."""
     side = images.shape[-1]
     reach = max(1, round(RIM * side))
     grown = F.max_pool2d((masks[:, None] > 0.05).to(images), 2 * reach + 1, 1, reach)

@@ -1,6 +1,8 @@
 """Whether a probability means what it says, and the temperature that makes it so.
 
-Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017.
+Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017. In all of it
+`confidence` is the ``(N,)`` probability of the predicted class, `right`, bool ``(N,)``, says
+whether it is the true one; `logits` and `probabilities` are ``(N, K)``, `labels` int64 ``(N,)``.
 """
 
 import math
@@ -30,17 +32,12 @@ def softmax(logits: Floats, temperature: float | Floats) -> Floats:
 
 
 def log_loss(probabilities: Floats, labels: Counts) -> float:
-    """Mean negative log-likelihood of the true classes, in nats.
-
-    Args:
-        probabilities: ``(N, K)``; one that is rounded to 0 counts as the smallest float.
-        labels: int64 ``(N,)``.
-    """
+    """Mean negative log-likelihood of the true classes, in nats; finite even for a 0."""
     return float(-np.log(true_class(probabilities, labels)).mean())
 
 
 def true_class(probabilities: Floats, labels: Counts) -> Floats:
-    """Probability of each image's true class, ``(N,)``, above 0."""
+    """Probability of each image's true class, ``(N,)``; 0 counts as the smallest float."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return np.maximum(chosen, np.finfo(np.float64).tiny)
 
@@ -68,13 +65,7 @@ class Reliability:
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> Reliability:
-    """Compare confidence and accuracy (Guo et al. 2017, equations 2 and 3).
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-        bins: how many of equal width.
-    """
+    """Compare confidence and accuracy (Guo et al. 2017, equations 2 and 3)."""
     place, total = _binned(confidence, bins)
     count = np.bincount(place, minlength=bins)
     hits = np.bincount(place[right], minlength=bins)
@@ -95,12 +86,6 @@ def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed:
     Of few images the accuracy of a bin is a matter of chance, so that no ECE is ever 0. Hits are
     drawn with the confidences as their probabilities, which is the consistency resampling of
     Bröcker & Smith, "Increasing the reliability of reliability diagrams", 2007.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        bins: as in :func:`reliability`.
-        draws: simulated sets.
-        seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
     place, total = _binned(confidence, bins)
@@ -114,7 +99,7 @@ def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed:
 
 def _binned(confidence: Floats, bins: int) -> tuple[Counts, NDArray[Any]]:
     """The bin of each image, ``(N,)``, and the sum of the confidences in each bin, ``(B,)``."""
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = np.maximum(np.ceil(confidence * bins).astype(np.int64) - 1, 0)
     return place, np.bincount(place, weights=confidence, minlength=bins)
 
 
@@ -147,10 +132,6 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
     """Find the temperature with the lowest log-loss (Guo et al. 2017, section 4.2).
 
     The loss is convex in 1 / temperature, so that a golden-section search finds its one minimum.
-
-    Args:
-        logits: ``(N, K)``.
-        labels: int64 ``(N,)``.
     """
     # Differences to the true logit: the log-loss without overflow or rounding to 0.
     gaps = logits - logits[np.arange(len(labels)), labels][:, None]
@@ -178,18 +159,10 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
 
 
 def cross_fitted_temperatures(logits: Floats, labels: Counts, seed: int = 0) -> Floats:
-    """For each image a temperature that was fitted without it.
+    """For each image a temperature, ``(N,)``, that was fitted without it; N is 2 or more.
 
     A temperature looks too good on the images that it was fitted on. Each half, drawn at random,
     gets the temperature of the other one.
-
-    Args:
-        logits: ``(N, K)``, N ≥ 2.
-        labels: int64 ``(N,)``.
-        seed: of the halves.
-
-    Returns:
-        ``(N,)``.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     first, second = order[: len(order) // 2], order[len(order) // 2 :]

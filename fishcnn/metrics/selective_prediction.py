@@ -1,6 +1,8 @@
 """What becomes of the accuracy when a network may leave out images it is not sure of.
 
-Geifman & El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
+Geifman & El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017. In all
+of it `confidence` is the ``(N,)`` probability of the predicted class, and `right`, bool ``(N,)``,
+says whether it is the true one.
 """
 
 import math
@@ -43,12 +45,7 @@ class SelectiveCurve:
 
 
 def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCurve:
-    """Follow accuracy and coverage down the confidences.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-    """
+    """Follow accuracy and coverage down the confidences."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     # Equally sure images are kept or left out together.
@@ -119,12 +116,6 @@ def lowest_threshold(
 
 
 def keep(confidence: Floats, right: NDArray[np.bool_], threshold: float) -> Kept:
-    """Apply a threshold to other images than those it was chosen on.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-        threshold: images with this confidence or more are kept.
-    """
+    """Apply a threshold to other images than those it was chosen on."""
     kept = confidence >= threshold
     return Kept(threshold, int(kept.sum()), int(right[kept].sum()), len(confidence))

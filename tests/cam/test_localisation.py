@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.localisation import Localisation, localise
+from fishcnn.cam.localisation import Localisation, energy_inside, localise, pointing_hit
+from fishcnn.cam.shortcut import Shortcut
 
 SIDE = 40
 
@@ -174,5 +177,50 @@ def test_a_long_list_of_classes_is_cut_after_five() -> None:
     )
     (line,) = found.findings
     assert line.startswith("BORDER: in 7 of 7 classes ")
+    assert "100% of their energy on 36% of the image (a: " in line
     assert "; e: images 19, 18, 17; and 2 more)." in line
     assert "f: " not in line
+
+
+def test_energy_inside_is_the_share_of_the_map_on_the_mask() -> None:
+    maps = torch.tensor([[[1.0, 0.5], [0.25, 0.25]]] * 3 + [[[0, 0], [0, 0]]])
+    masks = torch.tensor(
+        [[[1.0, 0], [0, 0]], [[0.5, 1], [0, 0]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]]
+    )
+    energy = energy_inside(maps, masks)
+    assert energy[:3].tolist() == [0.5, 0.5, 0]
+    assert energy[3].isnan()
+    assert energy_inside(maps, masks.bool())[:3].tolist() == [0.5, 0.75, 0]
+
+
+def test_pointing_hit_asks_for_the_peak_only() -> None:
+    maps = torch.tensor([[[0.9, 1.0], [0.9, 0.9]]] * 3 + [[[0, 0], [0, 0]]])
+    masks = torch.tensor(
+        [[[0, 1.0], [0, 0]], [[1, 0.4], [1, 1]], [[0, 0.5], [0, 0]], [[1, 1], [1, 1]]]
+    )
+    hit = pointing_hit(maps, masks)
+    assert hit[:3].tolist() == [1, 0, 1]
+    assert hit[3].isnan()
+    assert pointing_hit(maps, masks.bool())[:3].tolist() == [1, 1, 1]
+    # Of two equal peaks one is on the mask, wherever it lies.
+    flat = torch.tensor([[[1.0, 1.0], [0, 0]]])
+    assert pointing_hit(flat, torch.tensor([[[True, False], [True, True]]])).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("patch", [True, False])
+def test_a_shortcut_comes_first_and_says_where_it_lies(patch: bool) -> None:
+    found = located(torch.ones(12, SIDE, SIDE))
+    accused = replace(found, shortcut=Shortcut({1: (7, 9)}, 2, patch, "the numbers"))
+    (line,) = accused.findings
+    what = "a small patch" if patch else "something"
+    assert line == (
+        f"SHORTCUT: in 1 of 2 classes the network goes by {what}: the numbers (ruhi: images 7, 9). "
+        "If it is not part of the fish, remove it."
+    )
+    known = replace(accused, fish=found.border, pointing=np.array([0.5, 0.5]))
+    line, on_fish = known.findings
+    assert line == (
+        f"SHORTCUT: in 1 of 2 classes the network goes by {what} away from the fish: the numbers "
+        "(ruhi: images 7, 9)."
+    )
+    assert on_fish.startswith("On the fish: 36% of the maps' energy lies on the fish")

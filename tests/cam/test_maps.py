@@ -11,10 +11,8 @@ from torch.nn import functional as F
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fishcnn.cam.layers import block_layers, default_layer, find_layer
-from fishcnn.cam.localisation import energy_inside, pointing_hit
 from fishcnn.cam.maps import class_activation_maps, grad_cam
 from fishcnn.cam.methods import METHODS
-from fishcnn.cam.targets import class_targets
 from fishcnn.utils.errors import FishError
 
 
@@ -505,32 +503,6 @@ def test_targets_that_are_no_classes_are_refused_by_name() -> None:
         class_activation_maps(model, images, layers=["block2"], against=fives)
 
 
-def test_a_target_is_a_word_a_name_or_an_index() -> None:
-    classes = ["chub", "carp", "0", "true blue"]
-    labels = torch.tensor([3, 1])
-
-    def chosen(target: str | int, labels: Tensor | None = labels) -> list[int] | None:
-        targets = class_targets(target, classes=classes, labels=labels, count=2)
-        return None if targets is None else targets.tolist()
-
-    assert chosen("predicted") is None
-    assert chosen("true") == chosen(True) == [3, 1]
-    assert chosen("carp", None) == chosen(1, None) == chosen("1", None) == [1, 1]
-    assert chosen("true blue") == chosen(3) == [3, 3]
-    assert chosen(0) == [2, 2]  # the class of this name
-    with pytest.raises(FishError, match=r"target=crap: is not a class.* 0 to 3, .*such as carp$"):
-        chosen("crap")
-    for wrong in (4, -1, "²"):
-        with pytest.raises(
-            FishError, match=f"target={wrong}: is not a class.*such as chub, carp, 0"
-        ):
-            chosen(wrong)
-    with pytest.raises(FishError, match=r"target=true: the true classes .* not known"):
-        chosen("true", None)
-    with pytest.raises(FishError, match=r"^against=trout: is not a class"):
-        class_targets("trout", classes=classes, labels=None, count=1, argument="against")
-
-
 def test_a_layer_without_gradient_among_others_is_refused_by_name() -> None:
     class Split(nn.Module):
         def __init__(self) -> None:
@@ -548,28 +520,3 @@ def test_a_layer_without_gradient_among_others_is_refused_by_name() -> None:
     # Eigen-CAM asks for none.
     maps = class_activation_maps(Split(), noise(), layers=layers, method="eigencam").maps
     assert maps[:, 1].amax((1, 2)).eq(1).all()
-
-
-def test_energy_inside_is_the_share_of_the_map_on_the_mask() -> None:
-    maps = torch.tensor([[[1.0, 0.5], [0.25, 0.25]]] * 3 + [[[0, 0], [0, 0]]])
-    masks = torch.tensor(
-        [[[1.0, 0], [0, 0]], [[0.5, 1], [0, 0]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]]
-    )
-    energy = energy_inside(maps, masks)
-    assert energy[:3].tolist() == [0.5, 0.5, 0]
-    assert energy[3].isnan()
-    assert energy_inside(maps, masks.bool())[:3].tolist() == [0.5, 0.75, 0]
-
-
-def test_pointing_hit_asks_for_the_peak_only() -> None:
-    maps = torch.tensor([[[0.9, 1.0], [0.9, 0.9]]] * 3 + [[[0, 0], [0, 0]]])
-    masks = torch.tensor(
-        [[[0, 1.0], [0, 0]], [[1, 0.4], [1, 1]], [[0, 0.5], [0, 0]], [[1, 1], [1, 1]]]
-    )
-    hit = pointing_hit(maps, masks)
-    assert hit[:3].tolist() == [1, 0, 1]
-    assert hit[3].isnan()
-    assert pointing_hit(maps, masks.bool())[:3].tolist() == [1, 1, 1]
-    # Of two equal peaks one is on the mask, wherever it lies.
-    flat = torch.tensor([[[1.0, 1.0], [0, 0]]])
-    assert pointing_hit(flat, torch.tensor([[[True, False], [True, True]]])).tolist() == [0.5]

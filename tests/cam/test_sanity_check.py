@@ -31,6 +31,7 @@ def test_rank_correlation_is_that_worked_out_by_hand() -> None:
     tied = rank_correlation(torch.tensor([[7.0, 7.0, 9.0]]), torch.tensor([[1.0, 2.0, 3.0]]))
     assert tied.item() == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
     assert rank_correlation(one, torch.ones(1, 5)).item() == 0
+    assert rank_correlation(one[:, :2], one[:, 3:]).item() == pytest.approx(1)
 
 
 @pytest.fixture
@@ -182,8 +183,26 @@ def test_the_correlation_with_everything_forgotten_decides(
     correlation: float, verdict: str
 ) -> None:
     for head in (0.0, 0.99):
-        depths = (Depth("head", head, 0.99), Depth("blocks.0", correlation, 0.99))
+        depths = tuple(Depth(*of, 0.99) for of in (("head", head), ("b", 0.5), ("a", correlation)))
         said = Randomisation(depths, 6).verdict
         assert said.startswith(verdict)
         assert f"{head:.2f} once head has forgotten what it learnt, {correlation:.2f} " in said
-        assert "(size 0.99) once all 2 layers have, 6 images" in said
+        assert "(size 0.99) once all 3 layers have, 6 images" in said
+
+
+def test_norms_that_the_network_begins_with_are_a_layer_of_their_own() -> None:
+    norms = nn.BatchNorm2d(3), nn.GroupNorm(1, 3)
+    model = nn.Sequential(*norms, nn.Conv2d(3, 2, 3), nn.ReLU())
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.fill_(2)
+    weights: list[list[float]] = []
+
+    def maps(changed: nn.Module, images: Tensor) -> Tensor:
+        assert isinstance(changed, nn.Sequential)
+        weights.append([float(norm.weight.detach()[0]) for norm in list(changed)[:2]])
+        return changed(images).detach()[:, 0]
+
+    result = randomisation_test(model, IMAGES, maps, draws=1)
+    assert [depth.layer for depth in result.depths] == ["2", "0"]
+    assert weights == [[2, 2], [2, 2], [1, 1]]
