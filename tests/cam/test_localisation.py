@@ -224,3 +224,38 @@ def test_a_shortcut_comes_first_and_says_where_it_lies(patch: bool) -> None:
         "(ruhi: images 7, 9)."
     )
     assert on_fish.startswith("On the fish: 36% of the maps' energy lies on the fish")
+
+
+def test_examples_are_those_with_the_least_on_the_fish_for_its_size() -> None:
+    masks = torch.zeros(12, SIDE, SIDE)
+    for i, rows in enumerate((20, 10, 30, 5, 15, 25)):
+        masks[[i, i + 6], :rows] = 1
+    maps = torch.zeros(12, SIDE, SIDE)
+    maps[:, 0] = torch.tensor([0.5, 0.4, 0.6, 0.3, 0.45, 0.725] * 2)[
+        :, None
+    ]  # all of it on the fish
+    maps[:, -1] = 1 - maps[:, 0]
+    found = located(maps, masks)
+    assert found.fish is not None
+    # The excess is 0, 0.15, -0.15, 0.175, 0.075 and 0.1.
+    assert found.fish.examples == ((2, 0, 4), (8, 6, 10))
+    assert found.fish.error[0] == pytest.approx(
+        np.std([0, 0.15, -0.15, 0.175, 0.075, 0.1], ddof=1) / 6**0.5
+    )
+    assert "images 2, 0, 4" in found.findings[-1]
+
+
+def test_five_classes_are_all_named() -> None:
+    maps = torch.zeros(20, 4, 4)
+    maps[:, 0, 0] = 1
+    found = localise(
+        Constant(),
+        torch.zeros(20, 3, 4, 4),
+        maps,
+        torch.arange(20) // 4,
+        classes=list("abcde"),
+        bars=torch.zeros(20, 4, 4, dtype=torch.bool),
+    )
+    assert found.findings[0].endswith("; e: images 19, 18, 17).")
+    # The border is a pixel wide at least.
+    assert found.border.area.tolist() == [0.75] * 5
