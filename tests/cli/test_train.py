@@ -17,7 +17,6 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.training.callbacks.resuming import Resuming
@@ -652,20 +651,6 @@ def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
     ).stdout
     assert printed.splitlines()[-1] == "[]"
-
-
-@pytest.mark.slow
-def test_two_processes_count_every_validation_picture_once(tiny: list[str], tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    command = [sys.executable, SCRIPT, *tiny, "trainer.devices=2", f"hydra.run.dir={run}"]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    summary = json.loads((run / "summary.json").read_text())
-    total = len(json.loads((run / "split.json").read_text())["val"])
-    hits = round(summary["val_acc"] * total)
-    assert summary["val_acc"] == pytest.approx(hits / total)
-    assert summary["val_acc_interval"] == pytest.approx(wilson_interval(hits, total))
-    assert [event.step for event in events(run).Images("grad_cam")] == [1, 2]
 
 
 def test_a_cosine_is_not_stretched(train: Command, tiny: list[str], tmp_path: Path) -> None:
