@@ -327,11 +327,11 @@ def test_last_continues_the_newest_run_where_it_stopped(
         (["ckpt_path=run", "callbacks.ema.enabled=false"], ["add callbacks.ema.enabled=true"]),
         (
             ["ckpt_path=run", "data.split_seed=1"],
-            ["validated on other pictures", "its overrides, which were: data=folder"],
+            ["validated on other images", "its overrides, which were: data=folder"],
         ),
         (["ckpt_path=run", "data.root=other"], ["was trained on the classes"]),
         (["ckpt_path=run", "data.image_size=40"], ["with other settings", "data.image_size=32"]),
-        (["ckpt_path=notes.txt"], ["notes.txt is no checkpoint of fishcnn"]),
+        (["ckpt_path=notes.txt"], ["notes.txt is not a checkpoint of fishcnn"]),
         (["hydra.run.dir=run"], ["run holds a run already", "ckpt_path="]),
         (
             ["ckpt_path=run", "scheduler=cosine", "trainer.max_epochs=4"],
@@ -590,7 +590,7 @@ def nested(root: Path) -> None:
         (["data.normalize=mnist"], None, ["data.normalize=mnist"]),
         (["data.shortcut=1.5"], None, ["data.shortcut=1.5"]),
         (["augment.flip=2"], None, ["augment.flip=2"]),
-        (["ckpt_path=last"], None, ["ckpt_path=last", "no run with a checkpoint below runs"]),
+        (["ckpt_path=last"], None, ["there is no run with a checkpoint below /", "ckpt_path="]),
         (["ckpt_path=nowhere.ckpt"], None, ["ckpt_path=nowhere.ckpt"]),
         (["trainer.max_epochs=???"], None, ["max_epochs"]),
         (["trainer.max_epochs=0"], None, ["trainer.max_epochs=0"]),
