@@ -38,6 +38,7 @@ from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.scores import MONITOR, VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
@@ -95,7 +96,7 @@ def train(config: DictConfig) -> float:
         places["TensorBoard logs"] = folder
     logdir = folder.parent if _in_a_sweep() else folder
     print_summary(summary, callbacks.doctor.verdicts, places, logdir)
-    return summary.val_loss
+    return summary.scores[MONITOR]
 
 
 def _in_a_sweep() -> bool:
@@ -255,12 +256,9 @@ def _summarise(
     return Summary(
         best_epoch=best_epoch,
         epochs=len(history.epochs),
-        val_acc=hits / total,
+        scores={name: scores[name] for name in VAL_SCORES} | {"val_acc": hits / total},
         val_acc_interval=wilson_interval(hits, total),
         val_pictures=total,
-        val_loss=scores["val_loss"],
-        val_f1=scores["val_f1"],
-        val_top3=scores["val_top3"],
         last_val_acc=[e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
         seconds=time.perf_counter() - start,
         seconds_to_first_step=(history.first_step or start) - start,
