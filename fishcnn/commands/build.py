@@ -2,9 +2,10 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -20,20 +21,25 @@ from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_s
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
-from fishcnn.models.classifier import MONITOR, FishClassifier
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import check_network
 from fishcnn.models.optimization import check_optimization
 from fishcnn.models.registry import NETWORKS
-from fishcnn.training.callbacks.checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.averaged_weights import AveragedWeights
+from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
-from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
+from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
-from fishcnn.training.callbacks.resuming import PatientEarlyStopping, Resuming
-from fishcnn.training.callbacks.tensorboard import TensorBoardTabs
+from fishcnn.training.callbacks.progress_bar import ProgressBar
+from fishcnn.training.callbacks.resuming import Resuming
+from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
+
+Made = TypeVar("Made", bound=pl.Callback)
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -172,51 +178,47 @@ class Callbacks:
     """
 
     def __init__(
-        self, config: DictConfig, data_report: str, folder: Path, resumed: Path | None
+        self, config: DictConfig, data_report: str, folder: RunFolder, resumed: Path | None
     ) -> None:
-        settings = config.callbacks
+        chosen = config.callbacks
         overridden = overridden_settings()
         self.history = History(folder)
-        self._resuming = Resuming(self.history, folder / "checkpoints" / "last.ckpt")
         self.doctor = Doctor(folder, self.history, build_settings(config))
-        self.checkpoint = BestCheckpoint(folder / "checkpoints", monitor=MONITOR, resumed=resumed)
-        # Lightning's save_last writes only when the best checkpoint is written as well.
-        self._last = ModelCheckpoint(
-            folder / "checkpoints",
-            filename="last",
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        self.grad_cam: GradCam | None = None
-        self._rest: list[pl.Callback] = [
+        self.checkpoint = BestCheckpoint(folder, resumed=resumed)
+        self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
+        bar = ProgressBar if sys.stdout.isatty() else EpochLines
+        called = (
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config, overridden),
                 overridden=overridden,
                 data_report=data_report,
                 graph=config.logger.graph,
-            )
-        ]
-        if config.logger.name != "none":
-            self._rest.append(LearningRateMonitor(logging_interval="step"))
-        if settings.grad_cam.enabled:
-            self.grad_cam = GradCam(**_chosen(settings.grad_cam))
-            self._rest.append(self.grad_cam)
-        if settings.ema.enabled:
+            ),
+            LearningRateMonitor(logging_interval="step") if config.logger.name != "none" else None,
+            self.grad_cam,
             # After Grad-CAM: it takes the averaged weights back when a validation ends.
-            self._rest.append(AveragedWeights(decay=settings.ema.decay))
-        if settings.early_stopping.enabled:
-            self._rest.append(PatientEarlyStopping(MONITOR, **_chosen(settings.early_stopping)))
-        if settings.progress.enabled:
-            self._rest.append(ProgressBar() if sys.stdout.isatty() else EpochLines())
+            _if_enabled(AveragedWeights, chosen.ema),
+            _if_enabled(PatientEarlyStopping, chosen.early_stopping),
+            _if_enabled(bar, chosen.progress),
+            self.history,
+            Resuming(folder, self.history),
+            self.doctor,
+            self.checkpoint,
+            # Lightning's save_last writes only when the best checkpoint is written as well.
+            ModelCheckpoint(
+                folder.checkpoints,
+                filename=folder.last_checkpoint.stem,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+        )
+        self.all: list[pl.Callback] = [callback for callback in called if callback]
 
-    def all(self) -> list[pl.Callback]:
-        """In the order in which they are called."""
-        return [*self._rest, self.history, self._resuming, self.doctor, self.checkpoint, self._last]
 
-
-def _chosen(callback: DictConfig) -> dict[str, Any]:
-    """The arguments of a callback that can be switched off."""
-    return {key: value for key, value in plain(callback).items() if key != "enabled"}
+def _if_enabled(kind: Callable[..., Made], settings: DictConfig) -> Made | None:
+    """A callback that can be switched off."""
+    arguments = plain(settings)
+    return kind(**arguments) if arguments.pop("enabled") else None
 
 
 def native_precision(accelerator: str) -> str:

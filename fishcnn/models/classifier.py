@@ -1,6 +1,6 @@
 """The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -13,21 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
-from fishcnn.metrics.mean_loss import MeanLoss
 from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
 from fishcnn.models.optimization import build_optimizer, build_schedule, check_optimization
-from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS, Config
-from fishcnn.utils.errors import ArgumentError, FishError
-
-# What early stopping, the best checkpoint and the plateau schedule look at: lower is better.
-MONITOR = "val_loss"
+from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS, Config, distribute
+from fishcnn.models.scores import MONITOR, SCORES, build_scores
+from fishcnn.utils.errors import FishError
 
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
@@ -35,7 +32,7 @@ _PREDICT_BATCH = 64
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one picture.
+    """What the network says of one image.
 
     Attributes:
         label: name of the most probable class.
@@ -57,8 +54,8 @@ class FishClassifier(pl.LightningModule):
     Args:
         classes: class names in the order of the logits.
         image_size: side in pixels of what the network sees.
-        working_size: side in pixels to which pictures are decoded before that.
-        mean: RGB mean that is subtracted, for pictures in [0, 1].
+        working_size: side in pixels to which images are decoded before that.
+        mean: RGB mean that is subtracted, for images in [0, 1].
         std: RGB standard deviation that is divided by.
         model: name of a network, or a mapping of ``name`` and the settings of
             :mod:`fishcnn.models.networks` that differ from their defaults.
@@ -116,13 +113,9 @@ class FishClassifier(pl.LightningModule):
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
         # The whole epoch is counted on the device and read once.
-        self.train_loss = MeanLoss()
-        self.train_acc = MulticlassAccuracy(count, average="micro", validate_args=False)
-        self.val_loss = MeanLoss()
+        self.train_scores = build_scores("train", count)
+        self.val_scores = build_scores("val", count)
         self.val_confusion = MulticlassConfusionMatrix(count, validate_args=False)
-        self.val_top3 = MulticlassAccuracy(
-            count, average="micro", top_k=min(3, count), validate_args=False
-        )
 
     @classmethod
     def for_data(
@@ -155,7 +148,7 @@ class FishClassifier(pl.LightningModule):
             ArgumentError: a setting is unknown or out of range; raised before the data is read.
         """
         configs = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-        chosen = cls._distribute(configs, settings)
+        chosen = distribute(configs, settings)
         check_network(chosen["model"], image_size=datamodule.image_size)
         check_optimization(chosen["optimizer"], chosen["scheduler"])
         datamodule.prepare_data()
@@ -174,23 +167,8 @@ class FishClassifier(pl.LightningModule):
             cast(TorchvisionNetwork, classifier.network).load_pretrained()
         return classifier
 
-    @staticmethod
-    def _distribute(
-        configs: Mapping[str, Config], settings: Mapping[str, Any]
-    ) -> dict[str, dict[str, Any]]:
-        """Give each setting to the network, the optimizer or the schedule, which has it."""
-        registries = (NETWORKS, OPTIMIZERS, SCHEDULERS)
-        chosen = {r.argument: r.complete(configs[r.argument]) for r in registries}
-        for name, value in settings.items():
-            takers = [config for config in chosen.values() if name in config and name != "name"]
-            if not takers:
-                known = [key for config in chosen.values() for key in config if key != "name"]
-                raise ArgumentError(name, value, f"unknown; choose from {', '.join(known)}")
-            takers[0][name] = value
-        return chosen
-
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn pictures in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
+        """Turn images in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
         normalized = (images - self.mean) / self.std
         return normalized.contiguous(memory_format=self._memory_format)
 
@@ -201,12 +179,12 @@ class FishClassifier(pl.LightningModule):
         return torch.contiguous_format if mps else torch.channels_last
 
     def on_fit_start(self) -> None:
-        """Lay out the weights as the pictures are, and forget what was calibrated for others."""
+        """Lay out the weights as the images are, and forget what was calibrated for others."""
         self.temperature.fill_(1.0)
         cast(Any, self.network).to(memory_format=self._memory_format)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             images: float ``(N, 3, image_size, image_size)`` in [0, 1], RGB.
@@ -238,32 +216,29 @@ class FishClassifier(pl.LightningModule):
             weight=self.class_weights,
             label_smoothing=self.label_smoothing,
         )
-        self.train_loss.update(loss.detach(), len(logits))
-        self.train_acc.update(logits.detach(), batch["target"].argmax(1))
+        self.train_scores.update(
+            loss=loss.detach(),
+            images=len(logits),
+            preds=logits.detach(),
+            target=batch["target"].argmax(1),
+        )
         # History logs them, against the epoch.
-        for name, metric in (("train_loss", self.train_loss), ("train_acc", self.train_acc)):
-            self.log(name, metric, logger=False, on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(self.train_scores, logger=False, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch. The loss is plain cross-entropy, without smoothing."""
-        logits = self(batch["image"]).float()
-        self.val_loss.update(F.cross_entropy(logits, batch["label"]), len(logits))
-        self.val_confusion.update(logits, batch["label"])
-        self.val_top3.update(logits, batch["label"])
+        logits, labels = self(batch["image"]).float(), batch["label"]
+        loss = F.cross_entropy(logits, labels)
+        self.val_scores.update(loss=loss, images=len(logits), preds=logits, target=labels)
+        self.val_confusion.update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics of the epoch, and keep its confusion matrix."""
-        confusion = self.val_confusion.compute().float()
-        hits = confusion.diag()
-        # Classes without a validation picture have no F1 and do not count.
-        f1 = 2 * hits / (confusion.sum(0) + confusion.sum(1)).clamp(min=1)
-        present = confusion.sum(1) > 0
-        self.log("val_loss", self.val_loss, logger=False, prog_bar=True)
-        self.log("val_acc", hits.sum() / confusion.sum(), logger=False, prog_bar=True)
-        self.log("val_f1", f1[present].mean(), logger=False)
-        self.log("val_top3", self.val_top3, logger=False)
-        self.confusion = confusion.long().cpu()
+        """Log the validation scores of the epoch, and keep its confusion matrix."""
+        for score in SCORES:
+            metric = self.val_scores[score.key]
+            self.log(f"val_{score.key}", metric, logger=False, prog_bar=score.in_training)
+        self.confusion = self.val_confusion.compute().cpu()
         self.val_confusion.reset()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
@@ -285,63 +260,59 @@ class FishClassifier(pl.LightningModule):
         }
 
     def predict(
-        self, pictures: str | Path | Image.Image | Sequence[str | Path | Image.Image]
+        self, images: str | Path | Image.Image | Sequence[str | Path | Image.Image]
     ) -> list[Prediction]:
-        """Classify pictures from disk or memory.
+        """Classify images from disk or memory.
 
         Args:
-            pictures: one picture or several: paths, or PIL pictures of any mode.
+            images: one image or several: paths, or PIL images of any mode.
 
         Returns:
-            A prediction for each picture, in order.
+            A prediction for each image, in order.
 
         Raises:
-            FishError: a file holds no picture that can be read; the message names it.
+            FishError: a file holds no image that can be read; the message names it.
         """
-        if isinstance(pictures, str | Path | Image.Image):
-            pictures = [pictures]
+        if isinstance(images, str | Path | Image.Image):
+            images = [images]
         training = self.training
         self.eval()
         try:
             return [
                 prediction
-                for start in range(0, len(pictures), _PREDICT_BATCH)
-                for prediction in self._predict(pictures[start : start + _PREDICT_BATCH])
+                for start in range(0, len(images), _PREDICT_BATCH)
+                for prediction in self._predict(images[start : start + _PREDICT_BATCH])
             ]
         finally:
             self.train(training)
 
     @torch.inference_mode()
-    def _predict(self, pictures: Sequence[str | Path | Image.Image]) -> list[Prediction]:
-        decoded = np.stack([self.decode(p) for p in pictures])
-        batch = torch.from_numpy(decoded).to(self.device)
-        probabilities = self.probabilities(resize(batch, self.image_size)).cpu()
-        return [self._prediction(row) for row in probabilities]
+    def _predict(self, images: Sequence[str | Path | Image.Image]) -> Iterator[Prediction]:
+        batch = torch.from_numpy(np.stack([self.decode(image) for image in images]))
+        resized = resize(batch.to(self.device), self.image_size)
+        for row in self.probabilities(resized).cpu():
+            ranked = {self.classes[k]: float(row[k]) for k in row.argsort(descending=True).tolist()}
+            label = next(iter(ranked))
+            yield Prediction(label, ranked[label], ranked)
 
-    def decode(self, picture: str | Path | Image.Image) -> NDArray[np.uint8]:
-        """Decode one picture as those of the training were.
+    def decode(self, image: str | Path | Image.Image) -> NDArray[np.uint8]:
+        """Decode one image as those of the training were.
 
         Args:
-            picture: a path, or a PIL picture of any mode.
+            image: a path, or a PIL image of any mode.
 
         Returns:
             uint8 ``(S, S, 3)`` RGB with S = ``working_size``, squashed to a square; for
             :func:`fishcnn.data.decoding.resize.resize`.
 
         Raises:
-            FishError: the file holds no picture that can be read; the message names it.
+            FishError: the file holds no image that can be read; the message names it.
         """
         try:
-            if isinstance(picture, Image.Image):
-                upright = upright_rgb(picture)
+            if isinstance(image, Image.Image):
+                upright = upright_rgb(image)
             else:
-                upright = read_image(Path(picture), long_enough_for=self.working_size)
+                upright = read_image(Path(image), long_enough_for=self.working_size)
         except UnreadableImage as error:
-            raise FishError(f"{picture}: {error.reason}") from error
+            raise FishError(f"{image}: {error.reason}") from error
         return squash(upright, self.working_size)
-
-    def _prediction(self, probabilities: Tensor) -> Prediction:
-        order = probabilities.argsort(descending=True).tolist()
-        ranked = {self.classes[k]: float(probabilities[k]) for k in order}
-        label = self.classes[order[0]]
-        return Prediction(label, ranked[label], ranked)

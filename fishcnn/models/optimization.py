@@ -1,6 +1,6 @@
 """Optimizers and learning rate schedules by name; torch only.
 
-Besides their settings they take every other argument of torch's own.
+Besides the settings that stand here they take every other argument of torch's own.
 """
 
 from collections.abc import Iterable
@@ -19,73 +19,37 @@ from torch.optim.lr_scheduler import (
 
 from fishcnn.models.registry import OPTIMIZERS, SCHEDULERS, Config
 
-Parameters = Iterable[nn.Parameter]
+
+def _plateau(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
+    return ReduceLROnPlateau(optimizer, **settings)
 
 
-@OPTIMIZERS.register("adam")
-def _adam(
-    parameters: Parameters, /, *, lr: float = 2e-3, weight_decay: float = 0.0, **more: Any
-) -> Optimizer:
-    return Adam(parameters, lr=lr, weight_decay=weight_decay, **more)
+def _cosine(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
+    return CosineAnnealingLR(optimizer, T_max=steps, **settings)
 
 
-@OPTIMIZERS.register("adamw")
-def _adamw(
-    parameters: Parameters, /, *, lr: float = 1e-3, weight_decay: float = 0.05, **more: Any
-) -> Optimizer:
-    return AdamW(parameters, lr=lr, weight_decay=weight_decay, **more)
-
-
-@OPTIMIZERS.register("sgd")
-def _sgd(
-    parameters: Parameters,
-    /,
-    *,
-    lr: float = 0.05,
-    momentum: float = 0.9,
-    nesterov: bool = True,
-    weight_decay: float = 5e-4,
-    **more: Any,
-) -> Optimizer:
-    return SGD(
-        parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, **more
-    )
-
-
-@SCHEDULERS.register("plateau")
-def _plateau(
-    optimizer: Optimizer, steps: int, /, *, factor: float = 0.5, patience: int = 3, **more: Any
-) -> LRScheduler:
-    return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, **more)
-
-
-@SCHEDULERS.register("cosine")
-def _cosine(
-    optimizer: Optimizer, steps: int, /, *, eta_min: float = 0.0, **more: Any
-) -> LRScheduler:
-    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=eta_min, **more)
-
-
-@SCHEDULERS.register("onecycle")
-def _onecycle(
-    optimizer: Optimizer, steps: int, /, *, pct_start: float = 0.2, **more: Any
-) -> LRScheduler:
+def _onecycle(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
     peak = optimizer.param_groups[0]["lr"]
-    return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, pct_start=pct_start, **more)
+    return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **settings)
 
 
-@SCHEDULERS.register("none")
-def _none(optimizer: Optimizer, steps: int, /, **more: Any) -> LRScheduler:
-    return ConstantLR(optimizer, factor=1.0, **more)
+def _none(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
+    return ConstantLR(optimizer, factor=1.0, **settings)
 
 
-def build_optimizer(config: Config, parameters: Parameters, *, fused: bool) -> Optimizer:
-    """Build an optimizer.
+OPTIMIZERS.add("adam", Adam, lr=2e-3, weight_decay=0.0)
+OPTIMIZERS.add("adamw", AdamW, lr=1e-3, weight_decay=0.05)
+OPTIMIZERS.add("sgd", SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+SCHEDULERS.add("plateau", _plateau, factor=0.5, patience=3)
+SCHEDULERS.add("cosine", _cosine, eta_min=0.0)
+SCHEDULERS.add("onecycle", _onecycle, pct_start=0.2)
+SCHEDULERS.add("none", _none)
 
-    Args:
-        config: its name, or ``name`` and the settings that differ from their defaults.
-        parameters: what is trained.
-        fused: whether one kernel steps all parameters.
+
+def build_optimizer(
+    config: Config, parameters: Iterable[nn.Parameter], *, fused: bool
+) -> Optimizer:
+    """Build an optimizer; ``fused`` steps all parameters in one kernel.
 
     Raises:
         ArgumentError: the name is unknown, or torch does not take one of the settings.

@@ -1,7 +1,7 @@
 """What is chosen by name: a network, an optimizer, a schedule."""
 
 from collections.abc import Callable, Iterator, Mapping
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from torch import nn
@@ -11,81 +11,105 @@ from torch.optim.lr_scheduler import LRScheduler
 from fishcnn.utils.errors import ArgumentError
 
 Built = TypeVar("Built")
-Choice = TypeVar("Choice", bound=Callable[..., Any])
+Kind = TypeVar("Kind", bound=type)
 # A name, or a mapping with ``name`` and the settings that differ from their defaults.
 Config = str | Mapping[str, Any]
 
 
 class Registry(Generic[Built]):
-    """Classes or functions that register themselves under a name.
-
-    Their settings are the keyword-only arguments that have a default; what else they take is handed
-    over where they are built.
+    """Classes or functions by name, each with settings that have a default.
 
     Args:
-        argument: the name of the choice itself, for errors: ``model``.
+        argument: what the choice is called where it is made, for errors: ``model``.
     """
 
     def __init__(self, argument: str) -> None:
         self.argument = argument
-        self._choices: dict[str, Callable[..., Built]] = {}
+        self._choices: dict[str, tuple[Callable[..., Built], dict[str, Any]]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
         return iter(self._choices)
 
-    def __getitem__(self, name: str) -> Callable[..., Built]:
-        """Raises an ArgumentError for an unknown name."""
-        if name not in self._choices:
-            raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
-        return self._choices[name]
+    def add(self, name: str, build: Callable[..., Built], **settings: Any) -> None:
+        """Add a choice and the defaults of its settings."""
+        self._choices[name] = build, settings
 
-    def register(self, name: str) -> Callable[[Choice], Choice]:
-        """Decorate what is to be found under a name."""
+    def register(self, name: str) -> Callable[[Kind], Kind]:
+        """Decorate a class whose settings are the arguments that have a default."""
 
-        def add(choice: Choice) -> Choice:
-            self._choices[name] = choice
-            return choice
+        def add(kind: Kind) -> Kind:
+            parameters = signature(kind).parameters.values()
+            self.add(
+                name, kind, **{p.name: p.default for p in parameters if p.default is not p.empty}
+            )
+            return kind
 
         return add
 
     def settings(self, name: str) -> dict[str, Any]:
-        """The settings of a choice and their defaults."""
-        parameters = signature(self[name]).parameters.values()
-        return {
-            p.name: p.default
-            for p in parameters
-            if p.kind is Parameter.KEYWORD_ONLY and p.default is not Parameter.empty
-        }
-
-    def complete(self, config: Config) -> dict[str, Any]:
-        """Add the defaults of the settings that a configuration leaves out.
+        """The settings of a choice and their defaults.
 
         Raises:
             ArgumentError: the name is unknown.
         """
-        given = {"name": config} if isinstance(config, str) else dict(config)
+        if name not in self._choices:
+            raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
+        return self._choices[name][1]
+
+    def complete(self, config: Config) -> dict[str, Any]:
+        """The name and every setting, by its default where the configuration leaves it out.
+
+        Raises:
+            ArgumentError: the name is unknown.
+        """
+        given = {"name": config} if isinstance(config, str) else config
         return {"name": given["name"], **self.settings(given["name"]), **given}
 
-    def build(self, config: Config, *args: Any, **more: Any) -> Built:
-        """Build what a configuration describes.
+    def split(self, config: Config) -> tuple[Callable[..., Built], dict[str, Any]]:
+        """What builds the choice, and every setting.
 
-        Args:
-            config: the choice.
-            args: what every choice of this registry takes besides its settings.
-            more: likewise.
+        Raises:
+            ArgumentError: the name is unknown.
+        """
+        settings = self.complete(config)
+        return self._choices[settings.pop("name")][0], settings
+
+    def build(self, config: Config, *args: Any, **more: Any) -> Built:
+        """Build a choice from its settings and from what all choices of this registry take.
 
         Raises:
             ArgumentError: the name is unknown, or the choice does not take one of the settings.
         """
-        settings = self.complete(config)
-        name = settings.pop("name")
+        build, settings = self.split(config)
         try:
-            return self[name](*args, **more, **settings)
+            return build(*args, **more, **settings)
         except (TypeError, ValueError) as error:
-            raise ArgumentError(self.argument, name, str(error)) from error
+            raise ArgumentError(self.argument, self.complete(config)["name"], str(error)) from error
 
 
 NETWORKS: Registry[nn.Module] = Registry("model")
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
 SCHEDULERS: Registry[LRScheduler] = Registry("scheduler")
+
+
+def distribute(configs: Mapping[str, Config], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give each setting to the network, the optimizer or the schedule, whichever has it.
+
+    Args:
+        configs: the choices ``model``, ``optimizer`` and ``scheduler``.
+        settings: by name; no two choices have settings of the same name.
+
+    Returns:
+        The completed choices.
+
+    Raises:
+        ArgumentError: a name is unknown.
+    """
+    registries = (NETWORKS, OPTIMIZERS, SCHEDULERS)
+    chosen = {r.argument: r.complete(configs[r.argument]) for r in registries}
+    owners = {key: choice for choice in chosen.values() for key in choice if key != "name"}
+    for name, value in settings.items():
+        if name not in owners:
+            raise ArgumentError(name, value, f"unknown; choose from {', '.join(owners)}")
+        owners[name][name] = value
+    return chosen

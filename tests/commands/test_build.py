@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -11,12 +12,14 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from fishcnn.commands.build import Callbacks, native_precision
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
-from fishcnn.training.callbacks.checkpoint import BestCheckpoint
-from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.averaged_weights import AveragedWeights
+from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
+from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
+from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
-from fishcnn.training.callbacks.resuming import PatientEarlyStopping
+from fishcnn.training.callbacks.progress_bar import ProgressBar
+from fishcnn.utils.run_folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -33,9 +36,15 @@ def configured(*overrides: str) -> Iterator[DictConfig]:
             HydraConfig.instance().cfg = None
 
 
+def kinds_of(config: DictConfig, folder: Path) -> list[type[pl.Callback]]:
+    return [type(callback) for callback in Callbacks(config, "", RunFolder(folder), None).all]
+
+
 def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> None:
     with configured("callbacks.ema.enabled=true") as config:
-        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
+        kinds = [
+            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
+        ]
     # The average takes its weights back when a validation ends: the maps come before that.
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
@@ -50,7 +59,9 @@ def test_a_terminal_gets_a_bar_and_a_log_file_gets_lines(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     with configured() as config:
-        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
+        kinds = [
+            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
+        ]
     assert (ProgressBar in kinds, EpochLines in kinds) == (terminal, not terminal)
 
 
@@ -58,7 +69,9 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     names = ("early_stopping", "grad_cam", "progress", "ema")
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
-        kinds = [type(callback) for callback in Callbacks(config, "", tmp_path, None).all()]
+        kinds = [
+            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
+        ]
     for kind in (
         LearningRateMonitor,
         PatientEarlyStopping,
@@ -70,31 +83,19 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
         assert kind not in kinds
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "cuda", "mps", "cpu", "expected"),
-    [
-        ("auto", True, False, False, "bf16-mixed"),
-        ("auto", False, True, True, "32-true"),
-        ("auto", False, False, True, "bf16-mixed"),
-        ("auto", False, False, False, "32-true"),
-        ("cpu", True, False, False, "32-true"),
-        ("cpu", True, True, True, "bf16-mixed"),
-        ("mps", False, True, True, "32-true"),
-    ],
-)
-def test_bfloat16_is_used_where_the_chosen_hardware_computes_it(
-    monkeypatch: pytest.MonkeyPatch,
-    accelerator: str,
-    cuda: bool,
-    mps: bool,
-    cpu: bool,
-    expected: str,
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu)
-    assert native_precision(accelerator) == expected
+def test_bfloat16_is_used_on_the_processors_that_compute_it() -> None:
+    flags = Path("/proc/cpuinfo").read_text().split()  # Linux's own list
+    expected = "bf16-mixed" if "avx512_bf16" in flags else "32-true"
+    assert native_precision("cpu") == expected
+    if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        assert native_precision("auto") == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_bfloat16_is_used_on_the_gpus_that_compute_it() -> None:
+    native = torch.cuda.get_device_capability() >= (8, 0)  # since NVIDIA's Ampere
+    assert (native_precision("auto") == "bf16-mixed") == native
 
 
 def test_the_hparams_tab_puts_first_what_the_command_line_has_chosen() -> None:

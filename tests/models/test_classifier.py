@@ -1,10 +1,13 @@
 import itertools
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from fitting import small_trainer
 from PIL import Image
 from torch import Tensor, nn
 
@@ -12,6 +15,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS
+from fishcnn.models.scores import VAL_SCORES, MacroF1, build_scores
 from fishcnn.utils.errors import ArgumentError
 
 pytestmark = [
@@ -53,19 +57,8 @@ def classifier(datamodule: FishDataModule, **changes: Any) -> FishClassifier:
     )
 
 
-def trainer(folder: Path, **changes: Any) -> pl.Trainer:
-    settings: dict[str, Any] = {
-        "accelerator": "cpu",
-        "max_epochs": 3,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-        "log_every_n_steps": 1,
-        **changes,
-    }
-    return pl.Trainer(default_root_dir=folder, **settings)
+def trainer(folder: Path, callbacks: Sequence[pl.Callback] = (), **changes: Any) -> pl.Trainer:
+    return small_trainer(folder, *callbacks, **{"max_epochs": 3, "logger": False, **changes})
 
 
 def test_batch_norm_and_dropout_train_in_every_epoch_and_rest_in_validation(
@@ -74,9 +67,9 @@ def test_batch_norm_and_dropout_train_in_every_epoch_and_rest_in_validation(
     modes: dict[str, list[set[bool]]] = {"train": [], "val": []}
 
     class Spy(FishClassifier):
-        def note(self, side: str) -> None:
+        def note(self, split: str) -> None:
             watched = (nn.BatchNorm2d, nn.Dropout)
-            modes[side].append({m.training for m in self.modules() if isinstance(m, watched)})
+            modes[split].append({m.training for m in self.modules() if isinstance(m, watched)})
 
         def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
             self.note("train")
@@ -120,7 +113,7 @@ def test_a_checkpoint_is_whole_and_holds_nothing_but_plain_values(
         assert torch.equal(value, loaded.state_dict()[name]), name
 
 
-def test_predict_needs_a_picture_and_nothing_else(
+def test_predict_needs_an_image_and_nothing_else(
     datamodule: FishDataModule, fish: Path, tmp_path: Path
 ) -> None:
     model = classifier(datamodule)
@@ -177,48 +170,105 @@ class Rates(pl.Callback):
 
 
 @pytest.mark.parametrize(
-    ("every", "expected"),
+    ("every", "settings", "expected"),
     [
         # The first validation is the best so far; each further one halves.
-        (1, [1.0, 1.0, 0.5, 0.25, 0.125, 0.0625]),
-        (2, [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]),
+        (1, {"factor": 0.5, "patience": 0}, [1, 1, 0.5, 0.25, 0.125, 0.0625]),
+        (2, {"factor": 0.5, "patience": 0}, [1, 1, 1, 1, 0.5, 0.5]),
+        # One validation without a lower loss is waited for.
+        (1, {"factor": 0.1, "patience": 1}, [1, 1, 1, 0.1, 0.1, 0.01]),
+        (1, {"factor": 0.1, "patience": 2}, [1, 1, 1, 1, 0.1, 0.1]),
     ],
 )
 def test_the_plateau_schedule_counts_validations_not_epochs(
-    datamodule: FishDataModule, tmp_path: Path, every: int, expected: list[float]
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    every: int,
+    settings: dict[str, float],
+    expected: list[float],
 ) -> None:
     optimizer = {"name": "sgd", "lr": 1.0, "weight_decay": 0.0}
-    model = Still(**dict(classifier(datamodule, optimizer=optimizer).hparams))
+    scheduler = {"name": "plateau", **settings}
+    model = Still(**dict(classifier(datamodule, optimizer=optimizer, scheduler=scheduler).hparams))
     rates = Rates()
     fit = trainer(tmp_path, max_epochs=6, check_val_every_n_epoch=every, callbacks=[rates])
     fit.fit(model, datamodule=datamodule)
-    assert rates.seen[::3] == expected
+    assert rates.seen[::3] == pytest.approx(expected)
+
+
+def half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def one_cycle(pct_start: float) -> list[float]:
+    """Smith's cycle over 9 steps: from a 25th of 0.1 up to it, and down to a 10,000th of that."""
+    top = pct_start * 9 - 1
+    return [
+        half_cosine(0.004, 0.1, step / top)
+        if step <= top
+        else half_cosine(0.1, 4e-7, (step - top) / (8 - top))
+        for step in range(9)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "first", "largest", "last"),
+    ("scheduler", "expected"),
     [
-        ({"name": "none"}, 0.1, 0.1, 0.1),
-        ({"name": "cosine", "eta_min": 0.0}, 0.1, 0.1, 0.01),
-        ({"name": "onecycle", "pct_start": 0.3}, 0.004, 0.1, 0.01),
+        ({"name": "none"}, [0.1] * 9),
+        ({"name": "cosine"}, [half_cosine(0.1, 0.0, step / 9) for step in range(9)]),
+        (
+            {"name": "cosine", "eta_min": 0.04},
+            [half_cosine(0.1, 0.04, step / 9) for step in range(9)],
+        ),
+        ({"name": "onecycle"}, one_cycle(0.2)),
+        ({"name": "onecycle", "pct_start": 0.5}, one_cycle(0.5)),
+        ({"name": "onecycle", "pct_start": 0.7}, one_cycle(0.7)),
     ],
 )
 def test_the_other_schedules_run_over_the_whole_fit(
-    datamodule: FishDataModule,
-    tmp_path: Path,
-    scheduler: dict[str, Any],
-    first: float,
-    largest: float,
-    last: float,
+    datamodule: FishDataModule, tmp_path: Path, scheduler: dict[str, Any], expected: list[float]
 ) -> None:
     optimizer = {"name": "adamw", "lr": 0.1, "weight_decay": 0.05}
     model = classifier(datamodule, scheduler=scheduler, optimizer=optimizer)
     rates = Rates()
     trainer(tmp_path, callbacks=[rates]).fit(model, datamodule=datamodule)
-    assert len(rates.seen) == 9
-    assert rates.seen[0] == pytest.approx(first)
-    assert max(rates.seen) == pytest.approx(largest, rel=0.05)
-    assert rates.seen[-1] <= last
+    assert rates.seen == pytest.approx(expected)
+
+
+def test_each_validation_and_each_fit_counts_its_own_images(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    counted: list[int] = []
+
+    class Counts(pl.Callback):
+        def on_validation_end(self, *_: object) -> None:
+            counted.append(int(model.confusion.sum()))
+
+    for _ in range(2):
+        trainer(tmp_path, max_epochs=2, callbacks=[Counts()]).fit(model, datamodule=datamodule)
+    trainer(tmp_path, callbacks=[Counts()]).validate(model, datamodule=datamodule, verbose=False)
+    assert counted == [9] * 5
+
+
+def test_training_on_forgets_what_was_calibrated(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    first = trainer(tmp_path, max_epochs=1)
+    first.fit(model, datamodule=datamodule)
+    model.temperature.fill_(2.5)
+    path = tmp_path / "calibrated.ckpt"
+    first.save_checkpoint(path)
+    loaded = FishClassifier.load_from_checkpoint(path, weights_only=True)
+    assert float(loaded.temperature) == 2.5
+    images = torch.rand(2, 3, 16, 16)
+    expected = (loaded.eval()(images) / 2.5).softmax(1)
+    assert torch.allclose(loaded.probabilities(images), expected)
+    second = trainer(tmp_path, max_epochs=2)
+    second.fit(loaded.train(), datamodule=datamodule, ckpt_path=path, weights_only=True)
+    assert second.global_step == 6
+    assert float(loaded.temperature) == 1.0
 
 
 def test_a_classifier_for_data_takes_every_setting_by_its_name(datamodule: FishDataModule) -> None:
@@ -291,7 +341,7 @@ def test_label_smoothing_changes_the_training_loss_alone(
         with torch.no_grad():
             losses[smoothing] = (
                 float(model.training_step(batch, 0)),
-                float(model.val_loss.compute()),
+                float(model.val_scores["loss"].compute()),
             )
     with torch.no_grad():
         # Spreading 0.3 over three classes replaces 0.3 of the loss by the mean over all classes.
@@ -313,7 +363,7 @@ def test_class_weights_change_the_training_loss_alone(
         model = classifier(datamodule, class_weights=weights).eval()
         model.validation_step(batch, 0)
         with torch.no_grad():
-            training, validation = model.training_step(batch, 0), model.val_loss.compute()
+            training, validation = model.training_step(batch, 0), model.val_scores["loss"].compute()
         losses[bool(weights)] = (float(training), float(validation))
     with torch.no_grad():
         own = -model(batch["image"]).log_softmax(1).gather(1, batch["label"][:, None])[:, 0]
@@ -323,7 +373,7 @@ def test_class_weights_change_the_training_loss_alone(
     assert losses[True][1] == losses[False][1]
 
 
-def test_validation_metrics_are_those_of_the_whole_side(
+def test_validation_metrics_are_those_of_the_whole_split(
     datamodule: FishDataModule, tmp_path: Path
 ) -> None:
     model = classifier(datamodule)
@@ -349,3 +399,28 @@ def test_validation_metrics_are_those_of_the_whole_side(
         for j in range(3):
             expected = int(((labels == k) & (predicted == j)).sum())
             assert int(model.confusion[k, j]) == expected
+
+
+def test_a_class_without_validation_images_does_not_count_in_macro_f1() -> None:
+    metric = MacroF1(4, validate_args=False)
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    predicted = torch.tensor([0, 0, 1, 1, 3, 0])
+    metric.update(predicted, labels)
+    # Of class 0, 2 hits with 3 images and 3 predictions; of class 1, 1 with 2 and 2; of class 2
+    # none; class 3, which was only predicted, has no image.
+    assert float(metric.compute()) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    metric.reset()
+    metric.update(torch.tensor([3]), torch.tensor([3]))
+    assert float(metric.compute()) == 1.0
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(2, 1.0), (5, 0.5)])
+def test_top_3_counts_the_three_most_probable_classes(classes: int, expected: float) -> None:
+    scores = build_scores("val", classes)
+    logits = torch.tensor([[5.0, 4.0, 3.0, 2.0, 1.0]])[:, :classes].expand(2, -1)
+    labels = torch.tensor([min(2, classes - 1), min(3, classes - 1)])
+    scores.update(loss=torch.tensor(1.0), images=2, preds=logits, target=labels)
+    found = scores.compute()
+    assert set(found) == set(VAL_SCORES)
+    assert float(found["val_top3"]) == expected
+    assert float(found["val_acc"]) == 0.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.training.hparams_tab import Value
+from fishcnn.training.callbacks.tensorboard_tabs import Value
 
 # Columns of the HParams tab; what else was overridden on the command line is added.
 _HYPERPARAMETERS = (

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.text import finite
 
@@ -21,8 +22,9 @@ class Summary:
     Attributes:
         best_epoch: epoch (from 1) of the kept checkpoint: lowest validation loss.
         epochs: how many were trained.
-        val_acc, val_loss, val_f1, val_top3: of the kept checkpoint. It was chosen on these images,
-            which makes them optimistic; ``last_val_acc``, of the last validation, is not chosen.
+        scores: each of :data:`~fishcnn.models.scores.VAL_SCORES`, in the file under its own name;
+            of the kept checkpoint. It was chosen on these images, which makes them slightly
+            optimistic; ``last_val_acc``, of the last validation, is not chosen.
         val_acc_interval: 95% interval of ``val_acc``.
         val_pictures: how many images were validated on.
         last_val_acc: validation accuracy after the last epoch.
@@ -37,12 +39,9 @@ class Summary:
 
     best_epoch: int
     epochs: int
-    val_acc: float
+    scores: dict[str, float]
     val_acc_interval: tuple[float, float]
     val_pictures: int
-    val_loss: float
-    val_f1: float
-    val_top3: float
     last_val_acc: float
     seconds: float
     seconds_to_first_step: float
@@ -52,8 +51,10 @@ class Summary:
     diagnosis: list[str]
 
     def write(self, file: Path) -> None:
-        """Write ``summary.json``, with null for NaN."""
-        text = json.dumps(finite(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
+        """Write ``summary.json``; NaN, which JSON does not know, becomes null."""
+        content = asdict(self)
+        content = finite(content | content.pop("scores"))
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         file.write_text(text + "\n", encoding="utf-8")
 
 
@@ -74,10 +75,13 @@ def print_summary(
     table.add_row("best epoch", f"{summary.best_epoch} of {summary.epochs}")
     table.add_row(
         "validation accuracy",
-        f"[bold]{summary.val_acc:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
+        f"[bold]{summary.scores['val_acc']:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
     )
     table.add_row("last validation", f"{summary.last_val_acc:.1%}")
-    table.add_row("macro F1, top-3", f"{summary.val_f1:.3f}, {summary.val_top3:.1%}")
+    # Accuracy, which is measured in training as well, stands above; the loss alone says little.
+    for score in (score for score in SCORES if not score.in_training):
+        value = summary.scores[f"val_{score.key}"]
+        table.add_row(score.title, f"{value:.1%}" if score.is_share else f"{value:.3f}")
     table.add_row(
         "time",
         f"{summary.seconds:.0f} s, of which {summary.seconds_to_first_step:.1f} s before the first "

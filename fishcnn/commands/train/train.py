@@ -38,10 +38,11 @@ from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.scores import MONITOR, VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.run_folder import LAST_CHECKPOINT
+from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
 from fishcnn.utils.versions import versions
 
 
@@ -74,8 +75,8 @@ def train(config: DictConfig) -> float:
         # In place, so that checkpoints keep the names of their weights.
         classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
-    callbacks = Callbacks(config, report, folder, ckpt_path)
-    trainer = build_trainer(config, callbacks.all(), folder)
+    callbacks = Callbacks(config, report, RunFolder(folder), ckpt_path)
+    trainer = build_trainer(config, callbacks.all, folder)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, folder)
     with as_settings(layer="callbacks.grad_cam.layer"):
@@ -85,7 +86,7 @@ def train(config: DictConfig) -> float:
         torch.distributed.destroy_process_group()
     if not trainer.is_global_zero:
         return float("nan")
-    summary = _evaluate(datamodule, callbacks, trainer, folder, start)
+    summary = _evaluate(classifier, datamodule, callbacks, trainer, folder, start)
     places = {
         "run": folder,
         "checkpoint": Path(summary.checkpoint),
@@ -95,7 +96,7 @@ def train(config: DictConfig) -> float:
         places["TensorBoard logs"] = folder
     logdir = folder.parent if _in_a_sweep() else folder
     print_summary(summary, callbacks.doctor.verdicts, places, logdir)
-    return summary.val_loss
+    return summary.scores[MONITOR]
 
 
 def _in_a_sweep() -> bool:
@@ -103,23 +104,29 @@ def _in_a_sweep() -> bool:
 
 
 def _evaluate(
+    classifier: FishClassifier,
     datamodule: FishDataModule,
     callbacks: Callbacks,
     fitted: pl.Trainer,
     folder: Path,
     start: float,
 ) -> Summary:
-    """Measure the best checkpoint, write ``summary.json`` and draw the figures."""
+    """Measure the best checkpoint, write ``summary.json`` and draw the figures.
+
+    The classifier that was trained takes the weights of that checkpoint.
+    """
     path = callbacks.checkpoint.best_model_path
     if not path:
         raise FishError("nothing was validated, so that there is no best checkpoint")
-    device = fitted.strategy.root_device
-    best = FishClassifier.load_from_checkpoint(path, weights_only=True, map_location=device)
-    best_epoch = read_checkpoint(Path(path)).epochs
-    scores = _validate(best, datamodule, fitted)
-    summary = _summarise(callbacks, best, best_epoch, scores, start)
-    summary.write(folder / "summary.json")
-    _draw(folder / "figures", best, best_epoch, datamodule, callbacks)
+    best = torch.load(path, weights_only=True, map_location="cpu")
+    classifier.load_state_dict(best["state_dict"])
+    best_epoch = best["epoch"] + 1
+    # A compiled network would be compiled again for the sizes of the last batches.
+    with torch.compiler.set_stance("force_eager"):
+        scores = _validate(classifier, datamodule, fitted)
+        summary = _summarise(callbacks, classifier, best_epoch, scores, start)
+        summary.write(folder / "summary.json")
+        _draw(folder / "figures", classifier, best_epoch, datamodule, callbacks)
     return summary
 
 
@@ -251,12 +258,9 @@ def _summarise(
     return Summary(
         best_epoch=best_epoch,
         epochs=len(history.epochs),
-        val_acc=hits / total,
+        scores={name: scores[name] for name in VAL_SCORES} | {"val_acc": hits / total},
         val_acc_interval=wilson_interval(hits, total),
         val_pictures=total,
-        val_loss=scores["val_loss"],
-        val_f1=scores["val_f1"],
-        val_top3=scores["val_top3"],
         last_val_acc=[e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
         seconds=time.perf_counter() - start,
         seconds_to_first_step=(history.first_step or start) - start,

@@ -33,11 +33,10 @@ def build_network(config: Config, *, num_classes: int, image_size: int) -> nn.Mo
 
 
 def check_network(config: Config, *, image_size: int) -> None:
-    """Raise the errors of :func:`build_network` without building anything."""
-    settings = NETWORKS.complete(config)
-    name = settings.pop("name")
-    network = cast(Any, NETWORKS[name])
-    for unknown in settings.keys() - NETWORKS.settings(name):
+    """Raise the errors of :func:`build_network` without building weights."""
+    kind, settings = NETWORKS.split(config)
+    name = NETWORKS.complete(config)["name"]
+    for unknown in settings.keys() - NETWORKS.settings(name).keys():
         known = ", ".join(NETWORKS.settings(name))
         raise ArgumentError(unknown, settings[unknown], f"the network {name} takes {known}")
-    network.check(image_size=image_size, **settings)
+    cast(Any, kind).check(image_size=image_size, **settings)

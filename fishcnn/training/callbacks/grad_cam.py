@@ -7,15 +7,9 @@ from typing import cast
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from fishcnn.cam.faithfulness import (
-    MIN_IMAGES,
-    average_drop_and_increase,
-    centre_maps,
-    random_maps,
-)
+from fishcnn.cam.faithfulness import MIN_IMAGES, average_drop_and_increase, random_maps
 from fishcnn.cam.layers import default_layer
 from fishcnn.cam.localisation import energy_inside, pointing_hit
 from fishcnn.cam.maps import CamResult, grad_cam
@@ -25,17 +19,25 @@ from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import grad_cam_sheet
 from fishcnn.plots.figure import figure_to_array
+from fishcnn.training.writer import tensorboard_writer
 
+# The columns of metrics.csv that this callback logs.
+CAM_SCORES = (
+    "cam_energy_on_fish",
+    "cam_pointing_game",
+    "cam_average_drop",
+    "cam_average_drop_random_map",
+)
 # Bounds the memory of the activations.
 _BATCH = 64
-# Average drop and increase take two forward passes a picture for each of three kinds of map: with
-# one in 60 validation pictures, a tenth of a validation.
+# The average drop takes two forward passes for each of two kinds of map: with one in 60 validation
+# images, a fifteenth of a validation.
 _ONE_IN = 60
 
 
 @dataclass(frozen=True)
 class _Maps:
-    """Grad-CAM of some validation pictures, all on the CPU.
+    """Grad-CAM of some validation images, all on the CPU.
 
     Attributes:
         images: ``(N, 3, H, W)`` in [0, 1].
@@ -51,27 +53,36 @@ class _Maps:
 
 
 class GradCam(pl.Callback):
-    """Draw Grad-CAM of the same validation pictures after every validation.
+    """Draw Grad-CAM of the same validation images after every validation.
 
     Works in evaluation mode and leaves gradients, modes and statistics alone. In a distributed fit
     the first process draws. Logs, after every validation:
 
-    - ``cam_average_drop`` and ``cam_increase`` of the network's confidence when it sees only what
-      the map marks, and the same of a random map (``_random_map``) and of a blob in
-      the middle (``_centre``), for comparison (Chattopadhay et al., "Grad-CAM++", WACV 2018); over
-      one in 60 validation pictures, to cost no more than a tenth of the validation, but over 8;
+    - ``cam_average_drop``, the share of its confidence that the network loses when it sees only
+      what the map marks, and the same of a random map (``cam_average_drop_random_map``), which is
+      what chance gives (Chattopadhay et al., "Grad-CAM++", WACV 2018); over one in 60 validation
+      images, to cost no more than a fifteenth of the validation, but over 8;
     - ``cam_energy_on_fish`` and ``cam_pointing_game`` where the data has masks.
 
     Args:
         every_n_epochs: draw in epochs that are a multiple of this; the numbers come every time.
         layer: dotted name in the network, or None for its last block.
-        pictures: pictures on the sheet.
-        measured: pictures over which the numbers are averaged; drop and increase, at most.
-        seed: of the choice of pictures.
+        pictures: images on the sheet.
+        measured: images over which the numbers are averaged; the average drop, at most.
+        seed: of the choice of images.
+
+    Raises:
+        ArgumentError: the network has no such layer; raised when a fit starts.
     """
 
     def __init__(
-        self, *, every_n_epochs: int, layer: str | None, pictures: int, measured: int, seed: int
+        self,
+        *,
+        every_n_epochs: int = 1,
+        layer: str | None = None,
+        pictures: int = 8,
+        measured: int = 128,
+        seed: int = 0,
     ) -> None:
         self.every_n_epochs = every_n_epochs
         self.layer = layer
@@ -97,33 +108,31 @@ class GradCam(pl.Callback):
         pointing = max(self.pictures, self.measured) if has_masks else 0
         size = max(faithful, pointing, self.pictures if draw else 0)
         maps = self._explain(classifier, datamodule, self._sample(datamodule, size))
-        numbers = self._faithfulness(classifier, maps, faithful)
+        scores = self._faithfulness(classifier, maps, faithful)
         if maps.masks is not None:
             measured = maps.cam.maps[:pointing], maps.masks[:pointing]
-            numbers["cam_energy_on_fish"] = energy_inside(*measured).nanmean()
-            numbers["cam_pointing_game"] = pointing_hit(*measured).nanmean()
-        for name, value in numbers.items():
+            scores["cam_energy_on_fish"] = energy_inside(*measured).nanmean()
+            scores["cam_pointing_game"] = pointing_hit(*measured).nanmean()
+        for name, value in scores.items():
             pl_module.log(name, value, logger=False, rank_zero_only=True)
-        if draw and isinstance(trainer.logger, TensorBoardLogger):
+        if draw and (writer := tensorboard_writer(trainer)):
             figure = self._sheet(maps, classifier.classes, f"Grad-CAM after epoch {epoch}")
-            trainer.logger.experiment.add_image(
-                "grad_cam", figure_to_array(figure), epoch, dataformats="HWC"
-            )
+            writer.add_image("grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
-        """Draw the same pictures as during the fit, as another network sees them."""
+        """Draw the same images as during the fit, as another network sees them."""
         maps = self._explain(classifier, datamodule, self._sample(datamodule, self.pictures))
         return self._sheet(maps, classifier.classes, title)
 
     def _sample(self, datamodule: FishDataModule, size: int) -> list[int]:
-        """Positions of validation pictures; a smaller sample is the beginning of a larger one."""
+        """Positions of validation images; a smaller sample is the beginning of a larger one."""
         labels = datamodule.images.labels[datamodule.split.val]
         return stratified_sample(labels, size=size, seed=self.seed)
 
     def _explain(
         self, classifier: FishClassifier, datamodule: FishDataModule, positions: Sequence[int]
     ) -> _Maps:
-        """Explain validation pictures; ``positions`` count within the validation side."""
+        """Explain validation images; ``positions`` count within that split."""
         batches: list[Batch] = []
         results: list[CamResult] = []
         layer = self.layer
@@ -148,24 +157,23 @@ class GradCam(pl.Callback):
     def _faithfulness(
         self, classifier: FishClassifier, maps: _Maps, count: int
     ) -> dict[str, Tensor]:
-        """Average drop and increase in confidence of the first maps, and of both baselines."""
+        """Average drop in confidence of the first maps, and of random ones."""
         images = maps.images[:count].to(classifier.device)
         targets = maps.cam.logits[:count].argmax(1).to(images.device)
         shape = (len(images), images.shape[-2], images.shape[-1])
         kinds = {
-            "": maps.cam.maps[:count],
-            "_random_map": random_maps(shape, torch.Generator().manual_seed(self.seed)),
-            "_centre": centre_maps(shape),
+            "cam_average_drop": maps.cam.maps[:count],
+            "cam_average_drop_random_map": random_maps(
+                shape, torch.Generator().manual_seed(self.seed)
+            ),
         }
-        numbers = {}
         with torch.compiler.set_stance("force_eager"):  # a compiled one, for another batch size
-            for name, kind in kinds.items():
-                alone = average_drop_and_increase(
+            return {
+                name: average_drop_and_increase(
                     classifier, images, kind.to(images.device), targets
-                )
-                numbers[f"cam_average_drop{name}"] = alone.drop.mean()
-                numbers[f"cam_increase{name}"] = alone.increase.mean()
-        return numbers
+                ).drop.mean()
+                for name, kind in kinds.items()
+            }
 
     def _sheet(self, maps: _Maps, classes: list[str], title: str) -> Figure:
         shown = slice(0, self.pictures)

@@ -2,33 +2,24 @@
 
 import csv
 import time
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from fishcnn.data.datasets import Batch
+from fishcnn.models.scores import TRAIN_SCORES, VAL_SCORES
+from fishcnn.training.callbacks.grad_cam import CAM_SCORES
+from fishcnn.training.writer import tensorboard_writer
+from fishcnn.utils.run_folder import RunFolder
 
+# Of metrics.csv, in this order.
 COLUMNS = (
     "epoch",
-    "train_loss",
-    "train_acc",
-    "val_loss",
-    "val_acc",
-    "val_f1",
-    "val_top3",
-    "cam_energy_on_fish",
-    "cam_pointing_game",
-    "cam_average_drop",
-    "cam_average_drop_random_map",
-    "cam_average_drop_centre",
-    "cam_increase",
-    "cam_increase_random_map",
-    "cam_increase_centre",
+    *TRAIN_SCORES,
+    *VAL_SCORES,
+    *CAM_SCORES,
     "lr",
     "seconds",
     "train_images_per_second",
@@ -48,7 +39,7 @@ class History(pl.Callback):
     every iteration does not make the host wait for the device. Resuming continues the curves.
 
     Args:
-        folder: where ``metrics.csv`` goes.
+        folder: of the run.
 
     Attributes:
         epochs: one mapping an epoch, with the keys :data:`COLUMNS`; what was not measured in an
@@ -57,7 +48,7 @@ class History(pl.Callback):
         first_step: when the first batch was there, by ``time.perf_counter``; None before.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.epochs: list[dict[str, float]] = []
         self.step_losses: list[float] = []
@@ -113,7 +104,7 @@ class History(pl.Callback):
         self._pending.clear()
         first = len(self.step_losses) + 1
         self.step_losses += losses
-        if writer := _writer(trainer):
+        if writer := tensorboard_writer(trainer):
             for step, loss in enumerate(losses, first):
                 writer.add_scalar("loss_per_iteration", loss, step)
 
@@ -125,7 +116,7 @@ class History(pl.Callback):
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         for name, value in trainer.callback_metrics.items():
             # Of an epoch without validation Lightning still shows the latest one's numbers.
-            if name in COLUMNS and (validated or name.startswith("train_")):
+            if name in (COLUMNS if validated else TRAIN_SCORES):
                 epoch[name] = float(value)
         epoch["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         epoch["seconds"] = time.perf_counter() - self._start
@@ -134,17 +125,16 @@ class History(pl.Callback):
         self.epochs.append(epoch)
         if trainer.is_global_zero:
             self._write_csv()
-        if writer := _writer(trainer):
+        if writer := tensorboard_writer(trainer):
             for name in epoch.keys() - {"epoch", "lr"}:
                 writer.add_scalar(name, epoch[name], trainer.current_epoch + 1)
 
     def _write_csv(self) -> None:
-        with (self.folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+        with self.folder.metrics.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # an older run's columns
             writer.writeheader()
             for epoch in self.epochs:
-                row = {name: f"{value:.6g}" for name, value in epoch.items()}
-                writer.writerow(row)
+                writer.writerow({name: f"{value:.6g}" for name, value in epoch.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -154,10 +144,3 @@ class History(pl.Callback):
         """Continue the curves of a checkpoint."""
         self.epochs = list(state_dict["epochs"])
         self.step_losses = list(state_dict["step_losses"])
-
-
-def _writer(trainer: pl.Trainer) -> SummaryWriter | None:
-    """TensorBoard's writer, in the process that logs, if TensorBoard is on."""
-    if trainer.is_global_zero and isinstance(trainer.logger, TensorBoardLogger):
-        return cast(SummaryWriter, trainer.logger.experiment)
-    return None

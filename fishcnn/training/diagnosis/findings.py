@@ -15,7 +15,7 @@ from fishcnn.training.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
 from fishcnn.training.diagnosis.records import Curves, Settings, Verdict
 from fishcnn.training.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
 
-# Asking for longer and for shorter training in one breath helps nobody.
+# One report must not ask for both longer and shorter training.
 _SUBJECT = {"callbacks.early_stopping.enabled": "length", "trainer.max_epochs": "length"}
 
 
@@ -28,7 +28,7 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
 
     Returns:
         At least one verdict, the most important first. Where two suggest different values for
-        the same thing, only the first one's suggestion is kept.
+        the same setting, only the first suggestion is kept.
     """
     run = Run(curves, settings)
     broken = diverged(run) or stuck(run)

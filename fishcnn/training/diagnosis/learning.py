@@ -8,30 +8,32 @@ from fishcnn.training.diagnosis.reading import (
     MIN_EPOCHS,
     MIN_VALIDATIONS,
     Run,
+    first_applicable,
+    percent,
+    rounded,
     running_median,
 )
 from fishcnn.training.diagnosis.records import Verdict
-from fishcnn.training.diagnosis.wording import first_applicable, percent, rounded
 
-VAL_LOSS_RISE = 0.15  # below this the rise is a well-trained network growing sure of itself
-TRAIN_ACC_RISE = 0.05  # less is the last polish of a network that has stopped learning
-MIN_GAP = 0.05  # every network does a little better on the pictures that it was trained on
+VAL_LOSS_RISE = 0.15  # a well-trained network that grows more confident rises by less
+TRAIN_ACC_RISE = 0.05  # a network that has stopped learning gains less
+MIN_GAP = 0.05  # every network does a little better on the images that it was trained on
 STALL_GAP = 0.15  # a flat validation loss is a weaker sign than a rising one: ask for more
-STALL_BAND = 0.03  # within 3 % of its lowest, validation loss has stopped improving
+STALL_BAND = 0.03  # within 3% of its lowest value, validation loss has stopped improving
 MIN_STALL = 1 / 3  # share of the run; a shorter stall is how every schedule ends
 SMALL_LR = 3e-4  # below it, a network trained from random weights only crawls
-IGNORED_BY_LUCK = 0.05  # over all classes together, how often luck alone may accuse one
-STILL_CLIMBING = 0.05  # of ln(classes) in a fifth of a run: what has settled does not fall so
-MAX_NAMES = 5  # a longer list of classes is not read
-MIN_BLOCKS = 2  # one block sees edges and colours, no shapes
-MAX_BLOCKS = 5  # a picture of 32 pixels is one pixel wide after five halvings
+FALSE_ALARMS = 0.05  # share of runs in which chance alone may accuse any of the classes
+STILL_CLIMBING = 0.05  # of ln(classes) within a fifth of a run; a settled loss falls by less
+MAX_NAMES = 5  # nobody reads a longer list of classes
+MIN_BLOCKS = 2  # one block sees edges and colours but no shapes
+MAX_BLOCKS = 5  # five halvings make an image of 32 pixels one pixel wide
 # Beyond, decay outweighs what a small data set teaches. AdamW's is multiplied by the learning
 # rate; that of the others enters the gradient.
 MAX_WEIGHT_DECAY = {"adamw": 0.1, "adam": 1e-3, "sgd": 1e-3}
 
 
 def overfitting(run: Run) -> Verdict | None:
-    """Training pictures learnt by heart while validation loss rises or stalls."""
+    """Training images are memorised while validation loss rises or stalls."""
     smooth = running_median(run.val_loss, 3)
     low = int(smooth.argmin())
     end, gap = run.end(run.val_loss), run.end(run.fit_acc) - run.end(run.val_acc)
@@ -67,8 +69,8 @@ def overfitting(run: Run) -> Verdict | None:
         learnt = f"training loss fell from {losses} at training accuracy {acc_now:.2f}"
     why = (
         f"{learnt} while validation loss {then}; validation accuracy ended at "
-        f"{run.end(run.val_acc):.2f}, a gap of {gap:.2f} where the luck of {run.pictures} "
-        f"pictures explains {noise:.2f}."
+        f"{run.end(run.val_acc):.2f}, a gap of {gap:.2f}; with {run.images} "
+        f"images, chance explains {noise:.2f}."
     )
     now = run.settings
     blocks = now.blocks or 0
@@ -87,12 +89,12 @@ def overfitting(run: Run) -> Verdict | None:
         ("callbacks.early_stopping.enabled=true", not now.early_stopping),
     )
     if not suggestions:
-        why += " Every brake known here is already on: what helps now is more pictures."
+        why += " Every remedy known here is already in use; what helps now is more images."
     return Verdict("overfitting", why, suggestions)
 
 
 def underfitting(run: Run) -> Verdict | None:
-    """Low accuracy on training and on validation pictures."""
+    """Low accuracy on training and on validation images."""
     if run.skill >= LOW_SKILL and not run.at_chance:
         return None
     train, val = run.end(run.fit_acc), run.end(run.val_acc)
@@ -112,11 +114,11 @@ def underfitting(run: Run) -> Verdict | None:
     if run.falling:
         what += "; training loss was still falling, so it needs more time"
     elif run.lr_decayed:
-        what += "; the learning rate had run out before the task was learnt"
+        what += "; the learning rate had fallen too low before the task was learnt"
     else:
         what += "; training loss had stopped falling, so more of the same will not help"
     if now.blocks is None:
-        what += f"; a larger network than {now.model} is another way"
+        what += f"; a network larger than {now.model} may also help"
     suggestions = first_applicable(
         ("callbacks.early_stopping.enabled=false", run.falling and stopped),
         (run.longer(), run.falling and not stopped),
@@ -135,14 +137,14 @@ def underfitting(run: Run) -> Verdict | None:
 
 
 def class_ignored(run: Run) -> Verdict | None:
-    """A class of which not one validation picture was recognised, beyond bad luck."""
+    """A class of which no validation image was recognised, which chance does not explain."""
     if run.at_chance:
         return None
     # Half the average recall is a modest demand. A class that met it would still show no hit
-    # in (1 - half) ** n of all runs; with many classes one of them is that unlucky more often.
+    # in (1 - half) ** n of all runs; with many classes, chance hits one of them more often.
     half = float(run.val_acc[-1]) / 2
-    luck = {name: (1 - half) ** n for name, n in run.count.items() if run.recall[name] == 0}
-    missed = [name for name, p in luck.items() if p < IGNORED_BY_LUCK / run.classes]
+    by_chance = {name: (1 - half) ** n for name, n in run.count.items() if run.recall[name] == 0}
+    missed = [name for name, p in by_chance.items() if p < FALSE_ALARMS / run.classes]
     if not missed:
         return None
     missed.sort(key=lambda name: -run.count[name])
@@ -151,15 +153,15 @@ def class_ignored(run: Run) -> Verdict | None:
         names += f" and {len(missed) - MAX_NAMES} more"
     least = min(run.count[name] for name in missed)
     why = (
-        f"no validation picture was recognised of {names}, while overall accuracy is "
-        f"{run.val_acc[-1]:.2f}. Few pictures can all be missed by bad luck, but {least} are "
-        f"enough to tell: a class recognised only half as often as the average would miss them "
-        f"all in {percent((1 - half) ** least)} of runs. Look at its training pictures: are "
+        f"no validation image of {names} was recognised, while overall accuracy is "
+        f"{run.val_acc[-1]:.2f}. Chance hardly explains it: of a class recognised half as often "
+        f"as the average, all of {least} images would be missed in "
+        f"{percent((1 - half) ** least)} of runs. Look at the training images of that class: are "
         "they few, mislabelled, or like those of another class?"
     )
     suggestions = first_applicable(
         (run.longer(), run.falling and run.skill < HIGH_SKILL),
-        # Harder pictures help a network that learns the other classes well, and only that one.
+        # Harder images help a network that learns the other classes well, and only that one.
         (
             "augment=strong",
             run.settings.augment not in ("strong", "mixed") and run.skill >= LOW_SKILL,
@@ -169,31 +171,31 @@ def class_ignored(run: Run) -> Verdict | None:
 
 
 def too_short(run: Run) -> Verdict:
-    """Too few epochs or validations to tell anything else."""
+    """Too few epochs or validations for any other finding."""
     epochs, validations = len(run.train_loss), len(run.epochs)
     why = (
         f"{epochs} epoch{'s' * (epochs != 1)} with {validations} "
         f"validation{'s' * (validations != 1)} cannot show where the curves are going; "
-        f"{MIN_EPOCHS} epochs with {MIN_VALIDATIONS} validations are the least."
+        f"it takes at least {MIN_EPOCHS} epochs with {MIN_VALIDATIONS} validations."
     )
     if run.cut_short and epochs < MIN_EPOCHS:
         stop = first_applicable(
             ("callbacks.early_stopping.enabled=false", run.settings.early_stopping)
         )
-        return Verdict("too short", why + " Let the run go on to its end.", stop)
+        return Verdict("too short", why + " Let the run finish.", stop)
     return Verdict(
         "too short",
         why,
         first_applicable(
             ("trainer.check_val_every_n_epoch=1", validations < epochs),
-            # Five times the least shows a shape and not only a slope.
+            # Five times as many show a shape and not only a slope.
             (f"trainer.max_epochs={5 * MIN_EPOCHS}", epochs < MIN_EPOCHS),
         ),
     )
 
 
 def still_climbing(run: Run) -> Verdict | None:
-    """Validation still gets better fast: where it would settle cannot be told yet."""
+    """Validation still improves fast, and nobody can tell yet where it would settle."""
     fifth = max(2, len(run.val_loss) // 5)
     smooth = running_median(run.val_loss, 3)
     before, now = float(smooth[-1 - fifth]), float(smooth[-1])
@@ -213,7 +215,7 @@ def fine(run: Run) -> Verdict:
     why = (
         f"nothing looks wrong: in {run.last_epochs()} training accuracy averaged "
         f"{run.end(run.fit_acc):.2f} and validation accuracy {val:.2f} (give or take "
-        f"{run.noise(val):.2f} with {run.pictures} pictures){run.harder()}."
+        f"{run.noise(val):.2f} with {run.images} images){run.harder()}."
     )
     room = run.falling and run.skill < HIGH_SKILL
     if room:

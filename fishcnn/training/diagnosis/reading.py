@@ -1,4 +1,4 @@
-"""The numbers that more than one verdict reads off the curves."""
+"""The numbers that more than one verdict reads off the curves, and how they are written."""
 
 from functools import cached_property
 from math import log, sqrt
@@ -8,17 +8,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fishcnn.training.diagnosis.records import Curves, Settings
-from fishcnn.training.diagnosis.wording import rounded
 
 Array = NDArray[np.float64]
 
-MIN_EPOCHS = 6  # fewer epochs fit a straight line: every curve looks healthy, or every one ill
-MIN_VALIDATIONS = 4  # a lowest point needs neighbours on both sides to be believed
+MIN_EPOCHS = 6  # a straight line fits a curve of fewer epochs as well
+MIN_VALIDATIONS = 4  # a lowest point needs neighbours on both sides
 STANDARD_ERRORS = 2.0  # chance alone exceeds two standard errors in about one run of twenty
-LOW_SKILL = 0.5  # skill: 0 is guessing, 1 is every picture right
+LOW_SKILL = 0.5  # skill: 0 is guessing, 1 is every image right
 HIGH_SKILL = 0.95  # nothing is left to learn: a flat curve is success
 LR_STILL_HIGH = 0.25  # share of the peak; below it the schedule itself flattens the curves
-STILL_FALLING = 0.03  # training loss falls this much within a fifth of the run: not done yet
+STILL_FALLING = 0.03  # of the training loss within a fifth of the run: training is not done yet
+MAX_SUGGESTIONS = 3
 LR_SCALE = {"adamw": 1.0, "adam": 1.0, "sgd": 30.0}  # SGD's usual 0.03 does what Adam's 1e-3 does
 
 
@@ -46,7 +46,7 @@ class Run:
         self.recall, self.count = curves.val_recall, curves.val_count
         self.lr_scale = LR_SCALE[settings.optimizer]
         self.classes = len(curves.val_recall)
-        self.pictures = sum(curves.val_count.values())
+        self.images = sum(curves.val_count.values())
         self.chance = 1 / self.classes
         self.ln_classes = log(self.classes)
         self.guessing = f"guessing costs ln({self.classes}) = {self.ln_classes:.2f}"
@@ -60,24 +60,24 @@ class Run:
     def noise(self, accuracy: float) -> float:
         """Two standard errors of a validation accuracy.
 
-        Averaging over epochs does not shrink it: they all see the same pictures. One success and
+        Averaging over epochs does not shrink it: they all see the same images. One success and
         one failure are added (Laplace), so that 10 right of 10 do not count as certainty.
         """
-        p = (accuracy * self.pictures + 1) / (self.pictures + 2)
-        return STANDARD_ERRORS * sqrt(p * (1 - p) / max(1, self.pictures))
+        p = (accuracy * self.images + 1) / (self.images + 2)
+        return STANDARD_ERRORS * sqrt(p * (1 - p) / max(1, self.images))
 
     @cached_property
     def at_chance(self) -> bool:
         """Whether the network does no better than guessing."""
-        # The two standard errors are those of pure guessing; training pictures are many, and
+        # The two standard errors are those of pure guessing; training images are many, and
         # memorising them is not guessing.
         skill = (self.end(self.fit_acc) - self.chance) / (1 - self.chance)
         return skill < 0.1 and self.end(self.val_acc) <= self.chance + self.noise(self.chance)
 
     @cached_property
     def skill(self) -> float:
-        """Accuracy at the end, on a scale where 0 is guessing and 1 is every picture right."""
-        # The larger of the two, because training accuracy is measured on harder pictures.
+        """Accuracy at the end, on a scale where 0 is guessing and 1 is every image right."""
+        # The larger of the two, because training accuracy is measured on harder images.
         level = max(self.end(self.fit_acc), self.end(self.val_acc))
         return (level - self.chance) / (1 - self.chance)
 
@@ -114,7 +114,7 @@ class Run:
         """Why training accuracy may lie below validation accuracy, or nothing."""
         reasons = (
             ("strong augmentation", self.settings.augment in ("strong", "mixed")),
-            ("mixed pictures", self.settings.mixing),
+            ("mixed images", self.settings.mixing),
             ("dropout", bool(self.settings.dropout)),
         )
         names = " and ".join(name for name, on in reasons if on)
@@ -127,3 +127,26 @@ def running_median(values: Array, width: int) -> Array:
     """Median in a centred window of odd width; beyond the ends their values are repeated."""
     padded = np.pad(values, width // 2, mode="edge")
     return np.asarray(np.median(sliding_window_view(padded, width), axis=-1))
+
+
+def first_applicable(*candidates: tuple[str, bool]) -> tuple[str, ...]:
+    """The first overrides that apply."""
+    return tuple(override for override, applies in candidates if applies)[:MAX_SUGGESTIONS]
+
+
+def number(value: float) -> str:
+    """Two digits at most, as people write step sizes: 3e-4, 1.5e-3, 0.05."""
+    if value == 0 or value >= 0.01:
+        return f"{value:.2g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def rounded(value: float) -> str:
+    """One digit: nobody tries a learning rate of 3.3e-4."""
+    return number(float(f"{value:.0e}"))
+
+
+def percent(share: float) -> str:
+    """A share of 0..1 as a percentage."""
+    return "less than 0.1 %" if share < 1e-3 else f"{100 * share:.1f} %"

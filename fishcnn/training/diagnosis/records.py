@@ -11,16 +11,12 @@ class Curves:
     Attributes:
         train_loss: mean training loss in nats.
         val_loss: validation loss in nats; NaN, as ``val_acc``, where validation did not run.
-        train_acc: training accuracy in 0..1, on the pictures as augmented.
+        train_acc: training accuracy in 0..1, on the images as augmented.
         val_acc: validation accuracy in 0..1.
         learning_rate: the optimizer's step size.
         step_loss: training loss at each logged step, any length.
-        val_recall: recall in 0..1 of every class at the last validation; NaN without pictures.
-        val_count: number of validation pictures of every class.
-
-    Raises:
-        ValueError: the sequences by epoch differ in length, the two mappings differ in their
-            classes, or there are fewer than two classes.
+        val_recall: recall in 0..1 of every class at the last validation; NaN without images.
+        val_count: number of validation images of every class.
     """
 
     train_loss: Sequence[float]
@@ -32,14 +28,6 @@ class Curves:
     val_recall: Mapping[str, float]
     val_count: Mapping[str, int]
 
-    def __post_init__(self) -> None:
-        by_epoch = (self.train_loss, self.val_loss, self.train_acc, self.val_acc)
-        lengths = [len(values) for values in (*by_epoch, self.learning_rate)]
-        if len(set(lengths)) > 1:
-            raise ValueError(f"the curves by epoch have different lengths: {lengths}")
-        if self.val_recall.keys() != self.val_count.keys() or len(self.val_recall) < 2:
-            raise ValueError("val_recall and val_count need the same classes, two or more")
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -47,17 +35,13 @@ class Settings:
 
     Attributes:
         model: name of the network.
-        blocks: ``model.blocks``, or None for a network without blocks.
-        head: ``model.head``, or None likewise.
-        dropout: ``model.dropout`` in 0..1, or None likewise.
+        blocks, head, dropout: settings of the network; None where it has no such setting.
         augment: name of the augmentation.
         mixing: whether mixup or cutmix is on.
-        lr: ``optimizer.lr``.
-        weight_decay: ``optimizer.weight_decay``.
+        optimizer: its name, ``adam``, ``adamw`` or ``sgd``, with ``lr`` and ``weight_decay``.
         label_smoothing: in 0..1.
-        max_epochs: ``trainer.max_epochs``.
-        early_stopping: whether early stopping is on.
-        optimizer: ``optimizer.name``: ``adam``, ``adamw`` or ``sgd``.
+        max_epochs: for how many the fit was planned.
+        early_stopping: whether it was on.
     """
 
     model: str

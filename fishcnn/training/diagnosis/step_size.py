@@ -11,18 +11,19 @@ from fishcnn.training.diagnosis.reading import (
     STANDARD_ERRORS,
     Array,
     Run,
+    first_applicable,
+    number,
     running_median,
 )
 from fishcnn.training.diagnosis.records import Verdict
-from fishcnn.training.diagnosis.wording import first_applicable, number
 
 STUCK_LOSS = 0.97  # share of ln(classes); a network that learns falls below it within an epoch
 WARM_EPOCHS = 3  # a warm-up and batch norm's first statistics may hold a good run at chance
 LARGE_LR = 1e-3  # Adam's usual value for a small CNN: from here up, suspect the step size first
-BLOWN_UP = 2.0  # times ln(classes); single batches at the start stay far below it
-JUMP = 0.15  # of the loss: batch norm and small batches alone move it by 5 to 10 %
-MIN_JUMPS = 3  # one or two spikes are bad luck
-FLAT = 0.02  # an improvement of 2 % over a third of a run is not worth its time
+BLOWN_UP = 2.0  # times ln(classes); even the first batches stay far below
+JUMP = 0.15  # of the loss; batch norm and small batches alone move it by 5 to 10%
+MIN_JUMPS = 3  # one or two spikes may be chance
+FLAT = 0.02  # of the loss; 2% within a third of a run are not worth the time
 
 
 def diverged(run: Run) -> Verdict | None:
@@ -35,7 +36,7 @@ def diverged(run: Run) -> Verdict | None:
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             why = (
-                f"the {what} {numbers[bad[0]]} is not a number any more ({values[bad[0]]}): with "
+                f"the {what} {numbers[bad[0]]} is not a number ({values[bad[0]]}): with "
                 f"optimizer.lr={number(run.settings.lr)} the steps grew until they overflowed."
             )
             return Verdict("learning rate too high", why, (run.lower_lr(10),))
@@ -65,16 +66,16 @@ def blown_up(run: Run) -> Verdict | None:
     early = run.step_loss[: max(10, len(run.step_loss) // 3)]
     if len(early) < 10:
         return None
-    smooth = running_median(early, 5)  # one odd batch is no trend
+    smooth = running_median(early, 5)  # one odd batch is not a trend
     top = int(smooth.argmax())
     # ln 2 is so small that an ordinary bad batch doubles it: ask for a whole nat as well.
     limit = max(BLOWN_UP * run.ln_classes, run.ln_classes + 1)
     if smooth[top] < limit or smooth[top] < 1.5 * early[0]:
         return None
     why = (
-        f"early on the training loss rose from {early[0]:.2f} to {smooth[top]:.2f} (near logged "
+        f"training loss rose early on from {early[0]:.2f} to {smooth[top]:.2f} (near logged "
         f"step {top + 1}), while {run.guessing}: the first steps with "
-        f"optimizer.lr={number(run.settings.lr)} threw the network far off."
+        f"optimizer.lr={number(run.settings.lr)} were too large."
     )
     return Verdict("learning rate too high", why, (run.lower_lr(3),))
 
@@ -84,7 +85,7 @@ def unstable(run: Run) -> Verdict | None:
     # Only the end is judged: jumps that settle as the learning rate falls are how training goes.
     first = len(run.val_loss) - max(5, len(run.val_loss) // 3)
     loss, epochs = run.val_loss[max(0, first) :], run.epochs[max(0, first) :]
-    allowed = max(JUMP, STANDARD_ERRORS / sqrt(max(1, run.pictures)))
+    allowed = max(JUMP, STANDARD_ERRORS / sqrt(max(1, run.images)))
     steps = np.diff(loss)
     large = np.abs(steps) > allowed * np.median(loss)
     # Up and then down, or down and then up: a steady rise or fall is a trend, not a jump.
@@ -101,7 +102,7 @@ def unstable(run: Run) -> Verdict | None:
 
 
 def plateau(run: Run) -> Verdict | None:
-    """Flat curves, although the learning rate has not come down."""
+    """Flat curves while the learning rate is still high."""
     window = max(8, len(run.train_loss) // 3)
     started = len(run.train_loss) - window
     if started < window or run.lr_decayed:
@@ -109,13 +110,13 @@ def plateau(run: Run) -> Verdict | None:
     recent = run.val_loss[run.epochs > started]
     if len(recent) < MIN_VALIDATIONS or run.at_chance or run.skill >= HIGH_SKILL:
         return None
-    # Rising training loss is no plateau either, so the size counts and not the sign.
+    # A rising training loss is not a plateau either, so the size counts and not the sign.
     if abs(_change(run.train_loss[started:])) > FLAT or abs(_change(recent)) > 2 * FLAT:
         return None
     why = (
         f"training loss stayed at {run.train_loss[started:].mean():.2f} and validation loss at "
         f"{recent.mean():.2f} from epoch {started + 1} to {len(run.train_loss)}, although the "
-        f"learning rate was still {number(run.lr[-1])}: smaller steps may get further down."
+        f"learning rate was still {number(run.lr[-1])}: smaller steps may bring it further down."
     )
     # Steps that shrink with every epoch are planned over max_epochs.
     planned = bool((np.diff(run.lr[-5:]) < 0).all())

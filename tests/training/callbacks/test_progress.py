@@ -1,12 +1,42 @@
-from types import SimpleNamespace
+import io
+import re
+from pathlib import Path
 
 import pytest
+from fitting import small_trainer
+from networks import small_classifier
 
-from fishcnn.training.callbacks.progress import ProgressBar
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.training.callbacks.epoch_lines import EpochLines
+from fishcnn.training.callbacks.progress_bar import ProgressBar
+
+pytestmark = [
+    # Batches are gathered from memory: worker processes would only copy them.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    # Lightning 2.6 meets a newer torch.
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
 
 
-def test_epochs_are_counted_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    bar = ProgressBar()
-    monkeypatch.setattr(ProgressBar, "trainer", SimpleNamespace(max_epochs=30))
-    assert bar._get_train_description(0) == "Epoch 1/30"
-    assert bar._get_train_description(29) == "Epoch 30/30"
+def test_the_bar_counts_epochs_from_one(datamodule: FishDataModule, tmp_path: Path) -> None:
+    screen = io.StringIO()
+    bar = ProgressBar(console_kwargs={"file": screen, "force_terminal": True, "width": 120})
+    trainer = small_trainer(tmp_path, bar, enable_progress_bar=True, logger=False)
+    trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
+    assert list(dict.fromkeys(re.findall(r"Epoch \d+/\d+", screen.getvalue()))) == [
+        "Epoch 1/2",
+        "Epoch 2/2",
+    ]
+
+
+def test_a_log_file_gets_a_line_of_numbers_for_each_epoch(
+    datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = small_trainer(tmp_path, EpochLines(), logger=False)
+    trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
+    lines = capsys.readouterr().out.splitlines()
+    number = r"\d\.\d{3}"
+    pattern = rf"train_loss {number}  train_acc {number}  val_loss {number}  val_acc {number}"
+    assert re.fullmatch(f"epoch 1/2  {pattern}", lines[0])
+    assert re.fullmatch(f"epoch 2/2  {pattern}", lines[1])
+    assert f"val_acc {float(trainer.callback_metrics['val_acc']):.3f}" in lines[1]

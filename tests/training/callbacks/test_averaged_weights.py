@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fishcnn.training.callbacks.ema import AveragedWeights
+from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 
 
 def test_the_average_begins_with_short_memory_and_ends_with_the_decay() -> None:

@@ -15,7 +15,7 @@ class AveragedWeights(WeightAveraging):
         decay: share of the average that stays at each step, in 0 to 1.
     """
 
-    def __init__(self, *, decay: float) -> None:
+    def __init__(self, *, decay: float = 0.99) -> None:
         self.decay = decay
         super().__init__(avg_fn=self._average)
 
