@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fishcnn.commands.evaluate.stored_temperature import store_temperature
+from fishcnn.commands.evaluate.temperature import store_temperature
 from fishcnn.utils.errors import FishError
 
 
