@@ -23,7 +23,7 @@ _PHOTO_SIDE = 320
 _JPEG_QUALITY = 82
 
 
-def render(template: str, **content: Any) -> bytes:  # noqa: ANN401 - whatever the template shows
+def render(template: str, **content: Any) -> bytes:
     """Fill in a template.
 
     Args:

@@ -17,6 +17,7 @@ from fishcnn.commands.labelled_images import (
     labelled_folder,
     split_of_run,
 )
+from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
@@ -24,11 +25,21 @@ from fishcnn.commands.trained_run import (
     run_datamodule,
 )
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
 from fishcnn.utils.versions import versions
 
 _MISTAKES = 12
+_SPLIT = choice(*SPLITS)
+_WANTED = {
+    "split": _SPLIT,
+    "side": optional(_SPLIT),
+    "top_k": whole(1),
+    "precision_wanted": number(0, 1, above=True),
+    "calibrate": flag,
+    "tta": flag,
+}
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +56,8 @@ def evaluate(config: DictConfig) -> float:
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
     """
+    check_settings(config, _WANTED)
     split = _split(config)
-    _check(config, split)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)
     output = _output(config, run or RunFolder(checkpoint.parent), split)
@@ -109,27 +120,12 @@ def _split(config: DictConfig) -> str:
     if config.side is None:
         return str(config.split)
     log.warning(
-        "side=%s: this setting is now called split; type split=%s. The next version will no longer "
-        "accept side.",
+        "warning: side=%s: this setting is now called split; type split=%s. The next version will "
+        "not accept side.",
         config.side,
         config.side,
     )
     return str(config.side)
-
-
-def _check(config: DictConfig, split: str) -> None:
-    if split not in SPLITS:
-        raise FishError(
-            f"split={split}: choose one of {', '.join(SPLITS)}, or name other images by data_root="
-        )
-    if isinstance(config.top_k, bool) or not isinstance(config.top_k, int) or config.top_k < 1:
-        raise FishError(f"top_k={config.top_k}: wanted a whole number, 1 or more")
-    wanted = config.precision_wanted
-    if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not 0 < wanted <= 1:
-        raise FishError(f"precision_wanted={wanted}: wanted a share above 0, such as 0.95, up to 1")
-    for name in ("calibrate", "tta"):
-        if not isinstance(config[name], bool):
-            raise FishError(f"{name}={config[name]}: wanted true or false")
 
 
 def _output(config: DictConfig, run: RunFolder, split: str) -> Path:
