@@ -7,19 +7,12 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.decoding.read import UnreadableImage, read_image
-from fishcnn.plots.cam_sheet import overlay
 from fishcnn.plots.figure import DPI, figure_to_array
-from fishcnn.utils.errors import FishError
 
-# Pixels of the longer side: a card is about half as wide on the screen, or less on a dense one.
-_PHOTO_SIDE = 320
 _JPEG_QUALITY = 82
 
 
@@ -77,32 +70,6 @@ def inline_chart(figure: Figure, *, dense: bool = False) -> InlineImage:
     """
     image = Image.fromarray(figure_to_array(figure))
     return InlineImage(_data_uri(image, "PNG"), image.width if dense else image.width * 96 // DPI)
-
-
-def photograph(path: Path) -> Image.Image:
-    """Read an image at the size in which a page shows it.
-
-    Raises:
-        FishError: it can no longer be read.
-    """
-    try:
-        image = read_image(path, long_enough_for=_PHOTO_SIDE)
-    except UnreadableImage as error:
-        raise FishError(f"{path}: {error.reason}") from error
-    image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
-    return image
-
-
-def under_map(image: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
-    """Lay a map over an image of any shape, which the network saw squashed to the map's.
-
-    Args:
-        image: RGB.
-        heat: ``(H, W)`` in [0, 1].
-    """
-    stretched = Image.fromarray(heat).resize(image.size, Image.Resampling.BILINEAR)
-    mixed = overlay(np.asarray(image, dtype=np.float32) / 255, np.asarray(stretched))
-    return Image.fromarray((mixed * 255 + 0.5).astype(np.uint8))
 
 
 def inline_photo(image: Image.Image) -> str:

@@ -12,16 +12,17 @@ from fishcnn.commands.html_page import (
     InlineImage,
     inline_chart,
     inline_photo,
-    photograph,
     render,
-    under_map,
 )
+from fishcnn.commands.photos import photograph, under_map
 from fishcnn.metrics.classification import ConfusedPair, Counts, confusion_order
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.reliability import accuracy_by_confidence, reliability_diagram
 from fishcnn.utils.text import printable
 
+# Pixels of the longer side: a card is about half as wide on the screen, or less on a dense one.
+_PHOTO_SIDE = 320
 _PAIRS_WITH_IMAGES = 8
 _MISTAKES_OF_A_PAIR = 2
 _SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the most confident images
@@ -109,10 +110,9 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
     def photos(true: int, predicted: int, limit: int) -> Iterator[dict[str, Any]]:
         chosen = (labels == true) & (scores.predicted == predicted)
         for position in by_confidence[chosen[by_confidence]][:limit].tolist():
+            path = results.images.root / results.images.paths[position]
             yield {
-                "src": inline_photo(
-                    photograph(results.images.root / results.images.paths[position])
-                ),
+                "src": inline_photo(photograph(path, _PHOTO_SIDE)),
                 "mistaken": true != predicted,
                 "caption": "mistaken" if true != predicted else names[true],
                 "confidence": scores.confidence[position],
@@ -134,7 +134,7 @@ def _mistakes(results: Results, positions: Counts, maps: MistakeMaps) -> Iterato
     """Wrong predictions with what spoke for them."""
     for position, for_predicted, for_true in zip(positions.tolist(), *maps, strict=True):
         path, true = results.images.paths[position], results.images.labels[position]
-        image = photograph(results.images.root / path)
+        image = photograph(results.images.root / path, _PHOTO_SIDE)
         of_true = float(results.probabilities[position, true])
         yield {
             "path": path.as_posix(),
