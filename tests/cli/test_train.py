@@ -565,7 +565,7 @@ def nested(root: Path) -> None:
         (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),
         (["experiment=seed", "model=torchvision"], None, ["~model.blocks"]),
         (["callbacks.grad_cam.every_n_epochs=0"], None, ["callbacks.grad_cam.every_n_epochs=0"]),
-        (["callbacks.grad_cam.layer=blocks.9"], None, ["callbacks.grad_cam.layer='blocks.9'"]),
+        (["callbacks.grad_cam.layer=blocks.9"], None, ["callbacks.grad_cam.layer=blocks.9: "]),
         (["callbacks.ema.decay=2"], None, ["callbacks.ema.decay=2", "from 0 to 1"]),
         (["callbacks.early_stopping.patience=-1"], None, ["callbacks.early_stopping.patience=-1"]),
         (["model.dropout=2"], None, ["model.dropout=2"]),

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from fishcnn.metrics.calibration import (
-    FIT_AT_LEAST,
-    HIGHEST,
-    LOWEST,
+    MAX_TEMPERATURE,
+    MIN_FIT_IMAGES,
+    MIN_TEMPERATURE,
     TemperatureFit,
     cross_fitted_temperatures,
     fit_temperature,
@@ -104,7 +104,7 @@ def calibrate(
         name = "fitted, each half judged with the temperature of the other half"
         temperatures = cross_fitted_temperatures(judged.logits[0], judged.labels)
     lines.append(_line(name, best, judged.probabilities(temperatures[:, None]), judged.labels))
-    remark = f"The best temperature on {fit.pictures} validation images is {best:.3f}."
+    remark = f"The best temperature on {fit.images} validation images is {best:.3f}."
     if store:
         remark += " It is now stored in the checkpoint, and all predictions use it."
         return Calibration(lines, best, True, best, remark)
@@ -122,15 +122,15 @@ def _line(name: str, temperature: float, probabilities: Floats, labels: Counts) 
 
 
 def _unusable(fit: TemperatureFit) -> str:
-    if fit.pictures < FIT_AT_LEAST:
+    if fit.images < MIN_FIT_IMAGES:
         return (
-            f"A temperature takes {FIT_AT_LEAST} validation images to fit, and there are only "
-            f"{fit.pictures}. It stays as it is."
+            f"A temperature takes {MIN_FIT_IMAGES} validation images to fit, and there are only "
+            f"{fit.images}. It stays as it is."
         )
     return (
-        f"On {fit.pictures} validation images, {fit.mistakes} of them mistakes, no temperature "
-        f"between {LOWEST:g} and {HIGHEST:g} is the best one: there are too few mistakes to learn "
-        "from, or the network has learned nothing. It stays as it is."
+        f"On {fit.images} validation images, {fit.mistakes} of them mistakes, no temperature "
+        f"between {MIN_TEMPERATURE:g} and {MAX_TEMPERATURE:g} is the best one: there are too few "
+        "mistakes to learn from, or the network has learned nothing. It stays as it is."
     )
 
 

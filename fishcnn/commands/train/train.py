@@ -23,6 +23,7 @@ from fishcnn.commands.build import (
     prepare_images,
 )
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.settings import as_settings
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
@@ -76,7 +77,8 @@ def train(config: DictConfig) -> float:
     trainer = build_trainer(config, callbacks.all(), folder)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, folder)
-    trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    with as_settings(layer="callbacks.grad_cam.layer"):
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
         torch.distributed.destroy_process_group()
