@@ -19,28 +19,32 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
-from torch.nn import functional as F
 
 from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_folder
+from fishcnn.commands.photos import under_map
+from fishcnn.commands.settings import check_settings
+from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.cam_sheet import overlay
+from fishcnn.utils.checks import number, optional, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import gradio
 
 _HOST = "127.0.0.1"
-# Screen pixels of the longer side: small pictures are enlarged to it, large ones reduced.
+# Screen pixels of the longer side: small images are enlarged to it, large ones reduced.
 _LONG_SIDE = 800
 _SHOWN_CLASSES = 5
 _FONTS = ("system-ui", "sans-serif")  # of the system: none is fetched
 # Stands for the predicted class, among class indices.
 _PREDICTED = -1
+_LIMIT = number(0, 1e6, above=True)
+_WANTED = {"port": optional(whole(1, 65535)), "max_file_mb": _LIMIT, "max_megapixels": _LIMIT}
 
 
 @dataclass(frozen=True)
@@ -67,22 +71,21 @@ def explain_photo(
 
     Args:
         classifier: in eval mode.
-        path: a picture file in any format that the training reads.
+        path: an image file in any format that the training reads.
         target: index of the class whose evidence is shown; None for the predicted one.
         layer: dotted name in ``classifier.network``.
         method: one of :data:`fishcnn.cam.methods.METHODS`.
 
     Raises:
-        FishError: the file is no picture that can be read, the network has diverged, or there is
-            no map of this layer.
+        FishError: the file cannot be read, the network has diverged, or this layer has no map.
     """
     try:
-        picture = read_image(path, long_enough_for=_LONG_SIDE)
+        image = read_image(path, long_enough_for=_LONG_SIDE)
     except UnreadableImage as error:
         raise FishError(f"{path.name} cannot be read as a photo: {error.reason}.") from error
-    scale = _LONG_SIDE / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    photo = np.asarray(picture.resize((width, height)))
+    scale = _LONG_SIDE / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    photo = image.resize((width, height))
 
     decoded = torch.tensor(classifier.decode(path)[None], device=classifier.device)
     images = classifier.normalize(resize(decoded, classifier.image_size))
@@ -93,18 +96,15 @@ def explain_photo(
     if not (cam.logits.isfinite().all() and cam.maps.isfinite().all()):
         raise FishError(
             "The network gives no finite numbers for this photo: its training has diverged. Start "
-            "the demo with another run, by ckpt=/path/to/run."
+            "the demo with another run by ckpt=/path/to/run."
         )
     shares = (cam.logits[0] / classifier.temperature).softmax(0).tolist()
     probabilities = dict(zip(classifier.classes, shares, strict=True))
     label = classifier.classes[int(cam.logits[0].argmax()) if target is None else target]
-
-    stretched = F.interpolate(cam.maps, (height, width), mode="bilinear")[0, 0].cpu().numpy()
-    blended = overlay(photo.astype(np.float32) / 255, stretched)
     return Explained(
         probabilities,
-        photo,
-        (blended * 255 + 0.5).astype(np.uint8),
+        np.asarray(photo),
+        np.asarray(under_map(photo, cam.maps[0, 0].cpu().numpy())),
         _note(f"{label} ({probabilities[label]:.1%})", layer, method, bool(cam.maps.any())),
     )
 
@@ -185,12 +185,15 @@ def demo(config: DictConfig) -> None:
         FishError: gradio is not installed, a setting is out of range, the port is taken, or there
             is no such checkpoint.
     """
-    _check(config)
+    if find_spec("gradio") is None:
+        raise FishError('the demo needs gradio, which is not installed: pip install -e ".[demo]"')
+    check_settings(config, _WANTED)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     classifier = load_trained(checkpoint, best_device())
     Image.MAX_IMAGE_PIXELS = int(config.max_megapixels * 1e6 / 2)  # Pillow refuses twice as many
+    run = RunFolder.of(checkpoint)
     # Of the run folder: its date and time, or what a person has called it.
-    origin = "/".join((run_folder(checkpoint) or checkpoint).parts[-2:])
+    origin = "/".join(((run and run.path) or checkpoint).parts[-2:])
     try:
         # gradio's own cleaning forgets some of its files.
         with TemporaryDirectory(prefix="fishcnn-demo-", ignore_cleanup_errors=True) as uploads:
@@ -202,17 +205,6 @@ def demo(config: DictConfig) -> None:
             _serve(build_page(classifier, origin), config)
     except KeyboardInterrupt:
         print("\nEnded, and the uploads are deleted.")
-
-
-def _check(config: DictConfig) -> None:
-    if find_spec("gradio") is None:
-        raise FishError('the demo needs gradio, not installed here: pip install -e ".[demo]"')
-    port = config.port
-    if port is not None and not (type(port) is int and 1 <= port <= 65535):
-        raise FishError(f"port={port}: wanted a whole number from 1 to 65535, or null")
-    for name in ("max_file_mb", "max_megapixels"):
-        if type(config[name]) not in (int, float) or not 0 < config[name] < float("inf"):
-            raise FishError(f"{name}={config[name]}: wanted a number above 0")
 
 
 def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
@@ -236,10 +228,8 @@ def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
             prevent_thread_lock=True,
         )
     except OSError as error:
-        raise FishError(
-            f"port={config.port or 'null'} is not to be had: it is in use or reserved. Choose "
-            "another, for example port=8000"
-        ) from error
+        taken = f"port {config.port} is in use or reserved" if config.port else "no port is free"
+        raise FishError(f"{taken}; choose another one, for example port=8000") from error
     print(f"Open {address} in a browser. Ctrl-C ends the demo.", flush=True)
     try:
         while True:

@@ -6,6 +6,9 @@ from pathlib import Path
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
 SWEEP = "sweep.json"  # in the folder of a sweep, beside its run folders
+# In the folder of an evaluation, which can be outside the run.
+EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
+EVALUATION_PAGE = "report.html"
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,10 @@ from fishcnn.commands.demo import Explained, demo, explain_photo
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
-
-    from tests.conftest import Command
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install -e '.[test]'"
@@ -133,7 +132,14 @@ def test_a_network_of_nan_is_refused_in_words(classifier: FishClassifier, photo:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("port", 0), ("port", 65536), ("port", "a"), ("max_file_mb", 0), ("max_megapixels", -1)],
+    [
+        ("port", 0),
+        ("port", 65536),
+        ("port", "a"),
+        ("max_file_mb", 0),
+        ("max_megapixels", -1),
+        ("max_megapixels", float("inf")),
+    ],
 )
 def test_settings_out_of_range_are_named(setting: str, value: object) -> None:
     config = OmegaConf.load(REPOSITORY / "conf" / "demo.yaml")
@@ -152,18 +158,18 @@ def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.browser
 @pytest.mark.skipif(chromium is None, reason="needs Debian's chromium: apt-get install chromium")
 def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
-    train: Command, tiny: list[str], fish: Path, tmp_path: Path
+    trained: RunFolder, fish: Path, tmp_path: Path
 ) -> None:
-    trained = train(*tiny, "logger=none")
-    assert trained.status == 0, trained.err
-    [checkpoint] = tmp_path.glob("runs/*/*/checkpoints/best.ckpt")
-    classifier = FishClassifier.load_from_checkpoint(checkpoint, map_location="cpu")
+    classifier = FishClassifier.load_from_checkpoint(trained.best_checkpoint, map_location="cpu")
     path = lying_photo(fish, tmp_path)
     expected = classifier.predict(path)[0].label
     other = next(name for name in classifier.classes if name != expected)
 
     # It stands in the folder of the runs, and takes the latest of them.
-    with demo_server(tmp_path, f"max_file_mb={MAX_MB}", "max_megapixels=1") as (server, url):
+    with demo_server(tmp_path, Path.cwd(), f"max_file_mb={MAX_MB}", "max_megapixels=1") as (
+        server,
+        url,
+    ):
         with browser(url) as (page, hosts):
             assert upload(page, path) == size(page, "Photo") == (400, 800)
             assert f"speaks for {expected} " in remark(page)
@@ -193,10 +199,10 @@ def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
 
             port = urlsplit(url).port
             second = subprocess.run(
-                command(f"port={port}"), cwd=tmp_path, capture_output=True, text=True, timeout=60
+                command(f"port={port}"), capture_output=True, text=True, timeout=60
             )
             assert second.returncode == 1
-            assert second.stderr.startswith(f"error: port={port} is not to be had")
+            assert second.stderr.startswith(f"error: port {port} is in use")
 
             # Ctrl-C, while a page is open.
             server.send_signal(signal.SIGINT)
@@ -231,8 +237,10 @@ def command(*overrides: str) -> list[str]:
 
 
 @contextmanager
-def demo_server(folder: Path, *overrides: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start the script, standing in a folder, and give its address."""
+def demo_server(
+    folder: Path, here: Path, *overrides: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start the script, standing here, with its log in a folder, and give its address."""
     temporary = folder / "temporary"
     temporary.mkdir()
     environment = {
@@ -245,7 +253,7 @@ def demo_server(folder: Path, *overrides: str) -> Iterator[tuple[subprocess.Pope
     with (
         (folder / "demo.log").open("w") as output,
         subprocess.Popen(
-            command(*overrides), cwd=folder, env=environment, stdout=output, stderr=output
+            command(*overrides), cwd=here, env=environment, stdout=output, stderr=output
         ) as server,
     ):
         try:

@@ -223,7 +223,7 @@ def test_the_sheet_has_no_more_pages_than_wanted(inspect: Inspect, tmp_path: Pat
     status, output = inspect(f"data.root={root}", "output=found", "pages=1")
     assert status == 0, output
     assert [path.name for path in Path("found").glob("*.png")] == ["duplicates_01.png"]
-    assert "1 of 11 groups is not on the contact sheet; report.md lists all" in words(output)
+    assert "The contact sheets leave out 1 of 11 groups; report.md lists them all." in words(output)
 
 
 def test_near_duplicates_are_left_alone_where_that_is_wanted(
@@ -255,7 +255,7 @@ def test_a_mask_that_is_missing_is_a_finding(inspect: Inspect, tmp_path: Path) -
         (("data.root=nowhere",), "data.root=nowhere: does not exist"),
         (("data.root=.", "pages=-1"), "pages=-1: wanted a whole number, 0 or more"),
         (("data.root=.", "data.val_fraction=2"), "data.val_fraction=2"),
-        (("data.root=.", "data.image_size=much"), "a setting has a value of the wrong kind"),
+        (("data.root=.", "data.image_size=much"), "data.image_size=much: wanted a whole number"),
     ],
 )
 def test_what_cannot_be_inspected_is_said(

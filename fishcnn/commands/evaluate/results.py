@@ -3,15 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.commands.evaluate.labelled import Labelled
+from fishcnn.commands.evaluate.temperature import Calibration
+from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.metrics.calibration import (
     Reliability,
-    TemperatureFit,
     ece_by_chance,
     log_loss,
     reliability,
@@ -28,7 +27,13 @@ from fishcnn.metrics.classification import (
     top_k_accuracy,
 )
 from fishcnn.metrics.intervals import wilson_interval
-from fishcnn.metrics.selective_prediction import Kept, SelectiveCurve
+from fishcnn.metrics.selective_prediction import (
+    Kept,
+    SelectiveCurve,
+    keep,
+    lowest_threshold,
+    selective_curve,
+)
 
 _PAIRS = 20
 
@@ -42,7 +47,7 @@ class Scores:
         confidence: ``(N,)`` probability of the predicted class.
         right: bool ``(N,)``.
         interval: 95% interval of the accuracy (Wilson 1927).
-        top_k: share of pictures whose true class is among the first k, by k.
+        top_k: share of images whose true class is among the first k, by k.
         confusion: int64 ``(K, K)``, rows are true classes.
         by_class: precision, recall, F1.
         macro: their means over the classes.
@@ -69,6 +74,11 @@ class Scores:
     def accuracy(self) -> float:
         """Share of right predictions."""
         return float(self.right.mean())
+
+    @property
+    def curve(self) -> SelectiveCurve:
+        """Accuracy and coverage above each confidence."""
+        return selective_curve(self.confidence, self.right)
 
 
 def score(probabilities: Floats, labels: Counts, top_k: int) -> Scores:
@@ -100,56 +110,39 @@ def score(probabilities: Floats, labels: Counts, top_k: int) -> Scores:
     )
 
 
-class CalibrationLine(NamedTuple):
-    """Calibration of the judged pictures at one temperature.
-
-    Attributes:
-        name: for a person.
-        temperature: what the logits were divided by.
-        ece: expected calibration error.
-        log_loss: in nats.
-    """
-
-    name: str
-    temperature: float
-    ece: float
-    log_loss: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What is known about the temperature.
-
-    Attributes:
-        lines: the network as it was, and with the fitted temperature.
-        fit: from the validation pictures; None if these were not looked at.
-        stored: whether it has been written into the checkpoint.
-        used: temperature of all other numbers of the evaluation.
-        remark: what became of the fit, in a sentence.
-    """
-
-    lines: list[CalibrationLine]
-    fit: TemperatureFit | None
-    stored: bool
-    used: float
-    remark: str
-
-
 @dataclass(frozen=True)
 class Threshold:
     """The confidence above which predictions are as often right as wanted.
 
     Attributes:
         wanted: precision, 0 to 1.
-        chosen_on: name of the pictures that it was chosen on.
+        chosen_on: name of the images that it was chosen on.
         chosen: what it does to these; None if no threshold reaches the precision.
-        applied: what it does to the judged pictures; None if there is no threshold.
+        applied: what it does to the judged images; None if there is no threshold.
     """
 
     wanted: float
     chosen_on: str
     chosen: Kept | None
     applied: Kept | None
+
+
+def choose_threshold(
+    wanted: float, chosen_on: str, probabilities: Floats, labels: Counts, judged: Scores
+) -> Threshold:
+    """Choose a threshold on some images and apply it to the judged ones.
+
+    Args:
+        wanted: precision, 0 to 1.
+        chosen_on: name of the images to choose it on.
+        probabilities: ``(M, K)`` of these.
+        labels: int64 ``(M,)``.
+        judged: scores of the judged images.
+    """
+    right = probabilities.argmax(1) == labels
+    chosen = lowest_threshold(selective_curve(probabilities.max(1), right), wanted)
+    applied = chosen and keep(judged.confidence, judged.right, chosen.threshold)
+    return Threshold(wanted, chosen_on, chosen, applied)
 
 
 @dataclass(frozen=True)
@@ -159,11 +152,10 @@ class Results:
     Attributes:
         checkpoint: the network.
         classes: K names.
-        pictures: N that were judged.
+        images: N that were judged.
         probabilities: ``(N, K)``.
         scores: of these.
         calibration: the temperature.
-        curve: accuracy against confidence.
         threshold: for the wanted precision.
         plain: scores without test-time augmentation, if the others are with it.
         remarks: what a reader has to know about the numbers.
@@ -171,17 +163,16 @@ class Results:
 
     checkpoint: Path
     classes: list[str]
-    pictures: Labelled
+    images: LabelledImages
     probabilities: Floats
     scores: Scores
     calibration: Calibration
-    curve: SelectiveCurve
     threshold: Threshold
     plain: Scores | None
     remarks: list[str]
 
     def worst_classes(self) -> list[int]:
-        """Classes that have pictures, lowest F1 first."""
+        """Classes that have images, lowest F1 first."""
         f1 = self.scores.by_class.f1
         order: list[int] = np.argsort(f1, kind="stable").tolist()
         return [k for k in order if not math.isnan(f1[k])]

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fishcnn.commands.evaluate.labelled import split_of_run
 from fishcnn.commands.image_paths import image_paths
+from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded, decode, mask_path
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.sampling import stratified_sample
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
 BATCH = 32
@@ -63,12 +63,7 @@ def check_same_pictures(datamodule: FishDataModule, classes: Sequence[str], run:
     Raises:
         FishError: the folder has changed.
     """
-    try:
-        split_of_run(datamodule, "val", classes, run)
-    except FishError as error:
-        # Here it is another setting that names pictures.
-        text = str(error).removeprefix("side=val: ").replace("data_root=", "input=")
-        raise FishError(text) from error
+    split_of_run(datamodule, "val", classes, RunFolder(run), instead="input")
 
 
 def validation_sample(datamodule: FishDataModule, size: int, seed: int) -> list[int]:

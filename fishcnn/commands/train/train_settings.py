@@ -6,8 +6,7 @@ from fishcnn.commands.settings import check_settings
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 
-_WANTED = {
-    "seed": whole(0, 2**32 - 1),
+DATA_SETTINGS = {
     "data.image_size": whole(1, 4096),
     "data.batch_size": whole(2),
     "data.working_size": optional(whole(1, 4096)),
@@ -19,6 +18,10 @@ _WANTED = {
     "data.fold": whole(0, 999),
     "data.group_duplicates": flag,
     "data.on_device": optional(flag),
+}
+_WANTED = {
+    **DATA_SETTINGS,
+    "seed": whole(0, 2**32 - 1),
     "model.blocks": whole(0, 64),  # the network says more precisely what fits the images
     "model.base_channels": whole(1, 2**16),
     "model.max_channels": whole(1, 2**16),

@@ -1,65 +1,70 @@
-"""Results of an evaluation that was never run: known probabilities of rendered pictures."""
+"""Results of an evaluation that was never run: known probabilities of rendered images."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fishcnn.commands.evaluate.labelled import Labelled
-from fishcnn.commands.evaluate.logits import Explained
-from fishcnn.commands.evaluate.results import (
-    Calibration,
-    CalibrationLine,
-    Results,
-    Threshold,
-    score,
-)
+from fishcnn.commands.evaluate.inference import MistakeMaps
+from fishcnn.commands.evaluate.results import Results, choose_threshold, score
+from fishcnn.commands.evaluate.temperature import Calibration, CalibrationLine
+from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.data.image_folder import scan_folder
-from fishcnn.metrics.selective_prediction import keep, lowest_threshold, selective_curve
+from fishcnn.metrics.classification import Counts
 
 # Names that a folder may well have, and that no page, terminal or font likes.
 CLASSES = ["<script>alert(1)</script>", 'Tom & "Jerry\'s" [bold]', "r\udcffi"]
 
 
-@pytest.fixture
-def results(fish: Path) -> Results:
-    """12 pictures a class; two of the first are taken for the second, one the other way round."""
-    listing = scan_folder(fish / "pictures")
-    answers = listing.labels.copy()
-    answers[:2], answers[12] = 1, 0
-    confidence = np.linspace(0.6, 0.95, len(answers))
-    probabilities = np.repeat((1 - confidence)[:, None] / 2, 3, axis=1)
-    probabilities[np.arange(len(answers)), answers] = confidence
-    scores = score(probabilities, listing.labels, 2)
-    curve = selective_curve(scores.confidence, scores.right)
-    chosen = lowest_threshold(curve, 0.9)
-    assert chosen is not None
-    line = CalibrationLine("as it was", 1.0, scores.reliability.ece, scores.log_loss)
+def results_of(fish: Path, classes: list[str], labels: Counts, answers: Counts) -> Results:
+    """Results of 36 rendered images with these labels and answers, both int64 ``(36,)``."""
+    index = scan_folder(fish / "pictures")
+    confidence = np.linspace(0.6, 0.95, 36)
+    others = (1 - confidence) / (len(classes) - 1)
+    probabilities = np.repeat(others[:, None], len(classes), axis=1)
+    probabilities[np.arange(36), answers] = confidence
+    scores = score(probabilities, labels, 2)
+    line = CalibrationLine("stored", 1.0, scores.reliability.ece, scores.log_loss)
     return Results(
         checkpoint=fish / "best.ckpt",
-        classes=CLASSES,
-        pictures=Labelled(
+        classes=classes,
+        images=LabelledImages(
             name="validation",
-            root=listing.root,
-            paths=listing.paths,
-            labels=listing.labels,
-            images=np.zeros((len(answers), 8, 8, 3), np.uint8),
-            rows=np.arange(len(answers)),
+            root=index.root,
+            paths=index.paths,
+            labels=labels,
+            pixels=np.zeros((36, 8, 8, 3), np.uint8),
+            rows=np.arange(36),
         ),
         probabilities=probabilities,
         scores=scores,
         calibration=Calibration([line], None, False, 1.0, "Nothing was fitted."),
-        curve=curve,
-        threshold=Threshold(
-            0.9, "validation", chosen, keep(scores.confidence, scores.right, chosen.threshold)
-        ),
+        threshold=choose_threshold(0.9, "validation", probabilities, labels, scores),
         plain=scores,
         remarks=["Look out for <b>markup</b>."],
     )
 
 
 @pytest.fixture
-def explained() -> Explained:
+def results(fish: Path) -> Results:
+    """12 images a class; two of the first are taken for the second, one the other way round."""
+    labels = np.repeat(np.arange(3), 12)
+    answers = labels.copy()
+    answers[:2], answers[12] = 1, 0
+    return results_of(fish, CLASSES, labels, answers)
+
+
+@pytest.fixture(params=[2, 20, 100])
+def of_many_classes(fish: Path, request: pytest.FixtureRequest) -> Results:
+    """Of 2, 20 or 100 classes of long names, half the images taken for the next class."""
+    classes = [f"harlequin_triggerfish_{k}" for k in range(request.param)]
+    labels = np.arange(36) % len(classes)
+    answers = (labels + (np.arange(36) < 18)) % len(classes)
+    return results_of(fish, classes, labels, answers)
+
+
+@pytest.fixture
+def maps() -> MistakeMaps:
     """Maps of three mistakes."""
-    maps = np.linspace(0, 1, 3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8)
-    return Explained(maps, maps[:, ::-1])
+    heat = np.linspace(0, 1, 3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8)
+    return MistakeMaps(heat, heat[:, ::-1])

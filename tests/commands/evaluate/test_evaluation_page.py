@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fishcnn.commands.evaluate.evaluation_page import report
-from fishcnn.commands.evaluate.logits import Explained
-from fishcnn.commands.evaluate.printed_results import print_results
-from fishcnn.commands.evaluate.result_files import write_files
+from fishcnn.commands.evaluate.evaluation_page import evaluation_page
+from fishcnn.commands.evaluate.inference import MistakeMaps
+from fishcnn.commands.evaluate.output import print_results, write_json, write_predictions
 from fishcnn.commands.evaluate.results import Results, score
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 chromium = shutil.which("chromium")
 
 
-def page_of(results: Results, explained: Explained | None) -> str:
-    mistakes = results.costly_mistakes(12).tolist()
-    return report(results, mistakes, explained, {"checkpoint": "best.ckpt"}).decode("utf-8")
+def page_of(results: Results, maps: MistakeMaps | None) -> str:
+    made_of = {"checkpoint": "best.ckpt"}
+    return evaluation_page(results, results.costly_mistakes(12), maps, made_of).decode("utf-8")
 
 
 def test_the_surest_mistake_is_the_most_costly(results: Results) -> None:
@@ -36,46 +35,44 @@ def test_the_surest_mistake_is_the_most_costly(results: Results) -> None:
     assert results.costly_mistakes(1).tolist() == [12]
 
 
-def test_names_are_text_and_never_markup(results: Results, explained: Explained) -> None:
-    page = page_of(results, explained)
+def test_names_are_text_and_never_markup(results: Results, maps: MistakeMaps) -> None:
+    page = page_of(results, maps).replace("<wbr>", "")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "Tom &amp; &quot;Jerry&#x27;s&quot; [bold]" in page
+    assert "Tom &amp; &#34;Jerry&#39;s&#34; [bold]" in page
     assert "r\\udcffi" in page
     assert "<b>markup</b>" not in page
 
 
-def test_the_page_refers_to_nothing_outside_itself(results: Results, explained: Explained) -> None:
-    page = page_of(results, explained)
+def test_the_page_refers_to_nothing_outside_itself(results: Results, maps: MistakeMaps) -> None:
+    page = page_of(results, maps)
     sources = re.findall(r'\bsrc="([^"]{0,30})', page)
     assert sources
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.search(r"\bhref=|url\(|@import|https?://", page)
 
 
-def test_every_mistake_shows_the_picture_and_both_maps(
-    results: Results, explained: Explained
-) -> None:
-    page = page_of(results, explained)
+def test_every_mistake_shows_the_image_and_both_maps(results: Results, maps: MistakeMaps) -> None:
+    page = page_of(results, maps).replace("<wbr>", "")
     gallery = page[page.index("Most costly mistakes") :]
     assert gallery.count("<figure>") == 3 * 3
-    assert gallery.index(results.pictures.paths[12].as_posix()) < gallery.index(
-        results.pictures.paths[1].as_posix()
+    assert gallery.index(results.images.paths[12].as_posix()) < gallery.index(
+        results.images.paths[1].as_posix()
     )
 
 
 def test_without_a_mistake_the_page_says_so(results: Results) -> None:
-    perfect = np.eye(3)[results.pictures.labels] * 0.9 + 0.1 / 3
+    perfect = np.eye(3)[results.images.labels] * 0.9 + 0.1 / 3
     flawless = replace(
-        results, probabilities=perfect, scores=score(perfect, results.pictures.labels, 2)
+        results, probabilities=perfect, scores=score(perfect, results.images.labels, 2)
     )
     page = page_of(flawless, None)
-    assert "There is not one mistake." in page
+    assert "There are no mistakes." in page
     assert "100.0%" in page
 
 
 def test_machines_read_the_same_numbers(results: Results, tmp_path: Path) -> None:
-    write_files(results, tmp_path)
+    write_json(results, tmp_path / "evaluation.json")
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert written["accuracy"] == pytest.approx(33 / 36)
     assert written["confusion"] == [[10, 2, 0], [1, 11, 0], [0, 0, 12]]
@@ -84,10 +81,11 @@ def test_machines_read_the_same_numbers(results: Results, tmp_path: Path) -> Non
     assert written["classes"][2]["name"] == results.classes[2]
     assert set(written["tta"]) == {"with", "without"}
 
+    write_predictions(results, tmp_path / "predictions.csv")
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 36
-    assert rows[0]["path"] == results.pictures.paths[0].as_posix()
+    assert rows[0]["path"] == results.images.paths[0].as_posix()
     assert (rows[0]["true"], rows[0]["predicted"]) == tuple(results.classes[:2])
     assert float(rows[0]["probability"]) == pytest.approx(0.6)
     assert float(rows[0]["probability_of_true"]) == pytest.approx(0.2)
@@ -98,8 +96,9 @@ def test_a_class_that_was_never_answered_has_no_precision_in_the_file(
     results: Results, tmp_path: Path
 ) -> None:
     always_first = np.tile([0.8, 0.1, 0.1], (36, 1))
-    scores = score(always_first, results.pictures.labels, 2)
-    write_files(replace(results, probabilities=always_first, scores=scores), tmp_path)
+    scores = score(always_first, results.images.labels, 2)
+    changed = replace(results, probabilities=always_first, scores=scores)
+    write_json(changed, tmp_path / "evaluation.json")
     written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert [entry["precision"] for entry in written["classes"]] == [
         pytest.approx(1 / 3),
@@ -136,14 +135,19 @@ def page(tmp_path: Path) -> Iterator[Page]:
         context.close()
 
 
+needs_chromium = pytest.mark.skipif(
+    chromium is None, reason="needs Debian's chromium: apt-get install chromium"
+)
+
+
 @pytest.mark.slow
 @pytest.mark.browser
-@pytest.mark.skipif(chromium is None, reason="needs Debian's chromium: apt-get install chromium")
+@needs_chromium
 def test_the_page_opens_from_disk_without_a_network(
-    page: Page, results: Results, explained: Explained, tmp_path: Path
+    page: Page, results: Results, maps: MistakeMaps, tmp_path: Path
 ) -> None:
     file = tmp_path / "report.html"
-    file.write_text(page_of(results, explained), encoding="utf-8")
+    file.write_text(page_of(results, maps), encoding="utf-8")
     requests: list[str] = []
     complaints: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -161,3 +165,37 @@ def test_the_page_opens_from_disk_without_a_network(
     # On a narrow screen only tables and charts scroll sideways, never the page.
     page.set_viewport_size({"width": 500, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@needs_chromium
+def test_no_name_is_broken_within_a_word_and_no_row_of_the_pairs_is_cut_off(
+    page: Page, of_many_classes: Results, tmp_path: Path
+) -> None:
+    heat = np.zeros((12, 8, 8), np.float32)
+    file = tmp_path / "report.html"
+    file.write_text(page_of(of_many_classes, MistakeMaps(heat, heat)), encoding="utf-8")
+    page.goto(file.as_uri(), wait_until="load")
+    pairs = page.locator(".pairs")
+    assert pairs.evaluate("frame => frame.scrollHeight <= frame.clientHeight")
+    assert pairs.locator("tbody tr").count() == min(18, len(of_many_classes.classes))
+    assert page.locator(".classes tbody tr").count() == min(36, len(of_many_classes.classes))
+    # A word that is broken has a rectangle for each of its lines.
+    lines = page.evaluate(
+        """() => {
+            const nodes = document.createTreeWalker(document.querySelector("main"), 4);
+            const counts = [];
+            while (nodes.nextNode()) {
+                const at = nodes.currentNode.data.indexOf("triggerfish");
+                if (at < 0) continue;
+                const word = document.createRange();
+                word.setStart(nodes.currentNode, at);
+                word.setEnd(nodes.currentNode, at + "triggerfish".length);
+                counts.push(word.getClientRects().length);
+            }
+            return counts;
+        }"""
+    )
+    assert len(lines) >= 2 * len(of_many_classes.classes[:20])
+    assert set(lines) == {1}

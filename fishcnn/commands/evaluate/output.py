@@ -1,0 +1,158 @@
+"""What an evaluation writes for machines and prints for people; the page is built elsewhere."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fishcnn.commands.evaluate.results import Results, Scores
+from fishcnn.metrics.calibration import true_class
+from fishcnn.metrics.selective_prediction import Kept
+from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS
+from fishcnn.utils.text import finite, printable
+
+_LISTED = 5
+
+
+def write_json(results: Results, file: Path) -> None:
+    """Write all numbers; what is undefined is null."""
+    scores, by_class = results.scores, results.scores.by_class
+    bins, calibration, threshold = scores.reliability, results.calibration, results.threshold
+    columns = (by_class.support, by_class.precision, by_class.recall, by_class.f1)
+    found = {
+        "checkpoint": str(results.checkpoint),
+        "pictures": {"name": results.images.name, "root": str(results.images.root)},
+        **_numbers(scores),
+        "classes": [
+            dict(zip(("name", "support", "precision", "recall", "f1"), row, strict=True))
+            for row in zip(results.classes, *(c.tolist() for c in columns), strict=True)
+        ],
+        "confusion": scores.confusion.tolist(),
+        "confused_pairs": [
+            {
+                "true": results.classes[pair.true],
+                "predicted": results.classes[pair.predicted],
+                "count": pair.number,
+                "share": pair.share,
+            }
+            for pair in scores.pairs
+        ],
+        "calibration": {
+            "temperature": calibration.used,
+            "fitted": calibration.fitted,
+            "stored": calibration.stored,
+            "remark": calibration.remark,
+            "lines": [line._asdict() for line in calibration.lines],
+            "ece_by_chance": scores.ece_by_chance,
+            "bins": {
+                name: getattr(bins, name).tolist()
+                for name in ("edges", "count", "confidence", "accuracy")
+            },
+        },
+        "threshold": {
+            "wanted": threshold.wanted,
+            "chosen_on": threshold.chosen_on,
+            "chosen": _kept(threshold.chosen),
+            "applied": _kept(threshold.applied),
+        },
+        "tta": results.plain and {"without": _numbers(results.plain), "with": _numbers(scores)},
+        "remarks": results.remarks,
+    }
+    # ASCII with escapes, as file names need not be valid Unicode.
+    file.write_text(json.dumps(finite(found), indent=1, allow_nan=False) + "\n", encoding="ascii")
+
+
+def _numbers(scores: Scores) -> dict[str, Any]:
+    return {
+        "pictures_judged": len(scores.right),
+        "hits": int(scores.right.sum()),
+        "accuracy": scores.accuracy,
+        "accuracy_interval": scores.interval,
+        "macro_precision": scores.macro.precision,
+        "macro_recall": scores.macro.recall,
+        "macro_f1": scores.macro.f1,
+        "top_k": {str(k): share for k, share in scores.top_k.items()},
+        "log_loss": scores.log_loss,
+        "ece": scores.reliability.ece,
+    }
+
+
+def _kept(kept: Kept | None) -> dict[str, Any] | None:
+    if kept is None:
+        return None
+    names = ("threshold", "precision", "coverage", "kept", "hits", "total")
+    return {name: getattr(kept, name) for name in names}
+
+
+def write_predictions(results: Results, file: Path) -> None:
+    """Write a row of CSV for each image: path, true class, predicted class, both probabilities."""
+    images, probabilities, scores = results.images, results.probabilities, results.scores
+    columns = zip(
+        images.paths,
+        images.labels.tolist(),
+        scores.predicted.tolist(),
+        scores.confidence.tolist(),
+        true_class(probabilities, images.labels).tolist(),
+        strict=True,
+    )
+    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(["path", "true", "predicted", "probability", "probability_of_true"])
+        for path, label, guess, probability, of_true in columns:
+            names = results.classes[label], results.classes[guess]
+            writer.writerow([path.as_posix(), *names, f"{probability:.6g}", f"{of_true:.6g}"])
+
+
+def print_results(results: Results, output: Path) -> None:
+    """Print the numbers, the most frequent mistakes, and where the files are.
+
+    Args:
+        results: of the evaluation.
+        output: folder of its files.
+    """
+    console = Console()
+    scores, applied = results.scores, results.threshold.applied
+    low, high = scores.interval
+    rows = {
+        "images": f"{len(results.images)} ({_escaped(results.images.name)})",
+        "accuracy": f"[bold]{scores.accuracy:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
+        "without tta": results.plain and f"{results.plain.accuracy:.1%}",
+        "macro": f"precision {scores.macro.precision:.3f}, recall {scores.macro.recall:.3f}, "
+        f"F1 {scores.macro.f1:.3f}",
+        **{f"top-{k}": f"{share:.1%}" for k, share in scores.top_k.items() if k > 1},
+        **{
+            f"{line.name.split(',')[0]} temperature": (
+                f"{line.temperature:.3f} (ECE {line.ece:.1%}, log-loss {line.log_loss:.3f})"
+            )
+            for line in results.calibration.lines
+        },
+        f"precision {results.threshold.wanted:g}": "not reached at any confidence"
+        if applied is None
+        else f"at confidence {applied.shown_threshold} or more: {applied.coverage:.1%} of them",
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    console.print(table)
+    if scores.pairs:
+        pairs = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for header in ("true class", "taken for", "images", "of the class"):
+            pairs.add_column(header)
+        for pair in scores.pairs[:_LISTED]:
+            names = (results.classes[pair.true], results.classes[pair.predicted])
+            pairs.add_row(*map(_escaped, names), str(pair.number), f"{pair.share:.0%}")
+        console.print(pairs)
+    for remark in [results.calibration.remark, *results.remarks]:
+        console.print(_escaped(remark), highlight=False)
+    for name in (EVALUATION_PAGE, EVALUATION, EVALUATION_PREDICTIONS):
+        console.print(printable(str(output / name)), soft_wrap=True, markup=False, highlight=False)
+
+
+def _escaped(name: str) -> str:
+    """A name for rich, in which brackets are no markup."""
+    return escape(printable(name))

@@ -1,0 +1,169 @@
+"""The temperature that calibrates a network: fitted, judged, and stored in the checkpoint."""
+
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fishcnn.metrics.calibration import (
+    MAX_TEMPERATURE,
+    MIN_FIT_IMAGES,
+    MIN_TEMPERATURE,
+    TemperatureFit,
+    cross_fitted_temperatures,
+    fit_temperature,
+    log_loss,
+    reliability,
+    softmax,
+)
+from fishcnn.metrics.classification import Counts, Floats
+from fishcnn.utils.errors import FishError
+
+
+class CalibrationLine(NamedTuple):
+    """Calibration of the judged images at one temperature.
+
+    Attributes:
+        name: for a person.
+        temperature: what the logits were divided by.
+        ece: expected calibration error.
+        log_loss: in nats.
+    """
+
+    name: str
+    temperature: float
+    ece: float
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is known about the temperature.
+
+    Attributes:
+        lines: the network as it was, and with the fitted temperature.
+        fitted: best temperature on the validation images; None if these were not looked at.
+        stored: whether it is to be written into the checkpoint.
+        used: temperature of all other numbers of the evaluation.
+        remark: what became of the fit, in a sentence.
+    """
+
+    lines: list[CalibrationLine]
+    fitted: float | None
+    stored: bool
+    used: float
+    remark: str
+
+
+class Answers(NamedTuple):
+    """What the network says of N images of known classes.
+
+    Attributes:
+        logits: ``(V, N, K)`` of V views, the first of which is the plain image.
+        labels: int64 ``(N,)``.
+    """
+
+    logits: Floats
+    labels: Counts
+
+    def probabilities(self, temperature: float | Floats) -> Floats:
+        """``(N, K)`` means over the views, at one temperature or at ``(N, 1)``."""
+        probabilities: Floats = softmax(self.logits, temperature).mean(0)
+        return probabilities
+
+
+def calibrate(
+    judged: Answers, validation: Answers | None, before: float, *, store: bool
+) -> Calibration:
+    """Fit the temperature on the validation images, if these are looked at.
+
+    Args:
+        judged: of the images that are evaluated.
+        validation: of the validation images, which may be the same object; None to take the
+            temperature as it is.
+        before: temperature of the checkpoint.
+        store: whether the user wants the fitted one to be stored, and so used.
+    """
+    lines = [_line("stored", before, judged.probabilities(before), judged.labels)]
+    if validation is None:
+        remark = "The temperature is that of the checkpoint."
+        return Calibration(lines, None, False, before, remark)
+    fit = fit_temperature(validation.logits[0], validation.labels)
+    best = fit.temperature
+    if not fit.usable:
+        return Calibration(lines, best, False, before, _unusable(fit))
+    name, temperatures = "fitted", np.full(len(judged.labels), best)
+    if validation is judged:
+        # On the images that it was fitted on a temperature looks too good.
+        name = "fitted, each half judged with the temperature of the other half"
+        temperatures = cross_fitted_temperatures(judged.logits[0], judged.labels)
+    lines.append(_line(name, best, judged.probabilities(temperatures[:, None]), judged.labels))
+    remark = f"The best temperature on {fit.images} validation images is {best:.3f}."
+    if store:
+        remark += " It is now stored in the checkpoint, and all predictions use it."
+        return Calibration(lines, best, True, best, remark)
+    if math.isclose(best, before, rel_tol=1e-3):
+        remark += " The checkpoint already has it."
+    else:
+        remark += " Add calibrate=true to store it in the checkpoint, for all later predictions."
+    return Calibration(lines, best, False, before, remark)
+
+
+def _line(name: str, temperature: float, probabilities: Floats, labels: Counts) -> CalibrationLine:
+    right = probabilities.argmax(1) == labels
+    ece = reliability(probabilities.max(1), right).ece
+    return CalibrationLine(name, temperature, ece, log_loss(probabilities, labels))
+
+
+def _unusable(fit: TemperatureFit) -> str:
+    if fit.images < MIN_FIT_IMAGES:
+        return (
+            f"A temperature takes {MIN_FIT_IMAGES} validation images to fit, and there are only "
+            f"{fit.images}. It stays as it is."
+        )
+    return (
+        f"On {fit.images} validation images, {fit.mistakes} of them mistakes, no temperature "
+        f"between {MIN_TEMPERATURE:g} and {MAX_TEMPERATURE:g} is the best one: there are too few "
+        "mistakes to learn from, or the network has learned nothing. It stays as it is."
+    )
+
+
+def store_temperature(checkpoint: Path, temperature: float) -> None:
+    """Write a temperature into a checkpoint; everything else in it stays as it is.
+
+    The file is replaced in one step, so that it is whole even if the power fails. It keeps its time
+    of change, by which the latest run is found.
+
+    Args:
+        checkpoint: a checkpoint of :class:`fishcnn.models.classifier.FishClassifier`.
+        temperature: above 0; what predictions divide their logits by from now on.
+
+    Raises:
+        FishError: the file cannot be written.
+    """
+    content = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
+    unfinished = None
+    try:
+        handle, name = tempfile.mkstemp(dir=checkpoint.parent, prefix=f".{checkpoint.name}-")
+        unfinished = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copystat(checkpoint, unfinished)
+        unfinished.replace(checkpoint)
+    except (OSError, RuntimeError) as error:  # of the file system, and of torch's writer
+        raise FishError(
+            f"calibrate=true: {checkpoint} cannot be written: {error}. Copy its run folder to a "
+            "place where you may write, and name that by ckpt="
+        ) from error
+    finally:
+        if unfinished:
+            unfinished.unlink(missing_ok=True)

@@ -1,0 +1,179 @@
+"""Images whose classes are known: a split of a run, or any folder with one folder a class."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.commands.settings import as_settings
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.image_index import ImageIndex
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
+
+SPLITS = {"val": "validation", "test": "test"}
+_NAMED = 5  # files that a remark lists by name
+
+
+class Pixels(Protocol):
+    """Something that gives uint8 ``(n, S, S, 3)`` for n rows."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """N images whose classes are known.
+
+    Attributes:
+        name: what a person calls them, such as "validation".
+        root: folder that the paths are relative to.
+        paths: N paths.
+        labels: int64 ``(N,)``, in the order of the network's classes.
+        pixels: the decoded images, and others that do not belong here.
+        rows: int64 ``(N,)``, where the N are in ``pixels``.
+        remarks: what a reader of the scores has to know about the images.
+    """
+
+    name: str
+    root: Path
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    pixels: Pixels
+    rows: NDArray[np.int64]
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decoded images, uint8 ``(n, S, S, 3)``; ``positions`` count from 0 to N - 1."""
+        return self.pixels[self.rows[positions]]
+
+
+def split_of_run(
+    datamodule: FishDataModule,
+    split: str,
+    classes: Sequence[str],
+    run: RunFolder,
+    *,
+    instead: str = "data_root",
+) -> LabelledImages:
+    """Take the images that a run has held out.
+
+    Args:
+        datamodule: of the run, set up.
+        split: ``"val"`` or ``"test"``.
+        classes: of the network.
+        run: its ``split.json`` says which images were held out.
+        instead: the setting by which the user can name other images.
+
+    Raises:
+        FishError: there are none, or other ones than at the time of the run.
+    """
+    root = datamodule.images.index.root
+    if datamodule.classes != list(classes):
+        raise _other_classes(f"the image folder of the run, {root},", datamodule.classes, classes)
+    rows = datamodule.split.val if split == "val" else datamodule.split.test
+    paths = tuple(datamodule.images.paths[row] for row in rows.tolist())
+    if not paths:
+        raise FishError(
+            f"split={split}: the run was trained without a {split} split, and {root} has no "
+            f"{split}/ folder. Type split=val, or name other images by {instead}="
+        )
+    now = [path.as_posix() for path in paths]
+    if run.split.is_file():
+        before = json.loads(run.split.read_text(encoding="utf-8"))[split]
+        if before != now:
+            raise FishError(
+                f"{root} has changed since the training: {run.split} lists {len(before)} {split} "
+                f"images; the folder now gives {len(now)}, of which {len(set(before) & set(now))} "
+                "are the same, so the network may have been trained on some of them. Restore the "
+                f"folder, or name images that the network has never seen by {instead}="
+            )
+    return LabelledImages(
+        name=SPLITS[split],
+        root=root.absolute(),
+        paths=paths,
+        labels=datamodule.images.labels[rows],
+        pixels=datamodule.images.pixels,
+        rows=rows,
+    )
+
+
+def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> LabelledImages:
+    """Take every image of a folder with one folder a class, split or not.
+
+    Images that cannot be read are left out, and a remark names them.
+
+    Args:
+        root: ``data_root``.
+        classifier: whose class names the folder has to use.
+        workers: threads that decode.
+
+    Raises:
+        FishError: the folder has another layout, a class that the network does not know, or no
+            readable image.
+    """
+    with as_settings(root="data_root"):
+        index = scan_folder(root)
+    remarks = _compare_classes(index, classifier.classes)
+
+    def decode(path: Path) -> NDArray[np.uint8] | FishError:
+        try:
+            return classifier.decode(index.root / path)
+        except FishError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        decoded = list(pool.map(decode, index.paths))
+    failures = [str(error) for error in decoded if isinstance(error, FishError)]
+    readable = [i for i, image in enumerate(decoded) if not isinstance(image, FishError)]
+    if not readable:
+        raise FishError(f"data_root={root}: no image can be read, for example {failures[0]}")
+    if failures:
+        more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+        remarks.append(f"Left out as unreadable: {'; '.join(failures[:_NAMED])}{more}.")
+    known = np.array([classifier.classes.index(name) for name in index.classes])
+    return LabelledImages(
+        name=index.root.resolve().name,
+        root=index.root.absolute(),
+        paths=tuple(index.paths[i] for i in readable),
+        labels=known[index.labels[readable]],
+        pixels=np.stack([image for image in decoded if not isinstance(image, FishError)]),
+        rows=np.arange(len(readable)),
+        remarks=tuple(remarks),
+    )
+
+
+def _compare_classes(index: ImageIndex, classes: Sequence[str]) -> list[str]:
+    """Refuse classes that the network does not know, and remark on those that are missing."""
+    if set(index.classes) - set(classes):
+        raise _other_classes(f"data_root={index.root}", index.classes, classes)
+    missing = [name for name in classes if name not in index.classes]
+    if not missing:
+        return []
+    return [
+        f"Classes without an image: {', '.join(missing)}. Averages over the classes leave them "
+        "out, but the network may still answer with them."
+    ]
+
+
+def _other_classes(folder: str, found: Sequence[str], classes: Sequence[str]) -> FishError:
+    unknown = sorted(set(found) - set(classes))
+    missing = sorted(set(classes) - set(found))
+    return FishError(
+        f"{folder} has other classes than the network.\n"
+        f"  the folder has {len(found)}: {', '.join(found)}\n"
+        f"  the network has {len(classes)}: {', '.join(classes)}\n"
+        f"  only in the folder: {', '.join(unknown) or 'none'}\n"
+        f"  only in the network: {', '.join(missing) or 'none'}\n"
+        "Rename the folders to the network's names, or move the others away."
+    )
