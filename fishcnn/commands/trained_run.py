@@ -103,3 +103,23 @@ def best_device() -> torch.device:
     """A GPU where there is one."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
+
+
+def output_folder(named: str | None, default: Path) -> Path:
+    """Make the folder that a command writes to, before its first expensive step.
+
+    Args:
+        named: ``output=``; None for the default.
+        default: where its files go by themselves.
+
+    Raises:
+        FishError: it cannot be made.
+    """
+    folder = Path(named).expanduser().absolute() if named else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FishError(
+            f"output={folder} cannot be made: {error.strerror}; choose another folder by output="
+        ) from error
+    return folder

@@ -104,6 +104,10 @@ class RunFolder:
         """
         return self.path / "evaluation" / judged
 
+    def evaluations(self) -> list[Path]:
+        """The numbers of every evaluation, in the order of what was judged."""
+        return sorted(self.path.glob("evaluation/*/evaluation.json"))
+
     @property
     def explanations(self) -> Path:
         """Folder of what ``explain`` draws and measures."""
