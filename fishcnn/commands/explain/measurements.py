@@ -227,7 +227,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         },
         "randomisation": random
         and {
-            "pictures": random.pictures,
+            "pictures": random.images,
             "depths": [
                 {"layer": d.layer, "correlation": d.correlation, "absolute": d.absolute}
                 for d in random.depths
