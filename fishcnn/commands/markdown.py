@@ -4,21 +4,21 @@ import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
 
 
-def render(template: Path, **values: object) -> str:
+def render(template: str, **values: object) -> str:
     """Fill in a Jinja template of a Markdown file.
 
     Args:
-        template: the file. What it prints is escaped, but for what passes the filter ``safe``.
-            The filters ``percent``, for a share in [0, 1], and ``number`` write a dash for None.
+        template: name of a file in ``templates/``. What it prints is escaped, but for what passes
+            the filter ``safe``. The filters ``percent``, for a share in [0, 1], and ``number``
+            write a dash for None.
         values: what the template calls by name.
     """
     environment = Environment(
-        loader=FileSystemLoader(template.parent),
+        loader=FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
         undefined=StrictUndefined,
         finalize=escape,
         trim_blocks=True,
@@ -26,13 +26,13 @@ def render(template: Path, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": _percent, "number": _number}
-    return environment.get_template(template.name).render(values)
+    return environment.get_template(template).render(values)
 
 
 def escape(value: object) -> str:
     """Escape a text, which then stands on one line and is nothing but itself."""
-    if isinstance(value, Markup):
-        return value
+    if hasattr(value, "__html__"):  # the mark of the filter safe
+        return str(value)
     return _MARKUP.sub(r"\\\1", " ".join(str(value).split()))
 
 

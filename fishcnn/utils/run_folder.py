@@ -6,6 +6,13 @@ from pathlib import Path
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
 SWEEP = "sweep.json"  # in the folder of a sweep, beside its run folders
+# In the folder of an explanation, which can be outside the run.
+EXPLANATION_IMAGES, EXPLANATION_TABLE = "pictures", "explanations.csv"
+EXPLANATION_SHEET, EXPLANATION_REPORT = "contact_sheet.png", "report.md"
+EXPLANATION_MEASUREMENTS = "trust.json"
+EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
+# Likewise, of an export.
+MODEL_CARD, EXPORT_SHEET, EXPORT_RESULTS = "MODEL_CARD.md", "grad_cam.png", "export.json"
 
 
 @dataclass(frozen=True)

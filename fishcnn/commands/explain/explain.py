@@ -45,11 +45,26 @@ from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.progress import track
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.run_folder import (
+    EXPLANATION_CURVES,
+    EXPLANATION_EXAMPLES,
+    EXPLANATION_IMAGES,
+    EXPLANATION_MEASUREMENTS,
+    EXPLANATION_REPORT,
+    EXPLANATION_SHEET,
+    EXPLANATION_TABLE,
+    RunFolder,
+)
 from fishcnn.utils.text import printable
 
-_PNGS, _TABLE, _SHEET = "pictures", "explanations.csv", "contact_sheet.png"
-_CURVES, _EXAMPLES, _MEASURED, _REPORT = "curves.png", "examples.png", "trust.json", "report.md"
+_FILES = (
+    EXPLANATION_TABLE,
+    EXPLANATION_SHEET,
+    EXPLANATION_CURVES,
+    EXPLANATION_EXAMPLES,
+    EXPLANATION_MEASUREMENTS,
+    EXPLANATION_REPORT,
+)
 _SETTINGS = {
     "pictures": whole(1, 200),
     "measured": whole(1, 2**31),
@@ -109,16 +124,16 @@ def explain(config: DictConfig) -> None:
         head = {"checkpoint": str(checkpoint), "seed": config.seed}
         # ASCII with escapes, as file names need not be valid Unicode.
         text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
-        (output / _MEASURED).write_text(text + "\n", encoding="utf-8")
+        (output / EXPLANATION_MEASUREMENTS).write_text(text + "\n", encoding="utf-8")
         _draw(measured, output)
     text = report(explanation)
-    (output / _REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
-    files_written = [output / name for name in (_REPORT, _SHEET, _TABLE)]
-    print_explanation(explanation, [file for file in files_written if file.exists()])
+    (output / EXPLANATION_REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
+    printed = (EXPLANATION_REPORT, EXPLANATION_SHEET, EXPLANATION_TABLE)
+    print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
     if explanation.unreadable == explanation.total:
         raise FishError(
             f"none of the {explanation.total} images can be read; "
-            f"{printable(str(output / _TABLE))} says why"
+            f"{printable(str(output / EXPLANATION_TABLE))} says why"
         )
 
 
@@ -142,13 +157,13 @@ def _data_of_run(
 
 def _remove_earlier(output: Path) -> None:
     """Remove what an earlier explanation has left in a folder, and nothing else."""
-    (output / _PNGS).mkdir(exist_ok=True)
-    if (output / _TABLE).is_file():
-        with (output / _TABLE).open(encoding="utf-8", newline="") as file:
+    (output / EXPLANATION_IMAGES).mkdir(exist_ok=True)
+    if (output / EXPLANATION_TABLE).is_file():
+        with (output / EXPLANATION_TABLE).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row.get("png"):
-                    (output / _PNGS / Path(row["png"]).name).unlink(missing_ok=True)
-    for name in (_TABLE, _SHEET, _CURVES, _EXAMPLES, _MEASURED, _REPORT):
+                    (output / EXPLANATION_IMAGES / Path(row["png"]).name).unlink(missing_ok=True)
+    for name in _FILES:
         (output / name).unlink(missing_ok=True)
 
 
@@ -164,7 +179,7 @@ def _explain(
     """Write the drawings, the table and the sheet, with a batch of images in memory at a time."""
     question = explanation.question
     tiles: list[Tile] = []
-    with (output / _TABLE).open("w", encoding="utf-8", newline="") as file:
+    with (output / EXPLANATION_TABLE).open("w", encoding="utf-8", newline="") as file:
         names = columns(question.layers, len(classifier.classes))
         table = csv.DictWriter(file, names, lineterminator="\n")
         table.writeheader()
@@ -175,7 +190,7 @@ def _explain(
             if row.png is None:
                 continue
             photo = photograph(Path(row.path))
-            save_figure(drawing(photo, maps, row, question), output / _PNGS / row.png)
+            save_figure(drawing(photo, maps, row, question), output / EXPLANATION_IMAGES / row.png)
             if len(tiles) < on_sheet:
                 tiles.append(tile(photo, maps, row, question))
     if tiles:
@@ -183,7 +198,7 @@ def _explain(
         title = "Where the network looks"
         if explanation.total - explanation.unreadable > len(tiles):
             title += f": the first {len(tiles)} of {explanation.total} images"
-        save_figure(sheet(tiles, question, title), output / _SHEET)
+        save_figure(sheet(tiles, question, title), output / EXPLANATION_SHEET)
 
 
 def _rows(
@@ -236,7 +251,7 @@ def _draw(measured: Measured, output: Path) -> None:
         np.array([depth.correlation for depth in depths]),
         "Are the maps faithful to the network?",
     )
-    save_figure(figure, output / _CURVES)
+    save_figure(figure, output / EXPLANATION_CURVES)
     tiles = []
     for number, finding in measured.examples.items():
         row, maps = measured.rows[number], measured.maps[number].numpy()
@@ -244,4 +259,4 @@ def _draw(measured: Measured, output: Path) -> None:
         tiles.append(tile(photo, maps, row, measured.question, f"{number} ({finding}):"))
     if tiles:
         title = "Images that the report names by number"
-        save_figure(sheet(tiles, measured.question, title), output / _EXAMPLES)
+        save_figure(sheet(tiles, measured.question, title), output / EXPLANATION_EXAMPLES)

@@ -12,12 +12,12 @@ from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
 from fishcnn.commands.markdown import render
+from fishcnn.utils import run_folder
+from fishcnn.utils.run_folder import EXPLANATION_TABLE
 from fishcnn.utils.text import printable
 
-LISTED = 50  # rows of the report; the others are in explanations.csv
+LISTED = 50  # rows of the report; the others are in the table
 PRINTED = 20
-
-_TEMPLATE = Path(__file__).with_name("report.md.jinja")
 
 
 @dataclass
@@ -56,7 +56,12 @@ class Explanation:
 
 def report(explanation: Explanation) -> str:
     """Write the report as Markdown."""
-    return render(_TEMPLATE, e=explanation, places=_places(explanation.measured))
+    return render(
+        "explanation_report.md",
+        e=explanation,
+        places=_places(explanation.measured),
+        names=run_folder,
+    )
 
 
 def _places(measured: Measured | None) -> dict[str, list[str]]:
@@ -93,7 +98,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
         table.add_row(*map(escape, cells), style="red" if row.wrong or row.error else "")
     console.print(table)
     if explanation.total > PRINTED:
-        console.print(f"and {explanation.total - PRINTED} more in explanations.csv")
+        console.print(f"and {explanation.total - PRINTED} more in {EXPLANATION_TABLE}")
     if explanation.measured is not None:
         for title, lines in (
             ("Are the maps faithful to the network?", explanation.measured.verdicts),

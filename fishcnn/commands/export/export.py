@@ -34,12 +34,11 @@ from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.versions import versions
 
 # On how many images a file is compared with its network.
 _COMPARED = 64
-_CARD, _SHEET, _RESULTS = "MODEL_CARD.md", "grad_cam.png", "export.json"
 
 
 def export(config: DictConfig) -> None:
@@ -74,17 +73,17 @@ def export(config: DictConfig) -> None:
             settings.pop("enabled")
             title = "Grad-CAM on validation images"
             sheet = GradCam(**settings).sheet(classifier, datamodule, title)
-            save_figure(sheet, folder / _SHEET)
+            save_figure(sheet, folder / EXPORT_SHEET)
         made_with = {**versions(), **package_versions(formats)}
         card = model_card(
             classifier,
             checkpoint,
             files=files,
             compared_on=compared_on,
-            sheet=None if datamodule is None else _SHEET,
+            sheet=None if datamodule is None else EXPORT_SHEET,
             made_with=made_with,
         )
-        (folder / _CARD).write_text(card, encoding="utf-8")
+        (folder / MODEL_CARD).write_text(card, encoding="utf-8")
         results = {
             "checkpoint": str(checkpoint),
             "classes": classifier.classes,
@@ -94,7 +93,7 @@ def export(config: DictConfig) -> None:
             "formats": files,
             "versions": made_with,
         }
-        (folder / _RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (folder / EXPORT_RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         for file in sorted(folder.iterdir()):
             os.replace(file, output / file.name)
     _print(output, files)
@@ -202,5 +201,5 @@ def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
         )
     console.print(table)
     # Paths are printed raw: a table would cut them, and they are there to be copied.
-    for name in (_CARD, _RESULTS):
+    for name in (MODEL_CARD, EXPORT_RESULTS):
         console.print(f"{output / name}", soft_wrap=True, markup=False, highlight=False)

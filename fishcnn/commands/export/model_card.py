@@ -18,8 +18,6 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
-_TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-
 
 def model_card(
     classifier: FishClassifier,
@@ -50,7 +48,7 @@ def model_card(
     run = RunFolder.of(checkpoint)
     model: Mapping[str, Any] = classifier.hparams["model"]
     card = render(
-        _TEMPLATE,
+        "model_card.md",
         classes=classifier.classes,
         network=model.get("architecture", model["name"]),
         model=_in_words(model),
