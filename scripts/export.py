@@ -1,4 +1,4 @@
-"""Export a trained network to ONNX, torch.export and safetensors, with a model card."""
+"""Export a trained network to ONNX and torch.export, with a model card."""
 
 from fishcnn.commands.cli import start
 

@@ -1,6 +1,7 @@
-"""Scripts of ``scripts/``, run in the process of the tests."""
+"""Scripts of ``scripts/``, run in the process of the tests, and what they leave behind."""
 
 import contextlib
+import csv
 import io
 import logging
 import runpy
@@ -8,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.run_folder import RunFolder
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -36,3 +41,21 @@ def run_and_read(name: str, *arguments: str) -> tuple[int, str]:
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         status = run_script(name, *arguments)
     return status, printed.getvalue()
+
+
+def images_of(run: RunFolder) -> Path:
+    """The folder of the images that a run was trained on; its masks are in ``masks/`` beside it."""
+    return Path(OmegaConf.load(run.config).data.root)
+
+
+def network_of(run: RunFolder) -> FishClassifier:
+    """The best network of a run, on the CPU, in eval mode."""
+    return FishClassifier.load_from_checkpoint(
+        run.best_checkpoint, weights_only=True, map_location="cpu"
+    ).eval()
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))

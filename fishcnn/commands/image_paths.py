@@ -50,6 +50,20 @@ def image_paths(typed: str) -> Iterator[str]:
     return _matching("", parts, deep="**" in parts)
 
 
+def count_images(typed: str) -> int | None:
+    """How many images a person means: names alone are counted quickly. None for standard input.
+
+    Raises:
+        FishError: none.
+    """
+    if typed == STANDARD_INPUT:
+        return None
+    total = sum(1 for _ in image_paths(typed))
+    if not total:
+        raise FishError(f"input={typed}: no image found")
+    return total
+
+
 def _listed(lines: Iterable[bytes]) -> Iterator[str]:
     for line in lines:
         if path := os.fsdecode(line.rstrip(b"\r\n")):

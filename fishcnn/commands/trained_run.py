@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from fishcnn.commands.build import build_datamodule, prepare_images
 from fishcnn.commands.settings import CONF
@@ -117,3 +118,43 @@ def best_device() -> torch.device:
     """A GPU where there is one."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator or torch.device("cpu")
+
+
+@torch.inference_mode()
+def finite_probabilities(classifier: FishClassifier, images: Tensor) -> Tensor:
+    """Class probabilities at the calibrated temperature, float32 ``(N, K)`` on the CPU.
+
+    Args:
+        classifier: in eval mode.
+        images: float ``(N, 3, S, S)`` in [0, 1], on its device.
+
+    Raises:
+        FishError: the network has diverged.
+    """
+    probabilities = classifier.probabilities(images).cpu()
+    if not probabilities.isfinite().all():
+        raise FishError(
+            "the network answers with numbers that are not finite: its training has diverged. "
+            "Choose another run by ckpt="
+        )
+    return probabilities
+
+
+def output_folder(named: str | None, default: Path) -> Path:
+    """Make the folder that a command writes to, before its first expensive step.
+
+    Args:
+        named: ``output=``; None for the default.
+        default: where its files go by themselves.
+
+    Raises:
+        FishError: it cannot be made.
+    """
+    folder = Path(named).expanduser().absolute() if named else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FishError(
+            f"output={folder} cannot be made: {error.strerror}; choose another folder by output="
+        ) from error
+    return folder

@@ -9,6 +9,13 @@ SWEEP = "sweep.json"  # in the folder of a sweep, beside its run folders
 # In the folder of an evaluation, which can be outside the run.
 EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
 EVALUATION_PAGE = "report.html"
+# In the folder of an explanation, which can be outside the run.
+EXPLANATION_IMAGES, EXPLANATION_TABLE = "pictures", "explanations.csv"
+EXPLANATION_SHEET, EXPLANATION_REPORT = "contact_sheet.png", "report.md"
+EXPLANATION_MEASUREMENTS = "trust.json"
+EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
+# Likewise, of an export.
+MODEL_CARD, EXPORT_SHEET, EXPORT_RESULTS = "MODEL_CARD.md", "grad_cam.png", "export.json"
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,10 @@ class RunFolder:
             judged: ``val``, ``test``, or the name of another image folder.
         """
         return self.path / "evaluation" / judged
+
+    def evaluations(self) -> list[Path]:
+        """The numbers of every evaluation, in the order of what was judged."""
+        return sorted(self.path.glob("evaluation/*/evaluation.json"))
 
     @property
     def explanations(self) -> Path:

@@ -1,4 +1,4 @@
-"""scripts/export.py on one small run: what it writes, says and refuses."""
+"""scripts/export.py on the trained run: what it writes, says and refuses."""
 
 import contextlib
 import io
@@ -6,21 +6,18 @@ import json
 import re
 import runpy
 import shutil
-from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
-from running import run_and_read
+from running import images_of, network_of, run_and_read
 from torch import Tensor
 
 from fishcnn.commands.export.exported_classifier import ExportedClassifier
-from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.run_folder import RunFolder
 
-WEIGHTS_ONLY = "formats=[safetensors]"
-
-Script = Callable[..., tuple[int, str]]
+QUICK = "formats=[torch]"
 
 pytestmark = [
     # Lightning turns its own warnings into output.
@@ -29,111 +26,127 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def run(fish: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run folder; pictures of it are decoded again from the cache of this fixture."""
+def exported(_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
+    """A run that was evaluated and then exported to all formats, and what the latter printed."""
+    place = tmp_path_factory.mktemp("exported")
+    shutil.copytree(_trained / "runs", place / "runs")
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("trained")
-        patch.chdir(folder)
-        patch.setenv("FISHCNN_CACHE", str(folder / "cache"))
-        status, printed = run_and_read(
-            "train",
-            "data=folder",
-            f"data.root={fish / 'pictures'}",
-            f"data.masks_root={fish / 'masks'}",
-            "data.image_size=32",
-            "data.batch_size=8",
-            "model.blocks=2",
-            "trainer.accelerator=cpu",
-            "trainer.max_epochs=2",
-            "callbacks.progress.enabled=false",
-            "logger=none",
-        )
-        assert status == 0, printed
-        (run,) = (folder / "runs").glob("*/*")
-        yield run
+        patch.chdir(place)
+        patch.setenv("FISHCNN_CACHE", str(_trained / "cache"))
+        for script in ("evaluate", "export"):  # of the latest run below the folder we stand in
+            status, printed = run_and_read(script)
+            assert status == 0, printed
+    return RunFolder(place / "runs" / "first"), printed
 
 
-@pytest.fixture(scope="module")
-def exported(run: Path) -> tuple[Path, str]:
-    """The folder of all files, and what was printed."""
-    status, printed = run_and_read("export")  # the latest run below the folder we stand in
-    assert status == 0, printed
-    return run / "export", printed
+def card_of(run: RunFolder) -> str:
+    return (run.export / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def elsewhere(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in an empty folder."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def test_everything_that_was_promised_is_in_the_run_folder(exported: tuple[Path, str]) -> None:
-    folder, printed = exported
-    assert {file.name for file in folder.iterdir()} == {
+def test_everything_that_was_promised_is_in_the_run_folder(
+    exported: tuple[RunFolder, str],
+) -> None:
+    run, printed = exported
+    assert {file.name for file in run.export.iterdir()} == {
         "model.onnx",
         "model.pt2",
-        "model.safetensors",
         "MODEL_CARD.md",
         "grad_cam.png",
         "export.json",
     }
-    results = json.loads((folder / "export.json").read_text())
-    assert list(results["formats"]) == ["onnx", "torch", "safetensors"]
+    results = json.loads((run.export / "export.json").read_text())
+    assert list(results["formats"]) == ["onnx", "torch"]
     for one in results["formats"].values():
-        assert one["pictures"] == one["same_top1"] == 7  # a fifth of 36
+        assert one["pictures"] == one["same_top1"] == 22
         assert one["max_abs_difference"] < 1e-5
-        assert one["bytes"] == (folder / one["file"]).stat().st_size
+        assert one["bytes"] == (run.export / one["file"]).stat().st_size
         assert one["file"] in printed
-    assert "7 of 7" in printed
-    assert str(folder / "MODEL_CARD.md") in printed
+    assert "22 of 22" in printed
+    assert str(run.export / "MODEL_CARD.md") in printed
     # Others may read each of them, if they may read this one.
-    assert len({file.stat().st_mode for file in folder.iterdir()}) == 1
+    assert len({file.stat().st_mode for file in run.export.iterdir()}) == 1
 
 
 def test_the_card_tells_data_recipe_metrics_and_limits(
-    exported: tuple[Path, str], run: Path, fish: Path
+    exported: tuple[RunFolder, str],
 ) -> None:
-    card = (exported[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
-    summary = json.loads((run / "summary.json").read_text())
+    run, _ = exported
+    card = card_of(run)
+    summary = json.loads(run.summary.read_text())
     low, high = summary["val_acc_interval"]
     assert f"| accuracy | {summary['val_acc']:.1%} | {low:.1%} to {high:.1%} |" in card
-    assert f"epoch {summary['best_epoch']} of 2" in card
-    assert "chosen for its loss on these very pictures" in card
+    assert f"epoch {summary['best_epoch']} of 4" in card
+    assert "chosen for its loss on these very images" in card
     for name in summary["classes"]:
-        assert re.search(rf"^\| {name} \| (9 \| 3|10 \| 2) \| 12 \|$", card, flags=re.MULTILINE)
-    assert "`data.root=.../pictures`" not in card
-    assert "data.root=.../pictures " in card
-    assert str(fish) not in card
+        assert re.search(rf"^\| {name} \| \d \| \d \| 12 \|$", card, flags=re.MULTILINE)
+    assert "data.root=.../images " in card
+    assert str(images_of(run).parent) not in card
     assert "cnn, blocks 2" in card
-    assert "up to 2 epochs" in card
+    assert "up to 4 epochs" in card
     assert "Not calibrated" in card
     assert "knows only these 3 classes" in card
     assert "](grad_cam.png)" in card
     assert f"| torch | {torch.__version__.partition('+')[0]}" in card
     assert f"| onnxruntime |  | {version('onnxruntime')} |" in card
-    for line in (run / "diagnosis.md").read_text().splitlines():
+    for line in run.diagnosis.read_text().splitlines():
         assert not line.startswith("**") or line in card
 
 
-def test_the_programs_in_the_card_say_what_the_network_says(
-    exported: tuple[Path, str], run: Path, fish: Path, elsewhere: Path
-) -> None:
-    for file in exported[0].iterdir():
-        shutil.copy(file, elsewhere)
-    picture = sorted((fish / "pictures").rglob("*.jpg"))[5]
-    shutil.copy(picture, elsewhere / "fish.jpg")
-    classifier = FishClassifier.load_from_checkpoint(
-        run / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu"
+def test_the_card_shows_what_evaluate_measured(exported: tuple[RunFolder, str]) -> None:
+    run, _ = exported
+    (file,) = run.evaluations()
+    found = json.loads(file.read_text())
+    low, high = found["accuracy_interval"]
+    assert (
+        f"| validation | 22 | {found['accuracy']:.1%} | {low:.1%} to {high:.1%} "
+        f"| {found['macro_f1']:.3f} | {found['ece']:.3f} | 1.000 |" in card_of(run)
     )
-    (expected,) = classifier.predict(picture)
-    card = (exported[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
-    programs = re.findall(r"^```python\n(.*?)^```$", card, flags=re.MULTILINE | re.DOTALL)
-    assert len(programs) == 3
+
+
+def test_a_calibrated_network_is_exported_with_its_temperature_and_the_card_says_so(
+    trained: RunFolder,
+) -> None:
+    status, printed = run_and_read("evaluate", "calibrate=true")
+    assert status == 0, printed
+    status, printed = run_and_read("export", QUICK)
+    assert status == 0, printed
+    results = json.loads((trained.export / "export.json").read_text())
+    temperature = results["temperature"]
+    assert temperature != 1
+    assert results["formats"]["torch"]["max_abs_difference"] < 1e-5
+    card = card_of(trained)
+    assert f"divided by the temperature {temperature:.3f}, fitted" in card
+    assert f"| {temperature:.3f} |\n\n## Calibration" in card
+
+
+def test_the_card_keeps_the_numbers_of_the_other_checkpoint_to_itself(trained: RunFolder) -> None:
+    assert run_and_read("evaluate")[0] == 0
+    content = torch.load(trained.last_checkpoint, weights_only=True)
+    content["epoch"] += 7  # nor is it that of the summary
+    torch.save(content, trained.last_checkpoint)
+    status, printed = run_and_read("export", f"ckpt={trained.last_checkpoint}", QUICK)
+    assert status == 0, printed
+    card = card_of(trained)
+    assert "The run has no summary of this checkpoint." in card
+    assert "evaluate.py` measured" not in card
+
+
+def test_the_programs_in_the_card_say_what_the_network_says(
+    exported: tuple[RunFolder, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, _ = exported
+    monkeypatch.chdir(tmp_path)
+    for file in run.export.iterdir():
+        shutil.copy(file, tmp_path)
+    image = sorted(images_of(run).rglob("*.jpg"))[5]
+    shutil.copy(image, tmp_path / "fish.jpg")
+    (expected,) = network_of(run).predict(image)
+    programs = re.findall(r"^```python\n(.*?)^```$", card_of(run), flags=re.MULTILINE | re.DOTALL)
+    assert len(programs) == 2
     for number, program in enumerate(programs):
-        (elsewhere / f"{number}.py").write_text(program)
+        (tmp_path / f"{number}.py").write_text(program)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             runpy.run_path(f"{number}.py")
         label, probability = printed.getvalue().split()
@@ -142,17 +155,21 @@ def test_the_programs_in_the_card_say_what_the_network_says(
         assert float(probability) == pytest.approx(expected.probability, abs=0.02)
 
 
-def test_it_runs_from_any_folder_and_leaves_nothing_there(run: Path, elsewhere: Path) -> None:
-    status, printed = run_and_read("export", f"ckpt={run}", "output=out", WEIGHTS_ONLY)
+def test_it_runs_from_any_folder_and_leaves_nothing_there(
+    trained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, printed = run_and_read("export", f"ckpt={trained.path}", "output=out", QUICK)
     assert status == 0, printed
-    assert [file.name for file in elsewhere.iterdir()] == ["out"]
-    assert (elsewhere / "out" / "model.safetensors").is_file()
-    assert not (elsewhere / "out" / "model.onnx").exists()
+    assert [file.name for file in Path.cwd().iterdir()] == ["out"]
+    assert Path("out/model.pt2").is_file()
+    assert not Path("out/model.onnx").exists()
 
 
-@pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
 def test_a_file_that_does_not_agree_is_refused_and_removed(
-    kind: str, run: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = ExportedClassifier.forward
 
@@ -160,84 +177,74 @@ def test_a_file_that_does_not_agree_is_refused_and_removed(
         return right(self, images.flip(3))
 
     monkeypatch.setattr(ExportedClassifier, "forward", blue_first)
-    status, printed = run_and_read("export", f"ckpt={run}", "output=out", f"formats=[{kind}]")
+    status, printed = run_and_read("export", "output=out", f"formats=[{kind}]")
     assert status == 1
-    assert f"{kind} was refused and nothing was exported: on 7 pictures" in printed
+    assert f"{kind} was refused and nothing was exported: on 22 images" in printed
     assert re.search(r"up to \S+ off", printed)
-    assert not list((elsewhere / "out").iterdir())
+    assert not list(Path("out").iterdir())
 
 
 def test_a_refused_format_leaves_an_earlier_export_as_it_was(
-    exported: tuple[Path, str], run: Path, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {file: file.read_bytes() for file in exported[0].iterdir()}
+    assert run_and_read("export", QUICK)[0] == 0
+    before = {file: file.read_bytes() for file in trained.export.iterdir()}
 
     def broken(self: ExportedClassifier, images: Tensor) -> Tensor:
         raise RuntimeError("no such operator")
 
     monkeypatch.setattr(ExportedClassifier, "forward", broken)
-    status, printed = run_and_read("export", f"ckpt={run}", "formats=[safetensors,torch]")
+    status, printed = run_and_read("export", "formats=[torch,onnx]")
     assert status == 1
-    assert "RuntimeError: no such operator. Without it: formats=[torch]" in printed
-    assert {file: file.read_bytes() for file in exported[0].iterdir()} == before
+    assert "RuntimeError: no such operator. Without it: formats=[onnx]" in printed
+    assert {file: file.read_bytes() for file in trained.export.iterdir()} == before
 
 
-def test_a_checkpoint_without_its_run_needs_pictures_and_says_so(
-    run: Path, fish: Path, elsewhere: Path
+def test_a_checkpoint_without_its_run_needs_images_and_says_so(
+    trained: RunFolder,
 ) -> None:
-    moved = elsewhere / "moved" / "fish.ckpt"
+    moved = Path("moved/fish.ckpt").absolute()
     moved.parent.mkdir()
-    shutil.copy(run / "checkpoints" / "best.ckpt", moved)
-    status, printed = run_and_read("export", f"ckpt={moved}", WEIGHTS_ONLY)
+    shutil.copy(trained.best_checkpoint, moved)
+    status, printed = run_and_read("export", f"ckpt={moved}", QUICK)
     assert status == 1
-    assert "or the pictures by input=" in printed
+    assert "by input=" in printed
 
-    one = next((fish / "pictures").rglob("*.jpg"))
-    for pictures, count in ((one, 1), (fish / "pictures", 36)):
-        status, printed = run_and_read("export", f"ckpt={moved}", f"input={pictures}", WEIGHTS_ONLY)
+    images = images_of(trained)
+    one = next(images.rglob("*.jpg"))
+    for named, count in ((one, 1), (images, 36), (f"{one.parent}/*.jpg", 12)):
+        status, printed = run_and_read("export", f"ckpt={moved}", f"input={named}", QUICK)
         assert status == 0, printed
         assert f"{count} of {count}" in printed
-    card = (moved.parent / "export" / "MODEL_CARD.md").read_text()
+    card = card_of(RunFolder(moved.parent))
     assert "this is not on record" in card
     assert "No sheet" in card
 
-    status, printed = run_and_read("export", f"ckpt={moved}", "input=nowhere", WEIGHTS_ONLY)
-    assert status == 1
-    assert "input=nowhere does not exist" in printed
 
-
-def test_pictures_that_are_gone_are_asked_for(run: Path, elsewhere: Path) -> None:
-    copied = elsewhere / "run"
-    shutil.copytree(run, copied)
-    config = (copied / "config.yaml").read_text()
-    (copied / "config.yaml").write_text(
-        re.sub(r"root: .*pictures$", "root: /gone", config, flags=re.M)
-    )
-    status, printed = run_and_read("export", f"ckpt={copied}", WEIGHTS_ONLY)
-    assert status == 1
-    assert "data.root=/gone does not exist" in printed
-    assert "name other pictures by input=/path/to/pictures" in printed
-
-
-def test_the_card_tells_what_is_known_of_a_calibrated_or_later_checkpoint(
-    run: Path, elsewhere: Path
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["formats=[safetensors]"], "formats=[safetensors]: choose one of onnx, torch"),
+        (["formats=[]"], "formats=[]: choose one of onnx, torch"),
+        (["input=nowhere"], "input=nowhere: there is no such file or folder"),
+        (["input=runs/first/checkpoints"], "checkpoints: no image found"),
+        (["output=runs/first/config.yaml/x"], "config.yaml/x cannot be made"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_message(
+    trained: RunFolder, arguments: list[str], words: str
 ) -> None:
-    copied = elsewhere / "run"
-    shutil.copytree(run, copied)
-    best = copied / "checkpoints" / "best.ckpt"
-    content = torch.load(best, weights_only=True)
-    content["state_dict"]["temperature"] = torch.tensor(2.0)
-    content["epoch"] += 7  # not that of the summary any more
-    torch.save(content, best)
-    (copied / "evaluation").mkdir()
-    evaluation = copied / "evaluation" / "evaluation.json"
-    evaluation.write_text(json.dumps({"accuracy": 0.875, "ece": 0.0321, "else": []}))
-    status, printed = run_and_read("export", f"ckpt={copied}", WEIGHTS_ONLY)
-    assert status == 0, printed
-    card = (copied / "export" / "MODEL_CARD.md").read_text()
-    assert "divided by the temperature 2.000" in card
-    assert "accuracy 87.5%, expected calibration error 0.032" in card
-    assert "The run has no summary of this checkpoint." in card
-    results = json.loads((copied / "export" / "export.json").read_text())
-    assert results["temperature"] == 2
-    assert results["formats"]["safetensors"]["max_abs_difference"] < 1e-5
+    status, printed = run_and_read("export", *arguments)
+    assert status == 1
+    assert printed.startswith("error: ")
+    assert words in printed
+    assert not list(trained.export.glob("*"))
+
+
+def test_images_that_are_gone_are_asked_for(trained: RunFolder) -> None:
+    config = trained.config.read_text()
+    trained.config.write_text(re.sub(r"root: .*images$", "root: /gone", config, flags=re.M))
+    status, printed = run_and_read("export", QUICK)
+    assert status == 1
+    assert "data.root=/gone" in printed
+    assert "add input=/path/to/images" in printed

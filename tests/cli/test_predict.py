@@ -1,6 +1,5 @@
-"""scripts/predict.py as a person runs it, on a network that was trained for a moment."""
+"""scripts/predict.py as a person runs it, on the trained run."""
 
-import csv
 import io
 import json
 import os
@@ -8,20 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from running import run_script
+from running import SCRIPTS, images_of, network_of, run_and_read, table
 
 from fishcnn.commands.predict.prediction_rows import Row
 from fishcnn.commands.predict.prediction_stream import Predictor
-from fishcnn.models.classifier import FishClassifier
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from fishcnn.utils.run_folder import RunFolder
 
 pytestmark = [
     # Lightning turns its own warnings into output.
@@ -29,80 +24,29 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A script that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Predict = Callable[..., Finished]
-
-
-@pytest.fixture(scope="module")
-def home(fish: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``photos/`` and, below ``runs/``, a run that was trained on them."""
-    home = tmp_path_factory.mktemp("home")
-    shutil.copytree(fish / "pictures", home / "photos")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        settings = ["data=folder", "data.root=photos", "data.image_size=32", "data.batch_size=8"]
-        settings += ["model.blocks=2", "model.hidden=16", "trainer.max_epochs=2"]
-        settings += ["trainer.accelerator=cpu", "callbacks.grad_cam.enabled=false", "logger=none"]
-        assert run_script("train", *settings) == 0
-    return home
-
-
 @pytest.fixture
-def run(home: Path) -> Iterator[Path]:
-    """The run folder, without predictions."""
-    (config,) = home.glob("runs/*/*/config.yaml")
-    yield config.parent
-    for file in config.parent.glob("predictions.*"):
-        file.unlink()
+def photos(trained: RunFolder) -> list[str]:
+    """Paths of the 36 images in ``photos/``, beside ``runs/``."""
+    shutil.copytree(images_of(trained), "photos")
+    return sorted(path.as_posix() for path in Path("photos").glob("*/*.jpg"))
 
 
-@pytest.fixture
-def predict(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Predict:
-    """Run ``scripts/predict.py`` in this process, standing beside ``photos/`` and ``runs/``."""
-    monkeypatch.chdir(home)
-
-    def run(*arguments: str) -> Finished:
-        capfd.readouterr()
-        status = run_script("predict", *arguments)
-        return Finished(status, *capfd.readouterr())
-
-    return run
+def predict(*arguments: str) -> str:
+    """Run it; return what it printed."""
+    status, printed = run_and_read("predict", *arguments)
+    assert status == 0, printed
+    return printed
 
 
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
-def pictures(home: Path) -> list[str]:
-    return sorted(path.relative_to(home).as_posix() for path in home.glob("photos/*/*.jpg"))
-
-
-def test_without_arguments_the_validation_pictures_of_the_latest_run_are_classified(
-    predict: Predict, home: Path, run: Path
+def test_without_arguments_the_validation_images_of_the_latest_run_are_classified(
+    trained: RunFolder,
 ) -> None:
-    before = sorted(path.name for path in home.iterdir())
-    finished = predict()
-    assert finished.status == 0, finished.err
-    written = rows(run / "predictions.csv")
-    held_out = json.loads((run / "split.json").read_text())["val"]
-    assert [row["path"] for row in written] == [str(home / "photos" / path) for path in held_out]
-    classifier = FishClassifier.load_from_checkpoint(
-        run / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu"
-    )
-    for row, expected in zip(
-        written, classifier.predict([row["path"] for row in written]), strict=True
-    ):
+    printed = predict()
+    written = table(trained.predictions("csv"))
+    held_out = json.loads(trained.split.read_text())["val"]
+    assert [row["path"] for row in written] == [str(images_of(trained) / p) for p in held_out]
+    predictions = network_of(trained).predict([row["path"] for row in written])
+    for row, expected in zip(written, predictions, strict=True):
         assert row["class"] == row["top1_class"] == expected.label
         assert row["error"] == ""
         listed = {row[f"top{k}_class"]: float(row[f"top{k}_probability"]) for k in (1, 2, 3)}
@@ -112,64 +56,63 @@ def test_without_arguments_the_validation_pictures_of_the_latest_run_are_classif
     # What the run's own validation has counted.
     true = [Path(path).parts[0] for path in held_out]
     hits = sum(row["class"] == label for row, label in zip(written, true, strict=True))
-    summary = json.loads((run / "summary.json").read_text())
+    summary = json.loads(trained.summary.read_text())
     assert summary["val_acc"] == pytest.approx(hits / len(true))
-    assert f"predictions: {run / 'predictions.csv'}" in finished.out
-    assert f"checkpoint: {run / 'checkpoints' / 'best.ckpt'}" in finished.out
-    assert "images/s" in finished.out
+    assert f"predictions: {trained.predictions('csv')}" in printed
+    assert f"checkpoint: {trained.best_checkpoint}" in printed
+    assert "images/s" in printed
     # Nothing else is left behind, by Hydra or by us.
-    assert sorted(path.name for path in home.iterdir()) == before
-    assert [path.name for path in run.glob("predictions.*")] == ["predictions.csv"]
+    assert [path.name for path in Path.cwd().iterdir()] == ["runs"]
+    assert [path.name for path in trained.path.glob("predictions.*")] == ["predictions.csv"]
 
 
 def test_any_folder_is_as_good_to_stand_in(
-    predict: Predict, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert predict().status == 0
-    first = (run / "predictions.csv").read_bytes()
-    monkeypatch.chdir(tmp_path)
-    for ckpt in (run, run / "checkpoints" / "best.ckpt"):
-        (run / "predictions.csv").unlink()
-        finished = predict(f"ckpt={ckpt}")
-        assert finished.status == 0, finished.err
-        assert (run / "predictions.csv").read_bytes() == first
-    assert list(tmp_path.iterdir()) == []
+    predict()
+    output = trained.predictions("csv")
+    first = output.read_bytes()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for ckpt in (trained.path, trained.best_checkpoint):
+        output.unlink()
+        predict(f"ckpt={ckpt}")
+        assert output.read_bytes() == first
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_results_do_not_depend_on_the_batch_size_nor_on_the_workers(
-    predict: Predict, home: Path, tmp_path: Path
+    photos: list[str], tmp_path: Path
 ) -> None:
     files = {}
     for batch_size, workers in ((1, 2), (7, 1), (7, 3), (64, 1)):
         file = files[batch_size, workers] = tmp_path / f"{batch_size}-{workers}.csv"
         settings = [f"batch_size={batch_size}", f"workers={workers}", f"output={file}"]
-        assert predict("input=photos", *settings).status == 0
+        predict("input=photos", *settings)
     first = files[1, 2].read_bytes()
-    assert len(rows(files[1, 2])) == 36
+    assert len(table(files[1, 2])) == 36
     assert files[7, 1].read_bytes() == first
     assert files[7, 3].read_bytes() == first
     # Other kernels may round the last digit otherwise.
-    for row, other in zip(rows(files[1, 2]), rows(files[64, 1]), strict=True):
+    for row, other in zip(table(files[1, 2]), table(files[64, 1]), strict=True):
         assert row["class"] == other["class"]
         assert float(row["probability"]) == pytest.approx(float(other["probability"]), abs=2e-6)
 
 
-def test_folder_glob_file_and_standard_input_name_the_same_pictures(
-    predict: Predict, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_folder_glob_file_and_standard_input_name_the_same_images(
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.csv"
 
     def predicted(typed: str) -> list[dict[str, str]]:
-        finished = predict(f"input={typed}", f"output={output}")
-        assert finished.status == 0, finished.err
-        return rows(output)
+        predict(f"input={typed}", f"output={output}")
+        return table(output)
 
-    paths = pictures(home)
     folder = predicted("photos")
-    assert [row["path"] for row in folder] == paths
+    assert [row["path"] for row in folder] == photos
     assert predicted("photos/**/*.jpg") == folder
-    assert predicted(paths[5]) == [folder[5]]
-    lines = "".join(f"{path}\n" for path in reversed(paths)).encode()
+    assert predicted(photos[5]) == [folder[5]]
+    lines = "".join(f"{path}\n" for path in reversed(photos)).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert predicted("-") == folder[::-1]
 
@@ -177,25 +120,22 @@ def test_folder_glob_file_and_standard_input_name_the_same_pictures(
 @pytest.mark.parametrize(
     "name", ["a b", "a,b", "a=b", "[1]", "it's", "a(1){2}", "grüße", "$x", "b\udcffd", "x\ny"]
 )
-def test_a_path_needs_no_quotes_for_hydra(
-    predict: Predict, home: Path, tmp_path: Path, name: str
-) -> None:
-    picture = tmp_path / f"{name}.jpg"
-    shutil.copy(home / pictures(home)[0], picture)
+def test_a_path_needs_no_quotes_for_hydra(trained: RunFolder, tmp_path: Path, name: str) -> None:
+    image = tmp_path / f"{name}.jpg"
+    shutil.copy(next(images_of(trained).rglob("*.jpg")), image)
     output = tmp_path / f"out {name}.jsonl"
-    finished = predict(f"input={picture}", f"output={output}")
-    assert finished.status == 0, finished.err
+    predict(f"input={image}", f"output={output}")
     (row,) = map(json.loads, output.read_text(encoding="utf-8").splitlines())
-    assert row["path"] == str(picture)
+    assert row["path"] == str(image)
     assert row["error"] is None
     assert os.path.exists(row["path"])
 
 
-def test_both_formats_say_the_same(predict: Predict, tmp_path: Path) -> None:
+def test_both_formats_say_the_same(photos: list[str], tmp_path: Path) -> None:
     for name in ("a.csv", "a.jsonl"):
-        assert predict("input=photos", f"output={tmp_path / name}", "top_k=2").status == 0
+        predict("input=photos", f"output={tmp_path / name}", "top_k=2")
     lines = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
-    for row, line in zip(rows(tmp_path / "a.csv"), lines, strict=True):
+    for row, line in zip(table(tmp_path / "a.csv"), lines, strict=True):
         same = json.loads(line)
         assert same["path"] == row["path"]
         assert same["class"] == row["class"]
@@ -203,20 +143,20 @@ def test_both_formats_say_the_same(predict: Predict, tmp_path: Path) -> None:
         assert [top["class"] for top in same["top"]] == [row["top1_class"], row["top2_class"]]
         assert "top3_class" not in row
     named = [f"output={tmp_path / 'b.txt'}", "format=jsonl"]
-    assert predict("input=photos", *named, "top_k=2").status == 0
+    predict("input=photos", *named, "top_k=2")
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.jsonl").read_bytes()
 
 
-def test_below_the_threshold_a_picture_is_unknown_and_its_best_classes_are_still_listed(
-    predict: Predict, tmp_path: Path
+def test_below_the_threshold_an_image_is_unknown_and_its_best_classes_are_still_listed(
+    photos: list[str], tmp_path: Path
 ) -> None:
     known, unknown = tmp_path / "known.csv", tmp_path / "unknown.csv"
-    assert predict("input=photos", f"output={known}").status == 0
-    threshold = sorted(float(row["probability"]) for row in rows(known))[9]
-    finished = predict("input=photos", f"output={unknown}", f"threshold={threshold}")
-    assert f"unknown, below {threshold:g}" in finished.out
+    predict("input=photos", f"output={known}")
+    threshold = sorted(float(row["probability"]) for row in table(known))[9]
+    printed = predict("input=photos", f"output={unknown}", f"threshold={threshold}")
+    assert f"unknown, below {threshold:g}" in printed
     labels = []
-    for row, other in zip(rows(known), rows(unknown), strict=True):
+    for row, other in zip(table(known), table(unknown), strict=True):
         below = float(row["probability"]) < threshold
         assert other == {**row, "class": "unknown" if below else row["class"]}
         labels.append(other["class"])
@@ -224,9 +164,9 @@ def test_below_the_threshold_a_picture_is_unknown_and_its_best_classes_are_still
 
 
 def test_what_cannot_be_read_becomes_a_row_with_the_reason(
-    predict: Predict, home: Path, tmp_path: Path
+    trained: RunFolder, tmp_path: Path
 ) -> None:
-    good = (home / pictures(home)[0]).read_bytes()
+    good = next(images_of(trained).rglob("*.jpg")).read_bytes()
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(good)
     (tmp_path / "in" / "b.jpg").write_bytes(good[: len(good) // 2])
@@ -235,10 +175,8 @@ def test_what_cannot_be_read_becomes_a_row_with_the_reason(
     (tmp_path / "in" / "e.jpg").write_bytes(good)
     output = tmp_path / "out.csv"
     command = [f"input={tmp_path / 'in'}", f"output={output}"]
-    finished = predict(*command)
-    assert finished.status == 0, finished.err
-    assert "cannot be read  3" in finished.out
-    a, b, c, d, e = rows(output)
+    assert "cannot be read  3" in predict(*command)
+    a, b, c, d, e = table(output)
     assert {**a, "path": ""} == {**e, "path": ""}
     assert [row["error"] for row in (b, c, d)] == [
         "truncated",
@@ -249,10 +187,10 @@ def test_what_cannot_be_read_becomes_a_row_with_the_reason(
     # The row is there before anyone complains.
     for name in ("a.jpg", "e.jpg"):
         (tmp_path / "in" / name).write_bytes(b"")
-    finished = predict(*command)
-    assert finished.status == 1
-    assert "none of the 5 pictures can be read" in finished.err
-    assert [row["error"] == "" for row in rows(output)] == [False] * 5
+    status, printed = run_and_read("predict", *command)
+    assert status == 1
+    assert "none of the 5 images can be read" in printed
+    assert [row["error"] == "" for row in table(output)] == [False] * 5
 
 
 def interrupt_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,22 +211,23 @@ def interrupt_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_after_ctrl_c_it_goes_on_where_it_was_and_the_file_is_the_very_same(
-    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
+    folder = tmp_path / "out"
     command = ["input=photos", "batch_size=5", "workers=1"]
-    assert predict(*command, f"output={tmp_path}/whole.{suffix}").status == 0
-    output = tmp_path / f"parts.{suffix}"
-    part = tmp_path / f"parts.{suffix}.part"
+    predict(*command, f"output={folder}/whole.{suffix}")
+    output = folder / f"parts.{suffix}"
+    part = folder / f"parts.{suffix}.part"
     command.append(f"output={output}")
     interrupt_after(3, monkeypatch)
-    finished = predict(*command, "resume=true")
-    assert finished.status == 130
-    assert "interrupted after 15 pictures: go on by adding resume=true" in finished.err
-    assert "Traceback" not in finished.err
+    status, printed = run_and_read("predict", *command, "resume=true")
+    assert status == 130
+    assert "interrupted after 15 images: go on by adding resume=true" in printed
+    assert "Traceback" not in printed
     assert not output.exists()
     # A kill leaves batches half written, and rows.
     written = part.read_bytes()
-    whole_file = (tmp_path / f"whole.{suffix}").read_bytes()
+    whole_file = (folder / f"whole.{suffix}").read_bytes()
     assert whole_file.startswith(written)
     two_and_a_half = b"".join(whole_file[len(written) :].splitlines(keepends=True)[:3])[:-30]
     part.write_bytes(written + two_and_a_half)
@@ -297,23 +236,21 @@ def test_after_ctrl_c_it_goes_on_where_it_was_and_the_file_is_the_very_same(
     monkeypatch.setattr(
         Predictor, "rows", lambda self, paths: (done.extend(paths), whole(self, paths))[1]
     )
-    finished = predict(*command, "resume=true")
-    assert finished.status == 0, finished.err
-    assert "15 of them before the interruption" in finished.out
+    assert "15 of them before the interruption" in predict(*command, "resume=true")
     assert len(done) == 21
     assert output.read_bytes() == whole_file
-    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, f"whole.{suffix}"]
+    assert sorted(path.name for path in folder.iterdir()) == [output.name, f"whole.{suffix}"]
 
 
 def test_after_a_kill_it_goes_on_where_it_was_and_the_file_is_the_very_same(
-    predict: Predict, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = "".join(f"{path}\n" for path in pictures(home)).encode()
+    names = "".join(f"{path}\n" for path in photos).encode()
     half = b"".join(names.splitlines(keepends=True)[:20])
     settings = ["input=-", "batch_size=2", "workers=1"]
     output, part = tmp_path / "parts.csv", tmp_path / "parts.csv.part"
     command = [sys.executable, SCRIPTS / "predict.py", *settings, f"output={output}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=home) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(half)
         process.stdin.flush()  # and the rest never comes
@@ -326,60 +263,55 @@ def test_after_a_kill_it_goes_on_where_it_was_and_the_file_is_the_very_same(
     assert not output.exists()
     for name, resume in (("parts.csv", "true"), ("whole.csv", "false")):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(names)))
-        finished = predict(*settings, f"resume={resume}", f"output={tmp_path / name}")
-        assert finished.status == 0, finished.err
-        assert ("before the interruption" in finished.out) == (resume == "true")
+        printed = predict(*settings, f"resume={resume}", f"output={tmp_path / name}")
+        assert ("before the interruption" in printed) == (resume == "true")
     assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_an_unfinished_prediction_is_neither_thrown_away_nor_mixed_with_another(
-    predict: Predict, home: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(home / "photos", tmp_path / "photos")
-    command = [f"input={tmp_path / 'photos'}", "batch_size=5", "workers=1"]
-    command.append(f"output={tmp_path / 'out.csv'}")
     part = tmp_path / "out.csv.part"
-    interrupt_after(3, monkeypatch)
-    assert predict(*command).status == 130
+    command = ["input=photos", "batch_size=5", "workers=1", f"output={tmp_path / 'out.csv'}"]
+    interrupt_after(2, monkeypatch)
+    assert run_and_read("predict", *command)[0] == 130
     kept = part.read_bytes()
 
     def refused(*arguments: str) -> str:
-        finished = predict(*command, *arguments)
-        assert finished.status == 1
+        status, printed = run_and_read("predict", *command, *arguments)
+        assert status == 1
         assert part.read_bytes() == kept
-        return finished.err
+        return printed
 
     assert f"{part} is an unfinished prediction: go on with it by resume=true" in refused()
-    assert "begun with threshold=0.0, now it is threshold=0.5" in refused(
-        "resume=true", "threshold=0.5"
-    )
-    assert "begun with top_k=3, now it is top_k=1" in refused("resume=true", "top_k=1")
+    assert "begun with threshold=0.0, not threshold=0.5" in refused("resume=true", "threshold=0.5")
+    assert "begun with top_k=3, not top_k=1" in refused("resume=true", "top_k=1")
     other = tmp_path / "other.ckpt"
-    content = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    content = torch.load(trained.best_checkpoint, weights_only=True)
     content["state_dict"]["temperature"] *= 2
     torch.save(content, other)
     assert "begun with ckpt=" in refused("resume=true", f"ckpt={other}")
-    first = min((tmp_path / "photos").rglob("*.jpg"))
+    first = Path(photos[0])
     first.rename(first.with_name("zzz.jpg"))
-    assert f"input= has changed: picture 1 was {first} and now it is" in refused("resume=true")
+    assert f"input= has changed: image 1 was {first} and now is" in refused("resume=true")
     first.with_name("zzz.jpg").rename(first)
     # Neither of these changes a result.
-    assert predict(*command, "resume=true", "batch_size=4", "workers=2").status == 0
-    assert len(rows(tmp_path / "out.csv")) == 36
+    predict(*command, "resume=true", "batch_size=4", "workers=2")
+    assert len(table(tmp_path / "out.csv")) == 36
 
 
 def test_resume_begins_where_there_is_nothing_to_go_on_with(
-    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["input=photos", f"output={tmp_path / 'new' / 'out.csv'}", "resume=true"]
     interrupt_after(0, monkeypatch)
-    finished = predict(*command)
-    assert finished.status == 130
-    assert "interrupted before the first picture was done" in finished.err
+    status, printed = run_and_read("predict", *command)
+    assert status == 130
+    assert "interrupted before the first image was done" in printed
     assert list((tmp_path / "new").iterdir()) == []
     for _ in range(2):
-        assert predict(*command).status == 0
-        assert len(rows(tmp_path / "new" / "out.csv")) == 36
+        predict(*command)
+        assert len(table(tmp_path / "new" / "out.csv")) == 36
 
 
 @pytest.mark.parametrize(
@@ -387,47 +319,41 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
     [
         (["ckpt=nowhere"], "ckpt=nowhere: wanted a checkpoint file, or a run folder"),
         (["input=nowhere"], "input=nowhere: there is no such file or folder in /"),
-        (["input=nowhere/*"], "input=nowhere/*: there is no picture"),
-        (["input=runs/*/*/checkpoints"], "input=runs/*/*/checkpoints: there is no picture"),
-        (["input=-"], "input=-: there is no picture"),
+        (["input=nowhere/*"], "input=nowhere/*: no image found"),
+        (["input=runs/*/checkpoints"], "input=runs/*/checkpoints: no image found"),
+        (["input=-"], "input=-: no image found"),
         (["output=photos"], "output=photos is a folder"),
         (["output=photo.jpg"], "output=photo.jpg: wanted a name that ends in .csv or .jsonl"),
         (["output=/proc/out.csv"], "output=/proc/out.csv cannot be written"),
-        (["format=xml"], "format=xml: there is csv, jsonl"),
+        (["format=xml"], "format=xml: choose one of csv, jsonl"),
         (["threshold=2"], "threshold=2: wanted a number from 0 to 1"),
         (["threshold=abc"], "threshold=abc: wanted a number from 0 to 1"),
         (["top_k=0"], "top_k=0: wanted a whole number, 1 or more"),
         (["batch_size=0"], "batch_size=0: wanted a whole number, 1 or more"),
         (["workers=1.5"], "workers=1.5: wanted a whole number, 1 or more"),
-        (["resume=yes please"], "resume=yes please: wanted true or false"),
+        (["resume=yes please"], "resume=yes please: choose true or false"),
     ],
 )
 def test_a_mistake_is_answered_in_one_message_without_a_traceback(
-    predict: Predict,
-    run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    part: str,
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch, arguments: list[str], part: str
 ) -> None:
+    Path("photos").mkdir()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    finished = predict(*arguments)
-    assert finished.status == 1
-    assert finished.err.startswith(f"error: {part}")
-    assert "Traceback" not in finished.err
-    assert list(run.glob("predictions.*")) == []
+    status, printed = run_and_read("predict", *arguments)
+    assert status == 1
+    assert printed.startswith(f"error: {part}")
+    assert "Traceback" not in printed
+    assert list(trained.path.glob("predictions.*")) == []
 
 
-def test_a_network_that_has_diverged_is_no_answer(
-    predict: Predict, run: Path, tmp_path: Path
-) -> None:
-    content: dict[str, Any] = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+def test_a_network_that_has_diverged_is_no_answer(trained: RunFolder, photos: list[str]) -> None:
+    content: dict[str, Any] = torch.load(trained.best_checkpoint, weights_only=True)
     content["state_dict"]["temperature"] *= float("nan")
-    torch.save(content, tmp_path / "nan.ckpt")
-    output = tmp_path / "out.csv"
-    finished = predict(f"ckpt={tmp_path / 'nan.ckpt'}", "input=photos", f"output={output}")
-    assert finished.status == 1
-    assert "the network answers with NaN" in finished.err
-    assert [path.name for path in tmp_path.iterdir()] == ["nan.ckpt"]
+    torch.save(content, "nan.ckpt")
+    status, printed = run_and_read("predict", "ckpt=nan.ckpt", "input=photos", "output=out.csv")
+    assert status == 1
+    assert "the network answers with numbers that are not finite" in printed
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["nan.ckpt", "photos", "runs"]
 
 
 def test_help_answers_without_torch(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Drawings: one of each picture, at its own shape, and a sheet of several."""
+"""Drawings: one of each image, at its own shape, and sheets of several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.cam.methods import METHODS
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 from fishcnn.data.decoding.read import UnreadableImage, read_image
@@ -22,7 +21,7 @@ LONGEST = 480
 NARROWEST = 150  # pixels: three of these have room for a caption
 SHEET_SIDE = 160
 
-NOTE = "blue is no evidence for the class in question, red the strongest"
+NOTE = "blue: nothing speaks for the class in question; red: this speaks for it most"
 
 Pixels = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -30,7 +29,7 @@ Maps = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a sheet.
+    """One image of a sheet.
 
     Attributes:
         panels: uint8 ``(P, SHEET_SIDE, SHEET_SIDE, 3)``.
@@ -40,29 +39,29 @@ class Tile:
     """
 
     panels: Pixels
-    remarks: tuple[str, ...]
-    caption: tuple[str, ...]
+    remarks: list[str]
+    caption: list[str]
     wrong: bool
 
 
 def photograph(path: Path) -> Image.Image:
-    """Read a picture at the size of a panel, at its own shape.
+    """Read an image at the size of a panel, at its own shape.
 
     Raises:
         FishError: it can no longer be read.
     """
     try:
-        picture = read_image(path, long_enough_for=LONG_SIDE)
+        image = read_image(path, long_enough_for=LONG_SIDE)
     except UnreadableImage as error:
         raise FishError(f"{path}: {error.reason}") from error
-    longer, shorter = max(picture.size), min(picture.size)
+    longer, shorter = max(image.size), min(image.size)
     scale = min(max(LONG_SIDE / longer, SHORT_SIDE / shorter), LONGEST / longer)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Figure:
-    """Draw a picture, its heat map and the overlay; of several layers, one column for each.
+    """Draw an image, its heat map and the overlay; of several layers, one column for each.
 
     Args:
         photo: RGB of any shape, which the network saw squashed to the maps'.
@@ -71,63 +70,51 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
         question: what was asked.
     """
     original, heats, overlays = _panels(photo, maps)
-    said = [remark(heat) for heat in maps]
-    if len(maps) == 1:
-        tiles, remarks = np.stack([original, heats[0], overlays[0]]), ["", said[0], ""]
-    else:
-        tiles = np.stack(
-            [_above(original, original), *map(_above, heats, overlays)],
-        )
-        remarks = ["", *said]
-    width = max(tiles.shape[2], NARROWEST)
-    tiles = np.stack([_on_white(panels, panels.shape[0], width) for panels in tiles])
-    caption = _classes(row)
-    if len(row.top) > 1:
-        caption.append("then " + ", ".join(f"{share:.0%} {name}" for name, share in row.top[1:]))
-    caption.append(_map_line(row, question))
+    panels = [original, *heats, *overlays]
+    if len(maps) > 1:
+        panels = [_above(original, original), *map(_above, heats, overlays)]
+    width = max(photo.width, NARROWEST)
+    then = ", ".join(f"{share:.0%} {name}" for name, share in row.top[1:])
+    caption = [*_classes(row), *([f"then {then}"] if then else []), _map_line(row, question)]
     return panel_sheet(
-        tiles[None],
-        panel_names(question),
+        np.stack([_on_white(panel, panel.shape[0], width) for panel in panels])[None],
+        _panel_names(question),
         [caption],
-        Path(row.path).name,
+        row.name,
         wrong=[row.wrong],
-        remarks=[remarks],
+        remarks=[_remarks(maps)],
         note=NOTE,
     )
 
 
 def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, number: str = "") -> Tile:
-    """Make a picture ready for a sheet: small, at its own shape on a white square.
+    """Make an image ready for a sheet: small, at its own shape on a white square.
 
     Args:
         photo: as for :func:`drawing`.
         maps: likewise.
         row: likewise.
         question: likewise.
-        number: what the picture is called elsewhere, or "".
+        number: what the image is called elsewhere, or "".
     """
     photo = photo.copy()
     photo.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
     original, heats, overlays = _panels(photo, maps)
-    said = [remark(heat) for heat in maps]
-    if len(maps) == 1:
-        panels, remarks = [original, heats[0], overlays[0]], ["", said[0], ""]
-    else:
-        panels, remarks = [original, *overlays], ["", *said]
-    caption = [f"{number} {Path(row.path).name}".strip(), *_classes(row)]
+    panels = [original, *(heats if len(maps) == 1 else []), *overlays]
+    caption = [f"{number} {row.name}".strip(), *_classes(row)]
     if question.names_its_class:
         caption.append(_map_line(row, question))
     square = np.stack([_on_white(panel, SHEET_SIDE, SHEET_SIDE) for panel in panels])
-    return Tile(square, tuple(remarks), tuple(caption), row.wrong)
+    return Tile(square, _remarks(maps), caption, row.wrong)
 
 
 def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
-    """Draw several pictures; at least one."""
+    """Draw several images; at least one."""
     lines = max(len(one.caption) for one in tiles)
     return panel_sheet(
         np.stack([one.panels for one in tiles]),
-        panel_names(question),
-        [(*one.caption, *[""] * (lines - len(one.caption))) for one in tiles],
+        _panel_names(question),
+        [[*one.caption, *[""] * (lines - len(one.caption))] for one in tiles],
         title,
         wrong=[one.wrong for one in tiles],
         remarks=[one.remarks for one in tiles],
@@ -135,15 +122,20 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
     )
 
 
-def panel_names(question: Question) -> tuple[str, ...]:
+def _panel_names(question: Question) -> tuple[str, ...]:
     """What stands above the panels."""
-    if len(question.layers) == 1:
-        return ("original", "heat map", "overlay")
-    return ("original", *question.layers)
+    layers = question.layers
+    return ("original", *(("heat map", "overlay") if len(layers) == 1 else layers))
+
+
+def _remarks(maps: Maps) -> list[str]:
+    """What stands on the panels."""
+    said = [remark(heat) for heat in maps]
+    return ["", *said, ""] if len(maps) == 1 else ["", *said]
 
 
 def _panels(photo: Image.Image, maps: Maps) -> tuple[Pixels, list[Pixels], list[Pixels]]:
-    """The picture, its heat maps and overlays, all ``(H, W, 3)`` of the picture's size."""
+    """The image, its heat maps and overlays, all ``(H, W, 3)`` of the image's size."""
     pixels = np.asarray(photo, dtype=np.float32) / 255
     heats, overlays = [], []
     for heat in maps:
@@ -181,7 +173,6 @@ def _classes(row: Row) -> list[str]:
 
 def _map_line(row: Row, question: Question) -> str:
     """What the map is of, for people."""
-    looks_at_class = METHODS[question.method].looks_at_class
-    asked = f"for {row.map_of}" if looks_at_class else "what stands out, whatever the class"
+    asked = f"for {row.map_of}" if question.method.looks_at_class else question.in_words
     layer = f" at {question.layers[0]}" if len(question.layers) == 1 else ""
-    return f"{question.method}{layer}: {asked}"
+    return f"{question.method.name}{layer}: {asked}"

@@ -1,73 +1,90 @@
-"""The explanation: where a trained network looks, and whether that is to be trusted."""
+"""Explain what a trained network does: where it looks, and whether its maps are faithful."""
 
 import csv
+import itertools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import track
+from torch import Tensor
 
-from fishcnn.commands.explain.drawing import Tile, sheet
-from fishcnn.commands.explain.examples import Example, examples, examples_sheet
+from fishcnn.commands.explain.drawing import Tile, drawing, photograph, sheet, tile
 from fishcnn.commands.explain.explained_images import (
-    Picture,
-    check_same_pictures,
-    typed_pictures,
-    validation_pictures,
+    ImageFile,
+    as_validated,
+    decode_batches,
+    typed_files,
+    validation_files,
     validation_sample,
 )
-from fishcnn.commands.explain.explanation_report import LISTED, Summary, report
-from fishcnn.commands.explain.explanation_rows import Row, cells, columns
-from fishcnn.commands.explain.explanation_stream import explained
-from fishcnn.commands.explain.measurements import Measured, measure
-from fishcnn.commands.explain.measurements_json import trust_content
-from fishcnn.commands.explain.printed_explanation import print_summary
-from fishcnn.commands.explain.question import Question, ask
+from fishcnn.commands.explain.explanation_report import Explanation, print_explanation, report
+from fishcnn.commands.explain.explanation_rows import Row, cells, columns, make_row
+from fishcnn.commands.explain.measurements import Measured, as_json, measure
+from fishcnn.commands.explain.question import Question, answer, ask
 from fishcnn.commands.figures import save_figure
-from fishcnn.commands.image_paths import STANDARD_INPUT
+from fishcnn.commands.image_paths import count_images
+from fishcnn.commands.labelled_images import split_of_run
+from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
+    output_folder,
     run_datamodule,
-    run_folder,
 )
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
+from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track
+from fishcnn.utils.run_folder import (
+    EXPLANATION_CURVES,
+    EXPLANATION_EXAMPLES,
+    EXPLANATION_IMAGES,
+    EXPLANATION_MEASUREMENTS,
+    EXPLANATION_REPORT,
+    EXPLANATION_SHEET,
+    EXPLANATION_TABLE,
+    RunFolder,
+)
 from fishcnn.utils.text import printable
 
-_PNGS, _TABLE, _SHEET = "pictures", "explanations.csv", "contact_sheet.png"
-_CURVES, _EXAMPLES, _TRUST, _REPORT = "curves.png", "examples.png", "trust.json", "report.md"
-_MOST_ON_SHEET = 200
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What is kept of the rows, of which there may be any number."""
-
-    first: list[Row]
-    tiles: list[Tile]
-    total: int
-    unreadable: int
+_FILES = (
+    EXPLANATION_TABLE,
+    EXPLANATION_SHEET,
+    EXPLANATION_CURVES,
+    EXPLANATION_EXAMPLES,
+    EXPLANATION_MEASUREMENTS,
+    EXPLANATION_REPORT,
+)
+_SETTINGS = {
+    "pictures": whole(1, 200),
+    "measured": whole(1, 2**31),
+    "seed": whole(0, 2**32 - 1),
+    "trust": flag,
+}
+_MAX_NAME = 60  # letters of up to four bytes: file systems take 255 bytes
 
 
 def explain(config: DictConfig) -> None:
-    """Explain pictures as the configuration says, and write what was found.
+    """Explain images as the configuration says, and write what was found.
 
     Args:
         config: ``conf/explain.yaml``.
 
     Raises:
-        FishError: a setting, the checkpoint or the pictures are at fault, or none of the pictures
-            can be read; the message says which.
+        FishError: a setting, the checkpoint or the images are at fault, or none of the images can
+            be read; the message says which.
     """
-    _check(config)
+    check_settings(config, _SETTINGS)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     classifier = load_trained(checkpoint, best_device())
     question = ask(
@@ -78,182 +95,168 @@ def explain(config: DictConfig) -> None:
         against=config.against,
     )
     datamodule, remarks = _data_of_run(config, checkpoint, classifier)
-    pictures, total = _pictures(config, classifier, datamodule)
-    output = _output(config, checkpoint)
+    if config.input is None:
+        assert datamodule is not None
+        chosen = validation_sample(datamodule, config.pictures, config.seed)
+        total: int | None = len(chosen)
+        files = iter(validation_files(datamodule, chosen))
+    else:
+        total = count_images(config.input)
+        folders = datamodule.source.folders() if datamodule else None
+        files = typed_files(config.input, classifier.classes, folders)
+    run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
+    output = output_folder(config.output, run.explanations)
+    _remove_earlier(output)
 
-    written = _explain(config, classifier, pictures, total, question, output)
-    measured, named = None, []
-    if config.trust and datamodule is not None:
-        measured = measure(
-            classifier, datamodule, question, pictures=config.measured, seed=config.seed
-        )
-        named = examples(measured, classifier.classes)
-        _write_trust(measured, named, question, classifier, checkpoint, config.seed, output)
-    summary = Summary(
-        checkpoint=checkpoint,
-        question=question,
-        pictures="a sample of the validation side" if config.input is None else str(config.input),
-        rows=written.first,
-        total=written.total,
-        unreadable=written.unreadable,
-        on_sheet=len(written.tiles),
-        measured=measured,
-        examples=named,
+    explanation = Explanation(
+        checkpoint,
+        question,
+        "a sample of the validation split" if config.input is None else config.input,
         remarks=remarks,
     )
-    text = report(summary).encode("utf-8", "backslashreplace")
-    (output / _REPORT).write_bytes(text)
-    print_summary(
-        summary, output, [name for name in (_REPORT, _SHEET, _TABLE) if (output / name).exists()]
-    )
-    if written.unreadable == written.total:
-        raise FishError(
-            f"none of the {written.total} pictures can be read; "
-            f"{printable(str(output / _TABLE))} says why"
+    _explain(explanation, classifier, files, total, output, on_sheet=config.pictures)
+    if not explanation.total:
+        raise FishError(f"input={config.input}: no image found")
+    if config.trust and datamodule is not None:
+        explanation.measured = measured = measure(
+            classifier, datamodule, question, images=config.measured, seed=config.seed
         )
-
-
-def _check(config: DictConfig) -> None:
-    """Check the settings before anything is read."""
-    for name, low, high in (
-        ("pictures", 1, _MOST_ON_SHEET),
-        ("measured", 1, 2**31),
-        ("seed", 0, 2**32 - 1),
-    ):
-        value = config[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise FishError(f"{name}={value}: wanted a whole number from {low} to {high}")
-    if not isinstance(config.trust, bool):
-        raise FishError(f"trust={config.trust}: wanted true or false")
+        head = {"checkpoint": str(checkpoint), "seed": config.seed}
+        # ASCII with escapes, as file names need not be valid Unicode.
+        text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
+        (output / EXPLANATION_MEASUREMENTS).write_text(text + "\n", encoding="utf-8")
+        _draw(measured, output)
+    text = report(explanation)
+    (output / EXPLANATION_REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
+    printed = (EXPLANATION_REPORT, EXPLANATION_SHEET, EXPLANATION_TABLE)
+    print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
+    if explanation.unreadable == explanation.total:
+        raise FishError(
+            f"none of the {explanation.total} images can be read; "
+            f"{printable(str(output / EXPLANATION_TABLE))} says why"
+        )
 
 
 def _data_of_run(
     config: DictConfig, checkpoint: Path, classifier: FishClassifier
 ) -> tuple[FishDataModule | None, list[str]]:
-    """The pictures of the run where they are wanted, or a remark on why they are not there."""
+    """The images of the run where they are wanted, or a remark on why they are not there."""
     if config.input is not None and not config.trust:
         return None, []
     try:
         datamodule = run_datamodule(checkpoint)
-        run = run_folder(checkpoint)
+        run = RunFolder.of(checkpoint)
         assert run is not None
-        check_same_pictures(datamodule, classifier.classes, run)
+        split_of_run(datamodule, "val", classifier.classes, run, instead="input")
     except FishError as error:
         if config.input is None:
             raise
-        return None, [f"Whether the maps are to be trusted could not be measured: {error}"]
+        return None, [f"Whether the maps are faithful could not be measured: {error}"]
     return datamodule, []
 
 
-def _pictures(
-    config: DictConfig, classifier: FishClassifier, datamodule: FishDataModule | None
-) -> tuple[Iterator[Picture], int | None]:
-    """The pictures that are meant, and how many; None for standard input, which tells nobody."""
-    if config.input is None:
-        assert datamodule is not None
-        positions = validation_sample(datamodule, config.pictures, config.seed)
-        return iter(validation_pictures(datamodule, positions)), len(positions)
-    folders = datamodule.source.folders() if datamodule else None
-
-    def listed() -> Iterator[Picture]:
-        return typed_pictures(str(config.input), classifier.classes, folders)
-
-    if config.input == STANDARD_INPUT:
-        return listed(), None
-    # Names alone are counted quickly, and a bar that knows its end is worth it.
-    total = sum(1 for _ in listed())
-    if not total:
-        raise FishError(f"input={config.input}: there is no picture")
-    return listed(), total
-
-
-def _output(config: DictConfig, checkpoint: Path) -> Path:
-    """Make the folder to write to, without the drawings of an earlier explanation."""
-    if config.output:
-        folder = Path(config.output).expanduser().absolute()
-    else:
-        folder = (run_folder(checkpoint) or checkpoint.parent) / "explanations"
-    try:
-        (folder / _PNGS).mkdir(parents=True, exist_ok=True)
-        if (folder / _TABLE).is_file():
-            with (folder / _TABLE).open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    if row.get("png"):
-                        (folder / _PNGS / Path(row["png"]).name).unlink(missing_ok=True)
-        for name in (_TABLE, _SHEET, _CURVES, _EXAMPLES, _TRUST, _REPORT):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise FishError(
-            f"output={folder} cannot be written: {error.strerror}; choose another folder by output="
-        ) from error
-    return folder
+def _remove_earlier(output: Path) -> None:
+    """Remove what an earlier explanation has left in a folder, and nothing else."""
+    (output / EXPLANATION_IMAGES).mkdir(exist_ok=True)
+    if (output / EXPLANATION_TABLE).is_file():
+        with (output / EXPLANATION_TABLE).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row.get("png"):
+                    (output / EXPLANATION_IMAGES / Path(row["png"]).name).unlink(missing_ok=True)
+    for name in _FILES:
+        (output / name).unlink(missing_ok=True)
 
 
 def _explain(
-    config: DictConfig,
+    explanation: Explanation,
     classifier: FishClassifier,
-    pictures: Iterator[Picture],
+    files: Iterator[ImageFile],
     total: int | None,
-    question: Question,
     output: Path,
-) -> _Written:
-    """Write the drawings, the table and the sheet."""
-    first: list[Row] = []
-    tiles: list[Tile] = []
-    number = unreadable = 0
-    layers, classes = len(question.layers), len(classifier.classes)
-    stream = explained(classifier, pictures, question, output / _PNGS, tiles=config.pictures)
-    console = Console(stderr=True)
-    with (output / _TABLE).open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns(question.layers, classes))
-        for one in track(
-            stream,
-            "Explaining",
-            total=total,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
-            number += 1
-            unreadable += one.row.error is not None
-            table.writerow(cells(one.row, layers, classes))
-            if len(first) < LISTED:
-                first.append(one.row)
-            if one.tile is not None:
-                tiles.append(one.tile)
-    if not number:
-        raise FishError(f"input={config.input}: there is no picture")
-    if tiles:
-        title = "Where the network looks"
-        if number - unreadable > len(tiles):
-            title += f": the first {len(tiles)} of {number} pictures"
-        save_figure(sheet(tiles, question, title), output / _SHEET)
-    return _Written(first, tiles, number, unreadable)
-
-
-def _write_trust(
-    measured: Measured,
-    named: list[Example],
-    question: Question,
-    classifier: FishClassifier,
-    checkpoint: Path,
-    seed: int,
-    output: Path,
+    *,
+    on_sheet: int,
 ) -> None:
-    """Write trust.json, the curves and the sheet of examples."""
-    content = trust_content(measured, question, classifier.classes, str(checkpoint), seed)
-    # ASCII with escapes, as file names need not be valid Unicode.
-    text = json.dumps(content, indent=1, allow_nan=False)
-    (output / _TRUST).write_text(text + "\n", encoding="utf-8")
+    """Write the drawings, the table and the sheet, with a batch of images in memory at a time."""
+    question = explanation.question
+    tiles: list[Tile] = []
+    with (output / EXPLANATION_TABLE).open("w", encoding="utf-8", newline="") as file:
+        names = columns(question.layers, len(classifier.classes))
+        table = csv.DictWriter(file, names, lineterminator="\n")
+        table.writeheader()
+        rows = _rows(classifier, files, question)
+        for row, maps in track(rows, "Explaining", total=total, show=sys.stderr.isatty()):
+            explanation.add(row)
+            table.writerow(cells(row, question.layers))
+            if row.png is None:
+                continue
+            photo = photograph(Path(row.path))
+            save_figure(drawing(photo, maps, row, question), output / EXPLANATION_IMAGES / row.png)
+            if len(tiles) < on_sheet:
+                tiles.append(tile(photo, maps, row, question))
+    if tiles:
+        explanation.on_sheet = len(tiles)
+        title = "Where the network looks"
+        if explanation.total - explanation.unreadable > len(tiles):
+            title += f": the first {len(tiles)} of {explanation.total} images"
+        save_figure(sheet(tiles, question, title), output / EXPLANATION_SHEET)
+
+
+def _rows(
+    classifier: FishClassifier, files: Iterator[ImageFile], question: Question
+) -> Iterator[tuple[Row, NDArray[np.float32]]]:
+    """Yield what is said of each image, and its maps ``(L, S, S)``; none where it is unreadable."""
+    classes = classifier.classes
+    numbers = itertools.count(1)
+    for batch in decode_batches(files, classifier.working_size):
+        readable = [(file, one) for file, one in batch if isinstance(one, Decoded)]
+        if readable:
+            images, masks = as_validated([one for _, one in readable], classifier.image_size)
+            labels = _labels([file for file, _ in readable], question)
+            found = answer(classifier, images.to(classifier.device), labels, question)
+        positions = itertools.count()
+        for (file, one), number in zip(batch, numbers, strict=False):
+            if isinstance(one, Decoded):
+                k, png = next(positions), _png_name(number, file.path)
+                yield make_row(classes, file, found, k, masks[k], png), found.maps[k].numpy()
+            else:
+                true = None if file.label is None else classes[file.label]
+                yield Row(file.path, true, error=one), np.empty(0, np.float32)
+
+
+def _labels(files: Sequence[ImageFile], question: Question) -> Tensor:
+    """True classes, int64 ``(N,)``; -1 for one that is not known where nobody asks for it."""
+    for file in files:
+        if question.needs_labels and file.label is None:
+            raise FishError(
+                f"{question.needs_labels}=true: the true class of {printable(file.path)} is not "
+                "known, as its folder is not named after a class; choose predicted or a class"
+            )
+    return torch.tensor([-1 if file.label is None else file.label for file in files])
+
+
+def _png_name(number: int, path: str) -> str:
+    """A name that any file system takes, and that sorts as the rows do."""
+    stem = re.sub(r"[^\w.-]+", "_", printable(Path(path).stem))[:_MAX_NAME]
+    return f"{number:05d}-{stem}.png"
+
+
+def _draw(measured: Measured, output: Path) -> None:
+    """Draw the curves, and the images that the findings name by number."""
     depths = () if measured.randomisation is None else measured.randomisation.depths
+    curves = {name: scores.mean_curves for name, scores in measured.kinds.items()}
     figure = faithfulness_curves(
-        {name: curves.deletion.numpy() for name, curves in measured.curves.items()},
-        {name: curves.insertion.numpy() for name, curves in measured.curves.items()},
+        {name: curve.deletion.numpy() for name, curve in curves.items()},
+        {name: curve.insertion.numpy() for name, curve in curves.items()},
         [depth.layer for depth in depths],
         np.array([depth.correlation for depth in depths]),
-        "Is the explanation to be trusted?",
+        "Are the maps faithful to the network?",
     )
-    save_figure(figure, output / _CURVES)
-    if named:
-        save_figure(examples_sheet(named, measured, question), output / _EXAMPLES)
+    save_figure(figure, output / EXPLANATION_CURVES)
+    tiles = []
+    for number, finding in measured.examples.items():
+        row, maps = measured.rows[number], measured.maps[number].numpy()
+        photo = photograph(Path(row.path))
+        tiles.append(tile(photo, maps, row, measured.question, f"{number} ({finding}):"))
+    if tiles:
+        title = "Images that the report names by number"
+        save_figure(sheet(tiles, measured.question, title), output / EXPLANATION_EXAMPLES)

@@ -1,4 +1,4 @@
-"""Which pictures are explained, and what is known of each."""
+"""Which images are explained, what is known of each, and how they are decoded."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,21 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fishcnn.commands.image_paths import image_paths
-from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded, decode, mask_path
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.sampling import stratified_sample
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.text import printable
 
 BATCH = 32
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture before it is opened.
+class ImageFile:
+    """An image before it is opened.
 
     Attributes:
         path: of the file.
@@ -40,61 +39,33 @@ class Picture:
     mask: Path | None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some pictures; n of these N can be read.
-
-    Attributes:
-        pictures: all N.
-        reasons: N times why it cannot be read, or None.
-        images: float32 ``(n, 3, S, S)`` in [0, 1]; None without any.
-        masks: n times float32 ``(S, S)``, the share of fish in each pixel, or None.
-    """
-
-    pictures: Sequence[Picture]
-    reasons: Sequence[str | None]
-    images: Tensor | None
-    masks: Sequence[Tensor | None]
-
-
-def check_same_pictures(datamodule: FishDataModule, classes: Sequence[str], run: Path) -> None:
-    """Check that the validation pictures are those of the run.
-
-    Raises:
-        FishError: the folder has changed.
-    """
-    split_of_run(datamodule, "val", classes, RunFolder(run), instead="input")
-
-
 def validation_sample(datamodule: FishDataModule, size: int, seed: int) -> list[int]:
-    """Choose validation pictures of as many different classes as possible.
+    """Choose validation images of as many different classes as possible.
 
     Returns:
-        Positions within the validation side; a smaller sample is the beginning of a larger one.
+        Positions within the validation split; a smaller sample is the beginning of a larger one.
     """
     labels = datamodule.images.labels[datamodule.split.val]
     return stratified_sample(labels, size=size, seed=seed)
 
 
-def validation_pictures(datamodule: FishDataModule, positions: Sequence[int]) -> list[Picture]:
-    """Take pictures of the validation side by their positions in it."""
+def validation_files(datamodule: FishDataModule, positions: Sequence[int]) -> list[ImageFile]:
+    """Take images of the validation split by their positions in it."""
     folders = datamodule.source.folders()
-    chosen = []
-    for row in datamodule.split.val[list(positions)].tolist():
-        path = datamodule.images.paths[row]
-        label = int(datamodule.images.labels[row])
-        mask = mask_path(folders.masks_root, path)
-        chosen.append(Picture(str(folders.root / path), label, mask))
-    return chosen
+    rows = datamodule.split.val[list(positions)]
+    labels = datamodule.images.labels[rows].tolist()
+    paths = [datamodule.images.paths[row] for row in rows]
+    return [
+        ImageFile(str(folders.root / path), label, mask_path(folders.masks_root, path))
+        for path, label in zip(paths, labels, strict=True)
+    ]
 
 
-def typed_pictures(
-    typed: str, classes: Sequence[str], folders: Folders | None
-) -> Iterator[Picture]:
-    """List the pictures that ``input=`` means.
+def typed_files(typed: str, classes: Sequence[str], folders: Folders | None) -> Iterator[ImageFile]:
+    """List the images that ``input=`` means.
 
-    The true class is known where the folder around a picture is called like a class; the mask,
-    where the picture belongs to the data of the run.
+    The true class is known where the folder around an image is called like a class; the mask, where
+    the image belongs to the data of the run.
 
     Args:
         typed: as :func:`fishcnn.commands.image_paths.image_paths` takes it.
@@ -112,44 +83,50 @@ def typed_pictures(
         if root and folders and full.resolve().is_relative_to(root):
             mask = mask_path(folders.masks_root, full.resolve().relative_to(root))
         mask = mask if mask and mask.is_file() else None
-        yield Picture(path, known.get(printable(full.parent.name)), mask)
+        yield ImageFile(path, known.get(printable(full.parent.name)), mask)
 
 
-def load_batches(
-    pictures: Iterator[Picture], *, working_size: int, image_size: int
-) -> Iterator[Batch]:
-    """Decode pictures as those of the training were, a batch at a time, on all cores.
+def decode_batches(
+    files: Iterator[ImageFile], side: int
+) -> Iterator[list[tuple[ImageFile, Decoded | str]]]:
+    """Decode images as those of the training were, 32 at a time, on all cores.
 
     Args:
-        pictures: any number; taken as they are needed.
-        working_size: side to which they are decoded.
-        image_size: side S of what the network sees.
+        files: any number; taken as they are needed.
+        side: to which they are decoded.
+
+    Yields:
+        Each file, and its image or the reason why that cannot be read.
 
     Raises:
-        FishError: a mask cannot be read, or does not belong to its picture.
+        FishError: a mask cannot be read, or does not belong to its image.
     """
 
-    def read(picture: Picture) -> Decoded | str:
-        return decode(Path(picture.path), picture.mask, side=working_size)[1]
+    def read(file: ImageFile) -> Decoded | str:
+        return decode(Path(file.path), file.mask, side=side)[1]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while chunk := list(islice(pictures, BATCH)):
-            decoded = list(pool.map(read, chunk))
-            good = [one for one in decoded if isinstance(one, Decoded)]
-            images = None
-            if good:
-                images = resize(torch.from_numpy(np.stack([one.image for one in good])), image_size)
-            yield Batch(
-                chunk,
-                [one if isinstance(one, str) else None for one in decoded],
-                images,
-                [_covered(one, image_size) for one in good],
-            )
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        while chunk := list(islice(files, BATCH)):
+            yield list(zip(chunk, pool.map(read, chunk), strict=True))
 
 
-def _covered(decoded: Decoded, size: int) -> Tensor | None:
-    """The share of fish in each pixel, as validation has it."""
-    if decoded.mask is None:
-        return None
-    mask = torch.from_numpy(decoded.mask)[None, None].float() / 255
-    return F.interpolate(mask, (size, size), mode="bilinear", antialias=True)[0, 0]
+def as_validated(decoded: Sequence[Decoded], size: int) -> tuple[Tensor, list[Tensor | None]]:
+    """Resize images and masks as validation does.
+
+    Args:
+        decoded: N ≥ 1 images.
+        size: side S of what the network sees.
+
+    Returns:
+        float32 ``(N, 3, S, S)`` in [0, 1], and N times the share of fish in each pixel, float32
+        ``(S, S)``, or None without a mask.
+    """
+    images = resize(torch.from_numpy(np.stack([one.image for one in decoded])), size)
+    masks: list[Tensor | None] = []
+    for one in decoded:
+        if one.mask is None:
+            masks.append(None)
+            continue
+        mask = torch.from_numpy(one.mask)[None, None].float() / 255
+        masks.append(F.interpolate(mask, (size, size), mode="bilinear", antialias=True)[0, 0])
+    return images, masks

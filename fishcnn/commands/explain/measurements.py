@@ -1,62 +1,88 @@
-"""Whether the maps are to be trusted, and whether they lie on the fish: on validation pictures."""
+"""Whether the maps of a method are faithful, and where they lie: on validation images."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.faithfulness import Curves, Faithfulness, faithfulness
-from fishcnn.cam.localisation import Localisation, localise
+from fishcnn.cam.faithfulness import Faithfulness, Scores, faithfulness
+from fishcnn.cam.localisation import Localisation, Place, localise
 from fishcnn.cam.maps import class_activation_maps
-from fishcnn.cam.methods import METHODS
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
-from fishcnn.commands.explain.explained_images import (
-    BATCH,
-    Picture,
-    validation_pictures,
-    validation_sample,
-)
-from fishcnn.commands.explain.question import PREDICTED, Answer, Question, answer
+from fishcnn.commands.explain.explained_images import BATCH, validation_files, validation_sample
+from fishcnn.commands.explain.explanation_rows import Row, make_row
+from fishcnn.commands.explain.question import Question, answer
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.borders import find_bars
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import finite, printable
 
-A_CLASS = 20  # pictures: enough to find a shortcut in each
-MOST_BYTES = 2**28  # of pictures; painting fish over takes a few times as much
-RANDOMISED = 32  # pictures: their mean correlation is known to a few hundredths
+IMAGES_PER_CLASS = 20  # enough to find a shortcut in each
+MAX_BYTES = 2**28  # of images; painting fish over takes a few times as much
+RANDOMISED = 32  # images: their mean correlation is known to a few hundredths
 DRAWS = 3  # random networks: a single one may resemble the trained one
 # Of methods that run the network hundreds of times for one map.
 RANDOMISED_SLOWLY, DRAWS_SLOWLY = 4, 1
+MAX_EXAMPLES = 24  # images on the sheet
+MAX_CLASSES = 5  # for each of the findings
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on N validation pictures, with maps ``(N, 1, S, S)`` of predicted classes.
+    """What was measured on N validation images.
 
     Attributes:
-        faithfulness: of the first of these pictures.
+        question: what was asked: maps of the predicted classes at one layer.
+        faithfulness: of the first of these images.
         randomisation: None where every map is empty.
-        evidence: of all N; its positions count from 0 in ``pictures``.
-        pictures: which they are.
-        answer: the network's, on them.
-        masks: ``(N, S, S)``, or None.
+        localisation: of all N; its positions are those of the rows.
+        rows: what the network makes of each.
+        maps: float32 ``(N, 1, S, S)`` in [0, 1].
     """
 
+    question: Question
     faithfulness: Faithfulness
     randomisation: Randomisation | None
-    evidence: Localisation
-    pictures: list[Picture]
-    answer: Answer
-    masks: Tensor | None
+    localisation: Localisation
+    rows: list[Row]
+    maps: Tensor
 
     @property
-    def curves(self) -> dict[str, Curves]:
-        """Mean curves by kind of map."""
-        kinds = self.faithfulness.maps, self.faithfulness.random, self.faithfulness.centre
-        names = "map", "random map", "centre"
-        return {name: kind.mean_curves for name, kind in zip(names, kinds, strict=True)}
+    def verdicts(self) -> list[str]:
+        """Whether the maps are faithful, a line for each test."""
+        return [
+            self.faithfulness.verdict,
+            self.faithfulness.drop_verdict,
+            "Nothing to randomise: every map is empty (Adebayo et al. 2018)."
+            if self.randomisation is None
+            else self.randomisation.verdict,
+        ]
+
+    @property
+    def kinds(self) -> dict[str, Scores]:
+        """The measures of the maps and of both baselines, by name."""
+        measured = self.faithfulness
+        return {"map": measured.maps, "random map": measured.random, "centre": measured.centre}
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """How much of the maps lies where, by name; the fish only with masks."""
+        found = self.localisation
+        places = {"fish": found.fish, "border": found.border, "bars": found.bars}
+        return {name: place for name, place in places.items() if place is not None}
+
+    @property
+    def examples(self) -> dict[int, str]:
+        """Images for what was found, the most important first: position, and what it stands for."""
+        chosen: dict[int, str] = {}
+        for position, finding in _examples(self.localisation):
+            if len(chosen) < MAX_EXAMPLES:
+                chosen.setdefault(position, finding)
+        return chosen
 
 
 def measure(
@@ -64,7 +90,7 @@ def measure(
     datamodule: FishDataModule,
     question: Question,
     *,
-    pictures: int,
+    images: int,
     seed: int,
 ) -> Measured:
     """Judge the method at the last of the layers, by its maps of the predicted classes.
@@ -73,65 +99,56 @@ def measure(
         classifier: in eval mode.
         datamodule: of its run, set up.
         question: whose method and layer are judged.
-        pictures: over which faithfulness is averaged. Where the evidence lies is averaged over 20
-            of each class instead, if there are so many and memory allows.
-        seed: of the choice of pictures, of random maps and of random networks.
+        images: over which faithfulness is averaged. Where the maps lie is averaged over 20 of each
+            class instead, if there are so many, memory allows and the method is quick.
+        seed: of the choice of images, of random maps and of random networks.
     """
-    question = judged(question)
-    wanted = pictures
-    if not METHODS[question.method].passes_per_channel:
-        affordable = MOST_BYTES // (3 * 4 * classifier.image_size**2)
-        wanted = max(pictures, min(A_CLASS * len(classifier.classes), affordable))
+    question = question.measured
+    wanted = images
+    if not question.method.passes_per_channel:
+        affordable = MAX_BYTES // (3 * 4 * classifier.image_size**2)
+        wanted = max(images, min(IMAGES_PER_CLASS * len(classifier.classes), affordable))
     positions = validation_sample(datamodule, wanted, seed)
-    images, labels, masks, found = _gather(classifier, datamodule, question, positions)
-    maps = found.maps[:, 0].to(classifier.device)
-    targets = found.targets.to(classifier.device)
-    few = slice(0, pictures)
-    generator = torch.Generator().manual_seed(seed)
+    files = validation_files(datamodule, positions)
+    batches, rows, maps, targets = [], [], [], []
+    for start in range(0, len(positions), BATCH):
+        batch = datamodule.batch("val", positions[start : start + BATCH], classifier.device)
+        found = answer(classifier, batch["image"], batch["label"], question)
+        masks = batch["mask"].cpu() if "mask" in batch else [None] * len(found.maps)
+        for position, mask in enumerate(masks):
+            rows.append(
+                make_row(classifier.classes, files[start + position], found, position, mask)
+            )
+        batches.append(batch)
+        maps.append(found.maps)
+        targets.append(found.targets)
+    pixels = torch.cat([batch["image"] for batch in batches])
+    on_device = torch.cat(maps)[:, 0].to(pixels.device)
+    of = torch.cat(targets).to(pixels.device)
+    few = slice(0, images)
     return Measured(
-        faithfulness=faithfulness(classifier, images[few], maps[few], targets[few], generator),
-        randomisation=_randomisation(classifier, images[few], targets[few], question, seed),
-        evidence=localise(
+        question=question,
+        faithfulness=faithfulness(
             classifier,
-            images,
-            maps,
-            labels,
+            pixels[few],
+            on_device[few],
+            of[few],
+            torch.Generator().manual_seed(seed),
+        ),
+        randomisation=_randomisation(classifier, pixels[few], of[few], question, seed),
+        localisation=localise(
+            classifier,
+            pixels,
+            on_device,
+            torch.cat([batch["label"] for batch in batches]),
             classes=classifier.classes,
-            bars=_bars(images),
-            masks=masks,
+            bars=_bars(pixels),
+            masks=torch.cat([b["mask"] for b in batches]) if "mask" in batches[0] else None,
             seed=seed,
         ),
-        pictures=validation_pictures(datamodule, positions),
-        answer=found,
-        masks=None if masks is None else masks.cpu(),
+        rows=rows,
+        maps=torch.cat(maps),
     )
-
-
-def judged(question: Question) -> Question:
-    """The question that is judged: of the predicted classes, at one layer."""
-    return replace(question, layers=question.layers[-1:], target=PREDICTED, against=None)
-
-
-def _gather(
-    classifier: FishClassifier, datamodule: FishDataModule, question: Question, positions: list[int]
-) -> tuple[Tensor, Tensor, Tensor | None, Answer]:
-    """Images, labels and masks on the device of the network, and its answer."""
-    images, labels, masks, answers = [], [], [], []
-    for start in range(0, len(positions), BATCH):
-        chunk = positions[start : start + BATCH]
-        batch = datamodule.batch("val", chunk, classifier.device)
-        answers.append(answer(classifier, batch["image"], batch["label"], question))
-        images.append(batch["image"])
-        labels.append(batch["label"])
-        if "mask" in batch:
-            masks.append(batch["mask"])
-    found = Answer(
-        probabilities=torch.cat([one.probabilities for one in answers]),
-        targets=torch.cat([one.targets for one in answers]),
-        against=None,
-        maps=torch.cat([one.maps for one in answers]),
-    )
-    return torch.cat(images), torch.cat(labels), torch.cat(masks) if masks else None, found
 
 
 def _bars(images: Tensor) -> Tensor:
@@ -143,13 +160,17 @@ def _bars(images: Tensor) -> Tensor:
 def _randomisation(
     classifier: FishClassifier, images: Tensor, targets: Tensor, question: Question, seed: int
 ) -> Randomisation | None:
-    slow = METHODS[question.method].passes_per_channel > 0
+    slow = question.method.passes_per_channel > 0
     count = RANDOMISED_SLOWLY if slow else RANDOMISED
     targets = targets[:count]
 
     def make_maps(network: nn.Module, normalized: Tensor) -> Tensor:
         return class_activation_maps(
-            network, normalized, layers=question.layers, method=question.method, targets=targets
+            network,
+            normalized,
+            layers=question.layers,
+            method=question.method.name,
+            targets=targets,
         ).maps[:, 0]
 
     try:
@@ -162,3 +183,103 @@ def _randomisation(
         )
     except FishError:  # every map is empty
         return None
+
+
+def _examples(localisation: Localisation) -> Iterator[tuple[int, str]]:
+    """Positions and what they stand for; one may come more than once."""
+    if localisation.shortcut is not None:
+        for positions in list(localisation.shortcut.examples.values())[:MAX_CLASSES]:
+            yield from ((position, "shortcut") for position in positions)
+    for place, name in ((localisation.bars, "bars"), (localisation.border, "border")):
+        for label in np.flatnonzero(place.more_than_area)[:MAX_CLASSES].tolist():
+            yield from ((position, name) for position in place.examples[label])
+    if localisation.fish is not None:
+        place = localisation.fish
+        # NaN, of classes without images, comes last.
+        for label in np.argsort(place.energy - place.area)[:MAX_CLASSES].tolist():
+            yield from ((position, "least on the fish") for position in place.examples[label])
+
+
+def as_json(measured: Measured) -> dict[str, Any]:
+    """All numbers, for trust.json; what is undefined is None."""
+    question, random = measured.question, measured.randomisation
+    content = {
+        "method": question.method.name,
+        "layer": question.layers[0],
+        "target": question.target,
+        "verdicts": measured.verdicts,
+        "findings": list(measured.localisation.findings),
+        "faithfulness": {
+            "pictures": len(measured.faithfulness.maps.drop),
+            **{
+                kind.replace(" ", "_"): {
+                    "deletion_area": float(scores.deletion.mean()),
+                    "insertion_area": float(scores.insertion.mean()),
+                    "average_drop": float(scores.drop.mean()),
+                    "increase_in_confidence": float(scores.increase.mean()),
+                }
+                for kind, scores in measured.kinds.items()
+            },
+        },
+        "curves": {
+            kind: {name: curve.tolist() for name, curve in scores.mean_curves._asdict().items()}
+            for kind, scores in measured.kinds.items()
+        },
+        "randomisation": random
+        and {
+            "pictures": random.images,
+            "depths": [
+                {"layer": d.layer, "correlation": d.correlation, "absolute": d.absolute}
+                for d in random.depths
+            ],
+        },
+        "evidence": _localisation(measured.localisation, measured.places),
+        "pictures": [
+            {
+                "path": printable(row.path),
+                "true": row.true,
+                "predicted": row.top[0][0],
+                "probability": row.top[0][1],
+                "energy_on_fish": row.energy[0],
+            }
+            for row in measured.rows
+        ],
+    }
+    plain: dict[str, Any] = finite(content)
+    return plain
+
+
+def _localisation(found: Localisation, places: dict[str, Place]) -> dict[str, Any]:
+    shortcut = found.shortcut
+    return {
+        "overall": {
+            name: dict(zip(("energy", "area"), place.overall, strict=True))
+            for name, place in places.items()
+        },
+        "pointing_game": None
+        if found.pointing is None
+        else dict(zip(found.classes, found.pointing.tolist(), strict=True)),
+        "classes": {
+            name: {
+                place_name: {
+                    "energy": float(place.energy[label]),
+                    "area": float(place.area[label]),
+                    "pictures": int(place.images[label]),
+                    "more_than_area": bool(place.more_than_area[label]),
+                    "examples": list(place.examples[label]),
+                }
+                for place_name, place in places.items()
+            }
+            for label, name in enumerate(found.classes)
+        },
+        "shortcut": shortcut
+        and {
+            "patch": shortcut.patch,
+            "why": shortcut.why,
+            "classes_judged": shortcut.classes,
+            "examples": {
+                found.classes[label]: list(positions)
+                for label, positions in shortcut.examples.items()
+            },
+        },
+    }

@@ -1,53 +1,71 @@
-"""What is asked of the network, and its answer for a batch of pictures."""
+"""What is asked of the network, and its answer for a batch of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fishcnn.cam.layers import block_layers, default_layer, find_layer
+from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.methods import CamMethod, find_method
 from fishcnn.cam.targets import class_targets
+from fishcnn.commands.settings import as_settings
+from fishcnn.commands.trained_run import finite_probabilities
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
-PREDICTED = "predicted"
+PREDICTED, TRUE = "predicted", "true"
 ALL_LAYERS = "all"
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of each picture.
+    """What is asked of each image.
 
     Attributes:
-        method: one of :data:`fishcnn.cam.methods.METHODS`.
+        method: how maps are made.
         layers: L dotted names inside the network, lowest first.
         target: "predicted", "true", a class name or an index: what speaks for this class.
         against: likewise, for what speaks for the target rather than for this class; or None.
     """
 
-    method: str
+    method: CamMethod
     layers: tuple[str, ...]
-    target: str | int = PREDICTED
-    against: str | int | None = None
+    target: str = PREDICTED
+    against: str | None = None
 
     @property
     def needs_labels(self) -> str | None:
         """The setting that asks for the true classes, or None."""
-        for setting, value in (("target", self.target), ("against", self.against)):
-            if _name(value) == "true":
-                return setting
-        return None
+        return "target" if self.target == TRUE else "against" if self.against == TRUE else None
 
     @property
     def names_its_class(self) -> bool:
         """Whether a map is of anything but what the network predicts."""
-        return self.against is not None or _name(self.target) != PREDICTED
+        return self.against is not None or self.target != PREDICTED
+
+    @property
+    def measured(self) -> "Question":
+        """What is measured of the method: maps of the predicted classes, at the last layer."""
+        return replace(self, layers=self.layers[-1:], target=PREDICTED, against=None)
+
+    @property
+    def in_words(self) -> str:
+        """What the maps are of."""
+
+        def words(choice: str) -> str:
+            return f"the {choice} class" if choice in (PREDICTED, TRUE) else f"class {choice}"
+
+        if not self.method.looks_at_class:
+            return "what stands out, whatever the class"
+        if self.against is None:
+            return f"what speaks for {words(self.target)}"
+        return f"what speaks for {words(self.target)} rather than for {words(self.against)}"
 
 
 class Answer(NamedTuple):
-    """Of N pictures, on the CPU.
+    """Of N images, on the CPU.
 
     Attributes:
         probabilities: float32 ``(N, K)``, calibrated.
@@ -70,45 +88,43 @@ def ask(
     target: str | int,
     against: str | int | None,
 ) -> Question:
-    """Check the settings, before any picture is read.
+    """Check the settings, before any image is read.
 
     Args:
         classifier: the network.
-        method: of :data:`fishcnn.cam.methods.METHODS`.
+        method: a name of :data:`fishcnn.cam.methods.METHODS`.
         layer: a dotted name; "all" for one of each depth; None for the layer to look at.
-        target: as in :class:`Question`.
+        target: as in :class:`Question`; True, as YAML reads it, is "true".
         against: likewise.
 
     Raises:
         FishError: one of them is wrong; the message names it.
     """
     size = classifier.image_size
-    example = classifier.normalize(torch.zeros(1, 3, size, size, device=classifier.device))
-    network = classifier.network
-    if layer is None:
-        layers = [default_layer(network, example)]
-    elif layer == ALL_LAYERS:
-        layers = block_layers(network, example)
+    example = torch.zeros(1, 3, size, size, device=classifier.device)
+    normalized = classifier.normalize(example)
+    if layer == ALL_LAYERS:
+        layers = block_layers(classifier.network, normalized)
     else:
-        find_layer(network, str(layer))
-        layers = [str(layer)]
-    for setting, value in (("target", target), ("against", against)):
-        if value is not None:
-            class_targets(
-                value, classes=classifier.classes, labels=torch.zeros(1), count=1, argument=setting
-            )
-    if against is not None and _name(against) == _name(target):
-        raise FishError(f"target={target} against={against}: these are the same, name another one")
-    question = Question(method, tuple(layers), target, against)
-    # A layer may have no feature maps, a method may know no classes.
-    answer(classifier, example, torch.zeros(1, dtype=torch.int64), question)
+        layers = [default_layer(classifier.network, normalized) if layer is None else str(layer)]
+    with as_settings():
+        question = Question(
+            find_method(method),
+            tuple(layers),
+            TRUE if target is True else str(target),
+            TRUE if against is True else None if against is None else str(against),
+        )
+        # A layer may not exist or have no feature maps, and a class may not exist.
+        answer(classifier, example, torch.zeros(1, dtype=torch.int64), question)
+    if question.against == question.target:
+        raise FishError(f"target={target} against={against}: choose two different classes")
     return question
 
 
 def answer(
     classifier: FishClassifier, images: Tensor, labels: Tensor | None, question: Question
 ) -> Answer:
-    """Classify pictures and draw their maps.
+    """Classify images and make their maps.
 
     Args:
         classifier: in eval mode.
@@ -120,18 +136,12 @@ def answer(
         FishError: the true classes are asked for and not known, or the network's answer is not
             finite.
     """
-    with torch.inference_mode():
-        probabilities = classifier.probabilities(images).cpu()
-    if not probabilities.isfinite().all():
-        raise FishError(
-            "the network answers with numbers that are not finite: its training has diverged. "
-            "Name another run by ckpt="
-        )
+    probabilities = finite_probabilities(classifier, images)
     predicted = probabilities.argmax(1)
 
-    def chosen(value: str | int, setting: str) -> Tensor:
+    def chosen(choice: str, argument: str) -> Tensor:
         targets = class_targets(
-            value, classes=classifier.classes, labels=labels, count=len(images), argument=setting
+            choice, classes=classifier.classes, labels=labels, count=len(images), argument=argument
         )
         return predicted if targets is None else targets
 
@@ -141,13 +151,8 @@ def answer(
         classifier.network,
         classifier.normalize(images),
         layers=question.layers,
-        method=question.method,
+        method=question.method.name,
         targets=targets,
         against=against,
     )
     return Answer(probabilities, targets, against, result.maps.cpu())
-
-
-def _name(value: str | int | None) -> str | None:
-    """A choice as it is typed: YAML reads ``true`` as a truth value."""
-    return "true" if value is True else None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Whether an exported file says the same of real pictures as the network that it came from."""
+"""Whether an exported file says the same of real images as the network that it came from."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fishcnn.commands.export.formats import Loaded
 
 # Largest difference of a probability. Runtimes add up float32 numbers in another order, which
-# makes some 1e-6 in deep networks; another picture size or colour order makes 1e-2 and more.
+# makes some 1e-6 in deep networks; another image size or colour order makes 1e-2 and more.
 TOLERANCE = 1e-4
 
 
@@ -22,11 +22,11 @@ class Agreement:
     """How well a file agrees with its network.
 
     Attributes:
-        pictures: on how many pictures they were compared, all in one batch and one by one.
+        pictures: on how many images they were compared, all in one batch and one by one.
         same_top1: on how many both name the same class. Where the network's own two best classes
             lie closer together than the tolerance, either will do.
         max_abs_difference: the largest difference of a probability.
-        milliseconds: median time to classify one picture that is decoded already, on one core.
+        milliseconds: median time to classify one image that is decoded already, on one core.
     """
 
     pictures: int
@@ -41,7 +41,7 @@ class Agreement:
 
 
 def compare(loaded: Loaded, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> Agreement:
-    """Compare a file with its network on pictures.
+    """Compare a file with its network on images.
 
     Args:
         loaded: the file.
@@ -51,7 +51,7 @@ def compare(loaded: Loaded, images: NDArray[np.uint8], expected: NDArray[np.floa
     Raises:
         ValueError: the file gives another number of probabilities.
     """
-    # One picture more, as a single one would be no batch.
+    # One image more, as a single one would be no batch.
     together = loaded.classify(np.concatenate([images, images[:1]]))[:-1]
     alone, seconds = [], []
     with _one_core():

@@ -1,6 +1,6 @@
-"""The three kinds of files: how each is written, and how its own runtime reads it again.
+"""The kinds of files: how each is written, how its own runtime reads it again, and how to use it.
 
-The packages of the extra ``export`` are imported where they are used: each kind needs its own.
+The packages of the extra ``export`` are imported where they are used: torch needs none of them.
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fishcnn.commands.export.exported_classifier import ExportedClassifier, rebuild
+from fishcnn.commands.export.exported_classifier import ExportedClassifier
 from fishcnn.utils.errors import FishError
 
 # In the .pt2 archive, beside the program.
@@ -47,6 +47,7 @@ class Format:
         packages: which have to be installed.
         write: the module and its metadata to a path; S is the ``working_size`` of the metadata.
         read: a path to what its runtime makes of it.
+        usage: a Python program that classifies ``fish.jpg``, run in the folder of the file.
     """
 
     file: str
@@ -54,10 +55,11 @@ class Format:
     packages: tuple[str, ...]
     write: Callable[[ExportedClassifier, Mapping[str, str], Path], None]
     read: Callable[[Path], Loaded]
+    usage: str
 
 
 def _example(metadata: Mapping[str, str]) -> torch.Tensor:
-    """Two pictures: of a batch of one, torch.export takes the size for a constant."""
+    """Two images: of a batch of one, torch.export takes the size for a constant."""
     side = int(metadata["working_size"])
     return torch.zeros(2, side, side, 3, dtype=torch.uint8)
 
@@ -128,35 +130,31 @@ def _read_torch(path: Path) -> Loaded:
     extra = {_METADATA: ""}
     with _torch_is_quiet():
         module = torch.export.load(path, extra_files=extra).module()
-    return Loaded(_classify_by(module), json.loads(extra[_METADATA]))
 
-
-def _write_safetensors(module: ExportedClassifier, metadata: Mapping[str, str], path: Path) -> None:
-    from safetensors.torch import save
-
-    # Its save_file writes files that only their owner may read.
-    path.write_bytes(save(module.state_dict(), metadata=dict(metadata)))
-
-
-def _read_safetensors(path: Path) -> Loaded:
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    module = rebuild(metadata)
-    module.load_state_dict(load_file(path))
-    return Loaded(_classify_by(module), metadata)
-
-
-def _classify_by(module: torch.nn.Module) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
             probabilities: NDArray[np.float32] = module(torch.from_numpy(images)).numpy()
         return probabilities
 
-    return classify
+    return Loaded(classify, json.loads(extra[_METADATA]))
 
+
+# Of a photograph; the metadata say what else images may need.
+_USAGE = """\
+import json
+
+import numpy as np
+import {package}
+from PIL import Image, ImageOps
+
+{load}
+side = int(metadata["working_size"])
+image = ImageOps.exif_transpose(Image.open("fish.jpg")).convert("RGB")
+image = image.resize((side, side), Image.Resampling.BILINEAR)
+images = np.asarray(image)[None]  # uint8 (N, side, side, 3), here with N = 1
+{classify}
+best = probabilities[0].argmax()
+print(json.loads(metadata["classes"])[best], round(float(probabilities[0, best]), 3))"""
 
 FORMATS = {
     "onnx": Format(
@@ -165,16 +163,28 @@ FORMATS = {
         ("onnx", "onnxscript", "onnxruntime"),
         _write_onnx,
         _read_onnx,
+        _USAGE.format(
+            package="onnxruntime",
+            load="session = onnxruntime.InferenceSession("
+            '"model.onnx", providers=["CPUExecutionProvider"])\n'
+            "metadata = session.get_modelmeta().custom_metadata_map",
+            classify='(probabilities,) = session.run(["probabilities"], {"images": images})',
+        ),
     ),
     "torch": Format(
-        "model.pt2", "torch.export program, for torch alone", (), _write_torch, _read_torch
-    ),
-    "safetensors": Format(
-        "model.safetensors",
-        "weights alone (state_dict), for fishcnn or code of your own",
-        ("safetensors",),
-        _write_safetensors,
-        _read_safetensors,
+        "model.pt2",
+        "torch.export program, for torch alone",
+        (),
+        _write_torch,
+        _read_torch,
+        _USAGE.format(
+            package="torch",
+            load='extra = {"metadata": ""}\n'
+            'module = torch.export.load("model.pt2", extra_files=extra).module()\n'
+            'metadata = json.loads(extra["metadata"])',
+            classify="with torch.inference_mode():\n"
+            "    probabilities = module(torch.tensor(images))",
+        ),
     ),
 }
 
@@ -185,14 +195,14 @@ def check_formats(names: Sequence[str]) -> None:
     Raises:
         FishError: one does not; the message says what to type.
     """
-    wrong = [name for name in names if name not in FORMATS]
-    if wrong or not names:
-        raise FishError(f"formats=[{','.join(names)}]: choose from [{','.join(FORMATS)}]")
+    typed = f"formats=[{','.join(names)}]"
+    if not names or set(names) - set(FORMATS):
+        raise FishError(f"{typed}: choose one of {', '.join(FORMATS)}, or [{','.join(FORMATS)}]")
     needed = [package for name in names for package in FORMATS[name].packages]
     if missing := [package for package in needed if find_spec(package) is None]:
         raise FishError(
-            f"formats=[{','.join(names)}] needs {', '.join(missing)}, not installed here: "
-            'pip install -e ".[export]"'
+            f"{typed} needs {', '.join(missing)}, not installed here: "
+            'pip install -e ".[export]", or type formats=[torch]'
         )
 
 

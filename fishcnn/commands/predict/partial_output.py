@@ -1,4 +1,4 @@
-"""A file of predictions that is under way, and how an interrupted one goes on."""
+"""A file of predictions in progress, and how an interrupted one goes on."""
 
 import itertools
 import json
@@ -26,7 +26,7 @@ class PartialOutput:
         settings: what must be the same to go on, by the name of the setting.
 
     Attributes:
-        labels: how many rows of each class, "" for pictures that cannot be read.
+        labels: how many rows of each class, "" for images that cannot be read.
         total: how many rows.
     """
 
@@ -47,14 +47,14 @@ class PartialOutput:
         """Begin, or go on where an interrupted prediction was.
 
         Args:
-            paths: all pictures; those that have a row already are taken from it.
+            paths: all images; those that have a row already are taken from it.
             resume: go on, where there is something to go on with.
-            batch_size: pictures a batch. Batches begin where those of an uninterrupted prediction
+            batch_size: images in a batch. Batches begin where those of an uninterrupted prediction
                 do, so that the file becomes the very same.
 
         Raises:
             FishError: there is an unfinished prediction and ``resume`` is not set, or it was begun
-                with other settings or other pictures, or the file cannot be written.
+                with other settings or other images, or the file cannot be written.
         """
         try:
             if not self._part.exists():
@@ -84,9 +84,9 @@ class PartialOutput:
         for name, value in self._settings.items():
             if before.get(name) != value:
                 raise FishError(
-                    f"resume=true: {self._part} was begun with {name}={before.get(name)}, now it "
-                    f"is {name}={value}: repeat what it was begun with, or remove the file to "
-                    "begin again"
+                    f"resume=true: {self._part} was begun with {name}={before.get(name)}, not "
+                    f"{name}={value}: type what it was begun with, or remove the file to begin "
+                    "again"
                 )
 
     def _take_up(self, paths: Iterator[str], batch_size: int) -> None:
@@ -98,9 +98,9 @@ class PartialOutput:
             for row in itertools.islice(self._rows.read(file), done - done % batch_size):
                 path = next(paths, None)
                 if path is None or printable(path) != row.path:
-                    now = "there is none" if path is None else f"it is {path}"
+                    now = "is missing" if path is None else f"is {path}"
                     raise FishError(
-                        f"resume=true: input= has changed: picture {self.total + 1} was {row.path} "
+                        f"resume=true: input= has changed: image {self.total + 1} was {row.path} "
                         f"and now {now}; remove {self._part} to begin again"
                     )
                 self.labels[row.label] += 1

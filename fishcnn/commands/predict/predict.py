@@ -1,4 +1,4 @@
-"""The prediction: classify any number of pictures and write a row for each."""
+"""Classify any number of images and write a row for each."""
 
 import hashlib
 import json
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -23,126 +22,99 @@ from rich.progress import (
 from rich.table import Table
 
 from fishcnn.commands.build import build_source
-from fishcnn.commands.image_paths import STANDARD_INPUT, image_paths
+from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
-from fishcnn.commands.trained_run import (
-    best_device,
-    find_trained,
-    load_trained,
-    run_config,
-    run_folder,
-)
+from fishcnn.commands.settings import check_settings
+from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
 _FORMATS = ("csv", "jsonl")
+_SETTINGS = {
+    "format": optional(choice(*_FORMATS)),
+    "resume": flag,
+    "threshold": number(0, 1),
+    "top_k": whole(1),
+    "batch_size": whole(1),
+    "workers": optional(whole(1)),
+}
 _SHOWN_CLASSES = 5
 # What a shell reports of a program that was ended by Ctrl-C.
 _INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class _Input:
-    """The pictures that are meant.
-
-    Attributes:
-        paths: one at a time.
-        total: how many; None for standard input, which tells nobody.
-        source: for the check whether an interrupted prediction had the same.
-    """
-
-    paths: Iterator[str]
-    total: int | None
-    source: str
-
-
 def predict(config: DictConfig) -> None:
-    """Classify pictures as the configuration says, and write a row for each.
+    """Classify images as the configuration says, and write a row for each.
 
     Args:
         config: ``conf/predict.yaml``.
 
     Raises:
-        FishError: a setting, the checkpoint or the pictures are at fault, or none of the pictures
-            can be read; the message says which.
+        FishError: a setting, the checkpoint or the images are at fault, or none of the images can
+            be read; the message says which.
         SystemExit: with status 130, after Ctrl-C.
     """
-    _check(config)
+    check_settings(config, _SETTINGS)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     output, row_format = _output(config, checkpoint)
-    pictures = _pictures(config, checkpoint)
+    paths, total, source = _images(config.input, checkpoint)
     classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     settings = {
         "ckpt": _digest(checkpoint),
-        "input": pictures.source,
+        "input": source,
         "format": row_format,
         "threshold": config.threshold,
         "top_k": top_k,
     }
     rows = CsvRows(top_k) if row_format == "csv" else JsonRows()
     partial = PartialOutput(output, rows, settings)
-    partial.open(pictures.paths, resume=config.resume, batch_size=config.batch_size)
+    partial.open(paths, resume=config.resume, batch_size=config.batch_size)
     before, start = partial.total, time.perf_counter()
     with partial:
-        predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
         batches = stream(
-            predictor.rows,
-            pictures.paths,
+            Predictor(classifier, threshold=config.threshold, top_k=top_k).rows,
+            paths,
             batch_size=config.batch_size,
-            workers=os.cpu_count() or 1 if config.workers is None else config.workers,
+            workers=usable_cpus() if config.workers is None else config.workers,
         )
         try:
             with closing(batches), _progress() as progress:
-                bar = progress.add_task("Predicting", total=pictures.total, completed=before)
+                bar = progress.add_task("Predicting", total=total, completed=before)
                 for batch in batches:
                     partial.write(batch)
                     progress.advance(bar, len(batch))
         except KeyboardInterrupt:
-            _say_how_to_go_on(partial)
+            done = "before the first image was done"
+            if partial.total:
+                done = f"after {partial.total} images: go on by adding resume=true"
+            print(f"interrupted {done}", file=sys.stderr)
             raise SystemExit(_INTERRUPTED) from None
         if not partial.total:
-            raise FishError(f"input={config.input}: there is no picture")
+            raise FishError(f"input={config.input}: no image found")
         partial.finish()
     _print_summary(partial, before, time.perf_counter() - start, checkpoint, config.threshold)
     if partial.labels[""] == partial.total:
         raise FishError(
-            f"none of the {partial.total} pictures can be read; {printable(str(output))} says why"
+            f"none of the {partial.total} images can be read; {printable(str(output))} says why"
         )
-
-
-def _check(config: DictConfig) -> None:
-    """Check the settings before anything is read."""
-    for name, value, low in (
-        ("top_k", config.top_k, 1),
-        ("batch_size", config.batch_size, 1),
-        ("workers", 1 if config.workers is None else config.workers, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise FishError(f"{name}={value}: wanted a whole number, {low} or more")
-    threshold = config.threshold
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise FishError(f"threshold={threshold}: wanted a number from 0 to 1")
-    if not 0 <= threshold <= 1:
-        raise FishError(f"threshold={threshold}: wanted a number from 0 to 1")
-    if config.format not in (None, *_FORMATS):
-        raise FishError(f"format={config.format}: there is {', '.join(_FORMATS)}")
-    if not isinstance(config.resume, bool):
-        raise FishError(f"resume={config.resume}: wanted true or false")
 
 
 def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
     """Where the rows go, and their format."""
     if config.output is None:
-        chosen = config.format or "csv"
-        return (run_folder(checkpoint) or Path.cwd()) / f"predictions.{chosen}", chosen
+        chosen = config.format or _FORMATS[0]
+        return (RunFolder.of(checkpoint) or RunFolder(Path.cwd())).predictions(chosen), chosen
     output = Path(config.output).expanduser().absolute()
     if output.is_dir():
         raise FishError(f"output={config.output} is a folder: name a file in it")
     chosen = config.format or output.suffix[1:]
-    # Nobody wants a picture replaced by a mistaken output=.
+    # Nobody wants an image replaced by a mistaken output=.
     if chosen not in _FORMATS:
         raise FishError(
             f"output={config.output}: wanted a name that ends in .csv or .jsonl, or format=csv or "
@@ -151,27 +123,33 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
     return output, chosen
 
 
-def _pictures(config: DictConfig, checkpoint: Path) -> _Input:
-    if config.input is None:
+def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
+    """The images to classify.
+
+    Returns:
+        Their paths, one at a time; how many, or None for standard input, which tells nobody; and
+        where they come from, for the check whether an interrupted prediction had the same.
+    """
+    if typed is None:
         paths = _validation_paths(checkpoint)
-        return _Input(iter(paths), len(paths), "validation pictures")
-    if config.input == STANDARD_INPUT:
-        return _Input(image_paths(config.input), None, STANDARD_INPUT)
-    # Names alone are counted quickly, and a bar that knows its end is worth it.
-    total = sum(1 for _ in image_paths(config.input))
-    if not total:
-        raise FishError(f"input={config.input}: there is no picture")
-    source = printable(os.path.abspath(os.path.expanduser(config.input)))
-    return _Input(image_paths(config.input), total, source)
+        return iter(paths), len(paths), "validation images"
+    total = count_images(typed)
+    source = typed
+    if typed != STANDARD_INPUT:
+        source = printable(os.path.abspath(os.path.expanduser(typed)))
+    return image_paths(typed), total, source
 
 
 def _validation_paths(checkpoint: Path) -> list[str]:
-    """The pictures that a run held out, as its split.json says."""
-    run = checkpoint.parents[1]
+    """The images that a run held out, as its split.json says."""
     root = build_source(run_config(checkpoint).data).folders().root
+    run = RunFolder.of(checkpoint)
+    assert run is not None
     if not root.is_dir():
-        raise FishError(f"data.root={root} of {run} is gone: name other pictures by input=")
-    split = json.loads((run / "split.json").read_text(encoding="utf-8"))
+        raise FishError(
+            f"data.root={root} of {run.path} no longer exists: name other images by input="
+        )
+    split = json.loads(run.split.read_text(encoding="utf-8"))
     return [str(root / path) for path in split["val"]]
 
 
@@ -195,19 +173,12 @@ def _progress() -> Progress:
     )
 
 
-def _say_how_to_go_on(partial: PartialOutput) -> None:
-    message = "interrupted before the first picture was done"
-    if partial.total:
-        message = f"interrupted after {partial.total} pictures: go on by adding resume=true"
-    print(message, file=sys.stderr)
-
-
 def _print_summary(
     partial: PartialOutput, before: int, seconds: float, checkpoint: Path, threshold: float
 ) -> None:
     """Print the end of a prediction."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("pictures", f"[bold]{partial.total:,}[/bold]")
+    table.add_row("images", f"[bold]{partial.total:,}[/bold]")
     if before:
         table.add_row("", f"{before:,} of them before the interruption")
     table.add_row("cannot be read", f"{partial.labels['']:,}")

@@ -1,4 +1,4 @@
-"""A row for each picture, as CSV or as JSON lines."""
+"""A row for each image, as CSV or as JSON lines."""
 
 import contextlib
 import csv
@@ -10,25 +10,24 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from fishcnn.utils.text import printable
 
-# Beyond this digit, results would depend on the hardware and on how many pictures are in a batch.
+# Beyond this digit, results would depend on the hardware and on how many images are in a batch.
 DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of one picture.
+    """What is said of one image.
 
     Attributes:
-        path: as it was given; bytes that are no UTF-8 as surrogates, as Python reads names.
-        label: the most probable class, or "unknown"; None for a picture that cannot be read.
-        probability: of the most probable class, rounded to 6 digits; None likewise.
-        top: the most probable classes and their probabilities, most probable first; empty likewise.
-        error: why the picture cannot be read; None for one that can.
+        path: as it was given; bytes that are not UTF-8 as surrogates, as Python reads names.
+        label: the most probable class, or "unknown"; None for an image that cannot be read.
+        top: the most probable classes and their probabilities, most probable first, rounded to 6
+            digits; empty likewise.
+        error: why the image cannot be read; None for one that can.
     """
 
     path: str
     label: str | None
-    probability: float | None
     top: tuple[tuple[str, float], ...]
     error: str | None
 
@@ -38,7 +37,7 @@ class WrittenRow(NamedTuple):
 
     Attributes:
         path: as :func:`fishcnn.utils.text.printable` gives it.
-        label: "" for a picture that cannot be read.
+        label: "" for an image that cannot be read.
         end: bytes of the file up to the end of this row.
     """
 
@@ -52,15 +51,12 @@ class RowFormat(Protocol):
 
     def header(self) -> bytes:
         """What stands before the rows."""
-        ...
 
     def encode(self, rows: Sequence[Row]) -> bytes:
         """Rows as they stand in the file."""
-        ...
 
     def read(self, file: BinaryIO) -> Iterator[WrittenRow]:
         """The rows of a file, up to the first that is not whole."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -86,10 +82,10 @@ class CsvRows:
         return self._lines([self._cells(row) for row in rows])
 
     def _cells(self, row: Row) -> list[str]:
-        if row.probability is None:
+        if not row.top:
             return [row.path, *[""] * (2 + 2 * self.top_k), row.error or ""]
         top = [cell for name, share in row.top for cell in (name, f"{share:.{DIGITS}f}")]
-        return [row.path, row.label or "", f"{row.probability:.{DIGITS}f}", *top, ""]
+        return [row.path, row.label or "", top[1], *top, ""]
 
     def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
         text = io.StringIO(newline="")
@@ -150,11 +146,10 @@ class JsonRows:
 
 
 def _as_json(row: Row) -> dict[str, object]:
-    top = [{"class": name, "probability": share} for name, share in row.top]
     return {
         "path": row.path,
         "class": row.label,
-        "probability": row.probability,
-        "top": top,
+        "probability": row.top[0][1] if row.top else None,
+        "top": [{"class": name, "probability": share} for name, share in row.top],
         "error": row.error,
     }

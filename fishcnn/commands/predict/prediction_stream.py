@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fishcnn.commands.predict.prediction_rows import DIGITS, Row
-from fishcnn.data.decoding.read import UnreadableImage
-from fishcnn.data.decoding.resize import resize
+from fishcnn.commands.trained_run import finite_probabilities
+from fishcnn.data.decoding.read import UnreadableImage, read_image
+from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.errors import FishError
 
 # Class names with their probabilities, most probable first.
 Ranked = tuple[tuple[str, float], ...]
@@ -27,11 +28,11 @@ _MULTIPLE = 8
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network and what is to be said of each picture.
+    """A network and what is to be said of each image.
 
     Attributes:
         classifier: in eval mode.
-        threshold: pictures whose highest probability, as written, is below this are "unknown".
+        threshold: images whose highest probability, as written, is below this are "unknown".
         top_k: how many of the most probable classes are listed, at most all.
     """
 
@@ -40,61 +41,55 @@ class Predictor:
     top_k: int
 
     def rows(self, paths: list[str]) -> list[Row]:
-        """Classify a batch of pictures; one that cannot be read gets a row with the reason.
+        """Classify a batch of images; one that cannot be read gets a row with the reason.
 
-        The numbers do not depend on which pictures are in the batch, nor on how many.
+        The numbers do not depend on which images are in the batch, nor on how many.
 
         Raises:
             FishError: the network's answer is not finite.
         """
         decoded = [self._decode(path) for path in paths]
-        readable = [picture for picture in decoded if not isinstance(picture, str)]
+        readable = [image for image in decoded if not isinstance(image, str)]
         answers = iter(self.rank(np.stack(readable)) if readable else ())
         return [
-            Row(path, None, None, (), picture)
-            if isinstance(picture, str)
-            else self._row(path, next(answers))
-            for path, picture in zip(paths, decoded, strict=True)
+            Row(path, None, (), image) if isinstance(image, str) else self._row(path, next(answers))
+            for path, image in zip(paths, decoded, strict=True)
         ]
 
     def _decode(self, path: str) -> NDArray[np.uint8] | str:
-        """The picture, or why it cannot be read."""
+        """The image as in the training, or why it cannot be read."""
+        side = self.classifier.working_size
         try:
-            return self.classifier.decode(path)
-        except FishError as error:
-            if isinstance(error.__cause__, UnreadableImage):
-                return error.__cause__.reason
-            raise
+            return squash(read_image(Path(path), long_enough_for=side), side)
+        except UnreadableImage as error:
+            return error.reason
 
-    @torch.inference_mode()
-    def rank(self, pictures: NDArray[np.uint8]) -> list[Ranked]:
-        """The most probable classes of decoded pictures.
+    def rank(self, images: NDArray[np.uint8]) -> list[Ranked]:
+        """The most probable classes of decoded images.
 
         Args:
-            pictures: uint8 ``(N, S, S, 3)``.
+            images: uint8 ``(N, S, S, 3)``.
 
         Raises:
             FishError: the network's answer is not finite.
         """
-        batch = torch.from_numpy(pictures).to(self.classifier.device)
+        batch = torch.from_numpy(images).to(self.classifier.device)
         batch = F.pad(batch, (0, 0, 0, 0, 0, 0, 0, -len(batch) % _MULTIPLE))
-        images = resize(batch, self.classifier.image_size)
-        probabilities = self.classifier.probabilities(images)[: len(pictures)].cpu()
-        if not probabilities.isfinite().all():
-            raise FishError(
-                "ckpt: the network answers with NaN, its training has diverged; name another run"
-            )
-        shares, order = probabilities.sort(descending=True, stable=True)
-        names = [[self.classifier.classes[k] for k in row] for row in order.tolist()]
+        resized = resize(batch, self.classifier.image_size)
+        probabilities = finite_probabilities(self.classifier, resized)[: len(images)]
+        shares, order = (
+            part[:, : self.top_k].tolist()
+            for part in probabilities.sort(descending=True, stable=True)
+        )
         return [
-            tuple(zip(classes, row, strict=True))[: self.top_k]
-            for classes, row in zip(names, shares.tolist(), strict=True)
+            tuple((self.classifier.classes[k], share) for k, share in zip(*row, strict=True))
+            for row in zip(order, shares, strict=True)
         ]
 
     def _row(self, path: str, ranked: Ranked) -> Row:
         top = tuple((name, round(share, DIGITS)) for name, share in ranked)
         label, probability = top[0]
-        return Row(path, UNKNOWN if probability < self.threshold else label, probability, top, None)
+        return Row(path, UNKNOWN if probability < self.threshold else label, top, None)
 
 
 def stream(
@@ -114,7 +109,7 @@ def stream(
         rows: what to do with a batch of paths.
         paths: any number, taken as they are needed: at most ``(2 * workers + 1) * batch_size``
             ahead.
-        batch_size: pictures a batch.
+        batch_size: images in a batch.
         workers: threads.
 
     Yields:

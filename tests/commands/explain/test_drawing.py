@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.explain.drawing import (
     LONG_SIDE,
     LONGEST,
@@ -39,7 +40,8 @@ def row(**changes: object) -> Row:
 
 
 def question(*layers: str, **changes: object) -> Question:
-    return Question(**({"method": "gradcam", "layers": layers} | changes))  # type: ignore[arg-type]
+    given = {"method": METHODS["gradcam"], "layers": layers}
+    return Question(**(given | changes))  # type: ignore[arg-type]
 
 
 def left_half(layers: int = 1) -> np.ndarray:
@@ -81,13 +83,13 @@ def test_a_photograph_that_is_gone_is_named(tmp_path: Path) -> None:
         photograph(tmp_path / "gone.jpg")
 
 
-def test_a_drawing_shows_original_heat_map_and_overlay_at_the_pictures_shape() -> None:
+def test_a_drawing_shows_original_heat_map_and_overlay_at_the_images_shape() -> None:
     photo = Image.new("RGB", (200, 100), GREEN)
     pixels = figure_to_array(drawing(photo, left_half(), row(), question("blocks.1")))
     first, last = columns_of(pixels, GREEN)
     assert last - first + 1 == 200
     assert has_colour(pixels, GREEN)[:, first + 50].sum() == 100
-    # The heat map is red on its left half, where the picture's left half is marked.
+    # The heat map is red on its left half, where the image's left half is marked.
     red, blue = columns_of(pixels, RED_END), columns_of(pixels, BLUE_END)
     assert first + 204 == red[0] < red[1] < first + 304 < blue[0] < blue[1] == first + 403
     mixed = tuple(round(0.6 * a + 0.4 * b) for a, b in zip(GREEN, RED_END, strict=True))
@@ -110,7 +112,7 @@ def test_of_several_layers_each_has_a_column_with_heat_map_above_overlay() -> No
     assert of_map[-1] < of_overlay[0]
 
 
-def test_the_caption_of_a_narrow_picture_has_room() -> None:
+def test_the_caption_of_a_narrow_image_has_room() -> None:
     photo = Image.new("RGB", (64, 320), GREEN)
     pixels = figure_to_array(drawing(photo, left_half(), row(), question("blocks.1")))
     first, last = columns_of(pixels, GREEN)
@@ -129,7 +131,9 @@ def test_the_words_say_what_the_map_is_of() -> None:
     assert "predicted 90%: rui" in found
     assert "then 8% catla" in found
     assert "gradcam at blocks.1: for rui rather than catla" in found
-    found = words(drawing(photo, left_half(), row(true=None), question("b", method="eigencam")))
+    found = words(
+        drawing(photo, left_half(), row(true=None), question("b", method=METHODS["eigencam"]))
+    )
     assert "true: rui" not in found
     assert "eigencam at b: what stands out, whatever the class" in found
     empty = np.zeros((1, 8, 8), np.float32)
@@ -138,7 +142,7 @@ def test_the_words_say_what_the_map_is_of() -> None:
     assert "gradcam at b: for rui rather than itself" in found
 
 
-def test_a_sheet_holds_tiles_of_pictures_of_any_shape_and_with_or_without_a_true_class() -> None:
+def test_a_sheet_holds_tiles_of_images_of_any_shape_and_with_or_without_a_true_class() -> None:
     asked = question("b", target="rui", against="catla")
     shapes = [(320, 100), (64, 320), (300, 300)]
     pair = {"against": "catla"}

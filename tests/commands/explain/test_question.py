@@ -71,7 +71,7 @@ def test_the_class_in_question_can_be_chosen(
     assert (question.needs_labels == "target") == (target in (True, "true"))
 
 
-def test_against_the_predicted_class_means_each_pictures_own(classifier: FishClassifier) -> None:
+def test_against_the_predicted_class_means_each_images_own(classifier: FishClassifier) -> None:
     question = asked(classifier, target="rui", against="predicted")
     found = answer(classifier, images(), None, question)
     assert found.against is not None
@@ -89,11 +89,11 @@ def test_against_the_predicted_class_means_each_pictures_own(classifier: FishCla
         ({"target": "rohu"}, ["target=rohu", "rui"]),
         ({"target": 3}, ["target=3", "0 to 2"]),
         ({"against": "carp"}, ["against=carp", "catla"]),
-        ({"target": "rui", "against": "rui"}, ["target=rui against=rui", "same"]),
+        ({"target": "rui", "against": "rui"}, ["target=rui against=rui", "different"]),
         ({"method": "eigencam", "against": "rui"}, ["eigencam", "against"]),
     ],
 )
-def test_a_wrong_setting_is_named_before_any_picture_is_read(
+def test_a_wrong_setting_is_named_before_any_image_is_read(
     classifier: FishClassifier, changes: dict[str, object], words: list[str]
 ) -> None:
     with pytest.raises(FishError) as error:
@@ -107,3 +107,22 @@ def test_a_network_that_has_diverged_is_told_so(classifier: FishClassifier) -> N
     broken[0] = torch.nan
     with pytest.raises(FishError, match="diverged"):
         answer(classifier, broken, None, asked(classifier))
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "against", "words"),
+    [
+        ("gradcam", "predicted", None, "what speaks for the predicted class"),
+        ("gradcam", True, "predicted", "the true class rather than for the predicted class"),
+        ("gradcam", "rui", 1, "what speaks for class rui rather than for class 1"),
+        ("eigencam", "predicted", None, "what stands out, whatever the class"),
+    ],
+)
+def test_the_question_is_put_in_words(
+    classifier: FishClassifier,
+    method: str,
+    target: str | int,
+    against: str | int | None,
+    words: str,
+) -> None:
+    assert words in asked(classifier, method=method, target=target, against=against).in_words

@@ -9,7 +9,7 @@ from fishcnn.commands.export.agreement import compare
 from fishcnn.commands.export.formats import Loaded
 
 IMAGES = np.arange(3, dtype=np.uint8).repeat(2 * 2 * 3).reshape(3, 2, 2, 3)
-# Of three pictures; the last one could be either.
+# Of three images; the last one could be either.
 EXPECTED = np.array([[0.7, 0.3], [0.1, 0.9], [0.50002, 0.49998]], dtype=np.float32)
 
 
@@ -30,7 +30,7 @@ def test_a_file_that_says_the_same_is_good() -> None:
 
 
 @pytest.mark.parametrize("way", ["alone", "together"])
-def test_a_difference_of_one_picture_is_found_in_a_batch_and_alone(way: str) -> None:
+def test_a_difference_of_one_image_is_found_in_a_batch_and_alone(way: str) -> None:
     wrong = EXPECTED.copy()
     wrong[1] = [0.11, 0.89]
     answers = {"alone": EXPECTED, "together": EXPECTED} | {way: wrong}
@@ -68,7 +68,7 @@ def test_another_number_of_classes_is_an_error() -> None:
         compare(file_that_answers(alone=wrong, together=wrong), IMAGES, EXPECTED)
 
 
-def test_a_single_picture_is_tried_in_a_batch_as_well() -> None:
+def test_a_single_image_is_tried_in_a_batch_as_well() -> None:
     wrong = EXPECTED[:, ::-1]
     loaded = file_that_answers(alone=EXPECTED, together=wrong)
     assert compare(loaded, IMAGES[:1], EXPECTED[:1]).same_top1 == 0

@@ -10,9 +10,9 @@ from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows, Row, Row
 from fishcnn.utils.text import printable
 
 ROWS = [
-    Row("a.jpg", "koi", 0.5, (("koi", 0.5), ("pike, northern", 0.000001)), None),
-    Row('b, "c"\r\n\nd=\udcff.jpg', None, None, (), "truncated"),
-    Row("grüße.jpg", "unknown", 0.25, (("koi", 0.25), ("pike, northern", 0.2)), None),
+    Row("a.jpg", "koi", (("koi", 0.5), ("pike, northern", 0.000001)), None),
+    Row('b, "c"\r\n\nd=\udcff.jpg', None, (), "truncated"),
+    Row("grüße.jpg", "unknown", (("koi", 0.25), ("pike, northern", 0.2)), None),
 ]
 FORMATS = [CsvRows(2), JsonRows()]
 

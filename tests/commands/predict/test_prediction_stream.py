@@ -15,7 +15,7 @@ from fishcnn.commands.predict.prediction_stream import Predictor, stream
 
 
 def answer(paths: list[str]) -> list[Row]:
-    return [Row(path, "koi", 1.0, (("koi", 1.0),), None) for path in paths]
+    return [Row(path, "koi", (("koi", 1.0),), None) for path in paths]
 
 
 class Counted:
@@ -41,10 +41,10 @@ def test_probabilities_are_the_same_to_the_last_bit_at_every_batch_size(batch_si
         model={"base_channels": 32, "max_channels": 64, "head": "flatten", "hidden": 128},
     )
     predictor = Predictor(classifier.eval(), threshold=0.0, top_k=20)
-    pictures = np.random.default_rng(0).integers(0, 256, (48, 40, 40, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (48, 40, 40, 3), np.uint8)
     parts = range(0, 48, batch_size)
-    ranked = [answer for i in parts for answer in predictor.rank(pictures[i : i + batch_size])]
-    assert ranked == predictor.rank(pictures)
+    ranked = [answer for i in parts for answer in predictor.rank(images[i : i + batch_size])]
+    assert ranked == predictor.rank(images)
     assert sum(share for _, share in ranked[0]) == pytest.approx(1)
 
 
