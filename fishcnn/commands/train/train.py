@@ -60,8 +60,8 @@ def train(config: DictConfig) -> float:
     """
     start = time.perf_counter()
     _quiet_lightning()
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    datamodule, resumed = _prepare(config, folder)
+    run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    datamodule, resumed = _prepare(config, run)
     prepare_images(datamodule)
     if resumed:
         check_same_data(resumed, datamodule, config)
@@ -75,10 +75,10 @@ def train(config: DictConfig) -> float:
         # In place, so that checkpoints keep the names of their weights.
         classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
-    callbacks = Callbacks(config, report, RunFolder(folder), ckpt_path)
-    trainer = build_trainer(config, callbacks.all, folder)
+    callbacks = Callbacks(config, report, run, ckpt_path)
+    trainer = build_trainer(config, callbacks.all, run.path)
     if trainer.is_global_zero:
-        _write_inputs(config, datamodule, report, folder)
+        _write_inputs(config, datamodule, report, run)
     with as_settings(layer="callbacks.grad_cam.layer"):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     if torch.distributed.is_initialized():
@@ -86,15 +86,15 @@ def train(config: DictConfig) -> float:
         torch.distributed.destroy_process_group()
     if not trainer.is_global_zero:
         return float("nan")
-    summary = _evaluate(classifier, datamodule, callbacks, trainer, folder, start)
+    summary = _evaluate(classifier, datamodule, callbacks, trainer, run, start)
     places = {
-        "run": folder,
+        "run": run.path,
         "checkpoint": Path(summary.checkpoint),
-        "figures": folder / "figures",
+        "figures": run.figures,
     }
     if config.logger.name == "tensorboard":
-        places["TensorBoard logs"] = folder
-    logdir = folder.parent if _in_a_sweep() else folder
+        places["TensorBoard logs"] = run.path
+    logdir = run.path.parent if _in_a_sweep() else run.path
     print_summary(summary, callbacks.doctor.verdicts, places, logdir)
     return summary.scores[MONITOR]
 
@@ -108,7 +108,7 @@ def _evaluate(
     datamodule: FishDataModule,
     callbacks: Callbacks,
     fitted: pl.Trainer,
-    folder: Path,
+    run: RunFolder,
     start: float,
 ) -> Summary:
     """Measure the best checkpoint, write ``summary.json`` and draw the figures.
@@ -125,12 +125,12 @@ def _evaluate(
     with torch.compiler.set_stance("force_eager"):
         scores = _validate(classifier, datamodule, fitted)
         summary = _summarise(callbacks, classifier, best_epoch, scores, start)
-        summary.write(folder / "summary.json")
-        _draw(folder / "figures", classifier, best_epoch, datamodule, callbacks)
+        summary.write(run.summary)
+        _draw(run.figures, classifier, best_epoch, datamodule, callbacks)
     return summary
 
 
-def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoint | None]:
+def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None]:
     """Find the faults of the settings before the data is read."""
     try:
         check_train_settings(config)
@@ -146,12 +146,12 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
         path = find_checkpoint("ckpt_path", named, [Path(config.runs)], LAST_CHECKPOINT)
         resumed = read_checkpoint(path)
         check_resumable(resumed, config)
-    used = folder / "checkpoints"
-    if used.exists() and not (resumed and resumed.path.is_relative_to(folder)):
+    ours = resumed and resumed.path.is_relative_to(run.path)
+    if run.checkpoints.exists() and not ours:
         setting = "hydra.sweep.dir" if _in_a_sweep() else "hydra.run.dir"
         raise FishError(
-            f"{setting}: {folder} holds a run already; choose another folder, or go on with it by "
-            f"ckpt_path={folder}"
+            f"{setting}: {run.path} holds a run already; choose another folder, or go on with "
+            f"it by ckpt_path={run.path}"
         )
     return datamodule, resumed
 
@@ -174,14 +174,14 @@ def _quiet_lightning() -> None:
 
 
 def _write_inputs(
-    config: DictConfig, datamodule: FishDataModule, report: str, folder: Path
+    config: DictConfig, datamodule: FishDataModule, report: str, run: RunFolder
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
-    OmegaConf.save(_from_anywhere(config), folder / "config.yaml", resolve=True)
-    (folder / "versions.json").write_text(json.dumps(versions(), indent=1) + "\n")
+    OmegaConf.save(_from_anywhere(config), run.config, resolve=True)
+    run.versions.write_text(json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None
-    write_split(datamodule.split, datamodule.images.paths, folder / "split.json", drawn_with)
-    (folder / "data.md").write_text(report, encoding="utf-8")
+    write_split(datamodule.split, datamodule.images.paths, run.split, drawn_with)
+    run.data_report.write_text(report, encoding="utf-8")
 
 
 def _from_anywhere(config: DictConfig) -> DictConfig:

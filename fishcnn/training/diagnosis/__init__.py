@@ -1,6 +1,6 @@
 """What the curves of a finished fit say is wrong, why, and which override to try next."""
 
-from fishcnn.training.diagnosis.findings import diagnose, report
 from fishcnn.training.diagnosis.records import Curves, Settings, Verdict
+from fishcnn.training.diagnosis.verdicts import diagnose, report
 
 __all__ = ["Curves", "Settings", "Verdict", "diagnose", "report"]

@@ -1,4 +1,4 @@
-"""From curves to the list of findings, and its text."""
+"""From curves to the list of verdicts, and its text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
