@@ -116,7 +116,7 @@ class RunFolder:
 
     def evaluations(self) -> list[Path]:
         """The numbers of every evaluation, in the order of what was judged."""
-        return sorted(self.path.glob("evaluation/*/evaluation.json"))
+        return sorted(self.path.glob(f"evaluation/*/{EVALUATION}"))
 
     @property
     def explanations(self) -> Path:

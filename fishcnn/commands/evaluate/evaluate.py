@@ -22,6 +22,7 @@ from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
+    output_folder,
     run_datamodule,
 )
 from fishcnn.models.classifier import FishClassifier
@@ -60,7 +61,8 @@ def evaluate(config: DictConfig) -> float:
     split = _split(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)
-    output = _output(config, run or RunFolder(checkpoint.parent), split)
+    name = Path(config.data_root).absolute().name if config.data_root else split
+    output = output_folder(config.output, (run or RunFolder(checkpoint.parent)).evaluation(name))
     classifier = load_trained(checkpoint, best_device())
     images, validation = _images(config, split, checkpoint, run, classifier)
 
@@ -126,23 +128,6 @@ def _split(config: DictConfig) -> str:
         config.side,
     )
     return str(config.side)
-
-
-def _output(config: DictConfig, run: RunFolder, split: str) -> Path:
-    """Make the folder to write to."""
-    if config.output:
-        folder = Path(config.output).expanduser().absolute()
-    else:
-        folder = run.evaluation(
-            Path(config.data_root).absolute().name if config.data_root else split
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FishError(
-            f"output={folder} cannot be made: {error.strerror}; choose another folder by output="
-        ) from error
-    return folder
 
 
 def _images(
