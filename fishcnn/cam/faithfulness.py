@@ -2,6 +2,9 @@
 
 Every number also exists for two baselines that know nothing of the network: a random map, and a
 blob in the middle, where photographers put the fish. A map that does no better explains nothing.
+
+In all of it `model` is a classifier from (N, 3, H, W) images in [0, 1] to (N, K) logits, `images`
+are such, `maps` (N, H, W) float in [0, 1] and `targets` the (N,) int64 classes that they explain.
 """
 
 from dataclasses import dataclass
@@ -15,17 +18,17 @@ from torch.nn import functional as F
 from fishcnn.cam.scoring import confidence
 
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
-STANDARD_ERRORS = 2.5  # a smaller mean difference may be the luck of these pictures
-FEWEST = 8  # pictures; of fewer, the standard error itself is a guess
-BLUR = 1 / 12  # of the side: no fish is to be recognised where insertion starts
+MIN_Z = 2.5  # standard errors: a smaller mean difference may be the chance of these images
+MIN_IMAGES = 8  # of fewer, the standard error itself is a guess
+BLUR = 1 / 12  # of the side: no fish can be recognised where insertion starts
 
 
 class Curves(NamedTuple):
-    """Confidence in the target class while a picture disappears, or comes back.
+    """Confidence in the target class while a image disappears, or comes back.
 
     Attributes:
-        deletion: (N, steps + 1) in [0, 1], the whole picture first.
-        insertion: (N, steps + 1) in [0, 1], the blurred picture first.
+        deletion: (N, steps + 1) in [0, 1], the whole image first.
+        insertion: (N, steps + 1) in [0, 1], the blurred image first.
     """
 
     deletion: Tensor
@@ -43,7 +46,7 @@ class Curves(NamedTuple):
 
 
 class DropAndIncrease(NamedTuple):
-    """What a network makes of the marked part of a picture alone.
+    """What a network makes of the marked part of a image alone.
 
     Attributes:
         drop: (N,) in [0, 1], the share of its confidence that it loses; 0 where it gains.
@@ -56,17 +59,26 @@ class DropAndIncrease(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Each measure of one kind of map, (N,) a picture: see `Curves` and `DropAndIncrease`."""
+    """The measures of one kind of map on N images: see `Curves` and `DropAndIncrease`.
+
+    Attributes:
+        deletion: (N,) areas below the curves.
+        insertion: (N,), likewise.
+        drop: (N,).
+        increase: (N,).
+        mean_curves: (steps + 1,) each, over the images.
+    """
 
     deletion: Tensor
     insertion: Tensor
     drop: Tensor
     increase: Tensor
+    mean_curves: Curves
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """The measures of the maps and of both baselines on the same pictures.
+    """The measures of the maps and of both baselines on the same images.
 
     Attributes:
         maps: of the maps in question.
@@ -81,52 +93,56 @@ class Faithfulness:
     @property
     def verdict(self) -> str:
         """What the deletion and insertion curves say, in one line."""
-        gains = [_gain(_better_curves(self.maps, other)) for other in (self.random, self.centre)]
-        three = (self.maps, self.random, self.centre)
-        out = " / ".join(f"{float(s.deletion.mean()):.2f}" for s in three)
-        back = " / ".join(f"{float(s.insertion.mean()):.2f}" for s in three)
-        numbers = (
-            f"mean confidence while it is taken away {out}, while it is put back {back} for map / "
-            f"random map / centre, {len(self.maps.drop)} pictures (deletion and insertion, Petsiuk "
-            "et al. 2018)."
+
+        def quality(scores: Scores) -> Tensor:
+            return scores.insertion - scores.deletion
+
+        mine = quality(self.maps)
+        gains = [_gain(mine - quality(other)) for other in (self.random, self.centre)]
+        if self._too_few:
+            said = self._too_few
+        elif gains[0] < 1:
+            said = "Not faithful: what the map marks matters no more than random places"
+        else:
+            said = {
+                1: "Faithful: the network's confidence hangs on what the map marks, more than on "
+                "random places and on the image's centre",
+                0: "Better than chance, but not clearly better than pointing at the image's centre",
+                -1: "Better than chance, but the image's centre matters more than what the map "
+                "marks",
+            }[gains[1]]
+        return (
+            f"{said}: mean confidence while it is taken away {self._means('deletion', '.2f')}, "
+            f"while it is put back {self._means('insertion', '.2f')} for map / random map / "
+            f"centre, {len(mine)} images (deletion and insertion, Petsiuk et al. 2018)."
         )
-        said = {
-            (1, 1): "Faithful: the network's confidence hangs on what the map marks, more than on "
-            "random places and on the picture's centre",
-            (1, 0): "Better than chance, but not clearly better than pointing at the picture's "
-            "centre",
-            (1, -1): "Better than chance, but the picture's centre matters more than what the map "
-            "marks",
-        }
-        undecided = "Not faithful: what the map marks matters no more than random places"
-        if len(self.maps.drop) < FEWEST:
-            return f"Too few pictures for a verdict: {numbers}"
-        return f"{said.get((gains[0], gains[1]), undecided)}: {numbers}"
 
     @property
     def drop_verdict(self) -> str:
         """What average drop and increase in confidence say, in one line."""
         gains = [_gain(other.drop - self.maps.drop) for other in (self.random, self.centre)]
-        drops = " / ".join(
-            f"{float(s.drop.mean()):.0%}" for s in (self.maps, self.random, self.centre)
-        )
-        rises = " / ".join(
-            f"{float(s.increase.mean()):.0%}" for s in (self.maps, self.random, self.centre)
-        )
-        if len(self.maps.drop) < FEWEST:
-            said = "Too few pictures for a verdict"
-        elif min(gains) == 1:
-            said = "The marked part alone keeps more confidence than either baseline"
-        elif gains[0] == 1:
+        if self._too_few:
+            said = self._too_few
+        elif gains[0] < 1:
+            said = "The marked part alone keeps no more confidence than a random part"
+        elif gains[1] < 1:
             said = "The marked part alone keeps more confidence than a random part, not clearly "
             said += "more than the centre"
         else:
-            said = "The marked part alone keeps no more confidence than a random part"
+            said = "The marked part alone keeps more confidence than either baseline"
         return (
-            f"{said}: average drop {drops}, higher confidence in {rises} of "
-            f"{len(self.maps.drop)} pictures for map / random map / centre (Chattopadhay et al. "
-            "2018)."
+            f"{said}: average drop {self._means('drop', '.0%')}, higher confidence in "
+            f"{self._means('increase', '.0%')} of {len(self.maps.drop)} images for map / random "
+            "map / centre (Chattopadhay et al. 2018)."
         )
+
+    @property
+    def _too_few(self) -> str:
+        return "Too few images for a verdict" if len(self.maps.drop) < MIN_IMAGES else ""
+
+    def _means(self, measure: str, style: str) -> str:
+        three = (self.maps, self.random, self.centre)
+        return " / ".join(format(float(getattr(s, measure).mean()), style) for s in three)
 
 
 def faithfulness(
@@ -138,15 +154,9 @@ def faithfulness(
     *,
     steps: int = STEPS,
 ) -> Faithfulness:
-    """Measure maps and both baselines: some 6 x steps passes over the pictures.
+    """Measure maps and both baselines: some 6 x steps passes over the images; numbers on the CPU.
 
-    Args:
-        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float in [0, 1], each with maximum 1 or all zeros.
-        targets: (N,) int64, the classes that the maps explain.
-        generator: Of the random maps, on the CPU.
-        steps: Of the curves.
+    The generator, on the CPU, draws the random maps. The curves have `steps`, at least 1.
     """
     shape = (len(images), images.shape[-2], images.shape[-1])
     kinds = (maps, random_maps(shape, generator).to(maps), centre_maps(shape).to(maps))
@@ -159,47 +169,28 @@ def deletion_insertion(
     """Take pixels away, and put them back, the most marked first.
 
     Petsiuk et al., "RISE: randomized input sampling for explanation of black-box models", BMVC
-    2018. What is taken away gets the picture's mean colour: black, as in the paper, is itself a
-    thing to see on a bright picture. Insertion starts from a blurred picture.
-
-    Args:
-        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float; only the order of their pixels counts.
-        targets: (N,) int64.
-        steps: Parts of equal area, at least 1.
+    2018. What is taken away gets the image's mean colour: black, as in the paper, is itself a
+    thing to see on a bright image. Insertion starts from a blurred image. Only the order of a map's
+    pixels counts.
     """
     rank = _ranks_from_the_top(maps)
     bare = images.mean((2, 3), keepdim=True).expand_as(images)
     blurred = _blur(images, BLUR * images.shape[-1])
-    curves: list[tuple[Tensor, Tensor]] = []
+    deleted, inserted = [], []
     for step in range(steps + 1):
         marked = (rank < step / steps)[:, None]
-        curves.append(
-            (
-                confidence(model, torch.where(marked, bare, images), targets),
-                confidence(model, torch.where(marked, images, blurred), targets),
-            )
-        )
-    return Curves(
-        torch.stack([deleted for deleted, _ in curves], 1),
-        torch.stack([inserted for _, inserted in curves], 1),
-    )
+        deleted.append(confidence(model, torch.where(marked, bare, images), targets))
+        inserted.append(confidence(model, torch.where(marked, images, blurred), targets))
+    return Curves(torch.stack(deleted, 1), torch.stack(inserted, 1))
 
 
 def average_drop_and_increase(
     model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor
 ) -> DropAndIncrease:
-    """Show the network each picture multiplied by its map; two passes over the pictures.
+    """Show the network each image multiplied by its map; two passes over the images.
 
     Chattopadhay et al., "Grad-CAM++", WACV 2018. A map that marks everything loses nothing: read it
     with the deletion curve, where only the order counts.
-
-    Args:
-        model: A classifier from (N, 3, H, W) pictures in [0, 1] to (N, K) logits.
-        images: (N, 3, H, W) float in [0, 1].
-        maps: (N, H, W) float in [0, 1].
-        targets: (N,) int64.
     """
     whole = confidence(model, images, targets)
     part = confidence(model, images * maps[:, None], targets)
@@ -227,25 +218,21 @@ def _scores(model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, ste
     curves = deletion_insertion(model, images, maps, targets, steps=steps)
     alone = average_drop_and_increase(model, images, maps, targets)
     return Scores(
-        curves.deletion_area.cpu(),
-        curves.insertion_area.cpu(),
-        alone.drop.cpu(),
-        alone.increase.cpu(),
+        deletion=curves.deletion_area.cpu(),
+        insertion=curves.insertion_area.cpu(),
+        drop=alone.drop.cpu(),
+        increase=alone.increase.cpu(),
+        mean_curves=Curves(*(curve.mean(0).cpu() for curve in curves)),
     )
 
 
-def _better_curves(one: Scores, other: Scores) -> Tensor:
-    """By how much the curves of one kind of map beat another's, (N,)."""
-    return (one.insertion - one.deletion) - (other.insertion - other.deletion)
-
-
 def _gain(differences: Tensor) -> int:
-    """Whether paired differences (N,) are above 0 (1), below 0 (-1), or may be luck (0)."""
+    """Whether paired differences (N,) are above 0 (1), below 0 (-1), or may be chance (0)."""
     if len(differences) < 2:
         return 0
     error = float(differences.std()) / sqrt(len(differences))
     mean = float(differences.mean())
-    if abs(mean) <= STANDARD_ERRORS * error:
+    if abs(mean) <= MIN_Z * error:
         return 0
     return 1 if mean > 0 else -1
 

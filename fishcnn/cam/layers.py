@@ -7,34 +7,34 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fishcnn.utils.errors import FishError
+from fishcnn.cam.scoring import eval_mode
+from fishcnn.utils.errors import ArgumentError
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
     """The submodule with this dotted name, for example "blocks.2" or "layer4.1".
 
     Raises:
-        FishError: There is no such submodule; the message lists names that work.
+        ArgumentError: There is no such submodule; the message lists names that work.
     """
     model = uncompiled(model)
     try:
         return model.get_submodule(name)
     except AttributeError:
-        raise FishError(
-            f"layer={name!r} is no layer of {type(model).__name__}. {suggestion(model)}"
-        ) from None
+        problem = f"is not a layer of {type(model).__name__}; {suggestion(model)}"
+        raise ArgumentError("layer", name, problem) from None
 
 
 def default_layer(model: nn.Module, images: Tensor) -> str:
     """Name of the layer to look at when nobody chose one.
 
     It is the model's own `cam_layer: str` where it has one; else the last module that gives feature
-    maps (N, C, h, w) of more than one pixel. These depend on the picture size, hence the images, of
+    maps (N, C, h, w) of more than one pixel. These depend on the image size, hence the images, of
     which one runs through the model. Where a block and its last part give the same maps, it is the
     block.
 
     Raises:
-        FishError: The model has no such layer.
+        ArgumentError: The model has no such layer.
     """
     model = uncompiled(model)
     if isinstance(own := getattr(model, "cam_layer", None), str):
@@ -53,12 +53,12 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
     "features.3" rather than "features.4.block.0" inside the block that halves next.
 
     Args:
-        model: A classifier of (N, C, H, W) pictures.
-        images: ImageSet of the size at hand, of which one runs through the model; None for an empty
-            picture of 3 x 224 x 224.
+        model: A classifier of (N, C, H, W) images.
+        images: Images of the size at hand, of which one runs through the model; None for an empty
+            image of 3 x 224 x 224.
 
     Raises:
-        FishError: The model has no such layer.
+        ArgumentError: The model has no such layer.
     """
     model = uncompiled(model)
     parent, _, own = getattr(model, "cam_layer", "").rpartition(".")
@@ -71,7 +71,7 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
     height, width = images.shape[-2:]
     for name, (h, w) in _feature_maps(model, images):
         if abs(h * width - w * height) > max(height, width):
-            continue  # no picture any more: a transformer's (N, height, width, channels)
+            continue  # not an image any more: a transformer's (N, height, width, channels)
         halvings = round(math.log2(height / h))
         if halvings < max(stages, default=halvings):
             continue  # adaptive pooling may enlarge small maps
@@ -95,27 +95,23 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
             hooks.enter_context(module.register_forward_hook(note))
         run_untouched(model, images[:1])
     if not found:
-        raise FishError(
-            f"layer=None: {type(model).__name__} has no layer with feature maps (N, channels, "
-            "height, width) of more than one pixel, so there is no class activation map of it. "
-            "Take a convolutional model, or leave the maps out."
+        raise ArgumentError(
+            "layer",
+            None,
+            f"{type(model).__name__} has no layer with feature maps (N, channels, height, width) "
+            "of more than one pixel, so there is no class activation map of it",
         )
     return found
 
 
 def run_untouched(model: nn.Module, images: Tensor) -> Tensor:
     """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
-    modes = [(module, module.training) for module in model.modules()]
     # With detached parameters no graph begins before a hook starts one, and no parameter can get a
     # gradient.
     detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    try:
-        model.eval()
-        with torch.compiler.set_stance("force_eager"):  # compiled graphs do not see new hooks
-            logits: Tensor = functional_call(model, detached, (images,))
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    # Compiled graphs do not see new hooks.
+    with eval_mode(model), torch.compiler.set_stance("force_eager"):
+        logits: Tensor = functional_call(model, detached, (images,))
     return logits
 
 
@@ -133,4 +129,4 @@ def suggestion(model: nn.Module) -> str:
         if name and name.count(".") < 2
         if any(isinstance(part, nn.Conv2d) for part in module.modules())
     ]
-    return f"Names that work are for example: {', '.join(names) or 'none, for want of a Conv2d'}."
+    return f"choose for example {', '.join(names)}" if names else "the model has no Conv2d"

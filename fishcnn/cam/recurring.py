@@ -1,4 +1,4 @@
-"""Small things that look the same in many pictures of one class and in no other class.
+"""Small things that look the same in many images of one class and in no other class.
 
 A fish does not do that: it swims, turns and is lit differently. A watermark, a label or a logo
 does, and a network that finds one need not look at the fish any more.
@@ -10,38 +10,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SIDE = 64  # pixels at which pictures are compared
+SIDE = 64  # pixels at which images are compared
 PATCH = 8  # an eighth of that
-CANDIDATES = 5  # places looked at in each picture, the brightest of its map first
-CONTRAST = 0.08  # least standard deviation within a candidate: bare water is alike everywhere
-FAINT = 0.08  # what has less is no match for anything
-ALIKE = 0.8  # normalised cross-correlation: half a pixel of shift leaves a sharp figure so much
-MOST_OWN = 12  # pictures of the class that are compared
-MOST_OTHER = 40  # pictures of other classes
-FEWEST_OWN = 6  # pictures of a class: of fewer, too few can agree by any rule
-RECURS = 0.7  # share of the class's pictures, see `shortcut`
-ELSEWHERE = 0.02  # share of the other pictures: a stripe or an edge is found there, a label is not
+CANDIDATES = 5  # places looked at in each image, the brightest of its map first
+MIN_CONTRAST = 0.08  # standard deviation within a patch: bare water is alike everywhere
+MIN_CORRELATION = 0.8  # normalised: half a pixel of shift leaves a sharp figure so much
+MAX_OWN = 12  # images of the class that are compared
+MAX_OTHER = 40  # images of other classes
+MIN_OWN = 6  # images of a class: of fewer, too few can agree by any rule
+MIN_SHARE = 0.7  # of the class's images, see `shortcut`
+MAX_ELSEWHERE = 0.02  # of the other images: a stripe or an edge is found there, a label is not
 
 
 class Recurring(NamedTuple):
     """The patch of a class that recurs most.
 
     Attributes:
-        share: of the other pictures of the class that have it too, 0..1.
-        pictures: (m,) int64 positions of the pictures in which it was found.
+        share: of the other images of the class that have it too, 0..1.
+        images: (m,) int64 positions of the images in which it was found.
         rows: (m,) its first row in each, as a share 0..1 of the height.
         columns: (m,) its first column, likewise.
     """
 
     share: float
-    pictures: Tensor
+    images: Tensor
     rows: Tensor
     columns: Tensor
 
     @property
     def recurs(self) -> bool:
-        """Whether most of the class's pictures have it."""
-        return self.share >= RECURS
+        """Whether most of the class's images have it."""
+        return self.share >= MIN_SHARE
 
 
 def find_recurring(
@@ -53,22 +52,22 @@ def find_recurring(
         images: (N, 3, S, S) float in [0, 1], of several classes.
         maps: (N, S, S) float, not negative; what is 0 is not looked at.
         labels: (N,) int64.
-        generator: of the choice of pictures, on the CPU.
+        generator: of the choice of images, on the CPU.
 
     Returns:
-        A patch for each class with at least `FEWEST_OWN` pictures in which anything is marked.
+        A patch for each class with at least `MIN_OWN` images in which anything is marked.
     """
     small = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True)
     marked = F.interpolate(maps[:, None], (SIDE, SIDE), mode="bilinear", antialias=True)[:, 0]
     found = {}
     for label in sorted(set(labels.tolist())):
         own, other = ((labels == label).nonzero()[:, 0], (labels != label).nonzero()[:, 0])
-        own = _some(own, MOST_OWN, generator)
-        other = _some(other, MOST_OTHER, generator)
-        if len(own) >= FEWEST_OWN and len(other):
+        own = _some(own, MAX_OWN, generator)
+        other = _some(other, MAX_OTHER, generator)
+        if len(own) >= MIN_OWN and len(other):
             patch = _most_recurring(small[own], marked[own], small[other])
             if patch is not None:
-                found[label] = patch._replace(pictures=own[patch.pictures])
+                found[label] = patch._replace(images=own[patch.images])
     return found
 
 
@@ -83,21 +82,21 @@ def _most_recurring(images: Tensor, maps: Tensor, others: Tensor) -> Recurring |
         return None
     own, own_places = _matches(images, patches)
     own[torch.arange(len(source), device=own.device), source] = -1  # finds itself
-    elsewhere = (_matches(others, patches)[0] >= ALIKE).float().mean(1)
-    share = (own >= ALIKE).float().sum(1) / (len(images) - 1)
-    best = int(torch.where(elsewhere <= ELSEWHERE, share, -1).argmax())
-    if elsewhere[best] > ELSEWHERE:
+    elsewhere = (_matches(others, patches)[0] >= MIN_CORRELATION).float().mean(1)
+    share = (own >= MIN_CORRELATION).float().sum(1) / (len(images) - 1)
+    best = int(torch.where(elsewhere <= MAX_ELSEWHERE, share, -1).argmax())
+    if elsewhere[best] > MAX_ELSEWHERE:
         return None
     own[best, source[best]] = 1
-    pictures = (own[best] >= ALIKE).nonzero()[:, 0]
-    place = own_places[best, pictures]
+    found = (own[best] >= MIN_CORRELATION).nonzero()[:, 0]
+    place = own_places[best, found]
     steps = SIDE - PATCH + 1
-    return Recurring(float(share[best]), pictures, place // steps / SIDE, place % steps / SIDE)
+    return Recurring(float(share[best]), found, place // steps / SIDE, place % steps / SIDE)
 
 
 def _candidates(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Patches (Q, 3, P, P) that are marked and rich in contrast, and their pictures (Q,)."""
-    figured = _spread(images, colours=False) > CONTRAST
+    """Patches (Q, 3, P, P) that are marked and rich in contrast, and their images (Q,)."""
+    figured = _spread(images, colours=False) > MIN_CONTRAST
     marked = F.avg_pool2d(maps[:, None], PATCH, 1)[:, 0]
     score = marked * _spread(images, colours=True) * figured
     windows = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # a view (N, 3, rows, columns, P, P)
@@ -118,13 +117,13 @@ def _candidates(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _matches(images: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Best normalised cross-correlation of patches in pictures, (Q, N), and its place (Q, N)."""
+    """Best normalised cross-correlation of patches in images, (Q, N), and its place (Q, N)."""
     centred = patches - patches.mean((1, 2, 3), keepdim=True)  # its colours count as well
     unit = centred / centred.flatten(1).norm(dim=1)[:, None, None, None]
     spread = _spread(images, colours=True)
     length = spread * (3 * PATCH * PATCH) ** 0.5
     products = F.conv2d(images, unit)
-    correlation = torch.where(spread[:, None] > FAINT, products / length[:, None], 0)
+    correlation = torch.where(spread[:, None] > MIN_CONTRAST, products / length[:, None], 0)
     best, place = correlation.flatten(2).max(2)
     return best.T.contiguous(), place.T
 

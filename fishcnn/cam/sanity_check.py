@@ -13,8 +13,8 @@ from fishcnn.utils.errors import FishError
 MapMaker = Callable[[nn.Module, Tensor], Tensor]
 
 # Mean rank correlation with everything forgotten. That of maps of 4x4 cells is 0 to 0.2 where the
-# method reads the network, and 1 where it only reads the picture.
-PASSES, FAILS = 0.3, 0.6
+# method reads the network, and 1 where it only reads the image.
+MAX_TO_PASS, MIN_TO_FAIL = 0.3, 0.6
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Depth:
 
     Attributes:
         layer: Dotted name of the lowest layer forgotten.
-        correlation: Mean over pictures and draws of the rank correlation with the first maps, in
+        correlation: Mean over images and draws of the rank correlation with the first maps, in
             -1..1.
         absolute: Mean of its absolute value. Maps turned upside down have 1, but coarse maps that
             have nothing to do with each other already have 0.3.
@@ -40,11 +40,11 @@ class Randomisation:
 
     Attributes:
         depths: From the head down; the last one has forgotten everything.
-        pictures: How many maps each mean is over.
+        images: How many maps each mean is over.
     """
 
     depths: tuple[Depth, ...]
-    pictures: int
+    images: int
 
     @property
     def verdict(self) -> str:
@@ -54,13 +54,13 @@ class Randomisation:
             f"rank correlation with the trained network's maps {head.correlation:.2f} once "
             f"{head.layer} has forgotten what it learnt, {everything.correlation:.2f} (size "
             f"{everything.absolute:.2f}) once all {len(self.depths)} layers have, "
-            f"{self.pictures} pictures (Adebayo et al. 2018)."
+            f"{self.images} images (Adebayo et al. 2018)."
         )
-        if abs(everything.correlation) >= FAILS:
+        if abs(everything.correlation) >= MIN_TO_FAIL:
             return f"Fails: a network that knows nothing gives nearly the same maps: {numbers}"
-        if abs(everything.correlation) > PASSES:
+        if abs(everything.correlation) > MAX_TO_PASS:
             return (
-                "Passes in part: much of the maps comes from the picture and the architecture, not "
+                "Passes in part: much of the maps comes from the image and the architecture, not "
                 f"from what was learnt: {numbers}"
             )
         return f"Passes: the maps show what the network has learnt: {numbers}"
@@ -80,7 +80,7 @@ def randomisation_test(
     Args:
         model: Any network; it is copied and not touched.
         images: (N, 3, H, W), as `make_maps` takes them.
-        make_maps: From a network and the pictures to maps (N, H, W), each time of the same classes.
+        make_maps: From a network and the images to maps (N, H, W), each time of the same classes.
         draws: How many times to forget: a single random network may resemble the trained one.
         seed: Of the new parameters.
 
@@ -132,27 +132,19 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     Returns:
         (N,) float64 in [-1, 1]; 0 where a row is constant, which agrees with nothing.
     """
-    a, b = (_centred(ranks(values)) for values in (one, other))
+    a, b = (ranks(values) for values in (one, other))
+    a, b = (values - values.mean(1, keepdim=True) for values in (a, b))
     size = (a.square().sum(1) * b.square().sum(1)).sqrt()
     return (a * b).sum(1) / torch.where(size > 0, size, 1)
 
 
 def ranks(values: Tensor) -> Tensor:
     """Rank 0..M-1 of each value in its row of (N, M), float64; ties share their mean rank."""
-    ordered, order = values.sort(1)
-    starts = torch.ones_like(order, dtype=torch.bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    group = starts.cumsum(1) - 1
-    place = torch.arange(values.shape[1], device=values.device, dtype=torch.float64)
-    places = place.expand(values.shape).contiguous()
-    sums = torch.zeros_like(places).scatter_add_(1, group, places)
-    counts = torch.zeros_like(places).scatter_add_(1, group, torch.ones_like(places))
-    mean = (sums / counts.clamp(min=1)).gather(1, group)
-    return torch.empty_like(places).scatter_(1, order, mean)
-
-
-def _centred(values: Tensor) -> Tensor:
-    return values - values.mean(1, keepdim=True)
+    rows = []
+    for row in values:
+        _, place, count = row.unique(return_inverse=True, return_counts=True)
+        rows.append((count.cumsum(0) - (count.double() + 1) / 2)[place])
+    return torch.stack(rows)
 
 
 def _layers_from_the_head(model: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
@@ -187,7 +179,7 @@ def _forget(module: nn.Module) -> None:
 
 @torch.no_grad()
 def _renew_statistics(model: nn.Module, norms: list[_BatchNorm], images: Tensor) -> None:
-    """Take the statistics of these batch norms from the pictures; the others keep theirs."""
+    """Take the statistics of these batch norms from the images; the others keep theirs."""
     if not norms:
         return
     for norm in norms:

@@ -1,4 +1,7 @@
-"""Class scores of many pictures, from any classifier, leaving it as it was."""
+"""Class scores of many images, from any classifier, leaving it as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -7,27 +10,34 @@ from torch import Tensor, nn
 BATCH = 64
 
 
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put the model into eval mode, and each of its modules back into its own mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 @torch.no_grad()
 def class_probabilities(model: nn.Module, images: Tensor) -> Tensor:
-    """Softmax probabilities in eval mode; the model's modes are left as they were.
+    """Softmax probabilities in eval mode.
 
     Args:
-        model: A classifier from (N, 3, H, W) pictures to (N, K) logits.
+        model: A classifier from (N, 3, H, W) images to (N, K) logits.
         images: (N, 3, H, W), as the model takes them.
 
     Returns:
         (N, K) float32.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
+    with eval_mode(model):
         logits = torch.cat([model(batch).float() for batch in torch.split(images, BATCH)])
-    finally:
-        for module, mode in modes:
-            module.training = mode
     return logits.softmax(1)
 
 
 def confidence(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """Probability (N,) of each picture's class in `targets`, (N,) int64."""
+    """Probability (N,) of each image's class in `targets`, (N,) int64."""
     return class_probabilities(model, images).gather(1, targets[:, None])[:, 0]

@@ -6,11 +6,16 @@ pixel (`recurring`), and covered.
 
 The thresholds stand between what 26 networks gave that were trained on rendered fish, half of them
 with `data.shortcut=0.95` and half with 0: 6 and 20 species, both heads, augmented or not, three
-seeds, on held-out pictures. With the fish painted over, those without a tag are right as often as
-luck, to within 3 points; with a tag, 4 to 77 points more often. Patches recur in at most 20 % of
+seeds, on held-out images. With the fish painted over, those without a tag are right as often as
+chance, to within 3 points; with a tag, 4 to 77 points more often. Patches recur in at most 20 % of
 the classes without a tag, in 50 to 100 % with one. Both tests name the shortcut for the same 11 of
 13, and for none of the other 13; the two that they miss lose only 4 and 5 points of accuracy when
 the tag is taken away.
+
+In all of it `model` is a classifier from (N, 3, S, S) images in [0, 1] to (N, K) logits, `images`
+are such, `maps` (N, S, S) float, not negative, and say where to look for a patch; `labels` are (N,)
+int64, `masks` (N, S, S) float in [0, 1], the share of fish in each pixel; generators are on the
+CPU.
 """
 
 from dataclasses import dataclass
@@ -20,15 +25,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam.recurring import FEWEST_OWN, PATCH, SIDE, Recurring, find_recurring
+from fishcnn.cam.recurring import MIN_OWN, PATCH, SIDE, Recurring, find_recurring
 from fishcnn.cam.scoring import class_probabilities, confidence
 
-SURELY = 4.0  # standard errors above luck
-MATTERS = 0.1  # share of what the network knows that it knows without the fish
-SO_MANY = 0.4  # share of the classes: stripes and spots recur as well, in a few
-A_CLASS = 3.0  # standard errors, for a class: there are many classes and few pictures in each
-COSTS = 0.03  # of the confidence that covering a patch costs
-EXAMPLES = 3  # pictures named for each class
+MIN_Z = 4.0  # standard errors above chance, or above the cost of covering any other place
+MIN_SHARE_OF_KNOWN = 0.1  # of what the network knows, that it must know without the fish
+MIN_CLASS_Z = 3.0  # standard errors for a class: there are many classes and few images in each
+MIN_SHARE_OF_CLASSES = 0.4  # where a patch recurs: stripes and spots do as well, in a few
+MIN_COST = 0.03  # of the confidence, that covering a patch must cost
+MAX_EXAMPLES = 3  # images named for each class
 RIM = 0.03  # of the side: the fish is painted over with its outline and shadow
 GRIDS = (2, 4, 8, 16)  # what is painted is the mean ground of the finest cell that has any
 
@@ -38,7 +43,7 @@ class Shortcut:
     """What gives species away beside the fish.
 
     Attributes:
-        examples: for each class that goes by it, positions of pictures to look at.
+        examples: for each class that goes by it, positions of images to look at.
         classes: number of classes that could be judged.
         patch: whether it is a small patch that recurs; else it may be all of the surroundings.
         why: the numbers in plain words.
@@ -60,44 +65,37 @@ def shortcut_beside_masks(
 ) -> Shortcut | None:
     """Paint the fish over and see what is still recognised.
 
-    Luck is what a network with these answers would get right if they had nothing to do with the
-    pictures (Cohen 1960, "A coefficient of agreement for nominal scales").
-
-    Args:
-        model: A classifier from (N, 3, S, S) pictures in [0, 1] to (N, K) logits.
-        images: (N, 3, S, S) float in [0, 1].
-        maps: (N, S, S) float, not negative: where to look for a patch.
-        labels: (N,) int64.
-        masks: (N, S, S) float in [0, 1], the share of fish in each pixel.
-        generator: on the CPU.
+    Chance is what a network with these answers would get right if they had nothing to do with the
+    images (Cohen 1960, "A coefficient of agreement for nominal scales").
     """
     scores = class_probabilities(model, without_fish(images, masks))
     answers = scores.argmax(1)
     right = answers == labels
-    count = scores.shape[1]
-    share, said = (torch.bincount(v, minlength=count) / len(labels) for v in (labels, answers))
-    luck = float((share * said).sum())
+    total, count = scores.shape
+    share, said = (torch.bincount(v, minlength=count) / total for v in (labels, answers))
+    chance = float((share * said).sum())
     hits = float(right.float().mean())
     known = float((class_probabilities(model, images).argmax(1) == labels).float().mean())
-    error = sqrt(max(luck * (1 - luck), 1e-9) / len(labels))
-    if hits - luck < max(SURELY * error, MATTERS * (known - luck)):
+    error = sqrt(max(chance * (1 - chance), 1e-9) / total)
+    if hits - chance < max(MIN_Z * error, MIN_SHARE_OF_KNOWN * (known - chance)):
         return None
     examples = {}
     for label in sorted(set(labels.tolist())):
         own = labels == label
+        # Laplace's rule: of few images an answer that was never given is not impossible.
         elsewhere = (float((answers[~own] == label).sum()) + 1) / (int((~own).sum()) + 2)
         own_error = sqrt(elsewhere * (1 - elsewhere) / int(own.sum()))
-        if float(right[own].float().mean()) - elsewhere > A_CLASS * own_error:
-            surest = torch.where(right & own, scores[:, label], -1).topk(min(EXAMPLES, len(own)))
+        if float(right[own].float().mean()) - elsewhere > MIN_CLASS_Z * own_error:
+            surest = torch.where(right & own, scores[:, label], -1).topk(min(MAX_EXAMPLES, total))
             examples[label] = tuple(surest.indices[surest.values >= 0].tolist())
     beside = maps * (1 - masks)
     recurring = find_recurring(images, beside, labels, generator)
-    patches = [label for label in examples if label in recurring and recurring[label].recurs]
+    patches = sum(label in recurring and recurring[label].recurs for label in examples)
     why = (
         f"with the fish painted over, the network still names the species in {hits:.0%} of "
-        f"{len(labels)} pictures, where luck gives {luck:.0%} (and {known:.0%} with the fish)"
+        f"{total} images, where chance gives {chance:.0%} (and {known:.0%} with the fish)"
     )
-    return Shortcut(examples, len(set(labels.tolist())), 2 * len(patches) > len(examples), why)
+    return Shortcut(examples, len(set(labels.tolist())), 2 * patches > len(examples), why)
 
 
 def shortcut_by_recurrence(
@@ -106,42 +104,32 @@ def shortcut_by_recurrence(
     """Look for patches that recur in many classes, and cover them.
 
     Single classes with such a patch are no proof without masks: a species' own pattern may recur.
-
-    Args:
-        model: A classifier from (N, 3, S, S) pictures in [0, 1] to (N, K) logits.
-        images: (N, 3, S, S) float in [0, 1].
-        maps: (N, S, S) float, not negative.
-        labels: (N,) int64.
-        generator: on the CPU.
     """
     counts = torch.bincount(labels)
-    judged = int((counts >= FEWEST_OWN).sum())
+    judged = int((counts >= MIN_OWN).sum())
     found = find_recurring(images, maps, labels, generator)
     found = {label: patch for label, patch in found.items() if patch.recurs}
-    if len(found) < max(2, SO_MANY * judged):
+    if len(found) < max(2, MIN_SHARE_OF_CLASSES * judged):
         return None
     covered, elsewhere = _costs(model, images, labels, list(found.values()), generator)
     differences = covered - elsewhere
     mean, error = float(differences.mean()), float(differences.std()) / sqrt(len(differences))
-    if mean < max(SURELY * error, COSTS):
+    if mean < max(MIN_Z * error, MIN_COST):
         return None
     share = sum(patch.share for patch in found.values()) / len(found)
     why = (
-        f"a small patch is the same in {share:.0%} of a class's pictures and in none of the other "
+        f"a small patch is the same in {share:.0%} of a class's images and in none of the other "
         f"classes, and covering it costs {covered.mean():.0%} of confidence, where covering any "
         f"other place costs {elsewhere.mean():.0%}"
     )
-    examples = {label: tuple(patch.pictures[:EXAMPLES].tolist()) for label, patch in found.items()}
+    examples = {
+        label: tuple(patch.images[:MAX_EXAMPLES].tolist()) for label, patch in found.items()
+    }
     return Shortcut(examples, judged, True, why)
 
 
 def without_fish(images: Tensor, masks: Tensor) -> Tensor:
-    """Paint the fish over with the ground around it, so that no outline of it is left.
-
-    Args:
-        images: (N, 3, S, S).
-        masks: (N, S, S) float in [0, 1].
-    """
+    """Paint the fish over with the ground around it, so that no outline of it is left."""
     side = images.shape[-1]
     reach = max(1, round(RIM * side))
     grown = F.max_pool2d((masks[:, None] > 0.05).to(images), 2 * reach + 1, 1, reach)
@@ -165,7 +153,7 @@ def _costs(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Confidence lost by covering each patch, and a place at random of the same size, (M,) each."""
-    which = torch.cat([patch.pictures for patch in patches])
+    which = torch.cat([patch.images for patch in patches])
     rows, columns = (torch.cat([getattr(p, name) for p in patches]) for name in ("rows", "columns"))
     places = torch.rand(2, len(which), generator=generator).to(rows) * (1 - PATCH / SIDE)
     chosen, targets = images[which], labels[which]
@@ -178,7 +166,7 @@ def _costs(
 
 
 def _cover(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Each picture with its mean colour over the patch there and a quarter of its side around."""
+    """Each image with its mean colour over the patch there and a quarter of its side around."""
     side = images.shape[-1]
     place = (torch.arange(side, device=images.device) + 0.5) / side
     rim, size = PATCH / SIDE / 4, PATCH / SIDE

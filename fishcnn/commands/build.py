@@ -166,7 +166,7 @@ class Callbacks:
 
     Args:
         config: of the run.
-        data_report: Markdown about the pictures.
+        data_report: Markdown about the images.
         folder: of the run.
         resumed: the checkpoint that the run goes on from.
     """

@@ -21,7 +21,9 @@ from omegaconf import DictConfig
 from PIL import Image
 from torch.nn import functional as F
 
-from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, default_layer
+from fishcnn.cam.layers import block_layers, default_layer
+from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_folder
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
@@ -68,7 +70,7 @@ def explain_photo(
         path: a picture file in any format that the training reads.
         target: index of the class whose evidence is shown; None for the predicted one.
         layer: dotted name in ``classifier.network``.
-        method: one of :data:`fishcnn.cam.maps.METHODS`.
+        method: one of :data:`fishcnn.cam.methods.METHODS`.
 
     Raises:
         FishError: the file is no picture that can be read, the network has diverged, or there is
@@ -108,7 +110,7 @@ def explain_photo(
 
 
 def _note(label: str, layer: str, method: str, anything: bool) -> str:
-    of_class = method != "eigencam"
+    of_class = METHODS[method].looks_at_class
     if not anything:
         missing = f"nothing in layer {layer} speaks for {label}" if of_class else "no pattern"
         return f"The map is all zeros: {missing}. Try another class, layer or method."
@@ -153,7 +155,7 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
                 choices = [("predicted", _PREDICTED), *classes]
                 target = gr.Dropdown(choices, value=_PREDICTED, label="Class")
                 layer = gr.Dropdown(layers, value=default, label="Layer")
-                method = gr.Dropdown(list(METHODS), value=METHODS[0], label="Method")
+                method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method")
                 species = gr.Label(label="Species", num_top_classes=_SHOWN_CLASSES)
             with gr.Column(scale=3, min_width=280):
                 note = gr.HTML()

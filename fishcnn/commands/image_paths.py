@@ -17,7 +17,7 @@ STANDARD_INPUT = "-"
 
 
 def image_paths(typed: str) -> Iterator[str]:
-    """List the pictures that a person means, in an order that is the same every time.
+    """List the images that a person means, in an order that is the same every time.
 
     Args:
         typed: one of these, looked at in this order:
@@ -25,10 +25,10 @@ def image_paths(typed: str) -> Iterator[str]:
             - ``-``: a path on each line of standard input, in its order; empty lines are passed
               over;
             - a file, whatever its suffix;
-            - a folder: every picture below it by its suffix, sorted; hidden files and folders are
+            - a folder: every image below it by its suffix, sorted; hidden files and folders are
               passed over, links are followed. A folder that cannot be listed stands for itself;
             - a glob, in which ``**`` stands for folders at any depth, links not followed: every
-              file that matches, whatever its suffix, and, where there is no ``**``, every picture
+              file that matches, whatever its suffix, and, where there is no ``**``, every image
               below a folder that matches.
 
     Returns:
@@ -57,7 +57,7 @@ def _listed(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
-    """Yield the pictures below a folder; ``around`` are the real paths of the folders around it."""
+    """Yield the images below a folder; ``around`` are the real paths of the folders around it."""
     here = os.path.realpath(folder)
     if here in around:
         return  # a link to a folder around itself has no end
@@ -66,7 +66,7 @@ def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
             # With the slash, names sort as whole paths do.
             names = sorted(e.name + "/" if e.is_dir() else e.name for e in entries)
     except OSError:
-        yield folder  # reading it as a picture will say why
+        yield folder  # reading it as an image will say why
         return
     for name in names:
         path = os.path.join(folder, name)

@@ -1,56 +1,70 @@
 """A trained network for use: which checkpoint is meant, and what it was trained on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.build import build_datamodule, prepare_images
+from fishcnn.commands.settings import CONF
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
-
-# Runs of a user who stands elsewhere now.
-_PROJECT_RUNS = Path(__file__).resolve().parents[2] / "runs"
+from fishcnn.utils.run_folder import BEST_CHECKPOINT, CHECKPOINTS, RunFolder
 
 
-def find_trained(ckpt: str | None, runs: Path) -> Path:
+def find_checkpoint(
+    setting: str, typed: str | None, folders: Sequence[Path], name: str = BEST_CHECKPOINT
+) -> Path:
     """Find the checkpoint that a person means.
 
     Args:
-        ckpt: a checkpoint file; a run folder, of which the best checkpoint is taken; or None for
-            the best checkpoint of the latest run.
-        runs: the folder below which the latest run is looked for. Where it holds none, ``runs`` in
-            the project's own folder is looked at.
+        setting: what it was typed after.
+        typed: a checkpoint file; a run folder; or None for the newest run.
+        folders: where the newest run is looked for; the first one that holds any counts.
+        name: which checkpoint of a run is taken.
 
     Raises:
         FishError: there is none.
     """
-    if ckpt is None:
-        for folder in (runs, _PROJECT_RUNS):
-            found = sorted(folder.rglob("checkpoints/best.ckpt"), key=lambda p: p.stat().st_mtime)
-            if found:
-                return found[-1].resolve()
+    if typed is None:
+        places = list(dict.fromkeys(folder.expanduser().absolute() for folder in folders))
+        for place in places:
+            if found := RunFolder.newest_checkpoint_below(place, name):
+                return found.resolve()
         raise FishError(
-            f"there is no finished run below {runs.absolute()} or {_PROJECT_RUNS}: train one by "
-            "python scripts/train.py, or name one by ckpt=/path/to/run"
+            f"there is no run with a checkpoint below {' or '.join(map(str, places))}: train one "
+            f"by python scripts/train.py, or name one by {setting}=/path/to/run"
         )
-    path = Path(ckpt).expanduser()
-    inside = path / "checkpoints" / "best.ckpt"
-    if path.is_dir() and inside.is_file():
-        return inside.resolve()
-    if not path.is_file():
-        raise FishError(
-            f"ckpt={ckpt}: wanted a checkpoint file, or a run folder with checkpoints/best.ckpt"
-        )
-    return path.resolve()
+    path = Path(typed).expanduser()
+    for file in (path / CHECKPOINTS / name, path):
+        if file.is_file():
+            return file.resolve()
+    raise FishError(
+        f"{setting}={typed}: wanted a checkpoint file, or a run folder with {CHECKPOINTS}/{name}"
+    )
+
+
+def find_trained(ckpt: str | None, runs: Path) -> Path:
+    """Find a checkpoint for use: ``ckpt=``, or the best one of the newest run.
+
+    Args:
+        ckpt: a checkpoint file, a run folder, or None.
+        runs: the folder below which the newest run is looked for. Where it holds none, ``runs`` in
+            the checkout is looked at, for a user who stands elsewhere.
+
+    Raises:
+        FishError: there is none.
+    """
+    return find_checkpoint("ckpt", ckpt, (runs, CONF.parent / "runs"))
 
 
 def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
     """Load a checkpoint for use: in eval mode, on a device.
 
     Raises:
-        FishError: the file is no checkpoint of this project.
+        FishError: the file is not a checkpoint of this project.
     """
     try:
         classifier = FishClassifier.load_from_checkpoint(
@@ -59,14 +73,14 @@ def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
     except FishError:
         raise
     except Exception as error:  # torch passes on whatever its readers raise
-        raise FishError(f"ckpt={checkpoint} is no checkpoint of fishcnn: {error}") from error
+        raise FishError(f"ckpt={checkpoint} is not a checkpoint of fishcnn: {error}") from error
     return classifier.eval()
 
 
 def run_folder(checkpoint: Path) -> Path | None:
     """The run folder that a checkpoint lies in; None where it was moved out of it."""
-    folder = checkpoint.parents[1]
-    return folder if (folder / "config.yaml").is_file() else None
+    run = RunFolder.of(checkpoint)
+    return None if run is None else run.path
 
 
 def run_config(checkpoint: Path) -> DictConfig:
@@ -75,24 +89,24 @@ def run_config(checkpoint: Path) -> DictConfig:
     Raises:
         FishError: the checkpoint was moved out of its run folder.
     """
-    folder = run_folder(checkpoint)
-    if folder is None:
+    run = RunFolder.of(checkpoint)
+    if run is None:
         raise FishError(
-            f"ckpt={checkpoint} lies outside its run folder, whose config.yaml says what it was "
-            "trained on: name the run folder by ckpt=, or the pictures by input="
+            f"ckpt={checkpoint} lies outside its run folder, which says what it was trained on: "
+            "name the run folder by ckpt=, or the images by input="
         )
-    config = OmegaConf.load(folder / "config.yaml")
+    config = OmegaConf.load(run.config)
     assert isinstance(config, DictConfig)
     return config
 
 
 def run_datamodule(checkpoint: Path) -> FishDataModule:
-    """The pictures of the folder that a checkpoint was trained on, split by the same settings.
+    """The images of the folder that a checkpoint was trained on, split by the same settings.
 
     Where the folder has changed since, so may the split: its ``split.json`` tells.
 
     Raises:
-        FishError: the checkpoint was moved out of its run folder, or the pictures are gone.
+        FishError: the checkpoint was moved out of its run folder, or the images are gone.
     """
     datamodule = build_datamodule(run_config(checkpoint))
     prepare_images(datamodule)

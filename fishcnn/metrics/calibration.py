@@ -1,26 +1,26 @@
 """Whether a probability means what it says, and the temperature that makes it so.
 
-Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017.
+Guo, Pleiss, Sun & Weinberger, "On calibration of modern neural networks", ICML 2017. In all of it
+`confidence` is the ``(N,)`` probability of the predicted class, `right`, bool ``(N,)``, says
+whether it is the true one; `logits` and `probabilities` are ``(N, K)``, `labels` int64 ``(N,)``.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from fishcnn.metrics.classification import Counts, Floats
 
 BINS = 15  # as in Guo et al.
 
 # Temperatures of trained networks lie well inside. Without a mistake to learn from the best one is
 # 0, with labels that are noise it is infinite; neither may be believed.
-LOWEST, HIGHEST = 0.2, 20.0
-
-
-# One number is little to fit, but of fewer pictures it would be the luck of one or two mistakes.
-FIT_AT_LEAST = 20
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 20.0
+# One number is little to fit, but of fewer images one or two mistakes would decide it by chance.
+MIN_FIT_IMAGES = 20
 
 
 def softmax(logits: Floats, temperature: float | Floats) -> Floats:
@@ -32,17 +32,12 @@ def softmax(logits: Floats, temperature: float | Floats) -> Floats:
 
 
 def log_loss(probabilities: Floats, labels: Counts) -> float:
-    """Mean negative log-likelihood of the true classes, in nats.
-
-    Args:
-        probabilities: ``(N, K)``; one that is rounded to 0 counts as the smallest float.
-        labels: int64 ``(N,)``.
-    """
+    """Mean negative log-likelihood of the true classes, in nats; finite even for a 0."""
     return float(-np.log(true_class(probabilities, labels)).mean())
 
 
 def true_class(probabilities: Floats, labels: Counts) -> Floats:
-    """Probability of each picture's true class, ``(N,)``, above 0."""
+    """Probability of each image's true class, ``(N,)``; 0 counts as the smallest float."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return np.maximum(chosen, np.finfo(np.float64).tiny)
 
@@ -53,12 +48,12 @@ class Reliability:
 
     Attributes:
         edges: ``(B + 1,)`` from 0 to 1; a bin holds its upper edge.
-        count: int64 ``(B,)``, pictures.
+        count: int64 ``(B,)``, images.
         hits: int64 ``(B,)``, right ones among them.
         confidence: ``(B,)`` mean confidence, NaN in an empty bin.
         accuracy: ``(B,)``, NaN in an empty bin.
         ece: expected calibration error: mean gap between confidence and accuracy, weighted by the
-            pictures of each bin, in [0, 1].
+            images of each bin, in [0, 1].
     """
 
     edges: Floats
@@ -70,17 +65,10 @@ class Reliability:
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> Reliability:
-    """Compare confidence and accuracy (Guo et al. 2017, equations 2 and 3).
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-        bins: how many of equal width.
-    """
-    place = _bin_of(confidence, bins)
+    """Compare confidence and accuracy (Guo et al. 2017, equations 2 and 3)."""
+    place, total = _binned(confidence, bins)
     count = np.bincount(place, minlength=bins)
     hits = np.bincount(place[right], minlength=bins)
-    total = np.bincount(place, weights=confidence, minlength=bins)
     nothing = np.full(bins, np.nan)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
@@ -92,26 +80,15 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
     )
 
 
-def _bin_of(confidence: Floats, bins: int) -> NDArray[np.int64]:
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
 def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed: int = 0) -> float:
     """The ECE that a perfectly calibrated network exceeds on one such set in twenty.
 
-    Of few pictures the accuracy of a bin is a matter of luck, so that no ECE is ever 0. Hits are
+    Of few images the accuracy of a bin is a matter of chance, so that no ECE is ever 0. Hits are
     drawn with the confidences as their probabilities, which is the consistency resampling of
     Bröcker & Smith, "Increasing the reliability of reliability diagrams", 2007.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        bins: as in :func:`reliability`.
-        draws: simulated sets.
-        seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
-    place = _bin_of(confidence, bins)
-    total = np.bincount(place, weights=confidence, minlength=bins)
+    place, total = _binned(confidence, bins)
     eces = []
     for _ in range(draws):
         right = generator.random(len(confidence)) < confidence
@@ -120,39 +97,41 @@ def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed:
     return float(np.quantile(eces, 0.95))
 
 
+def _binned(confidence: Floats, bins: int) -> tuple[Counts, NDArray[Any]]:
+    """The bin of each image, ``(N,)``, and the sum of the confidences in each bin, ``(B,)``."""
+    place = np.maximum(np.ceil(confidence * bins).astype(np.int64) - 1, 0)
+    return place, np.bincount(place, weights=confidence, minlength=bins)
+
+
 @dataclass(frozen=True)
 class TemperatureFit:
     """A fitted temperature.
 
     Attributes:
         temperature: what to divide logits by; above 1 where the network is too sure of itself.
-        pictures: how many it was fitted on.
+        images: how many it was fitted on.
         mistakes: how many of them the network gets wrong.
     """
 
     temperature: float
-    pictures: int
+    images: int
     mistakes: int
 
     @property
     def inside(self) -> bool:
-        """Whether the best one lies inside :data:`LOWEST` to :data:`HIGHEST`, not cut off there."""
-        return 1.001 * LOWEST < self.temperature < HIGHEST / 1.001
+        """Whether the best one lies inside the range that is searched, not cut off there."""
+        return 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
 
     @property
     def usable(self) -> bool:
         """Whether predictions should use it."""
-        return self.inside and self.pictures >= FIT_AT_LEAST
+        return self.inside and self.images >= MIN_FIT_IMAGES
 
 
 def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
     """Find the temperature with the lowest log-loss (Guo et al. 2017, section 4.2).
 
     The loss is convex in 1 / temperature, so that a golden-section search finds its one minimum.
-
-    Args:
-        logits: ``(N, K)``.
-        labels: int64 ``(N,)``.
     """
     # Differences to the true logit: the log-loss without overflow or rounding to 0.
     gaps = logits - logits[np.arange(len(labels)), labels][:, None]
@@ -162,7 +141,7 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
         peak = scaled.max(1)
         return float((peak + np.log(np.exp(scaled - peak[:, None]).sum(1))).mean())
 
-    low, high = math.log(LOWEST), math.log(HIGHEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     ratio = (math.sqrt(5) - 1) / 2
     a, b = high - ratio * (high - low), low + ratio * (high - low)
     loss_a, loss_b = loss(a), loss(b)
@@ -180,22 +159,14 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
 
 
 def cross_fitted_temperatures(logits: Floats, labels: Counts, seed: int = 0) -> Floats:
-    """For each picture a temperature that was fitted without it.
+    """For each image a temperature, ``(N,)``, that was fitted without it; N is 2 or more.
 
-    A temperature looks too good on the pictures that it was fitted on. Each half, drawn at random,
+    A temperature looks too good on the images that it was fitted on. Each half, drawn at random,
     gets the temperature of the other one.
-
-    Args:
-        logits: ``(N, K)``, N ≥ 2.
-        labels: int64 ``(N,)``.
-        seed: of the halves.
-
-    Returns:
-        ``(N,)``.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
     temperatures = np.empty(len(labels))
-    temperatures[first] = fit_temperature(logits[second], labels[second]).temperature
-    temperatures[second] = fit_temperature(logits[first], labels[first]).temperature
+    for own, others in ((first, second), (second, first)):
+        temperatures[own] = fit_temperature(logits[others], labels[others]).temperature
     return temperatures

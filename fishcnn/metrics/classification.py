@@ -1,7 +1,8 @@
 """Scores of predictions: arrays in, numbers out.
 
 The usual definitions, for example those of Sokolova & Lapalme, "A systematic analysis of
-performance measures for classification tasks", 2009.
+performance measures for classification tasks", 2009. A confusion is int64 ``(K, K)``: how often
+each class, by row, was taken for each other one, by column.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,6 @@ def confusion_counts(predicted: Counts, labels: Counts, num_classes: int) -> Cou
         predicted: int64 ``(N,)``, class indices.
         labels: int64 ``(N,)``, the true ones.
         num_classes: K.
-
-    Returns:
-        int64 ``(K, K)``, rows are true classes.
     """
     flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes).astype(np.int64)
@@ -34,11 +32,11 @@ class ClassScores:
     """One number for each of K classes, all in [0, 1].
 
     Attributes:
-        support: int64 ``(K,)``, pictures of the class.
+        support: int64 ``(K,)``, images of the class.
         precision: ``(K,)``, share of the predictions of the class that are right; NaN where it was
             never predicted.
-        recall: ``(K,)``, share of the pictures of the class that were found; NaN without pictures.
-        f1: ``(K,)``, harmonic mean of both; NaN without pictures, 0 without a hit.
+        recall: ``(K,)``, share of the images of the class that were found; NaN without images.
+        f1: ``(K,)``, harmonic mean of both; NaN without images, 0 without a hit.
     """
 
     support: Counts
@@ -47,7 +45,7 @@ class ClassScores:
     f1: Floats
 
     def macro(self) -> "MacroScores":
-        """Average over the classes that have pictures; one never predicted has precision 0."""
+        """Average over the classes that have images; one never predicted has precision 0."""
         present = self.support > 0
         return MacroScores(
             precision=float(np.nan_to_num(self.precision[present]).mean()),
@@ -65,11 +63,7 @@ class MacroScores(NamedTuple):
 
 
 def class_scores(confusion: Counts) -> ClassScores:
-    """Score each class.
-
-    Args:
-        confusion: int64 ``(K, K)``, rows are true classes.
-    """
+    """Score each class of a confusion."""
     hits = confusion.diagonal().astype(np.float64)
     support, predictions = confusion.sum(1), confusion.sum(0)
     nothing = np.full(len(hits), np.nan)
@@ -82,7 +76,7 @@ def class_scores(confusion: Counts) -> ClassScores:
 
 
 def top_k_accuracy(probabilities: Floats, labels: Counts, k: int) -> float:
-    """Share of pictures whose true class is among the k most probable ones.
+    """Share of images whose true class is among the k most probable ones.
 
     Args:
         probabilities: ``(N, K)``; of equal ones the lower class comes first, as in ``argmax``.
@@ -99,8 +93,8 @@ class ConfusedPair(NamedTuple):
     Attributes:
         true: class index.
         predicted: class index.
-        number: of pictures.
-        share: of the pictures of the true class.
+        number: of images.
+        share: of the images of the true class.
     """
 
     true: int
@@ -110,12 +104,7 @@ class ConfusedPair(NamedTuple):
 
 
 def confused_pairs(confusion: Counts, limit: int) -> list[ConfusedPair]:
-    """List the most frequent mistakes, of equally frequent ones the larger share first.
-
-    Args:
-        confusion: int64 ``(K, K)``, rows are true classes.
-        limit: at most so many.
-    """
+    """List at most `limit` mistakes, most frequent first; of equal ones the larger share first."""
     mistakes = confusion.copy()
     np.fill_diagonal(mistakes, 0)
     support = confusion.sum(1)
@@ -131,12 +120,6 @@ def confusion_order(confusion: Counts) -> list[int]:
 
     Pairs are joined to chains as in Kruskal's algorithm, the most confused pair first. Longer
     chains come first; classes without a mistake come last, in their own order.
-
-    Args:
-        confusion: int64 ``(K, K)``, rows are true classes.
-
-    Returns:
-        The K class indices.
     """
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     mutual = np.triu(shares + shares.T, k=1)

@@ -6,7 +6,7 @@ from torchmetrics import Metric
 
 
 class MeanLoss(Metric):
-    """Mean over all pictures of an epoch, counted on the device.
+    """Mean over all images of an epoch, counted on the device.
 
     NaN stays NaN, so that a fit that has diverged does not look healthy: MeanMetric leaves it out,
     or with ``nan_strategy="disable"`` forgets the weights (torchmetrics 1.9).
@@ -21,16 +21,16 @@ class MeanLoss(Metric):
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor, pictures: int) -> None:
+    def update(self, loss: Tensor, images: int) -> None:
         """Add a batch.
 
         Args:
             loss: mean over the batch, a scalar.
-            pictures: how many there are in the batch.
+            images: how many there are in the batch.
         """
-        self.total += loss * pictures
-        self.count += pictures
+        self.total += loss * images
+        self.count += images
 
     def compute(self) -> Tensor:
-        """The mean over all pictures so far."""
+        """The mean over all images so far."""
         return self.total / self.count

@@ -1,6 +1,8 @@
-"""What becomes of the accuracy when a network may leave out pictures it is not sure of.
+"""What becomes of the accuracy when a network may leave out images it is not sure of.
 
-Geifman & El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017.
+Geifman & El-Yaniv, "Selective classification for deep neural networks", NeurIPS 2017. In all
+of it `confidence` is the ``(N,)`` probability of the predicted class, and `right`, bool ``(N,)``,
+says whether it is the true one.
 """
 
 import math
@@ -9,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fishcnn.metrics.classification import Counts, Floats
 
-# With fewer pictures any precision can be had by luck: all of 20 right is still 84% to 100%.
-AT_LEAST = 20
+# Fewer images may reach any precision by chance: all of 20 right is still 84% to 100%.
+MIN_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -20,38 +22,33 @@ class SelectiveCurve:
     """One point for each of M different confidences, from high to low.
 
     Attributes:
-        threshold: ``(M,)``, pictures with this confidence or more are kept.
+        threshold: ``(M,)``, images with this confidence or more are kept.
         kept: int64 ``(M,)``, how many that are.
         hits: int64 ``(M,)``, right ones among them.
-        total: pictures in all.
+        total: images in all.
     """
 
     threshold: Floats
-    kept: NDArray[np.int64]
-    hits: NDArray[np.int64]
+    kept: Counts
+    hits: Counts
     total: int
 
     @property
     def accuracy(self) -> Floats:
-        """``(M,)``, accuracy of the pictures that are kept."""
+        """``(M,)``, accuracy of the images that are kept."""
         return self.hits / self.kept
 
     @property
     def coverage(self) -> Floats:
-        """``(M,)``, share of the pictures that are kept."""
+        """``(M,)``, share of the images that are kept."""
         return self.kept / self.total
 
 
 def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCurve:
-    """Follow accuracy and coverage down the confidences.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-    """
+    """Follow accuracy and coverage down the confidences."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
-    # Equally sure pictures are kept or left out together.
+    # Equally sure images are kept or left out together.
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     return SelectiveCurve(
         threshold=ranked[last],
@@ -63,13 +60,13 @@ def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCu
 
 @dataclass(frozen=True)
 class Kept:
-    """What a threshold does to a set of pictures.
+    """What a threshold does to a set of images.
 
     Attributes:
-        threshold: pictures with this confidence or more are kept.
+        threshold: images with this confidence or more are kept.
         kept: how many that are.
         hits: right ones among them.
-        total: pictures in all.
+        total: images in all.
     """
 
     threshold: float
@@ -79,7 +76,7 @@ class Kept:
 
     @property
     def precision(self) -> float:
-        """Share of the kept pictures that are right; NaN if none is kept."""
+        """Share of the kept images that are right; NaN if none is kept."""
         return self.hits / self.kept if self.kept else float("nan")
 
     @property
@@ -89,19 +86,19 @@ class Kept:
 
     @property
     def coverage(self) -> float:
-        """Share of the pictures that are kept."""
+        """Share of the images that are kept."""
         return self.kept / self.total
 
 
 def lowest_threshold(
-    curve: SelectiveCurve, precision: float, at_least: int = AT_LEAST
+    curve: SelectiveCurve, precision: float, at_least: int = MIN_KEPT
 ) -> Kept | None:
-    """Find the lowest threshold with a wanted precision, which keeps the most pictures.
+    """Find the lowest threshold with a wanted precision, which keeps the most images.
 
     Args:
-        curve: of the pictures to choose it on.
+        curve: of the images to choose it on.
         precision: wanted share of right ones among the kept, in [0, 1].
-        at_least: pictures that have to be kept for their precision to count.
+        at_least: images that have to be kept for their precision to count.
 
     Returns:
         None if no threshold reaches the precision.
@@ -119,12 +116,6 @@ def lowest_threshold(
 
 
 def keep(confidence: Floats, right: NDArray[np.bool_], threshold: float) -> Kept:
-    """Apply a threshold to other pictures than those it was chosen on.
-
-    Args:
-        confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
-        threshold: pictures with this confidence or more are kept.
-    """
+    """Apply a threshold to other images than those it was chosen on."""
     kept = confidence >= threshold
     return Kept(threshold, int(kept.sum()), int(right[kept].sum()), len(confidence))

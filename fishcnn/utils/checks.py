@@ -59,9 +59,9 @@ def check_arguments(values: Mapping[str, object], wanted: Mapping[str, Check]) -
 
 def _number(kind: type, words: str, low: float, high: float, *, above: bool) -> Check:
     def check(value: object) -> str | None:
-        if isinstance(value, kind) and not isinstance(value, bool):
-            assert isinstance(value, int | float)
-            if (low < value if above else low <= value) and value <= high:
+        if isinstance(value, Real) and isinstance(value, kind) and not isinstance(value, bool):
+            given = float(value)
+            if (low < given if above else low <= given) and given <= high:
                 return None
         # A highest value that nobody reaches is left out.
         if high > 2**16:

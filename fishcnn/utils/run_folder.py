@@ -25,16 +25,16 @@ class RunFolder:
         return run if run.config.is_file() else None
 
     @staticmethod
-    def best_checkpoints_below(folder: Path) -> list[Path]:
-        """The best checkpoint of every run below a folder, oldest first."""
-        found = folder.rglob(f"{CHECKPOINTS}/{BEST_CHECKPOINT}")
-        return sorted(found, key=lambda path: path.stat().st_mtime)
+    def newest_checkpoint_below(folder: Path, name: str = BEST_CHECKPOINT) -> Path | None:
+        """The newest checkpoint of this name of all runs below a folder; None if there is none."""
+        found = folder.rglob(f"{CHECKPOINTS}/{name}")
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
-    @staticmethod
-    def last_checkpoints_below(folder: Path) -> list[Path]:
-        """The last checkpoint of every run below a folder, oldest first."""
-        found = folder.rglob(f"{CHECKPOINTS}/{LAST_CHECKPOINT}")
-        return sorted(found, key=lambda path: path.stat().st_mtime)
+    @classmethod
+    def below(cls, folder: Path) -> "list[RunFolder]":
+        """Every run that Hydra has begun below a folder."""
+        begun = cls(Path()).overrides
+        return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
 
     @property
     def checkpoints(self) -> Path:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def printable(name: str) -> str:
-    """Escape the bytes of a file name that are no UTF-8, which Python keeps as lone surrogates."""
+    """Escape the bytes of a file name that are not UTF-8, which Python keeps as lone surrogates."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 

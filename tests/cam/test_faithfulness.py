@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from fishcnn.cam.faithfulness import (
     Curves,
+    Faithfulness,
+    Scores,
     average_drop_and_increase,
     centre_maps,
     deletion_insertion,
@@ -27,7 +29,7 @@ class Square(nn.Module):
         return self.dropout(torch.stack((torch.zeros_like(blue), 8 * blue - 4), 1))
 
 
-def pictures(count: int = 12) -> Tensor:
+def noise(count: int = 12) -> Tensor:
     """Noise with a blue square in the corner that the network looks at."""
     images = 0.3 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images[:, 2, :8, :8] = 1
@@ -43,8 +45,8 @@ def corner(count: int = 12) -> Tensor:
 ONES = torch.ones(12, dtype=torch.int64)
 
 
-def test_deletion_starts_with_the_picture_and_insertion_ends_with_it() -> None:
-    images = pictures()
+def test_deletion_starts_with_the_image_and_insertion_ends_with_it() -> None:
+    images = noise()
     sure = class_probabilities(Square().eval(), images)[:, 1]
     curves = deletion_insertion(Square(), images, corner(), ONES, steps=4)
     assert curves.deletion.shape == curves.insertion.shape == (12, 5)
@@ -83,7 +85,7 @@ def test_an_empty_map_takes_pixels_away_everywhere_rather_than_from_the_top() ->
 
 
 def test_average_drop_is_the_share_of_confidence_that_the_marked_part_alone_loses() -> None:
-    images = pictures()
+    images = noise()
     kept = average_drop_and_increase(Square(), images, corner(), ONES)
     assert kept.drop.tolist() == [0] * 12
     lost = average_drop_and_increase(Square(), images, 1 - corner(), ONES)
@@ -96,9 +98,9 @@ def test_average_drop_is_the_share_of_confidence_that_the_marked_part_alone_lose
 
 
 def test_a_map_of_what_the_network_looks_at_is_called_faithful() -> None:
-    result = faithfulness(Square(), pictures(), corner(), ONES, torch.Generator().manual_seed(1))
+    result = faithfulness(Square(), noise(), corner(), ONES, torch.Generator().manual_seed(1))
     assert result.verdict.startswith("Faithful: ")
-    assert result.verdict.endswith("12 pictures (deletion and insertion, Petsiuk et al. 2018).")
+    assert result.verdict.endswith("12 images (deletion and insertion, Petsiuk et al. 2018).")
     assert "either baseline" in result.drop_verdict
     assert "Chattopadhay et al. 2018" in result.drop_verdict
     assert (result.maps.deletion < result.random.deletion).all()
@@ -107,14 +109,14 @@ def test_a_map_of_what_the_network_looks_at_is_called_faithful() -> None:
 
 def test_a_map_of_the_opposite_corner_is_not() -> None:
     maps = corner().flip(1, 2)
-    result = faithfulness(Square(), pictures(), maps, ONES, torch.Generator().manual_seed(1))
+    result = faithfulness(Square(), noise(), maps, ONES, torch.Generator().manual_seed(1))
     assert result.verdict.startswith("Not faithful: ")
     assert "no more confidence than a random part" in result.drop_verdict
 
 
 def test_a_map_no_better_than_the_centre_is_not_called_faithful() -> None:
     """Where all fish are in the middle, pointing at the middle is no explanation."""
-    images = pictures().roll((12, 12), (2, 3))
+    images = noise().roll((12, 12), (2, 3))
 
     class Middle(Square):
         def forward(self, batch: Tensor) -> Tensor:
@@ -125,12 +127,10 @@ def test_a_map_no_better_than_the_centre_is_not_called_faithful() -> None:
     assert result.verdict.startswith("Better than chance, but not clearly better")
 
 
-def test_few_pictures_give_numbers_but_no_verdict() -> None:
-    result = faithfulness(
-        Square(), pictures(3), corner(3), ONES[:3], torch.Generator().manual_seed(1)
-    )
-    assert result.verdict.startswith("Too few pictures for a verdict: ")
-    assert result.drop_verdict.startswith("Too few pictures for a verdict: ")
+def test_few_images_give_numbers_but_no_verdict() -> None:
+    result = faithfulness(Square(), noise(3), corner(3), ONES[:3], torch.Generator().manual_seed(1))
+    assert result.verdict.startswith("Too few images for a verdict: ")
+    assert result.drop_verdict.startswith("Too few images for a verdict: ")
 
 
 def test_random_maps_that_happen_to_do_well_are_rarely_called_faithful() -> None:
@@ -138,7 +138,7 @@ def test_random_maps_that_happen_to_do_well_are_rarely_called_faithful() -> None
     for seed in range(20):
         maps = random_maps((12, 32, 32), torch.Generator().manual_seed(100 + seed))
         generator = torch.Generator().manual_seed(seed)
-        verdicts.append(faithfulness(Square(), pictures(), maps, ONES, generator, steps=4).verdict)
+        verdicts.append(faithfulness(Square(), noise(), maps, ONES, generator, steps=4).verdict)
     assert sum(verdict.startswith("Faithful") for verdict in verdicts) <= 2
 
 
@@ -157,6 +157,79 @@ def test_baselines_have_the_range_of_a_map_and_random_ones_follow_the_generator(
 
 def test_measuring_leaves_the_network_in_training_as_it_was() -> None:
     model = Square().train()
-    faithfulness(model, pictures(), corner(), ONES, torch.Generator(), steps=2)
+    faithfulness(model, noise(), corner(), ONES, torch.Generator(), steps=2)
     assert model.training
     assert model.dropout.training
+
+
+def scores(quality: Tensor, drop: Tensor) -> Scores:
+    zeros = torch.zeros_like(quality)
+    return Scores(zeros, quality, drop, zeros, Curves(zeros, zeros))
+
+
+def differing(mean: float, around: float, count: int = 8) -> Tensor:
+    """Differences with this mean, half of them above it by this much and half of them below."""
+    return mean + around * (1 - 2 * (torch.arange(count) % 2)).float()
+
+
+# Of 8 images that are 1 above or below, the standard error is sqrt(8 / 7) / sqrt(8) = 0.378, and
+# 2.5 of them are 0.945.
+@pytest.mark.parametrize(
+    ("to_random", "to_centre", "verdict"),
+    [
+        ((0.1, 0.105), (0.1, 0.105), "Faithful: "),
+        ((0.1, 0.107), (0.1, 0.0), "Not faithful: "),
+        ((-0.1, 0.0), (0.1, 0.0), "Not faithful: "),
+        ((0.1, 0.105), (0.1, 0.107), "Better than chance, but not clearly better than pointing"),
+        ((0.1, 0.0), (-0.1, 0.107), "Better than chance, but not clearly better than pointing"),
+        ((0.1, 0.0), (-0.1, 0.105), "Better than chance, but the image's centre matters more"),
+    ],
+)
+def test_a_difference_within_two_and_a_half_standard_errors_is_none(
+    to_random: tuple[float, float], to_centre: tuple[float, float], verdict: str
+) -> None:
+    none = torch.zeros(8)
+    result = Faithfulness(
+        scores(none, none),
+        scores(-differing(*to_random), differing(*to_random)),
+        scores(-differing(*to_centre), differing(*to_centre)),
+    )
+    assert result.verdict.startswith(verdict)
+    kept = "The marked part alone keeps "
+    if verdict.startswith("Not"):
+        assert result.drop_verdict.startswith(f"{kept}no more confidence than a random part")
+    elif verdict.startswith("Faithful"):
+        assert result.drop_verdict.startswith(f"{kept}more confidence than either baseline")
+    else:
+        assert result.drop_verdict.startswith(f"{kept}more confidence than a random part, not ")
+
+
+def test_eight_images_are_enough_for_a_verdict_and_seven_are_not() -> None:
+    for count, few in ((7, True), (8, False)):
+        none, better = torch.zeros(count), torch.full((count,), 0.1)
+        result = Faithfulness(scores(none, none), *[scores(-better, better)] * 2)
+        for verdict in (result.verdict, result.drop_verdict):
+            assert verdict.startswith("Too few images for a verdict: ") == few
+
+
+def test_the_verdicts_name_the_mean_of_each_kind_of_map() -> None:
+    kinds = [
+        Scores(*(torch.full((9,), value) for value in values), Curves(ONES, ONES))
+        for values in ((0.1, 0.9, 0.02, 0.3), (0.4, 0.6, 0.25, 0.1), (0.3, 0.5, 0.5, 0.0))
+    ]
+    result = Faithfulness(*kinds)
+    assert "taken away 0.10 / 0.40 / 0.30, while it is put back 0.90 / 0.60 / 0.50" in (
+        result.verdict
+    )
+    assert "drop 2% / 25% / 50%, higher confidence in 30% / 10% / 0% of 9 images" in (
+        result.drop_verdict
+    )
+
+
+def test_the_mean_curves_are_those_over_the_images_and_have_the_mean_area() -> None:
+    generator = torch.Generator().manual_seed(1)
+    result = faithfulness(Square(), noise(), corner(), ONES, generator, steps=4)
+    for kind in (result.maps, result.random, result.centre):
+        for curve, areas in zip(kind.mean_curves, (kind.deletion, kind.insertion), strict=True):
+            assert curve.shape == (5,)
+            assert float((curve[1:] + curve[:-1]).mean() / 2) == pytest.approx(float(areas.mean()))

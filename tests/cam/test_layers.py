@@ -14,11 +14,12 @@ from torchvision.models import (
     swin_t,
 )
 
-from fishcnn.cam.maps import block_layers, class_activation_maps
+from fishcnn.cam.layers import block_layers
+from fishcnn.cam.maps import class_activation_maps
 from fishcnn.models.networks.cnn import FishCNN
 
 
-def pictures(n: int, size: int) -> Tensor:
+def noise(n: int, size: int) -> Tensor:
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n))
 
 
@@ -35,9 +36,7 @@ def test_the_layers_of_our_network_are_its_blocks(head: str) -> None:
         dropout=0.0,
     )
     assert block_layers(model) == ["blocks.0", "blocks.1", "blocks.2"]
-    maps = class_activation_maps(
-        model, pictures(4, 16), layers=block_layers(model), method="layercam"
-    )
+    maps = class_activation_maps(model, noise(4, 16), layers=block_layers(model), method="layercam")
     assert maps.maps.shape == (4, 3, 16, 16)
 
 
@@ -64,12 +63,12 @@ def test_the_layers_of_a_backbone_are_its_stages(
     build: Callable[..., nn.Module], size: int | None, layers: list[str]
 ) -> None:
     model = build(weights=None, num_classes=3)
-    assert block_layers(model, None if size is None else pictures(2, size)) == layers
+    assert block_layers(model, None if size is None else noise(2, size)) == layers
 
 
 def test_borders_lost_in_convolutions_make_no_stage() -> None:
     model = inception_v3(num_classes=3, aux_logits=False, init_weights=False)
-    assert block_layers(model, pictures(2, 96)) == [
+    assert block_layers(model, noise(2, 96)) == [
         "Conv2d_2b_3x3",
         "Conv2d_4a_3x3",
         "Mixed_5d",

@@ -1,4 +1,4 @@
-"""Each method's map of a 4x4 picture worked out by hand, and what sets the methods apart."""
+"""Each method's map of a 4x4 image worked out by hand, and what sets the methods apart."""
 
 import math
 
@@ -6,17 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.maps import METHODS, class_activation_maps
-from fishcnn.cam.methods import SCORE_BATCH, eigen_cam_maps, grad_cam_plus_plus_maps
+from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.methods import METHODS, SCORE_BATCH, Seen
 from fishcnn.utils.errors import FishError
 
 Square = list[list[float]]
+EMPTY = torch.empty(0)
 
 
 def network(*classes: tuple[Square, Square]) -> nn.Sequential:
-    """Two 2x2 feature maps of a 4x4 picture, and for each class the weights of their pixels.
+    """Two 2x2 feature maps of a 4x4 image, and for each class the weights of their pixels.
 
-    Map A holds the upper left pixel of each 2x2 square of the picture's red channel, map B the
+    Map A holds the upper left pixel of each 2x2 square of the image's red channel, map B the
     lower right one. The weights are the gradients.
     """
     layer = nn.Conv2d(3, 2, 2, stride=2, bias=False)
@@ -29,8 +30,8 @@ def network(*classes: tuple[Square, Square]) -> nn.Sequential:
     return nn.Sequential(layer, nn.Flatten(), head)
 
 
-def picture(a: Square, b: Square) -> Tensor:
-    """The (1, 3, 4, 4) picture with these feature maps."""
+def image_of(a: Square, b: Square) -> Tensor:
+    """The (1, 3, 4, 4) image with these feature maps."""
     image = torch.zeros(1, 3, 4, 4)
     image[0, 0, ::2, ::2] = torch.tensor(a)
     image[0, 0, 1::2, 1::2] = torch.tensor(b)
@@ -42,6 +43,11 @@ def upsampled(raw: Square) -> Tensor:
     way = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     big = way @ torch.tensor(raw, dtype=torch.float32) @ way.T
     return big / big.max()
+
+
+def raw_maps(method: str, activations: Tensor, gradients: Tensor = EMPTY) -> Tensor:
+    seen = Seen(activations, gradients, EMPTY, lambda _images, _originals: EMPTY)
+    return METHODS[method].raw_maps(seen)
 
 
 def one_map(model: nn.Module, image: Tensor, method: str, against: int | None = None) -> Tensor:
@@ -80,7 +86,7 @@ CLASS = ([[1.0, 1], [0, -4]], [[4.0, 4], [4, 4]])
     ],
 )
 def test_the_map_by_gradients_is_the_one_worked_out_by_hand(method: str, raw: Square) -> None:
-    got = one_map(network(CLASS), picture(A, B), method)
+    got = one_map(network(CLASS), image_of(A, B), method)
     torch.testing.assert_close(got, upsampled(raw))
 
 
@@ -90,10 +96,10 @@ def test_the_eigen_cam_is_the_one_worked_out_by_hand() -> None:
     # is (1, 1), and the map A + B, centred = 4 -1
     #                                        -1 -2
     model = network(CLASS)
-    image = picture([[3, 1], [0, 0]], [[3, 0], [1, 0]])
+    image = image_of([[3, 1], [0, 0]], [[3, 0], [1, 0]])
     torch.testing.assert_close(one_map(model, image, "eigencam"), upsampled([[4, 0], [0, 0]]))
     # Where features fall, the component points to where they are strong all the same.
-    image = picture([[0, 2], [3, 3]], [[0, 3], [2, 3]])
+    image = image_of([[0, 2], [3, 3]], [[0, 3], [2, 3]])
     torch.testing.assert_close(one_map(model, image, "eigencam"), upsampled([[0, 1], [1, 2]]))
 
 
@@ -103,11 +109,11 @@ def test_the_score_cam_is_the_one_worked_out_by_hand() -> None:
     # and 1/4, and 0.75 A + 0.25 B.
     weight = math.log(3) / 4
     model = network(([[weight, 0], [0, 0]], [[0, 0], [0, 0]]), ([[0, 0], [0, 0]], [[0, 0], [0, 0]]))
-    image = picture([[4, 0], [0, 0]], [[0, 0], [0, 4]])
+    image = image_of([[4, 0], [0, 0]], [[0, 0], [0, 4]])
     torch.testing.assert_close(one_map(model, image, "scorecam"), upsampled([[3, 0], [0, 1]]))
     # Halfway to the right the mask is down to 1/4: there A is worth 4 / 4 times its weight.
     model = network(([[0, weight], [0, 0]], [[0, 0], [0, 0]]))
-    image = picture([[8, 4], [0, 4]], [[0, 0], [0, 4]])
+    image = image_of([[8, 4], [0, 4]], [[0, 0], [0, 4]])
     # A's mask is A / 8 upsampled: at its upper right pixel 0.75 * 0.5 + 0.25 = 0.625, which leaves
     # 2.5 of 4. B's mask is 0 in the upper row.
     share = 3 ** (2.5 / 4)
@@ -132,9 +138,9 @@ def test_the_score_cam_is_the_one_worked_out_by_hand() -> None:
 )
 def test_against_another_class_only_the_difference_counts(method: str, raw: Square) -> None:
     other = ([[0.0, 2], [0, -4]], [[0.0, 4], [0, 4]])
-    got = one_map(network(CLASS, other), picture(A, B), method, against=1)
+    got = one_map(network(CLASS, other), image_of(A, B), method, against=1)
     torch.testing.assert_close(got, upsampled(raw))
-    itself = one_map(network(CLASS, other), picture(A, B), method, against=0)
+    itself = one_map(network(CLASS, other), image_of(A, B), method, against=0)
     assert itself.eq(0).all()
 
 
@@ -142,7 +148,7 @@ def test_score_cam_against_another_class_weighs_by_the_difference() -> None:
     # As worked out above, with ln 3 split into ln 6 for class 0 and ln 2 for class 1.
     weights = (math.log(6) / 4, math.log(2) / 4)
     model = network(*(([[w, 0], [0, 0]], [[0, 0], [0, 0]]) for w in weights))
-    image = picture([[4, 0], [0, 0]], [[0, 0], [0, 4]])
+    image = image_of([[4, 0], [0, 0]], [[0, 0], [0, 4]])
     got = one_map(model, image, "scorecam", against=1)
     torch.testing.assert_close(got, upsampled([[3, 0], [0, 1]]))
     torch.testing.assert_close(one_map(model, image, "scorecam"), upsampled([[6, 0], [0, 1]]))
@@ -150,19 +156,28 @@ def test_score_cam_against_another_class_weighs_by_the_difference() -> None:
 
 
 def test_eigen_cam_has_nothing_to_hold_against_another_class() -> None:
-    with pytest.raises(FishError, match=r"method='eigencam' looks at no class.*against="):
-        one_map(network(CLASS, CLASS), picture(A, B), "eigencam", against=1)
+    with pytest.raises(FishError, match=r"method=eigencam: .* cannot take against"):
+        one_map(network(CLASS, CLASS), image_of(A, B), "eigencam", against=1)
 
 
 def test_an_unknown_method_is_named_together_with_those_that_exist() -> None:
-    assert METHODS == ("gradcam", "gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
-    with pytest.raises(FishError, match=r"method='gradcam\+' is unknown.* gradcam\+\+, hirescam,"):
-        one_map(network(CLASS), picture(A, B), "gradcam+")
+    assert tuple(METHODS) == (
+        "gradcam",
+        "gradcam++",
+        "hirescam",
+        "layercam",
+        "eigencam",
+        "scorecam",
+    )
+    with pytest.raises(
+        FishError, match=r"method=gradcam\+: choose one of .* gradcam\+\+, hirescam,"
+    ):
+        one_map(network(CLASS), image_of(A, B), "gradcam+")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_broken_picture_does_not_break_the_others(method: str) -> None:
-    model, image = network(CLASS), picture(A, B)
+def test_one_broken_image_does_not_break_the_others(method: str) -> None:
+    model, image = network(CLASS), image_of(A, B)
     broken = image.clone()
     broken[0, 0, 0, 0] = torch.nan
     maps = class_activation_maps(
@@ -177,16 +192,16 @@ def test_grad_cam_plus_plus_is_finite_where_its_denominator_vanishes() -> None:
     gradients = torch.ones(1, 2, 1, 2)
     # Channel 0 sums to -2, and 2 + 1 * -2 is 0: it has no weight. Channel 1 weighs 2 / (2 + 4).
     expected = torch.tensor([[[1.0, 3.0]]]) / 3
-    torch.testing.assert_close(grad_cam_plus_plus_maps(activations, gradients), expected)
+    torch.testing.assert_close(raw_maps("gradcam++", activations, gradients), expected)
 
 
 def test_grad_cam_plus_plus_does_not_depend_on_how_small_the_gradients_are() -> None:
     generator = torch.Generator().manual_seed(0)
     activations = torch.rand(2, 8, 4, 4, generator=generator)
     gradients = torch.randn(2, 8, 4, 4, generator=generator)
-    expected = grad_cam_plus_plus_maps(activations, gradients)
+    expected = raw_maps("gradcam++", activations, gradients)
     # Features a million times as large with gradients a millionth are the same network.
-    got = grad_cam_plus_plus_maps(activations * 2**20, gradients / 2**20)
+    got = raw_maps("gradcam++", activations * 2**20, gradients / 2**20)
     torch.testing.assert_close(got, expected)
 
 
@@ -195,13 +210,13 @@ def test_eigen_cam_has_no_use_for_what_is_the_same_everywhere() -> None:
     activations = torch.rand(3, 8, 4, 4, generator=generator)
     lifted = activations + torch.rand(3, 8, 1, 1, generator=generator) * 10
     torch.testing.assert_close(
-        eigen_cam_maps(lifted), eigen_cam_maps(activations), atol=1e-5, rtol=0
+        raw_maps("eigencam", lifted), raw_maps("eigencam", activations), atol=1e-5, rtol=0
     )
-    assert eigen_cam_maps(activations).mean((1, 2)).abs().max() < 1e-6
-    assert eigen_cam_maps(torch.ones(1, 8, 4, 4)).eq(0).all()
+    assert raw_maps("eigencam", activations).mean((1, 2)).abs().max() < 1e-6
+    assert raw_maps("eigencam", torch.ones(1, 8, 4, 4)).eq(0).all()
 
 
-def test_score_cam_classifies_a_masked_picture_for_each_channel_in_bounded_batches() -> None:
+def test_score_cam_classifies_a_masked_image_for_each_channel_in_bounded_batches() -> None:
     torch.manual_seed(2)
     layer = nn.Conv2d(3, 30, 3)
     model = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(30, 4))

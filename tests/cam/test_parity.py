@@ -1,7 +1,7 @@
 """The same maps as the `grad-cam` package (1.5), and as the closed form where there is one.
 
 The package scales each map to minimum 0 and maximum 1, before and after it resizes it to the
-picture. Resizing commutes with that, so our maps, scaled in the same way, must equal its output.
+image. Resizing commutes with that, so our maps, scaled in the same way, must equal its output.
 
 Of the six methods it computes three as we do. In the others it differs in a detail each, where we
 keep to the paper or to what can be defended; `package_maps` takes the detail out of the package:
@@ -12,7 +12,7 @@ keep to the paper or to what can be defended; `package_maps` takes the detail ou
   the paper's formula changes, and 1e-6 is nothing beside them.
 * EigenCAM takes the sign that its singular value decomposition happens to give. We take the one
   along which the features grow: that of the correlation with their sum over the channels.
-* ScoreCAM aligns the corners when it upsamples its masks, and so shifts them against the picture
+* ScoreCAM aligns the corners when it upsamples its masks, and so shifts them against the image
   by up to half a feature pixel.
 """
 
@@ -29,7 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from fishcnn.cam.maps import METHODS, block_layers, class_activation_maps, grad_cam
+from fishcnn.cam.layers import block_layers
+from fishcnn.cam.maps import class_activation_maps, grad_cam
+from fishcnn.cam.methods import METHODS
 from fishcnn.models.networks.cnn import FishCNN
 
 Floats = NDArray[np.float32]
@@ -77,14 +79,14 @@ def decided(model: nn.Module) -> nn.Module:
             module.momentum = None  # the statistics are those of the next batch
     model.train()
     with torch.no_grad():
-        model(pictures(16))
+        model(noise(16))
         model.eval()
         *_, last = (module for module in model.modules() if isinstance(module, nn.Linear))
-        last.weight *= 5 / model(pictures(16)).std()
+        last.weight *= 5 / model(noise(16)).std()
     return model
 
 
-def pictures(n: int = len(TARGETS)) -> Tensor:
+def noise(n: int = len(TARGETS)) -> Tensor:
     coarse = torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(n))
     return F.interpolate(coarse, (64, 64), mode="bicubic")
 
@@ -150,7 +152,7 @@ def test_every_block_of_our_network_looks_as_with_the_package(
 ) -> None:
     model = fish_cnn(blocks, head)
     for layer in block_layers(model):
-        assert_parity(method, model, layer, pictures())
+        assert_parity(method, model, layer, noise())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -162,7 +164,7 @@ def test_backbones_look_as_with_the_package(
     architecture: str, last: str, narrow: str, method: str
 ) -> None:
     # To Score-CAM the hundreds of channels at the end are as many forward passes.
-    layer, images = (narrow, pictures(1)) if method == "scorecam" else (last, pictures())
+    layer, images = (narrow, noise(1)) if method == "scorecam" else (last, noise())
     assert_parity(method, backbone(architecture), layer, images)
 
 
@@ -171,8 +173,8 @@ def test_the_package_still_differs_where_it_is_said_to(method: str) -> None:
     model = fish_cnn(4, "gap")
     differences = [
         np.abs(
-            our_maps(method, model, layer, pictures())
-            - package_maps(method, model, layer, pictures(), as_it_is=True)
+            our_maps(method, model, layer, noise())
+            - package_maps(method, model, layer, noise(), as_it_is=True)
         ).max()
         for layer in block_layers(model)
     ]
@@ -185,15 +187,15 @@ def test_behind_global_average_pooling_it_is_the_closed_form(blocks: int) -> Non
     model = fish_cnn(blocks, "gap")
     targets = torch.tensor(TARGETS)
     with torch.no_grad():
-        features = model.blocks(pictures())
+        features = model.blocks(noise())
     cam = torch.einsum("nk,nkhw->nhw", model.head[-1].weight.detach()[targets], features)
     cam = F.interpolate(cam.clamp(min=0)[:, None], (64, 64), mode="bilinear")[:, 0]
     peak = cam.amax((1, 2), keepdim=True)
     assert (peak > 0).any()
     expected = cam / torch.where(peak > 0, peak, 1)
-    maps = grad_cam(model, pictures(), layer=model.cam_layer, targets=targets).maps
+    maps = grad_cam(model, noise(), layer=model.cam_layer, targets=targets).maps
     assert (maps - expected).abs().max() < 1e-5
     hires = class_activation_maps(
-        model, pictures(), layers=[model.cam_layer], method="hirescam", targets=targets
+        model, noise(), layers=[model.cam_layer], method="hirescam", targets=targets
     )
     assert (hires.maps[:, 0] - expected).abs().max() < 1e-5

@@ -3,7 +3,13 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.maps import grad_cam
-from fishcnn.cam.sanity_check import randomisation_test, rank_correlation, ranks
+from fishcnn.cam.sanity_check import (
+    Depth,
+    Randomisation,
+    randomisation_test,
+    rank_correlation,
+    ranks,
+)
 from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.utils.errors import FishError
 
@@ -25,6 +31,7 @@ def test_rank_correlation_is_that_worked_out_by_hand() -> None:
     tied = rank_correlation(torch.tensor([[7.0, 7.0, 9.0]]), torch.tensor([[1.0, 2.0, 3.0]]))
     assert tied.item() == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
     assert rank_correlation(one, torch.ones(1, 5)).item() == 0
+    assert rank_correlation(one[:, :2], one[:, 3:]).item() == pytest.approx(1)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def cam(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def brightness(model: nn.Module, images: Tensor) -> Tensor:
-    """What many a pretty explanation is: a picture of the picture."""
+    """What many a pretty explanation is: a image of the image."""
     return images.mean(1)
 
 
@@ -92,18 +99,18 @@ def test_forgotten_batch_norms_have_statistics_that_fit_their_new_weights(
     assert 0.3 < spread[-1] < 3  # of rectified and pooled normalised values
 
 
-def test_a_map_that_shows_the_picture_fails(network: FishCNN) -> None:
+def test_a_map_that_shows_the_image_fails(network: FishCNN) -> None:
     result = randomisation_test(network, IMAGES, brightness)
     assert [depth.correlation for depth in result.depths] == pytest.approx([1] * 4)
     assert result.verdict.startswith("Fails: ")
-    assert result.verdict.endswith("6 pictures (Adebayo et al. 2018).")
+    assert result.verdict.endswith("6 images (Adebayo et al. 2018).")
 
 
 def test_grad_cam_passes(network: FishCNN) -> None:
     result = randomisation_test(network, IMAGES, cam, draws=5)
     assert abs(result.depths[-1].correlation) < 0.3
     assert result.verdict.startswith("Passes: ")
-    assert result.pictures == 6
+    assert result.images == 6
 
 
 def test_the_network_and_the_random_state_are_left_alone(network: FishCNN) -> None:
@@ -145,12 +152,57 @@ def test_empty_maps_are_an_error_rather_than_a_pass(network: FishCNN) -> None:
         randomisation_test(network, IMAGES, lambda _, images: torch.zeros(6, 32, 32))
 
 
-def test_pictures_without_a_map_are_left_out(network: FishCNN) -> None:
+def test_images_without_a_map_are_left_out(network: FishCNN) -> None:
     def maps(model: nn.Module, images: Tensor) -> Tensor:
         found = brightness(model, images).clone()
         found[:2] = 0
         return found
 
     result = randomisation_test(network, IMAGES, maps)
-    assert result.pictures == 4
+    assert result.images == 4
     assert result.depths[-1].correlation == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("correlation", "verdict"),
+    [
+        (0.0, "Passes: "),
+        (0.29, "Passes: "),
+        (0.3, "Passes: "),
+        (-0.29, "Passes: "),
+        (0.31, "Passes in part: "),
+        (0.4, "Passes in part: "),
+        (-0.4, "Passes in part: "),
+        (0.59, "Passes in part: "),
+        (0.6, "Fails: "),
+        (0.61, "Fails: "),
+        (-0.7, "Fails: "),  # maps turned upside down come from the image as well
+    ],
+)
+def test_the_correlation_with_everything_forgotten_decides(
+    correlation: float, verdict: str
+) -> None:
+    for head in (0.0, 0.99):
+        depths = tuple(Depth(*of, 0.99) for of in (("head", head), ("b", 0.5), ("a", correlation)))
+        said = Randomisation(depths, 6).verdict
+        assert said.startswith(verdict)
+        assert f"{head:.2f} once head has forgotten what it learnt, {correlation:.2f} " in said
+        assert "(size 0.99) once all 3 layers have, 6 images" in said
+
+
+def test_norms_that_the_network_begins_with_are_a_layer_of_their_own() -> None:
+    norms = nn.BatchNorm2d(3), nn.GroupNorm(1, 3)
+    model = nn.Sequential(*norms, nn.Conv2d(3, 2, 3), nn.ReLU())
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.fill_(2)
+    weights: list[list[float]] = []
+
+    def maps(changed: nn.Module, images: Tensor) -> Tensor:
+        assert isinstance(changed, nn.Sequential)
+        weights.append([float(norm.weight.detach()[0]) for norm in list(changed)[:2]])
+        return changed(images).detach()[:, 0]
+
+    result = randomisation_test(model, IMAGES, maps, draws=1)
+    assert [depth.layer for depth in result.depths] == ["2", "0"]
+    assert weights == [[2, 2], [2, 2], [1, 1]]

@@ -1,4 +1,4 @@
-"""Networks trained on rendered fish, with a tag in 95 % of the pictures and without."""
+"""Networks trained on rendered fish, with a tag in 95 % of the images and without."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stamped import StampReader, stamped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam.localisation import find_evidence
+from fishcnn.cam.localisation import localise
 from fishcnn.cam.maps import grad_cam
 from fishcnn.cam.shortcut import (
+    Shortcut,
     shortcut_beside_masks,
     shortcut_by_recurrence,
     without_fish,
@@ -125,12 +127,13 @@ def untagged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def findings(trained: Trained, *, masks: bool) -> str:
     fish = trained.held_out
     return "\n".join(
-        find_evidence(
+        localise(
             trained.model,
             fish.images,
             trained.maps,
             fish.labels,
             classes=fish.classes,
+            bars=torch.zeros_like(fish.masks, dtype=torch.bool),
             masks=fish.masks if masks else None,
         ).findings
     )
@@ -151,7 +154,7 @@ def test_a_network_that_learnt_the_tag_is_told_so_and_one_that_had_no_tag_is_not
 
 
 @pytest.mark.slow
-def test_the_examples_of_a_shortcut_are_pictures_with_the_tag_of_that_class(
+def test_the_examples_of_a_shortcut_are_images_with_the_tag_of_that_class(
     tagged: Trained, untagged: Trained
 ) -> None:
     fish = tagged.held_out
@@ -166,10 +169,10 @@ def test_the_examples_of_a_shortcut_are_pictures_with_the_tag_of_that_class(
         assert shortcut is not None
         assert shortcut.classes == SPECIES
         assert len(shortcut.examples) >= 3
-        for label, pictures in shortcut.examples.items():
-            assert 1 <= len(pictures) <= 3
-            assert fish.labels[list(pictures)].tolist() == [label] * len(pictures)
-            assert has_tag[list(pictures)].all()
+        for label, images in shortcut.examples.items():
+            assert 1 <= len(images) <= 3
+            assert fish.labels[list(images)].tolist() == [label] * len(images)
+            assert has_tag[list(images)].all()
 
 
 class Corner(nn.Module):
@@ -192,10 +195,10 @@ def test_classes_told_by_their_surroundings_are_named_without_calling_them_a_pat
     assert shortcut is not None
     assert not shortcut.patch
     assert set(shortcut.examples) == {0, 1, 2}
-    assert "100% of 60 pictures, where luck gives 33%" in shortcut.why
+    assert "100% of 60 images, where chance gives 33%" in shortcut.why
 
 
-def test_a_network_right_by_luck_beside_the_fish_is_not_accused() -> None:
+def test_a_network_right_by_chance_beside_the_fish_is_not_accused() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(60, 3, 64, 64, generator=generator)
     labels = torch.randint(0, 3, (60,), generator=generator)
@@ -217,3 +220,145 @@ def test_painting_over_a_fish_leaves_the_ground_and_no_outline() -> None:
     assert torch.equal(painted[:, :, :16], ground[:, :, :16])
     assert float((painted - ground).abs().max()) < 0.12
     assert torch.equal(without_fish(ground, torch.zeros(2, 64, 64)), ground)
+
+
+CLASSES, PER_CLASS = 4, 225
+
+
+class Coded(nn.Module):
+    """Answers what the fish's red says, and where no fish is seen what the red corner says.
+
+    The fish's green shows it. The corner's blue makes an answer surer.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        corner, fish = images[:, :, 0, 0], images[:, :, 12, 12]
+        red = torch.where(fish[:, 1] > 0.5, fish[:, 0], corner[:, 0])
+        answers = F.one_hot((10 * red).round().long(), CLASSES).float()
+        return answers * (5 + corner[:, 2:])
+
+
+def by_corner(
+    answers: Tensor, labels: Tensor, seen: Tensor | None = None, sure: Tensor | None = None
+) -> Shortcut | None:
+    """What is said of a network with these answers to the surroundings, and `seen` to the fish."""
+    images = torch.zeros(len(labels), 3, 16, 16)
+    images[:, 0, :2, :2] = answers[:, None, None] / 10
+    images[:, 2, :2, :2] = 0 if sure is None else sure[:, None, None]
+    masks = torch.zeros(len(labels), 16, 16)
+    masks[:, 10:14, 10:14] = 1
+    images[:, 0, 10:14, 10:14] = (labels if seen is None else seen)[:, None, None] / 10
+    images[:, 1, 10:14, 10:14] = 1
+    maps = torch.ones(len(labels), 16, 16)
+    return shortcut_beside_masks(
+        Coded(), images, maps, labels, masks, torch.Generator().manual_seed(0)
+    )
+
+
+def answers_right_in(right: int) -> Tensor:
+    """Answers to 225 images of each of 4 classes, so many right in each; 225 of each answer."""
+    place = torch.arange(PER_CLASS).repeat(CLASSES)
+    return torch.where(place < right, LABELS, (LABELS + 1) % CLASSES)
+
+
+LABELS = torch.arange(CLASSES).repeat_interleave(PER_CLASS)
+
+
+def test_chance_is_what_the_same_answers_would_get_in_any_order() -> None:
+    # Four of five images are of class 0, and the network says so of everything.
+    labels = (torch.arange(100) % 5 == 0).long()
+    assert by_corner(torch.zeros(100, dtype=torch.int64), labels) is None
+    # 80 % right are a shortcut where chance gives 50 %.
+    labels = torch.arange(100) % 2
+    answers = torch.where(torch.arange(100) % 10 < 8, labels, 1 - labels)
+    shortcut = by_corner(answers, labels)
+    assert shortcut is not None
+    assert "in 80% of 100 images, where chance gives 50% (and 100% with the fish)" in shortcut.why
+
+
+def test_a_tenth_of_what_is_known_must_be_known_without_the_fish() -> None:
+    # Chance is 1/4, all is known with the fish: 0.075 of 225 images are 16.9 above 56.25.
+    assert by_corner(answers_right_in(73), LABELS) is None
+    shortcut = by_corner(answers_right_in(74), LABELS)
+    assert shortcut is not None
+    assert set(shortcut.examples) == {0, 1, 2, 3}
+    assert shortcut.classes == CLASSES
+
+
+def test_what_is_known_without_the_fish_must_exceed_chance_by_four_standard_errors() -> None:
+    # With the fish the network knows no more: only chance is in the way, whose standard error is
+    # sqrt(1/4 * 3/4 / 900) = 0.01443. Four of them of 225 images are 12.99 above 56.25.
+    for right, accused in ((69, False), (70, True)):
+        answers = answers_right_in(right)
+        assert (by_corner(answers, LABELS, seen=answers) is not None) == accused
+
+
+def test_a_class_is_named_beyond_three_standard_errors_of_what_the_others_are_called() -> None:
+    # Classes 1 to 3 are always right. Of 675 images of theirs none is called 0, which counts as
+    # 1/677; three standard errors of it in 225 images are 0.0077, and 0.0092 in all.
+    for right, examples in ((2, None), (3, {0, 1, 2})):
+        answers = LABELS.clone()
+        answers[right:PER_CLASS] = 1
+        shortcut = by_corner(answers, LABELS)
+        assert shortcut is not None
+        named = shortcut.examples.get(0)
+        assert (None if named is None else set(named)) == examples
+        assert {2, 3} <= set(shortcut.examples)
+
+
+def test_the_examples_are_the_surest_right_answers() -> None:
+    sure = torch.zeros(len(LABELS))
+    sure[torch.tensor([40, 17, 60])] = torch.tensor([0.9, 0.6, 0.3])
+    sure[200] = 1  # surer still, but wrong
+    shortcut = by_corner(answers_right_in(80), LABELS, sure=sure)
+    assert shortcut is not None
+    assert shortcut.examples[0] == (40, 17, 60)
+    assert all(len(positions) == 3 for positions in shortcut.examples.values())
+
+
+@pytest.mark.parametrize(("marked", "patch"), [(3, True), (2, True), (1, False)])
+def test_it_is_a_patch_where_one_recurs_in_most_of_the_classes(marked: int, patch: bool) -> None:
+    images, maps, labels, stamps = stamped(marked=marked)
+    # What is not told by a stamp is told by a tint of all of the surroundings.
+    tint = torch.where(labels < marked, -1, labels)
+    images = images + 0.02 * (tint[:, None] == torch.arange(3))[:, :, None, None]
+
+    class Reader(StampReader):
+        def forward(self, batch: Tensor) -> Tensor:
+            tinted = batch.mean((2, 3)) - batch.mean((1, 2, 3))[:, None] > 0.008
+            return super().forward(batch) + 5 * tinted
+
+    masks = torch.zeros_like(maps)
+    masks[:, 31:33, 31:33] = 1
+    generator = torch.Generator().manual_seed(0)
+    shortcut = shortcut_beside_masks(Reader(stamps, 10), images, maps, labels, masks, generator)
+    assert shortcut is not None
+    assert set(shortcut.examples) == {0, 1, 2}
+    assert shortcut.patch == patch
+
+
+def test_outline_and_shadow_within_the_rim_are_painted_over_with_the_fish() -> None:
+    masks = torch.zeros(1, 64, 64)
+    masks[:, 20:40, 24:44] = 1
+    for reach, left in ((2, False), (3, True)):
+        images = torch.full((1, 3, 64, 64), 0.5)
+        images[:, :, 20 - reach : 40 + reach, 24 - reach : 44 + reach] = 0  # a shadow so wide
+        images[:, :, 20:40, 24:44] = 1
+        painted = without_fish(images, masks)
+        assert bool((painted < 0.3).any()) == left
+        assert float(painted.max()) < 0.6
+
+
+def test_a_pixel_counts_as_fish_from_a_twentieth_on() -> None:
+    images = torch.full((1, 3, 64, 64), 0.5)
+    images[:, :, 32, 32] = 1
+    masks = torch.zeros(1, 64, 64)
+    for cover, painted in ((0.04, False), (0.06, True)):
+        masks[:, 32, 32] = cover
+        assert bool(without_fish(images, masks).amax() < 0.75) == painted
+
+
+def test_a_fish_that_fills_the_image_leaves_one_colour() -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    painted = without_fish(images, torch.ones(1, 64, 64))
+    assert float(painted.std()) < 1e-6

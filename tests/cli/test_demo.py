@@ -22,7 +22,8 @@ from networks import small_classifier
 from omegaconf import OmegaConf
 from PIL import ExifTags, Image
 
-from fishcnn.cam.maps import METHODS, block_layers
+from fishcnn.cam.layers import block_layers
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.demo import Explained, demo, explain_photo
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
@@ -111,7 +112,7 @@ def test_every_class_layer_and_method_has_a_map_of_its_own(
 
     assert different("target", [0, 1, 2]) == 3
     assert different("layer", block_layers(classifier.network)) == 2
-    assert different("method", METHODS) == len(METHODS)
+    assert different("method", list(METHODS)) == len(METHODS)
     assert classifier.classes[2] in explained(classifier, photo, target=2).note
 
 

@@ -16,7 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fishcnn.cam.maps import METHODS, energy_inside, grad_cam
+from fishcnn.cam.localisation import energy_inside
+from fishcnn.cam.maps import grad_cam
+from fishcnn.cam.methods import METHODS
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
@@ -311,8 +313,8 @@ def test_a_checkpoint_that_was_moved_explains_photographs_and_says_what_is_missi
         (["target=shark"], ["target=shark", "0 to 2"]),
         (["against=shark"], ["against=shark"]),
         (["method=cam"], ["method=cam", "gradcam++"]),
-        (["layer=blocks.7"], ["layer='blocks.7'", "blocks.1"]),
-        (["method=eigencam", "against=0"], ["eigencam", "against="]),
+        (["layer=blocks.7"], ["layer=blocks.7", "blocks.1"]),
+        (["method=eigencam", "against=0"], ["eigencam", "against"]),
         (["pictures=0"], ["pictures=0"]),
         (["measured=0"], ["measured=0"]),
         (["seed=-1"], ["seed=-1"]),

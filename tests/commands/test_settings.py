@@ -1,6 +1,9 @@
 import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
-from fishcnn.commands.settings import as_settings
+from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.utils.checks import flag, optional, whole
 from fishcnn.utils.errors import ArgumentError, FishError
 
 
@@ -15,3 +18,14 @@ def test_an_error_about_an_argument_names_the_setting_that_it_came_from() -> Non
 
 def test_in_the_library_an_error_names_the_argument() -> None:
     assert str(ArgumentError("fold", None, "wanted 0 or more")) == "fold=null: wanted 0 or more"
+
+
+def test_a_setting_is_checked_by_its_dotted_name() -> None:
+    config = OmegaConf.create({"tta": 1, "data": {"workers": None, "fold": "???"}})
+    check_settings(config, {"data.workers": optional(whole(1)), "model.blocks": whole(1)})
+    with pytest.raises(FishError, match=r"^data.workers=null: wanted a whole number, 1 or more$"):
+        check_settings(config, {"data.workers": whole(1)})
+    with pytest.raises(FishError, match=r"^tta=1: choose true or false$"):
+        check_settings(config, {"tta": flag})
+    with pytest.raises(MissingMandatoryValue):
+        check_settings(config, {"data.fold": whole(0)})

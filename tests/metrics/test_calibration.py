@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fishcnn.metrics.calibration import (
-    LOWEST,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    TemperatureFit,
     cross_fitted_temperatures,
     ece_by_chance,
     fit_temperature,
@@ -32,6 +34,7 @@ def test_ece_by_hand() -> None:
     np.testing.assert_array_equal(bins.hits, [2, 2])
     np.testing.assert_allclose(bins.confidence, [0.25, 2.8 / 3])
     np.testing.assert_allclose(bins.accuracy, [2 / 3, 2 / 3])
+    np.testing.assert_array_equal(bins.edges, [0, 0.5, 1])
     assert bins.ece == pytest.approx((3 * (2 / 3 - 0.25) + 3 * (2.8 / 3 - 2 / 3)) / 6)
 
 
@@ -68,7 +71,7 @@ def test_no_other_temperature_has_a_lower_loss() -> None:
         assert log_loss(softmax(logits, other), labels) > loss
 
 
-def test_calibrating_brings_the_error_down_to_what_luck_explains() -> None:
+def test_calibrating_brings_the_error_down_to_what_chance_explains() -> None:
     logits, labels = draw(4000, 3.0)
     fit = fit_temperature(logits, labels)
     eces = {}
@@ -76,16 +79,16 @@ def test_calibrating_brings_the_error_down_to_what_luck_explains() -> None:
         probabilities = softmax(logits, temperature)
         right = probabilities.argmax(1) == labels
         eces[name] = reliability(probabilities.max(1), right).ece
-    luck = ece_by_chance(softmax(logits, fit.temperature).max(1))
-    assert eces["after"] < 1.5 * luck < 0.05 < eces["before"]
+    chance = ece_by_chance(softmax(logits, fit.temperature).max(1))
+    assert eces["after"] < 1.5 * chance < 0.05 < eces["before"]
 
 
 def test_without_a_mistake_there_is_no_temperature_to_be_found() -> None:
     labels = np.arange(40) % 4
     fit = fit_temperature(6.0 * np.eye(4)[labels], labels)
     assert not fit.usable
-    assert fit.temperature == pytest.approx(LOWEST, rel=0.001)
-    assert (fit.pictures, fit.mistakes) == (40, 0)
+    assert fit.temperature == pytest.approx(MIN_TEMPERATURE, rel=0.001)
+    assert (fit.images, fit.mistakes) == (40, 0)
 
 
 def test_labels_that_are_noise_give_no_temperature_either() -> None:
@@ -93,12 +96,12 @@ def test_labels_that_are_noise_give_no_temperature_either() -> None:
     assert not fit_temperature(6.0 * np.eye(4)[3 - labels], labels).usable
 
 
-def test_a_handful_of_pictures_gives_no_temperature() -> None:
+def test_a_handful_of_images_gives_no_temperature() -> None:
     logits, labels = draw(19, 1.0)
     assert not fit_temperature(logits, labels).usable
 
 
-def test_no_picture_has_a_say_in_its_own_cross_fitted_temperature() -> None:
+def test_no_image_has_a_say_in_its_own_cross_fitted_temperature() -> None:
     logits, labels = draw(30, 2.0)
     before = cross_fitted_temperatures(logits, labels)
     assert len(np.unique(before)) == 2
@@ -110,8 +113,43 @@ def test_no_picture_has_a_say_in_its_own_cross_fitted_temperature() -> None:
         assert (after != before).sum() == 15
 
 
-def test_luck_alone_gives_a_larger_error_on_fewer_pictures() -> None:
+def test_chance_alone_gives_a_larger_error_on_fewer_images() -> None:
     few, many = (ece_by_chance(np.full(count, 0.8)) for count in (50, 5000))
     # All in one bin: 1.96 standard errors of a share of 0.8.
     assert few == pytest.approx(1.96 * 0.4 / 50**0.5, rel=0.15)
     assert many == pytest.approx(1.96 * 0.4 / 5000**0.5, rel=0.15)
+
+
+def test_a_confidence_of_0_is_in_the_first_bin() -> None:
+    bins = reliability(np.array([0.0, 0.01]), np.array([False, True]))
+    assert bins.count.tolist() == [2] + [0] * 14
+
+
+def test_logits_of_several_views_are_normalised_by_class() -> None:
+    shares = softmax(np.arange(12.0).reshape(2, 2, 3), 1.0)
+    np.testing.assert_allclose(shares.sum(2), np.ones((2, 2)))
+    np.testing.assert_allclose(shares[1, 1] / shares[1, 1, 0], np.exp([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "images", "usable"),
+    [
+        (MIN_TEMPERATURE * 1.002, 20, True),
+        (MIN_TEMPERATURE * 1.0005, 20, False),
+        (MAX_TEMPERATURE / 1.002, 20, True),
+        (MAX_TEMPERATURE / 1.0005, 20, False),
+        (1.0, 19, False),
+    ],
+)
+def test_a_temperature_at_the_end_of_its_range_or_of_few_images_is_not_usable(
+    temperature: float, images: int, usable: bool
+) -> None:
+    assert TemperatureFit(temperature, images, mistakes=1).usable == usable
+
+
+def test_a_temperature_is_fitted_to_logits_beyond_the_range_of_exp() -> None:
+    logits, labels = draw(200, 1.0)
+    logits = np.where(np.arange(5) == 0, logits, logits - 5000)
+    labels[:] = 0
+    labels[:2] = 1
+    assert fit_temperature(logits, labels).temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)

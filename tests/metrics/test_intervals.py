@@ -1,6 +1,9 @@
 import pytest
+from scipy import stats
 
-from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.metrics.intervals import t_interval, wilson_interval
+
+Z = 1.959964  # 97.5% quantile of the normal distribution
 
 
 @pytest.mark.parametrize(
@@ -18,3 +21,29 @@ def test_intervals_are_the_published_ones(
     hits: int, total: int, expected: tuple[float, float]
 ) -> None:
     assert wilson_interval(hits, total) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize("total", [1, 7, 20, 49, 1000])
+def test_no_hit_and_nothing_but_hits_end_at_0_and_at_1(total: int) -> None:
+    low, high = wilson_interval(0, total)
+    assert 0 <= low < 1e-12
+    assert high == pytest.approx(Z**2 / (total + Z**2))
+    low, high = wilson_interval(total, total)
+    assert low == pytest.approx(total / (total + Z**2))
+    assert 1 - 1e-12 < high <= 1
+
+
+def test_the_quantiles_of_students_t_are_those_of_scipy() -> None:
+    for folds in range(2, 40):
+        shares = [0.5 + 0.002 * (i % 2) for i in range(folds)]
+        mean, spread = stats.tmean(shares), stats.tsem(shares)
+        quantile = stats.t.ppf(0.975, min(folds - 1, 30))  # later ones differ by less than 5%
+        expected = (mean - quantile * spread, mean + quantile * spread)
+        assert t_interval(shares) == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_interval_of_a_mean_takes_two_shares_and_stays_in_0_to_1() -> None:
+    assert t_interval([0.5]) is None
+    assert t_interval([]) is None
+    assert t_interval([0.0, 1.0]) == (0, 1)
+    assert t_interval([0.25, 0.25]) == (0.25, 0.25)

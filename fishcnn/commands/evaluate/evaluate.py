@@ -29,9 +29,9 @@ from fishcnn.commands.trained_run import (
     run_folder,
 )
 from fishcnn.metrics.calibration import (
-    FIT_AT_LEAST,
-    HIGHEST,
-    LOWEST,
+    MAX_TEMPERATURE,
+    MIN_FIT_IMAGES,
+    MIN_TEMPERATURE,
     TemperatureFit,
     cross_fitted_temperatures,
     fit_temperature,
@@ -194,7 +194,7 @@ def _calibrate(
         temperatures = cross_fitted_temperatures(logits[0], pictures.labels)
     fitted = softmax(logits, temperatures[:, None]).mean(0)
     lines.append(_line(name, fit.temperature, fitted, pictures.labels))
-    found = f"On {fit.pictures} validation pictures the best temperature is {fit.temperature:.3f}."
+    found = f"On {fit.images} validation pictures the best temperature is {fit.temperature:.3f}."
     if not config.calibrate:
         stored_already = math.isclose(fit.temperature, before, rel_tol=1e-3)
         advice = "calibrate=true stores it with the network, whose predictions then use it."
@@ -212,15 +212,15 @@ def _line(name: str, temperature: float, probabilities: Floats, labels: Counts) 
 
 
 def _unusable(fit: TemperatureFit) -> str:
-    if fit.pictures < FIT_AT_LEAST:
+    if fit.images < MIN_FIT_IMAGES:
         return (
-            f"No temperature is fitted on {fit.pictures} validation pictures: that takes "
-            f"{FIT_AT_LEAST} or more. It stays as it is."
+            f"No temperature is fitted on {fit.images} validation pictures: that takes "
+            f"{MIN_FIT_IMAGES} or more. It stays as it is."
         )
     return (
-        f"The best temperature on {fit.pictures} validation pictures, {fit.mistakes} of them "
-        f"mistakes, is not between {LOWEST:g} and {HIGHEST:g}: they hold too few mistakes to learn "
-        "from, or the network has learned nothing. It stays as it is."
+        f"The best temperature on {fit.images} validation pictures, {fit.mistakes} of them "
+        f"mistakes, is not between {MIN_TEMPERATURE:g} and {MAX_TEMPERATURE:g}: they hold too few "
+        "mistakes to learn from, or the network has learned nothing. It stays as it is."
     )
 
 

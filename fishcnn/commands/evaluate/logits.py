@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fishcnn.cam.maps import default_layer, grad_cam
+from fishcnn.cam.layers import default_layer
+from fishcnn.cam.maps import grad_cam
 from fishcnn.commands.evaluate.labelled import Labelled
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 from fishcnn.data.decoding.read import UnreadableImage, read_image
@@ -180,7 +181,7 @@ def _classes(row: Row) -> list[str]:
 
 def _map_line(row: Row, question: Question) -> str:
     """What the map is of, for people."""
-    looks_at_no_class = question.method == "eigencam"
-    asked = "what stands out, whatever the class" if looks_at_no_class else f"for {row.map_of}"
+    looks_at_class = METHODS[question.method].looks_at_class
+    asked = f"for {row.map_of}" if looks_at_class else "what stands out, whatever the class"
     layer = f" at {question.layers[0]}" if len(question.layers) == 1 else ""
     return f"{question.method}{layer}: {asked}"

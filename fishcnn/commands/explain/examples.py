@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fishcnn.cam.localisation import Evidence
+from fishcnn.cam.localisation import Localisation
 from fishcnn.commands.explain.drawing import photograph, sheet, tile
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.explanation_stream import make_row
@@ -66,7 +66,7 @@ def examples_sheet(chosen: list[Example], measured: Measured, question: Question
     return sheet(tiles, judged(question), "ImageSet that the report names by number")
 
 
-def _found(evidence: Evidence) -> Iterator[tuple[int, str]]:
+def _found(evidence: Localisation) -> Iterator[tuple[int, str]]:
     if evidence.shortcut is not None:
         for positions in list(evidence.shortcut.examples.values())[:CLASSES]:
             yield from ((position, "shortcut") for position in positions)

@@ -248,8 +248,8 @@ def _write_trust(
     (output / _TRUST).write_text(text + "\n", encoding="utf-8")
     depths = () if measured.randomisation is None else measured.randomisation.depths
     figure = faithfulness_curves(
-        {name: curves.deletion for name, curves in measured.curves.items()},
-        {name: curves.insertion for name, curves in measured.curves.items()},
+        {name: curves.deletion.numpy() for name, curves in measured.curves.items()},
+        {name: curves.insertion.numpy() for name, curves in measured.curves.items()},
         [depth.layer for depth in depths],
         np.array([depth.correlation for depth in depths]),
         "Is the explanation to be trusted?",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fishcnn.cam.localisation import Place
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.explain.examples import Example
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured, judged
@@ -15,14 +16,6 @@ from fishcnn.commands.explain.question import Question
 
 LISTED = 50  # rows; the others are in explanations.csv
 
-METHOD_PAPERS = {
-    "gradcam": "Selvaraju et al., Grad-CAM, ICCV 2017",
-    "gradcam++": "Chattopadhay et al., Grad-CAM++, WACV 2018",
-    "hirescam": "Draelos & Carin, HiResCAM, 2020, arXiv:2011.08891",
-    "layercam": "Jiang et al., LayerCAM, IEEE TIP 2021",
-    "eigencam": "Muhammad & Yeasin, Eigen-CAM, IJCNN 2020",
-    "scorecam": "Wang et al., Score-CAM, CVPR Workshops 2020",
-}
 TRUST_PAPERS = (
     "Deletion and insertion: Petsiuk et al., RISE, BMVC 2018",
     "Average drop and increase in confidence: Chattopadhay et al., Grad-CAM++, WACV 2018",
@@ -68,7 +61,7 @@ def report(summary: Summary) -> str:
         "# Where the network looks, and whether that is to be trusted",
         f"Network: {markdown(str(summary.checkpoint))}",
         f"Maps: {question.method} at {markdown(', '.join(question.layers))} "
-        f"({METHOD_PAPERS[question.method]}), {markdown(asked(question))}",
+        f"({METHODS[question.method].paper}), {markdown(asked(question))}",
         *(markdown(remark) for remark in summary.remarks),
     ]
     if summary.measured is not None:
@@ -84,7 +77,7 @@ def asked(question: Question) -> str:
     """What the maps are of, in words."""
     names = {"predicted": "the predicted class", "true": "the true class", "True": "the true class"}
     target = names.get(str(question.target), f"class {question.target}")
-    if question.method == "eigencam":
+    if not METHODS[question.method].looks_at_class:
         return "what stands out, whatever the class"
     if question.against is None:
         return f"what speaks for {target}"
@@ -139,7 +132,7 @@ def _evidence(measured: Measured, examples: Sequence[Example]) -> list[str]:
     rows = [
         (
             name,
-            str(int(evidence.border.pictures[label])),
+            str(int(evidence.border.images[label])),
             *(_share_and_area(place, label) for place in places.values()),
         )
         for label, name in enumerate(evidence.classes)

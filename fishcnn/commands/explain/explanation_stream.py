@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fishcnn.cam.maps import energy_inside
+from fishcnn.cam.localisation import energy_inside
 from fishcnn.commands.explain.drawing import Tile, drawing, photograph, tile
 from fishcnn.commands.explain.explained_images import Batch, Picture, load_batches
 from fishcnn.commands.explain.explanation_rows import TOP_K, Row

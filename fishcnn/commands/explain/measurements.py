@@ -4,19 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fishcnn.cam.faithfulness import (
-    Faithfulness,
-    Scores,
-    average_drop_and_increase,
-    centre_maps,
-    deletion_insertion,
-    random_maps,
-)
-from fishcnn.cam.localisation import Evidence, find_evidence
+from fishcnn.cam.faithfulness import Curves, Faithfulness, faithfulness
+from fishcnn.cam.localisation import Localisation, localise
 from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.methods import METHODS
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.commands.explain.explained_images import (
     BATCH,
@@ -26,6 +19,7 @@ from fishcnn.commands.explain.explained_images import (
 )
 from fishcnn.commands.explain.question import PREDICTED, Answer, Question, answer
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.inspection.borders import find_bars
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
@@ -33,23 +27,8 @@ A_CLASS = 20  # pictures: enough to find a shortcut in each
 MOST_BYTES = 2**28  # of pictures; painting fish over takes a few times as much
 RANDOMISED = 32  # pictures: their mean correlation is known to a few hundredths
 DRAWS = 3  # random networks: a single one may resemble the trained one
-# Score-CAM runs the network hundreds of times for one map.
+# Of methods that run the network hundreds of times for one map.
 RANDOMISED_SLOWLY, DRAWS_SLOWLY = 4, 1
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class MeanCurves:
-    """Mean confidence over the pictures while they are taken away and put back.
-
-    Attributes:
-        deletion: ``(steps + 1,)`` in [0, 1].
-        insertion: likewise.
-    """
-
-    deletion: Floats
-    insertion: Floats
 
 
 @dataclass(frozen=True)
@@ -58,7 +37,6 @@ class Measured:
 
     Attributes:
         faithfulness: of the first of these pictures.
-        curves: by "map", "random map" and "centre".
         randomisation: None where every map is empty.
         evidence: of all N; its positions count from 0 in ``pictures``.
         pictures: which they are.
@@ -67,12 +45,18 @@ class Measured:
     """
 
     faithfulness: Faithfulness
-    curves: dict[str, MeanCurves]
     randomisation: Randomisation | None
-    evidence: Evidence
+    evidence: Localisation
     pictures: list[Picture]
     answer: Answer
     masks: Tensor | None
+
+    @property
+    def curves(self) -> dict[str, Curves]:
+        """Mean curves by kind of map."""
+        kinds = self.faithfulness.maps, self.faithfulness.random, self.faithfulness.centre
+        names = "map", "random map", "centre"
+        return {name: kind.mean_curves for name, kind in zip(names, kinds, strict=True)}
 
 
 def measure(
@@ -95,7 +79,7 @@ def measure(
     """
     question = judged(question)
     wanted = pictures
-    if question.method != "scorecam":
+    if not METHODS[question.method].passes_per_channel:
         affordable = MOST_BYTES // (3 * 4 * classifier.image_size**2)
         wanted = max(pictures, min(A_CLASS * len(classifier.classes), affordable))
     positions = validation_sample(datamodule, wanted, seed)
@@ -103,13 +87,19 @@ def measure(
     maps = found.maps[:, 0].to(classifier.device)
     targets = found.targets.to(classifier.device)
     few = slice(0, pictures)
-    faithfulness, curves = _faithfulness(classifier, images[few], maps[few], targets[few], seed)
+    generator = torch.Generator().manual_seed(seed)
     return Measured(
-        faithfulness=faithfulness,
-        curves=curves,
+        faithfulness=faithfulness(classifier, images[few], maps[few], targets[few], generator),
         randomisation=_randomisation(classifier, images[few], targets[few], question, seed),
-        evidence=find_evidence(
-            classifier, images, maps, labels, classes=classifier.classes, masks=masks, seed=seed
+        evidence=localise(
+            classifier,
+            images,
+            maps,
+            labels,
+            classes=classifier.classes,
+            bars=_bars(images),
+            masks=masks,
+            seed=seed,
         ),
         pictures=validation_pictures(datamodule, positions),
         answer=found,
@@ -144,31 +134,16 @@ def _gather(
     return torch.cat(images), torch.cat(labels), torch.cat(masks) if masks else None, found
 
 
-def _faithfulness(
-    classifier: FishClassifier, images: Tensor, maps: Tensor, targets: Tensor, seed: int
-) -> tuple[Faithfulness, dict[str, MeanCurves]]:
-    """As :func:`fishcnn.cam.faithfulness.faithfulness`, and the curves themselves."""
-    shape = (len(images), images.shape[-2], images.shape[-1])
-    generator = torch.Generator().manual_seed(seed)
-    kinds = {
-        "map": maps,
-        "random map": random_maps(shape, generator).to(maps),
-        "centre": centre_maps(shape).to(maps),
-    }
-    scores, means = [], {}
-    for name, kind in kinds.items():
-        curves = deletion_insertion(classifier, images, kind, targets)
-        alone = average_drop_and_increase(classifier, images, kind, targets)
-        areas = (curves.deletion_area, curves.insertion_area)
-        scores.append(Scores(*(value.cpu() for value in (*areas, alone.drop, alone.increase))))
-        means[name] = MeanCurves(*(curve.mean(0).cpu().numpy() for curve in curves))
-    return Faithfulness(*scores), means
+def _bars(images: Tensor) -> Tensor:
+    """``(N, S, S)`` bool, True on letterboxes, frames and caption bars."""
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return torch.from_numpy(np.stack([find_bars(image).mask for image in pixels]))
 
 
 def _randomisation(
     classifier: FishClassifier, images: Tensor, targets: Tensor, question: Question, seed: int
 ) -> Randomisation | None:
-    slow = question.method == "scorecam"
+    slow = METHODS[question.method].passes_per_channel > 0
     count = RANDOMISED_SLOWLY if slow else RANDOMISED
     targets = targets[:count]
 

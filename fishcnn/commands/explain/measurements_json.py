@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from fishcnn.cam.faithfulness import Scores
-from fishcnn.cam.localisation import Evidence, Place
+from fishcnn.cam.localisation import Localisation, Place
 from fishcnn.commands.explain.examples import evidence_row
 from fishcnn.commands.explain.measurements import Measured, judged
 from fishcnn.commands.explain.question import Question
@@ -38,7 +38,7 @@ def trust_content(
         },
         "randomisation": random
         and {
-            "pictures": random.pictures,
+            "pictures": random.images,
             "depths": [
                 {"layer": d.layer, "correlation": d.correlation, "absolute": d.absolute}
                 for d in random.depths
@@ -73,7 +73,7 @@ def _means(scores: Scores) -> dict[str, float]:
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
+def _evidence(evidence: Localisation) -> dict[str, Any]:
     places = {"fish": evidence.fish, "border": evidence.border, "bars": evidence.bars}
     shortcut = evidence.shortcut
     return {
@@ -86,7 +86,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
                 place_name: {
                     "energy": float(place.energy[label]),
                     "area": float(place.area[label]),
-                    "pictures": int(place.pictures[label]),
+                    "pictures": int(place.images[label]),
                     "more_than_area": bool(place.more_than_area[label]),
                     "examples": list(place.examples[label]),
                 }

@@ -6,14 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fishcnn.cam.maps import (
-    METHODS,
-    block_layers,
-    class_activation_maps,
-    class_targets,
-    default_layer,
-    find_layer,
-)
+from fishcnn.cam.layers import block_layers, default_layer, find_layer
+from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.targets import class_targets
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
@@ -26,7 +21,7 @@ class Question:
     """What is asked of each picture.
 
     Attributes:
-        method: one of :data:`fishcnn.cam.maps.METHODS`.
+        method: one of :data:`fishcnn.cam.methods.METHODS`.
         layers: L dotted names inside the network, lowest first.
         target: "predicted", "true", a class name or an index: what speaks for this class.
         against: likewise, for what speaks for the target rather than for this class; or None.
@@ -79,7 +74,7 @@ def ask(
 
     Args:
         classifier: the network.
-        method: of :data:`fishcnn.cam.maps.METHODS`.
+        method: of :data:`fishcnn.cam.methods.METHODS`.
         layer: a dotted name; "all" for one of each depth; None for the layer to look at.
         target: as in :class:`Question`.
         against: likewise.
@@ -97,12 +92,10 @@ def ask(
     else:
         find_layer(network, str(layer))
         layers = [str(layer)]
-    if method not in METHODS:
-        raise FishError(f"method={method}: there is {', '.join(METHODS)}")
     for setting, value in (("target", target), ("against", against)):
         if value is not None:
             class_targets(
-                value, classes=classifier.classes, labels=torch.zeros(1), count=1, setting=setting
+                value, classes=classifier.classes, labels=torch.zeros(1), count=1, argument=setting
             )
     if against is not None and _name(against) == _name(target):
         raise FishError(f"target={target} against={against}: these are the same, name another one")
@@ -138,7 +131,7 @@ def answer(
 
     def chosen(value: str | int, setting: str) -> Tensor:
         targets = class_targets(
-            value, classes=classifier.classes, labels=labels, count=len(images), setting=setting
+            value, classes=classifier.classes, labels=labels, count=len(images), argument=setting
         )
         return predicted if targets is None else targets
 

@@ -1,4 +1,4 @@
-"""Going on with an earlier run: finding its checkpoint and checking that it fits."""
+"""Going on with an earlier run: whether its checkpoint fits."""
 
 import json
 import math
@@ -12,14 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.settings import plain
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.run_folder import RunFolder
 
 _GROUPS = ("model", "optimizer", "scheduler")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What has to be known of a checkpoint before it is loaded.
+    """What has to be known of a checkpoint before a run goes on from it.
 
     Attributes:
         path: the file.
@@ -40,38 +41,11 @@ class Checkpoint:
     settings: dict[str, Any]
 
 
-def find_checkpoint(named: str, runs: Path) -> Path:
-    """Find the checkpoint to continue from.
-
-    Args:
-        named: a checkpoint file, a run folder, or ``"last"`` for the newest run.
-        runs: the folder below which ``"last"`` looks.
-
-    Raises:
-        FishError: there is none.
-    """
-    if named == "last":
-        candidates = sorted(runs.rglob("checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime)
-        if not candidates:
-            raise FishError(f"ckpt_path=last: there is no run with a checkpoint below {runs}")
-        return candidates[-1]
-    path = Path(named).expanduser()
-    inside = path / "checkpoints" / "last.ckpt"
-    if path.is_dir() and inside.is_file():
-        return inside
-    if not path.is_file():
-        raise FishError(
-            f"ckpt_path={named}: wanted a checkpoint file, a run folder that holds "
-            "checkpoints/last.ckpt, or last"
-        )
-    return path
-
-
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read what is known of a checkpoint.
 
     Raises:
-        FishError: the file is no checkpoint of this project.
+        FishError: the file is not a checkpoint of this project.
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -84,14 +58,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
             planned_steps=schedule.get("T_max", schedule.get("total_steps")),  # cosine, onecycle
             averaged="averaging_state" in content,
             classes=list(known["classes"]),
-            settings={
-                "data.image_size": known["image_size"],
-                "loss.label_smoothing": known["label_smoothing"],
-                **{f"{g}.{key}": value for g in _GROUPS for key, value in known[g].items()},
-            },
+            settings=_settings(known["image_size"], known["label_smoothing"], known),
         )
     except Exception as error:  # torch passes on whatever its readers raise
-        raise FishError(f"ckpt_path={path} is no checkpoint of fishcnn: {error}") from error
+        raise FishError(f"ckpt_path={path} is not a checkpoint of fishcnn: {error}") from error
+
+
+def _settings(
+    image_size: int, label_smoothing: float, groups: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "data.image_size": image_size,
+        "loss.label_smoothing": label_smoothing,
+        **{f"{group}.{key}": value for group in _GROUPS for key, value in groups[group].items()},
+    }
 
 
 def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
@@ -100,11 +80,8 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     Raises:
         FishError: the network or its training would be another one, or nothing is left to train.
     """
-    now = {
-        "data.image_size": config.data.image_size,
-        "loss.label_smoothing": config.loss.label_smoothing,
-        **{f"{g}.{key}": value for g in _GROUPS for key, value in plain(config[g]).items()},
-    }
+    groups = {group: plain(config[group]) for group in _GROUPS}
+    now = _settings(config.data.image_size, config.loss.label_smoothing, groups)
     if different := _differences(checkpoint.settings, now):
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained with other settings:"
@@ -112,8 +89,8 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
         )
     if checkpoint.averaged != config.callbacks.ema.enabled:
         raise FishError(
-            f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled="
-            f"{str(checkpoint.averaged).lower()}, as it was in that run"
+            f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled={typed(checkpoint.averaged)}, "
+            "as it was in that run"
         )
     if checkpoint.epochs >= config.trainer.max_epochs:
         raise FishError(
@@ -124,10 +101,10 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
 
 def _command(checkpoint: Checkpoint) -> str:
     """What was typed for the earlier run, as far as Hydra has written it down."""
-    written = checkpoint.path.parents[1] / ".hydra" / "overrides.yaml"
-    if not written.is_file():
+    run = RunFolder.of(checkpoint.path)
+    if run is None or not run.overrides.is_file():
         return ""
-    return f" repeat its overrides, which were: {' '.join(OmegaConf.load(written))}; or"
+    return f" repeat its overrides, which were: {' '.join(OmegaConf.load(run.overrides))}; or"
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -137,7 +114,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     for name, value in before.items():
         # A group that is exchanged as a whole brings its own values along.
         if name.partition(".")[0] not in other_groups and now.get(name) != value:
-            overrides.append(f"{name}={'null' if value is None else value}")
+            overrides.append(f"{name}={typed(value)}")
     return overrides
 
 
@@ -150,21 +127,21 @@ def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: 
         config: of the run.
 
     Raises:
-        FishError: pictures of the earlier training side would be validated on, say.
+        FishError: images of the earlier training split would be validated on, say.
     """
     if checkpoint.classes != datamodule.classes:
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained on the classes "
             f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
         )
-    written = checkpoint.path.parents[1] / "split.json"
-    if written.is_file():
-        before = json.loads(written.read_text(encoding="utf-8"))["val"]
+    run = RunFolder.of(checkpoint.path)
+    if run and run.split.is_file():
+        before = json.loads(run.split.read_text(encoding="utf-8"))["val"]
         now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
         if before != now:
             raise FishError(
-                f"ckpt_path={checkpoint.path} was validated on other pictures (see {written}):"
-                f"{_command(checkpoint)} take the same pictures, and "
+                f"ckpt_path={checkpoint.path} was validated on other images (see {run.split}):"
+                f"{_command(checkpoint)} take the same images, and "
                 "the same settings of the split, such as data.split_seed"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs

@@ -21,11 +21,10 @@ class Summary:
     Attributes:
         best_epoch: epoch (from 1) of the kept checkpoint: lowest validation loss.
         epochs: how many were trained.
-        val_acc, val_loss, val_f1, val_top3: of the kept checkpoint. Since it was chosen on these
-            very pictures, they are a little too good; ``last_val_acc``, of the last validation,
-            is not chosen.
+        val_acc, val_loss, val_f1, val_top3: of the kept checkpoint. It was chosen on these images,
+            which makes them optimistic; ``last_val_acc``, of the last validation, is not chosen.
         val_acc_interval: 95% interval of ``val_acc``.
-        val_pictures: how many pictures were validated on.
+        val_pictures: how many images were validated on.
         last_val_acc: validation accuracy after the last epoch.
         seconds: from the settings to the numbers, without imports and figures.
         seconds_to_first_step: from the settings to the first training step: what has to be drawn,
@@ -53,7 +52,7 @@ class Summary:
     diagnosis: list[str]
 
     def write(self, file: Path) -> None:
-        """Write ``summary.json``; NaN, which JSON does not know, becomes null."""
+        """Write ``summary.json``, with null for NaN."""
         text = json.dumps(finite(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
         file.write_text(text + "\n", encoding="utf-8")
 
@@ -66,7 +65,7 @@ def print_summary(
     Args:
         summary: the numbers.
         verdicts: the diagnosis.
-        places: what to look at, and where it is; "TensorBoard logs" if there are such.
+        places: what to look at, and where it is; "TensorBoard logs" if there are any.
         logdir: folder for TensorBoard to show: the run, or the sweep that it belongs to.
     """
     console = Console()

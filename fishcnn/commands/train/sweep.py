@@ -9,18 +9,20 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.utils.run_folder import SWEEP, RunFolder
 
-if TYPE_CHECKING:
-    from rich.table import Table
+# These repeat a measurement rather than change what is measured; the first that varies counts.
+_FOLD = "data.fold"
+_REPEATS = (_FOLD, "seed")
 
-# What repeats a measurement rather than changing what is measured; the first that varies counts.
-_REPEATS = ("data.fold", "seed")
+
+# Of summary.json.
+_NUMBERS = ("val_acc", "val_acc_interval", "val_pictures", "val_loss", "best_epoch", "seconds")
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Jobs that differ in nothing but the fold or the seed.
+    """Jobs that differ only in the fold or the seed.
 
     Attributes:
-        overrides: what they have in common and other jobs have not.
+        overrides: what they share and other jobs do not.
         jobs: folders of those that have finished.
         failed: folders of the others.
         val_acc: mean accuracy of the finished ones.
-        val_acc_interval: 95% interval of that mean, see :func:`t_interval`; None if fewer than two.
+        val_acc_interval: 95% interval of that mean, see :func:`t_interval`; None for one job.
         val_loss: mean validation loss; None if one is not finite.
-        pooled_val_acc, pooled_val_acc_interval, pooled_val_pictures: over all pictures that were
-            held out in any fold, with the Wilson interval; None for seeds, which hold out the same
-            ones.
+        pooled_val_acc, pooled_val_acc_interval, pooled_val_pictures: over all images that were held
+            out in any fold, with the Wilson interval; None for seeds, which hold out the same ones.
     """
 
     overrides: dict[str, str]
@@ -80,34 +81,24 @@ def read_jobs(sweep: Path) -> list[Job]:
     Returns:
         One for each folder that Hydra has begun, in the order of the job numbers.
     """
-    written = sweep.rglob(".hydra/overrides.yaml")
-    folders = [path.parents[1].relative_to(sweep).as_posix() for path in written]
-    folders.sort(key=lambda name: (int(name) if name.isdigit() else math.inf, name))
-    return [_read_job(sweep, folder) for folder in folders]
+    jobs = [
+        _read_job(run, run.path.relative_to(sweep).as_posix()) for run in RunFolder.below(sweep)
+    ]
+    return sorted(
+        jobs, key=lambda job: (int(job.folder) if job.folder.isdigit() else math.inf, job.folder)
+    )
 
 
-def _read_job(sweep: Path, folder: str) -> Job:
-    begun = sweep / folder / ".hydra" / "overrides.yaml"
-    overrides = dict(_parts(str(override)) for override in OmegaConf.load(begun))
-    summary = sweep / folder / "summary.json"
+def _read_job(run: RunFolder, folder: str) -> Job:
+    overrides = dict(_parts(str(override)) for override in OmegaConf.load(run.overrides))
     # An older summary is one of a run that was there before and that this job has not replaced.
-    if not summary.is_file() or summary.stat().st_mtime < begun.stat().st_mtime:
+    if not run.summary.is_file() or run.summary.stat().st_mtime < run.overrides.stat().st_mtime:
         return Job(folder, overrides)
     try:
-        found = json.loads(summary.read_text(encoding="utf-8"))
-        return Job(
-            folder=folder,
-            overrides=overrides,
-            val_acc=found["val_acc"],
-            val_acc_interval=tuple(found["val_acc_interval"]),
-            val_pictures=found.get("val_pictures"),
-            val_loss=found["val_loss"],
-            best_epoch=found["best_epoch"],
-            seconds=found["seconds"],
-        )
-    except (ValueError, KeyError):
-        # Half written, say.
+        found = json.loads(run.summary.read_text(encoding="utf-8"))
+    except ValueError:  # half written, say
         return Job(folder, overrides)
+    return Job(folder, overrides, **{name: found.get(name) for name in _NUMBERS})
 
 
 def _parts(override: str) -> tuple[str, str]:
@@ -122,7 +113,7 @@ def differing(jobs: Sequence[Job]) -> list[str]:
 
 
 def repeated(jobs: Sequence[Job]) -> tuple[str | None, list[Repeated]]:
-    """Gather the jobs that differ in nothing but the fold, or, if that is one, the seed.
+    """Gather the jobs that differ only in the fold, or, if no fold differs, only in the seed.
 
     Returns:
         The setting, and a row for each choice of the others; None and no row if neither varies.
@@ -143,7 +134,7 @@ def _gather(jobs: Sequence[Job], others: Sequence[str], over: str) -> Repeated:
     accuracies = [job.val_acc for job in done if job.val_acc is not None]
     losses = [job.val_loss for job in done if job.val_loss is not None]
     sizes = [job.val_pictures for job in done if job.val_pictures is not None]
-    pooled = over == "data.fold" and bool(done) and len(sizes) == len(done)
+    pooled = over == _FOLD and bool(done) and len(sizes) == len(done)
     total = sum(sizes)
     hits = sum(round(a * n) for a, n in zip(accuracies, sizes, strict=True)) if pooled else 0
     return Repeated(
@@ -178,7 +169,7 @@ class CompareJobs(Callback):
             "repeated_over": over,
             "repeated": [asdict(row) for row in rows],
         }
-        file = sweep / "sweep.json"
+        file = sweep / SWEEP
         file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         _print_tables(jobs, over, rows)
         # Raw, as a table would cut it.
@@ -190,43 +181,45 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
     from rich.console import Console
     from rich.table import Table
 
+    def table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
+        made = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+        for name in words:
+            made.add_column(name, overflow="fold")
+        for name in numbers:
+            made.add_column(name, justify="right", no_wrap=True)
+        return made
+
     # Without markup, as overrides may hold brackets.
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 120  # a log file can be scrolled
     numbers = ("val acc", "95% interval", "val loss")
-    table = Table(title="Jobs of this sweep", title_justify="left", box=SIMPLE_HEAD)
-    _add_columns(table, ("job", "overrides"), (*numbers, "best epoch", "time"))
+    shown = table("Jobs of this sweep", ("job", "overrides"), (*numbers, "best epoch", "time"))
     names = differing(jobs)
     for job in jobs:
-        measured = (_percent(job.val_acc), _percents(job.val_acc_interval), _number(job.val_loss))
-        if job.val_acc is None:
-            measured = ("failed", "", "")
+        measured = ("failed", "", "") if job.val_acc is None else _measured(job)
         epoch = "" if job.best_epoch is None else str(job.best_epoch)
         time = "" if job.seconds is None else f"{job.seconds:.0f} s"
-        table.add_row(job.folder, _typed(job.overrides, names), *measured, epoch, time)
-    console.print(table)
+        shown.add_row(job.folder, _typed(job.overrides, names), *measured, epoch, time)
+    console.print(shown)
     if over is None:
         return
-    table = Table(title=f"Mean over {over}", title_justify="left", box=SIMPLE_HEAD)
-    _add_columns(table, ("overrides",), ("jobs", *numbers))
-    if over == "data.fold":
-        _add_columns(table, (), ("pooled", "95% interval"))
+    pooled = ("pooled", "95% interval") if over == _FOLD else ()
+    shown = table(f"Mean over {over}", ("overrides",), ("jobs", *numbers, *pooled))
     for row in rows:
-        measured = (_percent(row.val_acc), _percents(row.val_acc_interval), _number(row.val_loss))
         count = len(row.jobs) + len(row.failed)
         done = str(count) if not row.failed else f"{len(row.jobs)} of {count}"
-        pooled = (_percent(row.pooled_val_acc), _percents(row.pooled_val_acc_interval))
-        typed = _typed(row.overrides, list(row.overrides)) or "all"
-        table.add_row(typed, done, *measured, *(pooled if over == "data.fold" else ()))
-    console.print(table)
+        cells = [done, *_measured(row)]
+        if pooled:
+            cells += [_percent(row.pooled_val_acc), _percents(row.pooled_val_acc_interval)]
+        shown.add_row(_typed(row.overrides, list(row.overrides)) or "all", *cells)
+    console.print(shown)
 
 
-def _add_columns(table: "Table", words: Sequence[str], numbers: Sequence[str]) -> None:
-    for name in words:
-        table.add_column(name, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+def _measured(row: Job | Repeated) -> tuple[str, str, str]:
+    # A loss that is not finite is null in the summary.
+    loss = "" if row.val_loss is None else f"{row.val_loss:.4f}"
+    return _percent(row.val_acc), _percents(row.val_acc_interval), loss
 
 
 def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
@@ -240,8 +233,3 @@ def _percent(share: float | None) -> str:
 
 def _percents(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f"{100 * interval[0]:.1f} to {interval[1]:.1%}"
-
-
-def _number(value: float | None) -> str:
-    # A loss that is not finite is null in summary.json.
-    return "" if value is None else f"{value:.4f}"

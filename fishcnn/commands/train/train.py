@@ -23,15 +23,16 @@ from fishcnn.commands.build import (
     prepare_images,
 )
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.settings import as_settings
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
     check_same_data,
-    find_checkpoint,
     read_checkpoint,
 )
 from fishcnn.commands.train.summary import Summary, print_summary
 from fishcnn.commands.train.train_settings import check_train_settings
+from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
@@ -40,6 +41,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import LAST_CHECKPOINT
 from fishcnn.utils.versions import versions
 
 
@@ -76,7 +78,8 @@ def train(config: DictConfig) -> float:
     trainer = build_trainer(config, callbacks.all(), folder)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, folder)
-    trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    with as_settings(layer="callbacks.grad_cam.layer"):
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
         torch.distributed.destroy_process_group()
@@ -132,7 +135,9 @@ def _prepare(config: DictConfig, folder: Path) -> tuple[FishDataModule, Checkpoi
         raise FishError(f"a setting has a value of the wrong kind: {error}") from error
     resumed = None
     if config.ckpt_path:
-        resumed = read_checkpoint(find_checkpoint(config.ckpt_path, Path(config.runs)))
+        named = None if config.ckpt_path == "last" else config.ckpt_path
+        path = find_checkpoint("ckpt_path", named, [Path(config.runs)], LAST_CHECKPOINT)
+        resumed = read_checkpoint(path)
         check_resumable(resumed, config)
     used = folder / "checkpoints"
     if used.exists() and not (resumed and resumed.path.is_relative_to(folder)):

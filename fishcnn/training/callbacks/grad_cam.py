@@ -11,19 +11,20 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fishcnn.cam.faithfulness import (
-    FEWEST,
+    MIN_IMAGES,
     average_drop_and_increase,
     centre_maps,
     random_maps,
 )
-from fishcnn.cam.maps import CamResult, default_layer, energy_inside, grad_cam, pointing_hit
+from fishcnn.cam.layers import default_layer
+from fishcnn.cam.localisation import energy_inside, pointing_hit
+from fishcnn.cam.maps import CamResult, grad_cam
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import grad_cam_sheet
 from fishcnn.plots.figure import figure_to_array
-from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.
 _BATCH = 64
@@ -82,10 +83,7 @@ class GradCam(pl.Callback):
         """Fail on a layer that does not exist before the first epoch rather than after it."""
         if trainer.is_global_zero:
             datamodule = _datamodule(trainer)
-            try:
-                self._explain(_classifier(pl_module), datamodule, self._sample(datamodule, 1))
-            except FishError as error:
-                raise FishError(f"callbacks.grad_cam.{error}") from error
+            self._explain(_classifier(pl_module), datamodule, self._sample(datamodule, 1))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the sheet and log the numbers."""
@@ -95,7 +93,7 @@ class GradCam(pl.Callback):
         epoch = trainer.current_epoch + 1
         draw = epoch % self.every_n_epochs == 0
         has_masks = datamodule.datasets["val"].with_masks
-        faithful = max(FEWEST, min(self.measured, len(datamodule.datasets["val"]) // _ONE_IN))
+        faithful = max(MIN_IMAGES, min(self.measured, len(datamodule.datasets["val"]) // _ONE_IN))
         pointing = max(self.pictures, self.measured) if has_masks else 0
         size = max(faithful, pointing, self.pictures if draw else 0)
         maps = self._explain(classifier, datamodule, self._sample(datamodule, size))

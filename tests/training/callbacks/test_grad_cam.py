@@ -271,7 +271,7 @@ def test_a_layer_can_be_chosen_and_a_wrong_one_is_named_before_training(
     assert torch.equal(last.cam.maps, default.cam.maps)
     assert not torch.allclose(first.cam.maps, last.cam.maps)
     start = classifier.network.get_parameter("blocks.0.0.weight").clone()
-    with pytest.raises(FishError, match=r"callbacks.grad_cam.layer='blocks.7'.*blocks.1"):
+    with pytest.raises(FishError, match=r"^layer=blocks.7: .*blocks.1"):
         fit(classifier, datamodule, tmp_path, callback(layer="blocks.7"))
     assert torch.equal(start, classifier.network.get_parameter("blocks.0.0.weight"))
 

@@ -1,0 +1,57 @@
+"""One entry point beside the scripts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from running import run_and_read
+
+from fishcnn.commands.cli import COMMANDS, main
+from fishcnn.commands.settings import CONF
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def fishcnn(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["fishcnn", *arguments])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_every_command_is_a_script_with_a_configuration() -> None:
+    assert set(COMMANDS) == {path.stem for path in SCRIPTS.glob("*.py")}
+    assert set(COMMANDS) == {path.stem for path in CONF.glob("*.yaml")}
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--help"], 0), (["fly"], 2)])
+def test_without_a_command_it_lists_them(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+) -> None:
+    assert fishcnn(monkeypatch, *arguments) == status
+    printed = "".join(capsys.readouterr())
+    for name in COMMANDS:
+        assert f"\n  {name} " in printed
+    assert ("error: fly is not a command" in printed) == (status == 2)
+
+
+def test_a_command_says_the_same_as_its_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fishcnn(monkeypatch, "predict", "top_k=5", "--help") == 0
+    printed = capsys.readouterr().out
+    assert "top_k: 5" in printed
+    assert run_and_read("predict", "top_k=5", "--help") == (0, printed)
+
+
+def test_a_mistake_ends_a_command_with_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fishcnn(monkeypatch, "train", "seed=-1", "hydra.run.dir=run") == 1
+    assert capsys.readouterr().err == "error: seed=-1: wanted a whole number, 0 or more\n"
