@@ -215,7 +215,7 @@ def test_pictures_that_are_gone_are_asked_for(run: Path, elsewhere: Path) -> Non
     )
     status, printed = run_and_read("export", f"ckpt={copied}", WEIGHTS_ONLY)
     assert status == 1
-    assert "data.root=/gone does not exist" in printed
+    assert "data.root=/gone: does not exist" in printed
     assert "name other pictures by input=/path/to/pictures" in printed
 
 
