@@ -158,9 +158,8 @@ class FishDataModule(pl.LightningDataModule):
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
         return load_images(
-            scan_folder(folders.root),
+            scan_folder(folders.root, folders.masks_root),
             working_size=self.working_size,
-            masks_root=folders.masks_root,
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,

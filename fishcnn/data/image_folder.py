@@ -20,11 +20,15 @@ _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", 
 _LAYOUT = "expected one folder a class with the images inside"
 
 
-def scan_folder(root: Path) -> ImageIndex:
+def scan_folder(root: Path, masks_root: Path | None = None) -> ImageIndex:
     """List the images under root, one folder a class, or train/ and val/ (and test/) of such.
 
     Images deeper inside a class folder belong to that class. Hidden files and the litter of file
     managers are passed over. A file counts as an image by its suffix, in any case.
+
+    Args:
+        root: The folder.
+        masks_root: Folder of their masks, or None; it is not looked into.
 
     Raises:
         ArgumentError: There is no such folder, or it does not have this layout with at least two
@@ -64,6 +68,7 @@ def scan_folder(root: Path) -> ImageIndex:
         splits=tuple(splits[path.parts[0]] for path in images) if splits else None,
         empty_classes=tuple(empty),
         ignored=len(files) - len(images),
+        masks_root=masks_root,
     )
 
 

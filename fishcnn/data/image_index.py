@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +39,7 @@ class ImageIndex:
         splits: "train", "val" or "test" for every path where the folder is split, else None.
         empty_classes: Folders relative to root that hold no image and were left out.
         ignored: Files that are not images by their suffix or lie outside every class folder.
+        masks_root: Folder with a mask for every image, see :func:`mask_path`; None without masks.
         facts: FACTS (N,), what reading the files has found; None before.
         reasons: Why a file cannot be read, by its position; empty before.
     """
@@ -51,6 +51,7 @@ class ImageIndex:
     splits: tuple[str, ...] | None
     empty_classes: tuple[str, ...]
     ignored: int
+    masks_root: Path | None = None
     facts: NDArray[np.void] | None = None
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -59,12 +60,18 @@ class ImageIndex:
         """Which of the N files can be read: int64 (R,)."""
         return np.delete(np.arange(len(self.paths)), list(self.reasons)).astype(np.int64)
 
-    def save(self, file: Path, **more: str | bool) -> None:
+    def files(self, file: int) -> tuple[Path, Path | None]:
+        """Where one of the N images and its mask lie."""
+        path = self.paths[file]
+        return self.root / path, mask_path(self.masks_root, path)
+
+    def save(self, file: Path, **more: str) -> None:
         """Write everything to one ``.npz`` file; ``more`` is kept along with it."""
         assert self.facts is not None
         words = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "root": str(self.root),
+            "masks_root": self.masks_root and str(self.masks_root),
             "paths": [path.as_posix() for path in self.paths],
             "reasons": list(self.reasons.items()),
             "more": more,
@@ -76,7 +83,7 @@ class ImageIndex:
             np.savez(stream, words=text, **arrays)
 
     @staticmethod
-    def load(file: Path) -> tuple["ImageIndex", dict[str, Any]]:
+    def load(file: Path) -> tuple["ImageIndex", dict[str, str]]:
         """Read what save() has written."""
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
@@ -84,7 +91,13 @@ class ImageIndex:
         more = words.pop("more")
         words |= {
             "root": Path(words["root"]),
+            "masks_root": words["masks_root"] and Path(words["masks_root"]),
             "paths": tuple(map(Path, words["paths"])),
             "reasons": dict(words["reasons"]),
         }
         return ImageIndex(**arrays, **words), more
+
+
+def mask_path(masks_root: Path | None, image: Path) -> Path | None:
+    """Where the mask of an image lies: at the same relative path, with the suffix .png."""
+    return None if masks_root is None else masks_root / image.with_suffix(".png")

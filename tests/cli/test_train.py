@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_named_and_left_out(
         f"hydra.run.dir={run}",
     )
     assert finished.status == 0, finished.err
-    assert "Left out 2 of 38 pictures" in finished.out
+    assert "Left out 2 of 38 images" in finished.out
     report = (run / "data.md").read_text()
     for text in (f"{first.name}/torn.jpg", f"{second.name}/notes.png", "empty"):
         assert text in report
@@ -474,8 +474,8 @@ def nested(root: Path) -> None:
         (["data=folder"], None, ["data.root is not set"]),
         (["data=folder", "data.root=nowhere"], None, ["data.root=nowhere", "does not exist"]),
         (["data=folder", "data.root=root"], lambda root: root.mkdir(), ["data.root=root"]),
-        (["data=folder", "data.root=root"], broken, ["class b", "1 readable picture"]),
-        (["data=folder", "data.root=root"], nested, ["did you mean data.root=root/fish"]),
+        (["data=folder", "data.root=root"], broken, ["class b", "1 readable image"]),
+        (["data=folder", "data.root=root"], nested, ["did you mean root/fish"]),
         (["model.blocks=0"], None, ["model.blocks=0"]),
         (["model.blocks=9"], None, ["model.blocks=9", "use 6 blocks or fewer"]),
         (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.decode import Decoded, decode, mask_path
+from fishcnn.data.decoding.decode import Decoded, decode
 from fishcnn.data.decoding.resize import resize
+from fishcnn.data.image_index import mask_path
 from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.utils.machine import usable_cpus

@@ -72,14 +72,13 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void
 
 
 def decode_files(
-    index: ImageIndex, files: Sequence[int], *, masks_root: Path | None, side: int, workers: int
+    index: ImageIndex, files: Sequence[int], *, side: int, workers: int
 ) -> Iterator[tuple[NDArray[np.void], Decoded | str]]:
     """Decode some files of an index, in parallel and with a progress bar.
 
     Args:
         index: The files.
         files: Positions of those that are decoded.
-        masks_root: Folder of the masks, or None.
         side: Pixels of the squares.
         workers: Threads; Pillow lets go of the GIL.
 
@@ -91,8 +90,7 @@ def decode_files(
     """
 
     def read(file: int) -> tuple[NDArray[np.void], Decoded | str]:
-        path = index.paths[file]
-        return decode(index.root / path, mask_path(masks_root, path), side=side)
+        return decode(*index.files(file), side=side)
 
     show = len(files) > _SHOW_PROGRESS_ABOVE
     yield from track(
@@ -140,11 +138,6 @@ def _digest(content: bytes, mask: Path | None) -> NDArray[np.uint8]:
     except UnreadableImage:  # whoever needs the mask will say so
         of_mask = None
     return np.frombuffer(digest + (of_mask or bytes(half)), np.uint8)
-
-
-def mask_path(masks_root: Path | None, image: Path) -> Path | None:
-    """Where the mask of an image lies: at the same relative path, with the suffix .png."""
-    return None if masks_root is None else masks_root / image.with_suffix(".png")
 
 
 def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint8]:

@@ -32,7 +32,7 @@ import PIL
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.decode import Decoded, content_digest, decode_files, in_order, mask_path
+from fishcnn.data.decoding.decode import Decoded, content_digest, decode_files, in_order
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.errors import ArgumentError
@@ -48,9 +48,7 @@ _MAP_NORESERVE = 0x4000  # of Linux; Python has a name for it from 3.13 on
 _WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
 
 
-def load_cached(
-    index: ImageIndex, *, side: int, masks_root: Path | None, workers: int, cache: Path
-) -> ImageSet:
+def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> ImageSet:
     """Open the decoded images of an index, after decoding what is new or has changed.
 
     A file counts as unchanged if its size and modification time are those of last time, or else if
@@ -59,7 +57,6 @@ def load_cached(
     Args:
         index: The files.
         side: Pixels of the square that images are squashed to.
-        masks_root: Folder of the masks, or None.
         workers: Threads that decode.
         cache: Folder that holds the cache folders.
 
@@ -70,33 +67,34 @@ def load_cached(
         ArgumentError: The disk is full or cannot be written to.
         FishError: A mask does not fit.
     """
-    folder = _cache_folder(index.root, masks_root, side, cache)
+    folder = _cache_folder(index, side, cache)
     with _disk_errors(folder), _locked(folder):
         now = time.time_ns()
-        stamps = _file_stamps(index, masks_root)
+        stamps = _file_stamps(index)
         believed = _without_fresh(stamps, now)
         old = _open(folder, side)
         rows: list[int | None] = [None] * len(index.paths)
         if old is not None:
             before = old.index
             assert before.facts is not None
-            digests = _digests(before, index, stamps, masks_root, workers)
+            digests = _digests(before, index, stamps, workers)
             if before.paths == index.paths and np.array_equal(before.facts["digest"], digests):
                 return _stamped(old, index, believed)
             known = before.facts["digest"][before.readable]
             row_of = {digest.tobytes(): row for row, digest in enumerate(known)}
             rows = [row_of.get(digest.tobytes()) for digest in digests]
         _sweep(folder, keep=old.arrays if old else None)
-        _say_cost(index, side, masks_root, rows, folder)
-        return _build(index, believed, side, masks_root, workers, folder, old, rows)
+        _say_cost(index, side, rows, folder)
+        return _build(index, believed, side, workers, folder, old, rows)
 
 
-def _cache_folder(root: Path, masks_root: Path | None, side: int, cache: Path) -> Path:
+def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
+    root, masks_root = index.root.resolve(), index.masks_root and index.masks_root.resolve()
     # Another Pillow may read what this one cannot.
     decoder = (_VERSION, PIL.__version__)
-    of = [str(root.resolve()), str(masks_root.resolve() if masks_root else None), side, decoder]
+    of = [str(root), str(masks_root), side, decoder]
     digest = hashlib.blake2b(repr(of).encode("utf-8", "surrogateescape"), digest_size=6)
-    return cache / f"{root.resolve().name}-{side}px-{digest.hexdigest()}"
+    return cache / f"{root.name}-{side}px-{digest.hexdigest()}"
 
 
 @contextmanager
@@ -127,7 +125,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         raise ArgumentError("cache_root", folder, problem) from error
 
 
-def _file_stamps(index: ImageIndex, masks_root: Path | None) -> NDArray[np.int64]:
+def _file_stamps(index: ImageIndex) -> NDArray[np.int64]:
     """Sizes and times of the files, int64 (N, 4) as in FACTS; -1 for a file that is not there."""
 
     def stamp(file: Path | None) -> tuple[int, int]:
@@ -138,16 +136,12 @@ def _file_stamps(index: ImageIndex, masks_root: Path | None) -> NDArray[np.int64
         # A copy may keep the modification time of its original, but not the time of its inode.
         return (stat.st_size, max(stat.st_mtime_ns, stat.st_ctime_ns)) if stat else (-1, -1)
 
-    rows = [stamp(index.root / path) + stamp(mask_path(masks_root, path)) for path in index.paths]
-    return np.array(rows, np.int64)
+    pairs = map(index.files, range(len(index.paths)))
+    return np.array([stamp(image) + stamp(mask) for image, mask in pairs], np.int64)
 
 
 def _digests(
-    old: ImageIndex,
-    index: ImageIndex,
-    stamps: NDArray[np.int64],
-    masks_root: Path | None,
-    workers: int,
+    old: ImageIndex, index: ImageIndex, stamps: NDArray[np.int64], workers: int
 ) -> NDArray[np.uint8]:
     """Digest every file of an index; those with the stamp of last time are not read for it."""
     assert old.facts is not None
@@ -159,8 +153,7 @@ def _digests(
     unsure = np.flatnonzero(~sure | np.isin(before, list(old.reasons))).tolist()
 
     def digest(file: int) -> NDArray[np.uint8]:
-        path = index.paths[file]
-        return content_digest(index.root / path, mask_path(masks_root, path))
+        return content_digest(*index.files(file))
 
     for file, new in zip(unsure, in_order(digest, unsure, workers=workers), strict=True):
         digests[file] = new
@@ -175,7 +168,7 @@ def _stamped(old: ImageSet, index: ImageIndex, stamps: NDArray[np.int64]) -> Ima
     index = replace(index, facts=facts, reasons=old.index.reasons)
     if not np.array_equal(facts["stamp"], stamps):
         facts["stamp"] = stamps
-        _write_index(index, old.arrays, masks=old.masks is not None)
+        _write_index(index, old.arrays)
     return ImageSet(index, old.pixels, old.masks, old.arrays)
 
 
@@ -185,15 +178,9 @@ def _without_fresh(stamps: NDArray[np.int64], now: int) -> NDArray[np.int64]:
     return np.where(fresh[:, None], np.int64(-2), stamps)
 
 
-def _say_cost(
-    index: ImageIndex,
-    side: int,
-    masks_root: Path | None,
-    rows: list[int | None],
-    folder: Path,
-) -> None:
+def _say_cost(index: ImageIndex, side: int, rows: list[int | None], folder: Path) -> None:
     """Say what a build will take, and refuse one that cannot fit."""
-    needed = len(index.paths) * side * side * (3 if masks_root is None else 4)
+    needed = len(index.paths) * side * side * (4 if index.masks_root else 3)
     free = shutil.disk_usage(folder).free
     log.info(
         "Decoding %d of %d images to %dx%d: %.0f MB in %s (%.1f GB free).",
@@ -221,10 +208,10 @@ def _open(folder: Path, side: int) -> ImageSet | None:
         count = len(index.readable)
         pixels = _mapped(arrays.with_suffix(".images"), (count, side, side, 3))
         masks = None
-        if more["masks"]:
+        if index.masks_root:
             masks = _mapped(arrays.with_suffix(".masks"), (count, side, side))
         return ImageSet(index, pixels, masks, arrays)
-    except (ValueError, KeyError, EOFError, BadZipFile, FileNotFoundError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile, FileNotFoundError) as error:
         log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
         return None
 
@@ -250,7 +237,6 @@ def _build(
     index: ImageIndex,
     stamps: NDArray[np.int64],
     side: int,
-    masks_root: Path | None,
     workers: int,
     folder: Path,
     old: ImageSet | None,
@@ -262,11 +248,11 @@ def _build(
     reasons: dict[int, str] = {}
     decoded: Decoded | str
     new = [file for file, row in enumerate(rows) if row is None]
-    decoding = decode_files(index, new, masks_root=masks_root, side=side, workers=workers)
+    decoding = decode_files(index, new, side=side, workers=workers)
     with _removed_on_failure(folder, old), ExitStack() as files:
         streams = [
             files.enter_context(arrays.with_suffix(suffix).open("wb"))
-            for suffix in ([".images", ".masks"] if masks_root else [".images"])
+            for suffix in ([".images", ".masks"] if index.masks_root else [".images"])
         ]
         for file, row in enumerate(rows):
             if row is not None and old is not None:
@@ -283,7 +269,7 @@ def _build(
             stream.flush()
             os.fsync(stream.fileno())
     facts["stamp"] = stamps
-    _write_index(replace(index, facts=facts, reasons=reasons), arrays, masks=masks_root is not None)
+    _write_index(replace(index, facts=facts, reasons=reasons), arrays)
     _sweep(folder, keep=arrays)
     built = _open(folder, side)
     assert built is not None
@@ -307,10 +293,10 @@ def _removed_on_failure(folder: Path, old: ImageSet | None) -> Iterator[None]:
         raise
 
 
-def _write_index(index: ImageIndex, arrays: Path, *, masks: bool) -> None:
+def _write_index(index: ImageIndex, arrays: Path) -> None:
     """Replace the index in one step."""
     new = arrays.with_suffix(".index")
-    index.save(new, arrays=arrays.name, masks=masks)
+    index.save(new, arrays=arrays.name)
     with new.open("r+b") as file:
         os.fsync(file.fileno())
     os.replace(new, arrays.with_name("index.npz"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fishcnn.data.decoding.decode import decode_files, mask_path, read_mask
+from fishcnn.data.decoding.decode import decode_files, read_mask
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.on_demand import OnDemand, read_square
@@ -24,7 +24,6 @@ def load_images(
     index: ImageIndex,
     *,
     working_size: int,
-    masks_root: Path | None,
     workers: int,
     cache: str,
     cache_root: Path,
@@ -34,8 +33,6 @@ def load_images(
     Args:
         index: What to decode.
         working_size: S, side of the square that every image is squashed to, in pixels.
-        masks_root: Folder with a mask for every image, at the image's relative path with the suffix
-            .png; brighter than 127 means fish. None for no masks.
         workers: Threads to decode with; 0 means one, as 1 does.
         cache: "disk" to keep them memory-mapped below cache_root, for the next runs as well; "ram"
             to keep them in memory; "none" to decode again whenever an image is asked for.
@@ -46,22 +43,18 @@ def load_images(
             0 and 1 for 0 and 255; or the disk is full.
     """
     if cache == "disk":
-        images = load_cached(
-            index, side=working_size, masks_root=masks_root, workers=workers, cache=cache_root
-        )
+        images = load_cached(index, side=working_size, workers=workers, cache=cache_root)
     else:
-        images = _load(index, masks_root, working_size, workers, keep=cache == "ram")
+        images = _load(index, working_size, workers, keep=cache == "ram")
     _warn_of_unreadable(images)
     return images
 
 
-def _load(
-    index: ImageIndex, masks_root: Path | None, side: int, workers: int, *, keep: bool
-) -> ImageSet:
+def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet:
     """Decode into memory, or only look at the images and decode them again on demand."""
     count = len(index.paths)
     if keep:
-        megabytes = count * side * side * (3 if masks_root is None else 4) / 1e6
+        megabytes = count * side * side * (4 if index.masks_root else 3) / 1e6
         log.info("Decoding %d images to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
     else:
         log.info(
@@ -70,11 +63,11 @@ def _load(
         )
     capacity = count if keep else 0
     pixels = np.empty((capacity, side, side, 3), np.uint8)
-    masks = None if masks_root is None else np.empty((capacity, side, side), np.uint8)
+    masks = np.empty((capacity, side, side), np.uint8) if index.masks_root else None
     facts = np.zeros(count, FACTS)
     reasons: dict[int, str] = {}
     kept = 0
-    decoding = decode_files(index, range(count), masks_root=masks_root, side=side, workers=workers)
+    decoding = decode_files(index, range(count), side=side, workers=workers)
     for file, (facts_of_file, decoded) in enumerate(decoding):
         facts[file] = facts_of_file
         if isinstance(decoded, str):
@@ -87,14 +80,14 @@ def _load(
     index = replace(index, facts=facts, reasons=reasons)
     if keep:
         return ImageSet(index, pixels[:kept], None if masks is None else masks[:kept])
-    paths = [index.paths[file] for file in index.readable]
+    files = [index.files(file) for file in index.readable]
     read = partial(read_square, side=side)
-    images = OnDemand(read, [index.root / path for path in paths], (side, side, 3), workers)
-    if masks_root is None:
+    images = OnDemand(read, [image for image, _ in files], (side, side, 3), workers)
+    if not index.masks_root:
         return ImageSet(index, images)
     read = partial(read_mask, side=side, aspect=None)
-    files = [mask for path in paths if (mask := mask_path(masks_root, path))]
-    return ImageSet(index, images, OnDemand(read, files, (side, side), workers))
+    masks_of = [mask for _, mask in files if mask]
+    return ImageSet(index, images, OnDemand(read, masks_of, (side, side), workers))
 
 
 def _warn_of_unreadable(images: ImageSet) -> None:

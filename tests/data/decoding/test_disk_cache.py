@@ -56,9 +56,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def load(root: Path, *, masks: Path | None = None, side: int = SIDE) -> ImageSet:
-    return load_cached(
-        scan_folder(root), side=side, masks_root=masks, workers=2, cache=root.parent / "cache"
-    )
+    return load_cached(scan_folder(root, masks), side=side, workers=2, cache=root.parent / "cache")
 
 
 def levels(stored: ImageSet) -> list[int]:
@@ -301,7 +299,7 @@ def test_a_disk_that_fills_up_ends_in_a_clear_message_and_leaves_no_index(
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full to stand for a full disk")
-    folder = module._cache_folder(root, None, SIDE, root.parent / "cache")
+    folder = module._cache_folder(scan_folder(root), SIDE, root.parent / "cache")
 
     def name_of_a_full_disk() -> SimpleNamespace:
         (folder / "ffffffffffff.images").symlink_to("/dev/full")
@@ -321,7 +319,7 @@ def test_a_cache_that_cannot_be_written_names_the_way_out(root: Path, tmp_path: 
     with pytest.raises(
         FishError, match=r"cache_root=.*: cannot be used \(.*\); .* ram as the cache"
     ):
-        load_cached(index, side=SIDE, masks_root=None, workers=1, cache=tmp_path / "file")
+        load_cached(index, side=SIDE, workers=1, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("damage", ["index.npz", ".images"])
@@ -351,7 +349,7 @@ def slow(path, mask, *, side):
 decoding.decode = slow
 root = Path(sys.argv[1])
 stored = load_cached(
-    scan_folder(root), side=16, masks_root=None, workers=1, cache=root.parent / "cache"
+    scan_folder(root), side=16, workers=1, cache=root.parent / "cache"
 )
 print([int(level) for level in stored.pixels[:, 3, 3, 0]])
 """

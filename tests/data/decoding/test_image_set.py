@@ -33,9 +33,8 @@ def load(
     cache: str = "ram",
 ) -> ImageSet:
     return load_images(
-        scan_folder(root),
+        scan_folder(root, masks_root),
         working_size=working_size,
-        masks_root=masks_root,
         workers=workers,
         cache=cache,
         cache_root=root.parent / f"{root.name} cache",
