@@ -25,7 +25,7 @@ def fish(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ensure_synthetic(
         tmp_path_factory.mktemp("fish"),
         species=3,
-        pictures_per_class=12,
+        images_per_class=12,
         long_side=64,
         shortcut=0.0,
         seed=0,

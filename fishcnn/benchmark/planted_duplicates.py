@@ -132,7 +132,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     folder = ensure_synthetic(
         Path(settings["cache_root"]).expanduser(),
         species=settings["species"],
-        pictures_per_class=settings["pictures_per_class"],
+        images_per_class=settings["pictures_per_class"],
         long_side=settings["long_side"],
         shortcut=0.0,
         seed=0,

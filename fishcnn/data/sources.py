@@ -127,7 +127,7 @@ class SyntheticSource:
         folder = ensure_synthetic(
             cache_folder(self.cache_root),
             species=self.species,
-            pictures_per_class=self.images_per_class,
+            images_per_class=self.images_per_class,
             long_side=self.long_side,
             shortcut=self.shortcut,
             seed=self.seed,

@@ -104,7 +104,7 @@ def trained_on(folder: Path, shortcut: float) -> Trained:
             ensure_synthetic(
                 folder,
                 species=SPECIES,
-                pictures_per_class=EACH,
+                images_per_class=EACH,
                 long_side=160,
                 shortcut=shortcut,
                 seed=0,

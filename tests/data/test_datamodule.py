@@ -230,10 +230,10 @@ def test_a_last_batch_of_one_image_is_left_out_of_training(make: Make) -> None:
         ({"balance": "scales"}, "balance=scales: choose one of none, sampler, loss"),
         ({"cache": "tape"}, "cache=tape: choose one of disk, ram, none"),
         ({"cache": "none", "on_device": True}, "on_device=true: needs a cache"),
-        ({"folds": 1}, "folds=1"),
+        ({"folds": 1}, "folds=1: must be 2 or more"),
         ({"test_fraction": 0.9}, "test_fraction=0.9"),
         ({"group_regex": "("}, "group_regex="),
-        ({"split_seed": -1}, "seed=-1"),
+        ({"split_seed": -1}, "split_seed=-1: must be 0 or more"),
         ({"source": SyntheticSource()}, "leave out root and masks_root: it has its own"),
     ],
 )
@@ -489,8 +489,8 @@ def test_damaged_groups_are_looked_for_again(
     make: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     make(group_duplicates=True, cache="disk").setup()
-    (kept,) = (tmp_path / "cache").rglob("*.duplicates*")
-    kept.write_bytes(kept.read_bytes()[:50])
+    (file,) = (tmp_path / "cache").rglob("*.duplicates*")
+    file.write_bytes(file.read_bytes()[:50])
     datamodule = make(group_duplicates=True, cache="disk")
     datamodule.setup()
     assert datamodule.splitting.duplicates is not None
@@ -520,7 +520,7 @@ def test_a_folder_that_is_split_already_has_no_folds(
 ) -> None:
     for side in ("train", "val"):
         shutil.copytree(fish / "pictures", tmp_path / side)
-    with pytest.raises(FishError, match=r"^folds=4: this draws a split"):
+    with pytest.raises(FishError, match=r"^folds=4: draws a split, but"):
         make(tmp_path, folds=4).setup()
     datamodule = make(tmp_path, group_duplicates=True)
     datamodule.setup()

@@ -73,13 +73,13 @@ class Recipe:
             pair = getattr(self, name)
             if not (isinstance(pair, tuple) and len(pair) == 2 and 0 < pair[0] <= pair[1]):
                 shown = list(pair) if isinstance(pair, tuple) else pair
-                raise ArgumentError(name, shown, "choose [low, high] with 0 < low <= high")
+                raise ArgumentError(name, shown, "must be [low, high] with 0 < low <= high")
         if self.crop_scale[1] > 1:
-            raise ArgumentError("crop_scale", list(self.crop_scale), "choose at most 1.0")
+            raise ArgumentError("crop_scale", list(self.crop_scale), "must be at most 1.0")
         for name, highest in HIGHEST.items():
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= highest:
-                raise ArgumentError(name, value, f"choose a number from 0 to {highest:g}")
+                raise ArgumentError(name, value, f"must be a number from 0 to {highest:g}")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Recipe":

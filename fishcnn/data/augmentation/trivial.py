@@ -5,6 +5,7 @@ The operations and their largest strengths are those of RandAugment's space, whi
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from fishcnn.data.augmentation.geometry import rotate
 from fishcnn.data.augmentation.tensors import matrices, uniform
+
+# Of images, float (N, 3, H, W) in [0, 1], and strengths (N,).
+Pixelwise = Callable[[Tensor, Tensor], Tensor]
 
 OPERATIONS = (
     "identity",
@@ -130,7 +134,7 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     return (equalized / 255).view_as(images)
 
 
-_PIXELWISE = {
+_PIXELWISE: dict[str, Pixelwise] = {
     "sharpness": sharpness,
     "posterize": posterize,
     "solarize": solarize,

@@ -170,20 +170,18 @@ def _blur_matrix(length: int, sigma: float) -> NDArray[np.float32]:
     return np.asarray(gaussian / gaussian.sum(axis=1, keepdims=True), np.float32)
 
 
-def _frequencies() -> NDArray[np.intp]:
-    """Return the (_BITS, 2) lowest vertical and horizontal frequencies but the mean's."""
-    pairs = sorted(np.ndindex(_BITS, _BITS), key=lambda pair: (pair[0] ** 2 + pair[1] ** 2, pair))
-    return np.array(pairs[1 : _BITS + 1])
-
-
-def _dct() -> NDArray[np.float32]:
+def _dct(frequencies: NDArray[np.intp]) -> NDArray[np.float32]:
     """Return the (_PATCH², _BITS) DCT basis of unit length."""
     phase = np.pi * (np.arange(_PATCH) + 0.5) / _PATCH
-    vertical, horizontal = np.cos(_frequencies().T[:, :, None] * phase)
+    vertical, horizontal = np.cos(frequencies.T[:, :, None] * phase)
     waves = (vertical[:, :, None] * horizontal[:, None, :]).reshape(_BITS, -1)
     return np.asarray((waves / np.linalg.norm(waves, axis=1, keepdims=True)).T, np.float32)
 
 
-_DCT = _dct()
+# The (_BITS, 2) lowest vertical and horizontal frequencies but the mean's.
+_FREQUENCIES = np.array(
+    sorted(np.ndindex(_BITS, _BITS), key=lambda pair: (pair[0] ** 2 + pair[1] ** 2, pair))
+)[1 : _BITS + 1]
+_DCT = _dct(_FREQUENCIES)
 # Mirroring a patch left to right turns the sign of every odd horizontal frequency.
-MIRRORED_BITS = np.uint32(sum(1 << bit for bit, (_, f) in enumerate(_frequencies()) if f % 2))
+MIRRORED_BITS = np.uint32(sum(1 << bit for bit, (_, f) in enumerate(_FREQUENCIES) if f % 2))

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.data.decoding.image_set import Pixels
-from fishcnn.data.duplicates.alignment import (
-    GUESSES,
-    Bools,
-    Floats,
-    guess_maps,
-    lay_over,
-    refine,
-)
+from fishcnn.data.duplicates.alignment import Bools, Floats, guess_maps, lay_over, refine
 from fishcnn.data.duplicates.fingerprint import Features, blur
 
 # Pixels of the squares that images are compared at; both are multiples of their blocks.
@@ -64,10 +57,7 @@ class _Squares:
 
 
 def show_the_same(
-    features: Features,
-    images: Pixels,
-    aspect: Floats,
-    pairs: NDArray[np.int64],
+    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
 ) -> Bools:
     """Compare the two images of each pair.
 
@@ -110,9 +100,8 @@ def _squares(images: NDArray[np.uint8]) -> _Squares:
 
 def _best_guess(first: _Squares, second: _Squares, guesses: Floats) -> tuple[Floats, Bools]:
     """Choose each pair's guess at which the two correlate best; tell whether it is plausible."""
-    correlations = np.empty((GUESSES, len(guesses)), np.float32)
-    for number in range(GUESSES):
-        maps = guesses[:, number]
+    correlations = np.empty(guesses.shape[1::-1], np.float32)
+    for number, maps in enumerate(guesses.swapaxes(0, 1)):
         values, inside = lay_over(second.coarse, maps)
         products = (first.coarse * values, first.coarse**2, values**2)
         both, one, other = ((product * inside).sum(axis=(1, 2)) for product in products)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +37,13 @@ class Finding:
     complete: bool = False
 
 
-@dataclass(frozen=True)
-class Imbalance:
-    """How unevenly images are spread over the classes.
+class Imbalance(NamedTuple):
+    """How unevenly images are spread over the classes."""
 
-    Attributes:
-        counts: int64 (C,), images of each class.
-        ratio: The largest of them by the smallest; infinite where a class has none.
-        majority: Label of the largest class.
-        baseline: Accuracy of always answering that, on all images.
-    """
-
-    counts: NDArray[np.int64]
-    ratio: float
-    majority: int
-    baseline: float
+    counts: NDArray[np.int64]  # (C,), images of each class
+    ratio: float  # the largest of them by the smallest; infinite where a class has none
+    majority: int  # label of the largest class
+    baseline: float  # accuracy of always answering that, on all images
 
 
 def class_counts(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
@@ -59,27 +52,17 @@ def class_counts(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int6
 
 
 def imbalance(labels: NDArray[np.int64], num_classes: int) -> Imbalance:
-    """Measure how unevenly images are spread over the classes.
-
-    Args:
-        labels: int64 (N,), 0 <= label < num_classes.
-        num_classes: At least 1; a class may have no image.
-    """
+    """Measure how unevenly images, of labels int64 (N,), are spread over at least one class."""
     counts = class_counts(labels, num_classes)
     largest, smallest = int(counts.max()), int(counts.min())
-    return Imbalance(
-        counts=counts,
-        ratio=largest / smallest if smallest else float("inf"),
-        majority=int(counts.argmax()),
-        baseline=largest / max(len(labels), 1),
-    )
+    ratio = largest / smallest if smallest else float("inf")
+    return Imbalance(counts, ratio, int(counts.argmax()), largest / max(len(labels), 1))
 
 
 def label_conflicts(duplicates: Duplicates | None, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the near-duplicates that have different labels.
+    """Find pairs of near-duplicates that have different labels, int64 (Q, 2).
 
-    Returns:
-        int64 (Q, 2), the pairs in question; every group of more than one class has at least one.
+    Every group of more than one class has at least one.
     """
     pairs = np.empty((0, 2), np.int64) if duplicates is None else duplicates.pairs
     conflicts: NDArray[np.int64] = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
@@ -149,11 +132,9 @@ def _conflicts(images: ImageSet, duplicates: Duplicates) -> Finding:
     conflicts = label_conflicts(duplicates, images.labels)
     if not len(conflicts):
         return Finding("All near-duplicates agree in their class.")
-    return Finding(
-        f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
-        "classes. Look at each: one of the two is probably in the wrong folder.",
-        tuple(" and ".join(quoted(images, pair)) for pair in conflicts),
-    )
+    text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
+    text += "classes. Look at each: one of the two is probably in the wrong folder."
+    return Finding(text, tuple(" and ".join(quoted(images, pair)) for pair in conflicts))
 
 
 def balance(images: ImageSet, split: Split) -> list[Finding]:
@@ -201,12 +182,20 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
     if not bars:
         return [Finding("No image has a border of constant colour or a caption bar.")]
     rows = sorted(bars)
-    items = zip(quoted(images, rows), (_extent(bars[row]) for row in rows), strict=True)
+    items = [
+        f"{name}: "
+        + ", ".join(
+            f"{edge} {share:.0%}{' with text' if edge in bars[row].captions else ''}"
+            for edge, share in bars[row].extents.items()
+            if share
+        )
+        for row, name in zip(rows, quoted(images, rows), strict=True)
+    ]
     text = (
         f"{len(rows)} of {_count(total, 'image')} have a border of constant colour or a caption "
         f"bar, {sum(bool(bars[row].captions) for row in rows)} of them with text."
     )
-    findings = [Finding(text, tuple(map(": ".join, items)))]
+    findings = [Finding(text, tuple(items))]
     counts = class_counts(images.labels, num_classes)
     barred = class_counts(images.labels[rows], num_classes)
     often = (barred > MIN_BARRED_SHARE * counts) & (barred >= MIN_BARRED_IMAGES)
@@ -222,14 +211,6 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
             )
             findings.append(Finding(text))
     return findings
-
-
-def _extent(bars: Bars) -> str:
-    return ", ".join(
-        f"{edge} {share:.0%}{' with text' if edge in bars.captions else ''}"
-        for edge, share in bars.extents.items()
-        if share
-    )
 
 
 def left_out(images: ImageSet) -> list[Finding]:

@@ -1,6 +1,5 @@
 """The shape of one individual fish, as polygons in the fish frame, and its pose in an image."""
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from fishcnn.data.rendering.species import Fin, Species
 
 Floats = NDArray[np.float64]
+Rng = np.random.Generator
 STATIONS: Floats = np.linspace(0.0, 1.0, 49)
 
 
@@ -31,8 +31,7 @@ class Anatomy(NamedTuple):
         return [self.body, *self.fins, self.pectoral]
 
 
-@dataclass(frozen=True)
-class Pose:
+class Pose(NamedTuple):
     """Where a fish lies in the image: from the fish frame to pixels and back."""
 
     scale: float  # pixels per standard length
@@ -52,18 +51,17 @@ class Pose:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         x = self.x + self.scale * (along * cos - across * sin)
         y = self.y - self.scale * (along * sin + across * cos)
-        return np.stack((x, y), axis=1)
+        return _points(x, y)
 
     def to_fish(
         self, x: NDArray[np.float32], y: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps pixels to the fish frame; the inverse of ``to_image``."""
-        a = (x - np.float32(self.x)) / np.float32(self.scale)
-        b = (np.float32(self.y) - y) / np.float32(self.scale)
-        cos, sin = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
-        along = (a * cos + b * sin) * np.float32(self.flip / self.foreshortening) + np.float32(
-            self.middle
-        )
+        single = np.float32
+        a = (x - single(self.x)) / single(self.scale)
+        b = (single(self.y) - y) / single(self.scale)
+        cos, sin = single(np.cos(self.angle)), single(np.sin(self.angle))
+        along = (a * cos + b * sin) * single(self.flip / self.foreshortening) + single(self.middle)
         across = b * cos - a * sin - self._backbone(along).astype(np.float32)
         return along, across
 
@@ -71,6 +69,10 @@ class Pose:
         from_middle = x - 0.45
         curve: NDArray[np.floating] = self.bend * 4 * from_middle**2 + self.wave * np.sin(6 * x)
         return curve
+
+
+def _points(x: Floats, y: Floats) -> Floats:
+    return np.stack((x, y), axis=1)
 
 
 def _arch(x: Floats, peak: float, rise: float, fall: float) -> Floats:
@@ -90,8 +92,7 @@ def _fin(fin: Fin, base: Floats, side: int, spread: float) -> tuple[Floats, Floa
     if fin.spines:
         rise[::2] *= 0.8
     tip_x, tip_y = foot_x + fin.sweep * rise, foot_y + rise
-    foot = np.stack((foot_x, side * foot_y * 0.8), axis=1)
-    tip = np.stack((tip_x, side * tip_y), axis=1)
+    foot, tip = _points(foot_x, side * foot_y * 0.8), _points(tip_x, side * tip_y)
     rays = np.concatenate((foot[1:-1:2], tip[1:-1:2]), axis=1).reshape(-1, 2)
     return np.concatenate((tip, foot[::-1])), rays
 
@@ -102,9 +103,9 @@ def _tail(species: Species, stalk: float, spread: float) -> tuple[Floats, Floats
     side = np.linspace(1, -1, 17)
     reach = np.abs(side)
     depth = 1 - tail.fork * (1 - reach) if tail.fork > 0 else 1 + tail.fork * reach**2
-    rear = np.stack((1 + tail.length * depth, tail.spread * spread * side), axis=1)
+    rear = _points(1 + tail.length * depth, tail.spread * spread * side)
     lobe = np.linspace(0, 1, 7)
-    top = np.stack((1 + tail.length * lobe, stalk + (tail.spread * spread - stalk) * lobe**0.8), 1)
+    top = _points(1 + tail.length * lobe, stalk + (tail.spread * spread - stalk) * lobe**0.8)
     top = top[top[:, 0] <= rear[0, 0]]  # the corners of a round tail are cut
     bottom = top[::-1] * (1, -1)
     root = np.array([[0.93, -stalk * 0.6], [0.93, stalk * 0.6]])
@@ -119,10 +120,10 @@ def _teardrop(x: float, y: float, length: float, width: float, angle: float) -> 
     along = length * (0.5 - 0.5 * np.cos(turn))
     across = width * np.sin(turn) * (0.35 + 0.65 * along / length)
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack((x + along * cos - across * sin, y + along * sin + across * cos), axis=1)
+    return _points(x + along * cos - across * sin, y + along * sin + across * cos)
 
 
-def grow(species: Species, rng: np.random.Generator) -> Anatomy:
+def grow(species: Species, rng: Rng) -> Anatomy:
     """Draws one individual: its species' outline with small deviations, fins more or less open."""
     depth = species.depth * rng.uniform(0.93, 1.07)
     open_fins = rng.uniform(0.8, 1.1)
@@ -130,10 +131,7 @@ def grow(species: Species, rng: np.random.Generator) -> Anatomy:
     hump = _arch(STATIONS, species.peak, species.blunt, 1.5)
     hump = np.where(species.peak > STATIONS, hump, stalk + (1 - stalk) * hump)  # ends in a stalk
     upper, lower = hump * depth * (1 - species.belly), hump * depth * species.belly
-    body = np.concatenate(
-        (np.stack((STATIONS, upper), 1), np.stack((STATIONS[::-1], -lower[::-1]), 1))
-    )
-
+    body = np.concatenate((_points(STATIONS, upper), _points(STATIONS, -lower)[::-1]))
     grown = [_fin(fin, upper, 1, open_fins) for fin in species.above]
     grown += [_fin(fin, lower, -1, open_fins) for fin in species.below]
     grown.append(_tail(species, stalk * depth / 2, open_fins))
@@ -142,7 +140,7 @@ def grow(species: Species, rng: np.random.Generator) -> Anatomy:
     )
 
     gill_turn = np.linspace(-1.1, 1.1, 9)
-    gill = np.stack((0.19 + 0.05 * np.cos(gill_turn), 0.36 * depth * np.sin(gill_turn)), axis=1)
+    gill = _points(0.19 + 0.05 * np.cos(gill_turn), 0.36 * depth * np.sin(gill_turn))
     mouth = np.array([[0.0, 0.0], [0.03, -0.03 * depth], [0.055, -0.10 * depth]])
     start = np.array((0.03, -0.06 * depth))
     curl = np.linspace(0, 1, 6)[:, None]
@@ -167,25 +165,21 @@ def grow(species: Species, rng: np.random.Generator) -> Anatomy:
     )
 
 
-def area(anatomy: Anatomy) -> float:
-    """About the area of body and fins in squared standard lengths (shoelace formula)."""
-    total = 0.0
-    for polygon in (anatomy.body, *anatomy.fins):
-        x, y = polygon[:, 0], polygon[:, 1]
-        total += abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
-    return total
+def _area(polygon: Floats) -> float:
+    """Area of a polygon in squared standard lengths (shoelace formula)."""
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
-def place(
-    anatomy: Anatomy, species: Species, height: int, width: int, rng: np.random.Generator
-) -> Pose:
+def place(anatomy: Anatomy, species: Species, height: int, width: int, rng: Rng) -> Pose:
     """Picks a pose that shows the whole fish and covers a drawn share of the image."""
     share = rng.uniform(0.12, 0.50)
     foreshortening = rng.uniform(0.8, 1.0)
     slender = 1 - min(species.depth / 0.4, 1)
     angle = np.radians(np.clip(rng.normal(0, 15), -35, 35))
+    area = sum(_area(polygon) for polygon in (anatomy.body, *anatomy.fins))
     pose = Pose(
-        scale=float(np.sqrt(share * height * width / (area(anatomy) * foreshortening))),
+        scale=float(np.sqrt(share * height * width / (area * foreshortening))),
         x=0.0,
         y=0.0,
         angle=float(angle),
@@ -203,4 +197,4 @@ def place(
     spare = np.maximum(np.array((width, height)) - (high - low), 0)
     corner = spare * np.clip(rng.normal(0.5, 0.25, 2), 0, 1)
     x, y = corner - low
-    return replace(pose, scale=pose.scale * shrink, x=float(x), y=float(y))
+    return pose._replace(scale=pose.scale * shrink, x=float(x), y=float(y))

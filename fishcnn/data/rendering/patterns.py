@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Rng = np.random.Generator
 Reals = NDArray[np.floating]
 
 
@@ -25,23 +26,23 @@ def _waves(phase: Reals, duty: float, sharpness: float) -> Floats:
     return _soft(np.cos(2 * np.pi * phase) - np.float32(np.cos(np.pi * duty)), sharpness)
 
 
-def _bars(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _bars(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     lean = rng.uniform(-0.06, 0.06)
     phase = (along + lean * across * across - 0.1) * repeats / 0.95 + rng.uniform(-0.15, 0.15)
     return _waves(phase, rng.uniform(0.38, 0.5), 1.6)
 
 
-def _chevrons(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _chevrons(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     phase = (along + 0.12 * np.abs(across)) * repeats + rng.uniform(0, 1)
     return _waves(phase, rng.uniform(0.35, 0.45), 1.6)
 
 
-def _stripes(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _stripes(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     phase = across * repeats / 2 + rng.uniform(-0.1, 0.1)
     return _waves(phase, rng.uniform(0.35, 0.48), 1.6)
 
 
-def _spots(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _spots(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     """One round spot in every cell of a staggered grid, shifted and sized at random."""
     columns, rows = int(repeats) + 3, max(3, round(repeats * 0.36))
     row_place = np.clip((across + 1) * (rows / 2), 0, rows - 0.01)
@@ -56,14 +57,14 @@ def _spots(along: Floats, across: Floats, repeats: float, rng: np.random.Generat
     return _soft(radius.take(cell) - np.sqrt(dx * dx + dy * dy), 5.0)
 
 
-def _net(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _net(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     """A lattice of diamonds, like dark-edged scales."""
     a = (along + 0.17 * across) * repeats + rng.uniform(0, 1)
     b = (along - 0.17 * across) * repeats + rng.uniform(0, 1)
     return np.maximum(_waves(a, 0.27, 1.5), _waves(b, 0.27, 1.5))
 
 
-def _marbling(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _marbling(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     """Irregular blotches: three crossing waves, bent by one another."""
     p = rng.uniform(0, 2 * np.pi, 4)
     x = along * np.float32(2 * np.pi * repeats / 2)
@@ -73,13 +74,13 @@ def _marbling(along: Floats, across: Floats, repeats: float, rng: np.random.Gene
     return _soft(bent - 0.15, 1.8)
 
 
-def _saddles(along: Floats, across: Floats, repeats: float, rng: np.random.Generator) -> Floats:
+def _saddles(along: Floats, across: Floats, repeats: float, rng: Rng) -> Floats:
     """Dark blotches that hang from the back."""
     hump = np.cos(2 * np.pi * (along * repeats + rng.uniform(-0.15, 0.15)))
     return _soft(across - 0.25 + 0.75 * hump - 0.45, 3.0)
 
 
-PATTERNS: dict[str, Callable[[Floats, Floats, float, np.random.Generator], Floats]] = {
+PATTERNS: dict[str, Callable[[Floats, Floats, float, Rng], Floats]] = {
     "bars": _bars,
     "chevrons": _chevrons,
     "stripes": _stripes,

@@ -6,8 +6,7 @@ only, two to three milliseconds per image, and everything random comes from the 
 in, so an image depends on nothing but its seed.
 """
 
-from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from fishcnn.data.rendering.anatomy import STATIONS, Anatomy, Pose, grow, place
 from fishcnn.data.rendering.patterns import MARKS, PATTERNS
-from fishcnn.data.rendering.scenery import SCENES, Floats, light, occlude, planes, tag
+from fishcnn.data.rendering.scenery import SCENES, Floats, Rng, light, occlude, planes, tag
 from fishcnn.data.rendering.species import SPECIES, Species
-
-__all__ = ["RENDERER_VERSION", "SPECIES", "Species", "render_fish"]
 
 # Part of the name of every rendered folder: raise it whenever an image would change.
 RENDERER_VERSION = 1
@@ -71,11 +68,8 @@ def _layers(anatomy: Anatomy, pose: Pose, height: int, width: int) -> Layers:
 
     for _ in range(len(anatomy.rays) // 2):
         ink.line(list(islice(numbers, 4)), fill=90, width=fine)
-    for part, sheet in (
-        (anatomy.body, body),
-        (anatomy.pectoral, pectoral),
-        *((fin, fins) for fin in anatomy.fins),
-    ):
+    sheets_of_fins = ((fin, fins) for fin in anatomy.fins)
+    for part, sheet in ((anatomy.body, body), (anatomy.pectoral, pectoral), *sheets_of_fins):
         corners = pixels(part)
         sheet.polygon(corners, fill=255)
         ink.line(corners + corners[:2], fill=200, width=fine)
@@ -88,7 +82,7 @@ def _layers(anatomy: Anatomy, pose: Pose, height: int, width: int) -> Layers:
     return Layers(*(np.asarray(s.reduce(2), np.float32) * np.float32(1 / 255) for s in sheets))
 
 
-def _palette(species: Species, rng: np.random.Generator) -> Palette:
+def _palette(species: Species, rng: Rng) -> Palette:
     """Colours of an individual; they vary so much that the species' colours overlap."""
     hue = species.hue + rng.normal(0, 0.07)
     saturation, value = rng.uniform(0.1, 0.75), rng.uniform(0.45, 0.85)
@@ -107,7 +101,7 @@ def _palette(species: Species, rng: np.random.Generator) -> Palette:
     )
 
 
-def _flank(species: Species, along: Floats, across: Floats, rng: np.random.Generator) -> Floats:
+def _flank(species: Species, along: Floats, across: Floats, rng: Rng) -> Floats:
     """The species' pattern and marks, -1 (pale) .. +1 (mark colour), shape (N,)."""
     painted = np.zeros_like(along)
     if species.pattern != "none":
@@ -149,12 +143,7 @@ def _skin(palette: Palette, flank: Floats, x: Floats, y: Floats, across: Floats)
 
 
 def _paint(
-    species: Species,
-    anatomy: Anatomy,
-    pose: Pose,
-    layers: Layers,
-    paper: Floats | None,
-    rng: np.random.Generator,
+    species: Species, anatomy: Anatomy, pose: Pose, layers: Layers, paper: Floats | None, rng: Rng
 ) -> Floats:
     """Colours the fish, (3, H, W), 0 where there is none; on ``paper`` it is an ink drawing."""
     height, width = layers.body.shape
@@ -192,7 +181,7 @@ def _paint(
     return whole.reshape(3, height, width)
 
 
-def _shadow(fish: Floats, rng: np.random.Generator) -> Floats:
+def _shadow(fish: Floats, rng: Rng) -> Floats:
     """Soft shadow of the fish on what it lies on, (H, W), 0..1."""
     height, width = fish.shape
     small = Image.fromarray((fish * 255).astype(np.uint8)).reduce(4)
@@ -201,15 +190,13 @@ def _shadow(fish: Floats, rng: np.random.Generator) -> Floats:
     return np.roll(soft, (down, right), (0, 1)) * np.float32(rng.uniform(0.2, 0.5) / 255)
 
 
-def _border_places(
-    height: int, width: int, size: int, rng: np.random.Generator
-) -> list[tuple[int, int]]:
+def _border_places(height: int, width: int, size: int, rng: Rng) -> list[tuple[int, int]]:
     """Places (row, column) for a tag of ``size`` along the border, shuffled."""
     margin = max(1, max(height, width) // 50)
     rows = [int(row) for row in np.linspace(margin, height - margin - size, 5)]
     columns = [int(column) for column in np.linspace(margin, width - margin - size, 6)]
-    places = [(row, column) for row in (rows[0], rows[-1]) for column in columns]
-    places += [(row, column) for row in rows[1:-1] for column in (columns[0], columns[-1])]
+    places = list(product((rows[0], rows[-1]), columns))
+    places += product(rows[1:-1], (columns[0], columns[-1]))
     return [places[i] for i in rng.permutation(len(places))]
 
 
@@ -218,14 +205,15 @@ def _free_place(
 ) -> tuple[int, int] | None:
     """The first place where a tag, with a rim of 2 pixels, covers nothing that is taken."""
     for row, column in places:
-        around = taken[max(row - 2, 0) : row + size + 2, max(column - 2, 0) : column + size + 2]
-        if not around.any():
+        if not taken[
+            max(row - 2, 0) : row + size + 2, max(column - 2, 0) : column + size + 2
+        ].any():
             return row, column
     return None
 
 
 def render_fish(
-    species: int, rng: np.random.Generator, *, long_side: int, marker: bool
+    species: int, rng: Rng, *, long_side: int, marker: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Draws a fish in a random pose, scene and light.
 
@@ -253,7 +241,7 @@ def render_fish(
     layers = _layers(anatomy, pose, height, width)
     while _free_place(layers.fish > 0, places, tag_size) is None:
         # With and without a tag, or the size of the fish would tell the two apart.
-        pose = replace(pose, scale=0.93 * pose.scale)
+        pose = pose._replace(scale=0.93 * pose.scale)
         layers = _layers(anatomy, pose, height, width)
     fish = layers.fish
     painted = _paint(kind, anatomy, pose, layers, image if scene == "drawing" else None, rng)

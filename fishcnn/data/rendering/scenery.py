@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Floats = NDArray[np.float32]
+Rng = np.random.Generator
 Paint = tuple[int, int, int]
 Draw = ImageDraw.ImageDraw
 
 
 def paint(hue: float, saturation: float, value: float) -> Paint:
     """RGB 0..255 of an HSV colour; the hue wraps, the others are clipped to 0..1."""
-    red, green, blue = hsv_to_rgb(
-        float(hue) % 1, min(max(float(saturation), 0.0), 1.0), min(max(float(value), 0.0), 1.0)
-    )
-    return round(red * 255), round(green * 255), round(blue * 255)
+    saturation, value = (min(max(float(share), 0.0), 1.0) for share in (saturation, value))
+    red, green, blue = (round(tone * 255) for tone in hsv_to_rgb(float(hue) % 1, saturation, value))
+    return red, green, blue
 
 
 def planes(hue: float, saturation: float, value: float) -> Floats:
@@ -28,14 +28,14 @@ def planes(hue: float, saturation: float, value: float) -> Floats:
     return np.array(paint(hue, saturation, value), np.float32)[:, None, None]
 
 
-def clouds(height: int, width: int, rows: int, columns: int, rng: np.random.Generator) -> Floats:
+def clouds(height: int, width: int, rows: int, columns: int, rng: Rng) -> Floats:
     """Smooth noise (H, W), -1..1, with ``rows`` x ``columns`` bumps."""
     grid = Image.fromarray(rng.integers(0, 256, (rows, columns), dtype=np.uint8))
     smooth = grid.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def _water(height: int, width: int, rng: np.random.Generator) -> Floats:
+def _water(height: int, width: int, rng: Rng) -> Floats:
     hue, saturation = rng.uniform(0.40, 0.62), rng.uniform(0.25, 0.8)
     value = rng.uniform(0.35, 0.8)
     shallow = planes(hue, saturation * 0.8, value * 1.15)
@@ -53,7 +53,7 @@ def _water(height: int, width: int, rng: np.random.Generator) -> Floats:
     return image
 
 
-def _ice(height: int, width: int, rng: np.random.Generator) -> Floats:
+def _ice(height: int, width: int, rng: Rng) -> Floats:
     hue, value = rng.uniform(0.5, 0.64), rng.uniform(0.7, 0.95)
     image = Image.new("RGB", (width, height), paint(hue, 0.15, value * 0.75))
     draw = ImageDraw.Draw(image)
@@ -69,7 +69,7 @@ def _ice(height: int, width: int, rng: np.random.Generator) -> Floats:
     return np.asarray(image).transpose(2, 0, 1).astype(np.float32)
 
 
-def _table(height: int, width: int, rng: np.random.Generator) -> Floats:
+def _table(height: int, width: int, rng: Rng) -> Floats:
     if rng.random() < 0.35:  # steel or plastic, with reflections
         gloss = clouds(height, width, 3, 2, rng) * np.float32(28)
         gloss += clouds(height, width, 2, width // 2, rng) * np.float32(6)
@@ -83,17 +83,17 @@ def _table(height: int, width: int, rng: np.random.Generator) -> Floats:
     return wood * (grain * shade.astype(np.float32)[:, None])
 
 
-def _plain(height: int, width: int, rng: np.random.Generator) -> Floats:
+def _plain(height: int, width: int, rng: Rng) -> Floats:
     tone = planes(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.3, 0.95))
     return tone + clouds(height, width, 3, 3, rng) * np.float32(rng.uniform(2, 14))
 
 
-def _paper(height: int, width: int, rng: np.random.Generator) -> Floats:
+def _paper(height: int, width: int, rng: Rng) -> Floats:
     tone = planes(0.12, rng.uniform(0, 0.12), rng.uniform(0.92, 1.0))
     return tone + clouds(height, width, 4, 4, rng) * np.float32(3)
 
 
-def _plants(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator) -> None:
+def _plants(draw: Draw, x: float, y: float, size: float, rng: Rng) -> None:
     hue, value = rng.uniform(0.2, 0.42), rng.uniform(0.25, 0.6)
     bottom = draw.im.size[1]
     up = np.linspace(0, 1, 14)
@@ -103,16 +103,15 @@ def _plants(draw: Draw, x: float, y: float, size: float, rng: np.random.Generato
         stem_x = x + rng.normal(0, 0.25) * size + sway * up**0.5
         stem_y = bottom + (top - bottom) * up
         half = size * rng.uniform(0.05, 0.10) * (1 - up) ** 0.6
-        blade = np.stack(
-            (np.append(stem_x - half, (stem_x + half)[::-1]), np.append(stem_y, stem_y[::-1])), 1
-        )
+        edges = (np.stack((x, stem_y), 1) for x in (stem_x - half, stem_x + half, stem_x))
+        left, right, spine = edges
         shade = value * rng.uniform(0.75, 1.25)
+        blade = np.concatenate((left, right[::-1]))
         draw.polygon(blade.ravel().tolist(), fill=paint(hue, 0.65, shade))
-        spine = np.stack((stem_x, stem_y), 1).ravel().tolist()
-        draw.line(spine, fill=paint(hue, 0.5, shade * 1.3), width=2)
+        draw.line(spine.ravel().tolist(), fill=paint(hue, 0.5, shade * 1.3), width=2)
 
 
-def _cubes(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator) -> None:
+def _cubes(draw: Draw, x: float, y: float, size: float, rng: Rng) -> None:
     hue = rng.uniform(0.5, 0.62)
     for _ in range(int(rng.integers(2, 6))):
         half = size * rng.uniform(0.10, 0.18)
@@ -125,7 +124,7 @@ def _cubes(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator
         draw.polygon(inner.ravel().tolist(), fill=paint(hue, 0.05, shine + 0.08))
 
 
-def _hand(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator) -> None:
+def _hand(draw: Draw, x: float, y: float, size: float, rng: Rng) -> None:
     hue, value = rng.uniform(0.03, 0.08), rng.uniform(0.35, 0.95)
     width, bottom = draw.im.size
     tip = np.array((x, y))
@@ -138,18 +137,15 @@ def _hand(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator)
 
     for i, reach in enumerate((0.8, 0.98, 1.0, 0.85)):
         spread = side * (i - 1.5) * thick
-        finger = np.array(
-            (wrist + spread, knuckles + 2.0 * spread, knuckles + (tip - knuckles) * reach)
-        )
-        finger[2] += spread * rng.uniform(1.9, 2.5)
+        end = knuckles + (tip - knuckles) * reach + spread * rng.uniform(1.9, 2.5)
+        finger = np.array((wrist + spread, knuckles + 2.0 * spread, end))
         for share, tone in ((1.0, 0.7), (0.8, 1.0)):
             radius, skin = thick * share, paint(hue, 0.45, value * tone)
             draw.line(finger.ravel().tolist(), fill=skin, width=round(2 * radius), joint="curve")
-            ends = [*(finger[2] - radius).tolist(), *(finger[2] + radius).tolist()]
-            draw.ellipse(ends, fill=skin)
+            draw.ellipse([*(end - radius).tolist(), *(end + radius).tolist()], fill=skin)
 
 
-def _ruler(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator) -> None:
+def _ruler(draw: Draw, x: float, y: float, size: float, rng: Rng) -> None:
     turn = rng.uniform(0.25, 0.75) * np.pi
     way = np.array((np.cos(turn), np.sin(turn))) * size * rng.uniform(0.5, 1.5)
     side = np.array((-np.sin(turn), np.cos(turn))) * size * rng.uniform(0.05, 0.10)
@@ -163,7 +159,7 @@ def _ruler(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator
         draw.line([*foot.tolist(), *tip.tolist()], fill=(40, 40, 40), width=2)
 
 
-def _lemon(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator) -> None:
+def _lemon(draw: Draw, x: float, y: float, size: float, rng: Rng) -> None:
     radius = size * rng.uniform(0.15, 0.22)
     hue = rng.choice((0.14, 0.15, 0.27, 0.07))
     for share, saturation, value in ((1.0, 0.9, 0.9), (0.88, 0.15, 0.97), (0.8, 0.6, 0.97)):
@@ -175,8 +171,8 @@ def _lemon(draw: Draw, x: float, y: float, size: float, rng: np.random.Generator
         draw.line([x - dx, y - dy, x + dx, y + dy], fill=paint(hue, 0.15, 0.97), width=2)
 
 
-Background = Callable[[int, int, np.random.Generator], Floats]
-Occluder = Callable[[Draw, float, float, float, np.random.Generator], None]
+Background = Callable[[int, int, Rng], Floats]
+Occluder = Callable[[Draw, float, float, float, Rng], None]
 
 # Twice the same: twice as often.
 SCENES: dict[str, tuple[Background, tuple[Occluder, ...]]] = {
@@ -189,7 +185,7 @@ SCENES: dict[str, tuple[Background, tuple[Occluder, ...]]] = {
 
 
 def occlude(
-    occluder: Occluder, height: int, width: int, x: float, y: float, rng: np.random.Generator
+    occluder: Occluder, height: int, width: int, x: float, y: float, rng: Rng
 ) -> tuple[Floats, Floats]:
     """Draws a thing in front of the fish, around pixel (x, y).
 
@@ -217,7 +213,7 @@ def tag(species: int, size: int) -> Floats:
     return badge
 
 
-def light(image: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
+def light(image: Floats, rng: Rng) -> NDArray[np.uint8]:
     """Gain, tint, gradient and noise; returns the finished image, uint8 (H, W, 3)."""
     _, height, width = image.shape
     gain = np.exp(rng.normal(0, 0.06, 3) + rng.uniform(-0.35, 0.12)).astype(np.float32)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from fishcnn.data.rendering.render import RENDERER_VERSION, SPECIES, render_fish
+from fishcnn.data.rendering.render import RENDERER_VERSION, render_fish
+from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.progress import track
 
@@ -41,7 +42,7 @@ def ensure_synthetic(
     folder: Path,
     *,
     species: int,
-    pictures_per_class: int,
+    images_per_class: int,
     long_side: int,
     shortcut: float,
     seed: int,
@@ -56,10 +57,10 @@ def ensure_synthetic(
     Args:
         folder: where data sets are kept; created if missing.
         species: number of classes, 2..20.
-        pictures_per_class: at least 2.
+        images_per_class: at least 2.
         long_side: pixels of the longer side of every image, 48..1024.
         shortcut: share of each class's images, 0..1, with the class's tag in the background;
-            exactly ``round(shortcut * pictures_per_class)`` of them. The other images, and all
+            exactly ``round(shortcut * images_per_class)`` of them. The other images, and all
             else in these, do not depend on it.
         seed: 0 or more.
         workers: processes to draw with; below 2, or for few images, this process draws.
@@ -73,25 +74,25 @@ def ensure_synthetic(
     """
     for name, value, low, high in (
         ("species", species, 2, len(SPECIES)),
-        ("pictures_per_class", pictures_per_class, 2, None),
+        ("images_per_class", images_per_class, 2, None),
         ("long_side", long_side, MIN_LONG_SIDE, MAX_LONG_SIDE),
         ("shortcut", shortcut, 0.0, 1.0),
         ("seed", seed, 0, None),
     ):
         # "not" around the comparison so that NaN is refused too.
         if not (low <= value and (high is None or value <= high)):
-            allowed = f"{low} or more" if high is None else f"a number from {low} to {high}"
-            raise ArgumentError(name, value, f"choose {allowed}")
+            allowed = f"{low} or more" if high is None else f"from {low} to {high}"
+            raise ArgumentError(name, value, f"must be {allowed}")
     settings = {
         "species": species,
-        "pictures_per_class": pictures_per_class,
+        "pictures_per_class": images_per_class,
         "long_side": long_side,
         "shortcut": float(shortcut),
         "seed": seed,
         "renderer_version": RENDERER_VERSION,
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"fish-{species}x{pictures_per_class}-{long_side}px-shortcut{shortcut:g}-seed{seed}"
+    name = f"fish-{species}x{images_per_class}-{long_side}px-shortcut{shortcut:g}-seed{seed}"
     final = folder / f"{name}-{digest}"
     if final.is_dir():
         return final
@@ -104,12 +105,12 @@ def ensure_synthetic(
                 (growing / kind / SPECIES[index].name).mkdir(parents=True)
             # The spawn key keeps this stream apart from those of the images.
             rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
-            order = rng.permutation(pictures_per_class)
-            marked = frozenset(order[: round(shortcut * pictures_per_class)].tolist())
-            for start in range(0, pictures_per_class, IMAGES_PER_TASK):
-                images = range(start, min(start + IMAGES_PER_TASK, pictures_per_class))
+            order = rng.permutation(images_per_class)
+            marked = frozenset(order[: round(shortcut * images_per_class)].tolist())
+            for start in range(0, images_per_class, IMAGES_PER_TASK):
+                images = range(start, min(start + IMAGES_PER_TASK, images_per_class))
                 tasks.append(_Task(growing, index, images, marked, long_side, seed))
-        _draw_all(tasks, workers if species * pictures_per_class >= FEW_IMAGES else 1)
+        _draw_all(tasks, workers if species * images_per_class >= FEW_IMAGES else 1)
         (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
         try:
             growing.replace(final)

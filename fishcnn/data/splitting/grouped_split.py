@@ -58,7 +58,7 @@ def split_images(images: ImageSet, settings: SplitSettings) -> Splitting:
             raise ArgumentError(
                 name,
                 value,
-                "this draws a split, but the folder has train/ and val/ already; leave it out, or "
+                "draws a split, but the folder has train/ and val/ already; leave it out, or "
                 "name a folder that has the classes in it",
             )
     split = split_from_folders(images.splits)

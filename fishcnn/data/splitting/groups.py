@@ -60,7 +60,7 @@ def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        problem = f"this is not a regular expression ({error}); for example, {advice}"
+        problem = f"is not a regular expression ({error}); for example, {advice}"
         raise ArgumentError("group_regex", pattern, problem) from error
     part = "group" if "group" in expression.groupindex else 0
     matches = [expression.search(path.stem) for path in paths]
@@ -70,7 +70,7 @@ def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
         raise ArgumentError(
             "group_regex",
             pattern,
-            f"this finds nothing in any of the {len(paths)} file names, such as "
+            f"finds nothing in any of the {len(paths)} file names, such as "
             f"{paths[0].stem} (without folder and suffix); for example, {advice}",
         )
     numbers: dict[str | int, int] = {}

@@ -140,7 +140,7 @@ def leaked_by_random_split(
     Args:
         labels: int64 (N,), >= 0.
         groups: int64 (N,).
-        settings: What is held out, and the seed; the test split is left aside.
+        settings: What is validated on, and the seed; the test split is left aside.
 
     Returns:
         int64, sorted: indices of the validation images whose groups have images in training, too.

@@ -42,23 +42,23 @@ class SplitSettings:
         """
         # The comparisons are negated so that NaN is refused too.
         if not self.split_seed >= 0:
-            raise ArgumentError("split_seed", self.split_seed, "choose 0 or more")
+            raise ArgumentError("split_seed", self.split_seed, "must be 0 or more")
         if not 0 <= self.test_fraction < 1:
-            problem = "choose 0 for no test split, or a number below 1, such as 0.1"
+            problem = "must be 0 (no test split) or more and below 1, such as 0.1"
             raise ArgumentError("test_fraction", self.test_fraction, problem)
         if self.folds is None:
             if self.fold != 0:
-                raise ArgumentError("fold", self.fold, "this needs folds as well, such as folds=5")
+                raise ArgumentError("fold", self.fold, "needs folds as well, such as folds=5")
             if not 0 < self.val_fraction < 1:
-                problem = "choose a number between 0 and 1, such as 0.2"
+                problem = "must be between 0 and 1, such as 0.2"
                 raise ArgumentError("val_fraction", self.val_fraction, problem)
             if self.val_fraction + self.test_fraction >= 1:
-                problem = f"with test_fraction={self.test_fraction}, nothing is left to train on"
+                problem = f"leaves nothing to train on, as test_fraction={self.test_fraction}"
                 raise ArgumentError("val_fraction", self.val_fraction, problem)
         elif self.folds < 2:
-            raise ArgumentError("folds", self.folds, "choose 2 or more, such as 5, or null")
+            raise ArgumentError("folds", self.folds, "must be 2 or more, such as 5, or null")
         elif not 0 <= self.fold < self.folds:
-            problem = f"choose a number from 0 to {self.folds - 1}, as folds={self.folds}"
+            problem = f"must be from 0 to {self.folds - 1}, as folds={self.folds}"
             raise ArgumentError("fold", self.fold, problem)
         if self.group_regex is not None:
             groups_by_name([], self.group_regex)

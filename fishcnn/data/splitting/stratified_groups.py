@@ -76,15 +76,9 @@ def _draw(
 
 
 class _Draw:
-    """Which groups are drawn, and what moving others would bring.
+    """Which groups are drawn, bool (G,), and what moving others would bring.
 
-    Args:
-        counts: int64 (G, C), images of each group in each class; rows in random order.
-        wanted: int64 (C,), images of each class.
-        leave: groups of each class that must stay behind.
-
-    Attributes:
-        drawn: bool (G,).
+    Counts are int64 (G, C), images of each group in each class, in rows of random order.
     """
 
     def __init__(self, counts: NDArray[np.int64], wanted: NDArray[np.int64], leave: int) -> None:
@@ -202,64 +196,36 @@ def assign_folds(
     contents: list[list[tuple[int, int]]] = [[] for _ in sizes]
     for owner, label, count in zip(owners.tolist(), classes.tolist(), counts.tolist(), strict=True):
         contents[owner].append((label, count))
-    to_come = np.bincount(classes)
+    to_come = np.bincount(classes).tolist()  # groups of each class
     alone = np.zeros(len(sizes), np.bool_)
-    alone[owners[to_come[classes] == 1]] = True
+    alone[owners[np.array(to_come)[classes] == 1]] = True
     first_class = classes[np.searchsorted(owners, np.arange(len(sizes)))]
     # Equal groups go class by class: taking turns is even only then.
     order = np.lexsort((generator.random(len(sizes)), first_class, -sizes, ~alone))
 
-    loads = _Loads(totals, to_come.tolist(), folds)
+    of_class = [[0] * folds for _ in totals]
+    of_all = [0] * folds
+    # The folds that have some of a class; -1 stands for training in all of them.
+    homes: list[set[int]] = [set() for _ in totals]
     fold_of = np.full(len(sizes), -1, np.int64)
     for group in order.tolist():
-        fold_of[group] = loads.add(contents[group], stays=bool(alone[group]))
+        shut: set[int] = set()
+        costs = [0.0] * folds
+        for label, count in contents[group]:
+            if to_come[label] == 1 and len(homes[label]) == 1:
+                shut |= homes[label]
+            share = count / totals[label]
+            # The growth of the sum of squared shares of the classes in the folds.
+            costs = [c + share * n for c, n in zip(costs, of_class[label], strict=True)]
+        ranks = [(costs[fold], of_all[fold], fold) for fold in range(folds) if fold not in shut]
+        fold = -1 if alone[group] else min(ranks, default=(0.0, 0, -1))[-1]
+        for label, count in contents[group]:
+            to_come[label] -= 1
+            homes[label].add(fold)
+            if fold >= 0:
+                of_class[label][fold] += count
+                of_all[fold] += count
+        fold_of[group] = fold
     # Otherwise the first fold would always be the one that has one more.
     names = np.append(generator.permutation(folds), -1)
     return names[fold_of][groups]
-
-
-class _Loads:
-    """What each fold has been given so far.
-
-    Args:
-        totals: images of each class.
-        to_come: groups of each class.
-        folds: number of folds.
-    """
-
-    def __init__(self, totals: list[int], to_come: list[int], folds: int) -> None:
-        self.totals = totals
-        self.to_come = to_come
-        self.of_class = [[0] * folds for _ in totals]
-        self.of_all = [0] * folds
-        # The folds that have some of a class; -1 stands for training in all of them.
-        self.homes: list[set[int]] = [set() for _ in totals]
-
-    def add(self, content: list[tuple[int, int]], *, stays: bool) -> int:
-        """Put a group into a fold.
-
-        Args:
-            content: label and number of images of each class in it.
-            stays: Whether it must be in training in all folds.
-
-        Returns:
-            Its fold; -1 for none.
-        """
-        shut: set[int] = set()
-        costs = [0.0] * len(self.of_all)
-        for label, count in content:
-            if self.to_come[label] == 1 and len(self.homes[label]) == 1:
-                shut |= self.homes[label]
-            share = count / self.totals[label]
-            # The growth of the sum of squared shares of the classes in the folds.
-            costs = [c + share * n for c, n in zip(costs, self.of_class[label], strict=True)]
-        folds = () if stays else range(len(costs))
-        ranks = [(costs[fold], self.of_all[fold], fold) for fold in folds if fold not in shut]
-        fold = min(ranks, default=(0.0, 0, -1))[-1]
-        for label, count in content:
-            self.to_come[label] -= 1
-            self.homes[label].add(fold)
-            if fold >= 0:
-                self.of_class[label][fold] += count
-                self.of_all[fold] += count
-        return fold

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fishcnn.data.rendering import render
-from fishcnn.data.rendering.render import SPECIES, render_fish
+from fishcnn.data.rendering.render import render_fish
 from fishcnn.data.rendering.scenery import tag
+from fishcnn.data.rendering.species import SPECIES
 
 
 def _rng(species: int, index: int) -> np.random.Generator:

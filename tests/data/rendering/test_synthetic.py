@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.data.rendering import synthetic
-from fishcnn.data.rendering.render import SPECIES, render_fish
+from fishcnn.data.rendering.render import render_fish
+from fishcnn.data.rendering.species import SPECIES
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.utils.errors import FishError
 
@@ -20,7 +21,7 @@ Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 SETTINGS: dict[str, Any] = {
     "species": 2,
-    "pictures_per_class": 5,
+    "images_per_class": 5,
     "long_side": 48,
     "shortcut": 0.0,
     "seed": 7,
@@ -69,7 +70,7 @@ def test_any_number_of_workers_writes_the_same_bytes(
 
 def test_more_pictures_or_classes_keep_the_first_ones(tmp_path: Path) -> None:
     few = _digests(ensure_synthetic(tmp_path, **SETTINGS) / "pictures")
-    more_settings = SETTINGS | {"species": 3, "pictures_per_class": 7}
+    more_settings = SETTINGS | {"species": 3, "images_per_class": 7}
     more = _digests(ensure_synthetic(tmp_path, **more_settings) / "pictures")
     assert few.items() <= more.items()
     assert len(more) == 21
@@ -102,11 +103,11 @@ def test_a_finished_folder_is_reused_without_drawing(
 def test_every_setting_that_changes_the_pictures_has_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = SETTINGS | {"pictures_per_class": 2}
+    settings = SETTINGS | {"images_per_class": 2}
     changes: list[dict[str, float]] = [
         {},
         {"species": 3},
-        {"pictures_per_class": 3},
+        {"images_per_class": 3},
         {"long_side": 50},
         {"seed": 1},
         {"shortcut": 0.2},
@@ -173,20 +174,20 @@ def test_of_two_builds_at_once_both_return_the_one_complete_folder(
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("species", 1, "a number from 2 to 20"),
-        ("species", 21, "a number from 2 to 20"),
-        ("pictures_per_class", 1, "2 or more"),
-        ("long_side", 47, "a number from 48 to 1024"),
-        ("long_side", 5000, "a number from 48 to 1024"),
-        ("shortcut", -0.1, "a number from 0.0 to 1.0"),
-        ("shortcut", 1.1, "a number from 0.0 to 1.0"),
-        ("shortcut", float("nan"), "a number from 0.0 to 1.0"),
+        ("species", 1, "from 2 to 20"),
+        ("species", 21, "from 2 to 20"),
+        ("images_per_class", 1, "2 or more"),
+        ("long_side", 47, "from 48 to 1024"),
+        ("long_side", 5000, "from 48 to 1024"),
+        ("shortcut", -0.1, "from 0.0 to 1.0"),
+        ("shortcut", 1.1, "from 0.0 to 1.0"),
+        ("shortcut", float("nan"), "from 0.0 to 1.0"),
         ("seed", -1, "0 or more"),
     ],
 )
 def test_a_bad_value_is_named_before_anything_is_written(
     name: str, value: float, allowed: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(FishError, match=f"^{name}={value}: choose {allowed}$"):
+    with pytest.raises(FishError, match=f"^{name}={value}: must be {allowed}$"):
         ensure_synthetic(tmp_path, **SETTINGS | {name: value})
     assert _names(tmp_path) == []

@@ -112,8 +112,8 @@ def test_a_folder_that_is_split_already_keeps_its_splits_and_shows_its_leaks() -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"folds": 4}, r"^folds=4: this draws a split, but the folder has train/"),
-        ({"test_fraction": 0.1}, r"^test_fraction=0.1: this draws a split"),
+        ({"folds": 4}, r"^folds=4: draws a split, but the folder has train/"),
+        ({"test_fraction": 0.1}, r"^test_fraction=0.1: draws a split"),
     ],
 )
 def test_what_is_split_already_cannot_be_split_again(changes: dict[str, Any], message: str) -> None:

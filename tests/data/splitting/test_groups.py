@@ -51,12 +51,12 @@ def test_a_pattern_that_finds_nothing_is_answered_with_a_file_name() -> None:
     with pytest.raises(FishError) as raised:
         groups_by_name(paths, FRAMES)
     message = str(raised.value)
-    assert message.startswith(f"group_regex={FRAMES}: this finds nothing in any of the 2 file")
+    assert message.startswith(f"group_regex={FRAMES}: finds nothing in any of the 2 file")
     assert "such as IMG-001 (" in message
 
 
 def test_a_pattern_that_is_not_a_regular_expression_is_named() -> None:
-    with pytest.raises(FishError, match=r"^group_regex=\(cam: this is not a regular expression \("):
+    with pytest.raises(FishError, match=r"^group_regex=\(cam: is not a regular expression \("):
         groups_by_name([Path("Koi/1.jpg")], "(cam")
 
 

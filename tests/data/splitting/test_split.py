@@ -118,7 +118,7 @@ def test_the_global_random_state_is_neither_read_nor_touched() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 20, float("nan")])
 def test_a_fraction_that_leaves_a_split_empty_is_an_error(fraction: float) -> None:
-    with pytest.raises(FishError, match=r"^val_fraction=.*: choose a number between 0 and 1, such"):
+    with pytest.raises(FishError, match=r"^val_fraction=.*: must be between 0 and 1, such"):
         SplitSettings(val_fraction=fraction).check()
 
 
@@ -337,6 +337,46 @@ def test_the_draw_of_groups_is_the_same_on_every_machine() -> None:
     assert [np.unique(groups[val]).tolist() for val in folds] == [[0, 1, 3], [6, 7], [2, 4, 5]]
 
 
+@pytest.mark.parametrize(
+    ("settings", "val", "test"),
+    [
+        ({"val_fraction": 0.4}, 3_385_637, 0),
+        ({"val_fraction": 0.45, "test_fraction": 0.1}, 3_754_852, 794_060),
+        ({"folds": 4, "fold": 2}, 2_039_928, 0),
+        ({"val_fraction": 0.1}, 761_505, 0),
+    ],
+)
+def test_the_draw_of_many_groups_of_several_classes_is_the_same_on_every_machine(
+    settings: dict[str, Any], val: int, test: int
+) -> None:
+    generator = np.random.Generator(np.random.PCG64(1))
+    groups = np.repeat(np.arange(900), generator.integers(1, 9, 900))
+    labels = generator.integers(0, 3, len(groups))
+    split = draw(labels, groups, seed=5, **settings)
+    # Sums of the indices, written down once.
+    assert (split.val.sum(), split.test.sum()) == (val, test)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "val", "test"),
+    [
+        # A class of three images has one to test, one to validate and one to learn from.
+        ((3, 40), {"val_fraction": 0.4, "test_fraction": 0.5}, [1, 16], [1, 20]),
+        # A class of two has none to test, and what it would have had goes to the other.
+        ((2, 10), {"val_fraction": 0.25, "test_fraction": 0.25}, [1, 2], [0, 3]),
+        # A class of one has none to validate.
+        ((1, 13), {"val_fraction": 0.25, "test_fraction": 0.2}, [0, 4], [0, 3]),
+    ],
+)
+def test_a_class_of_few_images_keeps_some_for_training_and_for_validation(
+    counts: tuple[int, ...], settings: dict[str, float], val: list[int], test: list[int]
+) -> None:
+    labels = labels_of(*counts)
+    split = draw(labels, None, **settings)
+    assert np.bincount(labels[split.val], minlength=2).tolist() == val
+    assert np.bincount(labels[split.test], minlength=2).tolist() == test
+
+
 def test_a_hundred_thousand_images_are_split_at_once() -> None:
     generator = np.random.default_rng(0)
     labels, groups = generator.integers(0, 20, 100_000), generator.integers(0, 60_000, 100_000)
@@ -349,20 +389,20 @@ def test_a_hundred_thousand_images_are_split_at_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"val_fraction": 0}, "val_fraction=0: choose a number between 0 and 1, such as 0.2"),
-        ({"val_fraction": float("nan")}, "val_fraction=nan: choose"),
-        ({"test_fraction": -0.1}, "test_fraction=-0.1: choose 0 for no test split, or"),
-        ({"test_fraction": 1.0}, "test_fraction=1.0: choose"),
-        ({"test_fraction": float("nan")}, "test_fraction=nan: choose"),
+        ({"val_fraction": 0}, "val_fraction=0: must be between 0 and 1, such as 0.2"),
+        ({"val_fraction": float("nan")}, "val_fraction=nan: must"),
+        ({"test_fraction": -0.1}, "test_fraction=-0.1: must be 0 (no test split) or"),
+        ({"test_fraction": 1.0}, "test_fraction=1.0: must"),
+        ({"test_fraction": float("nan")}, "test_fraction=nan: must"),
         (
             {"test_fraction": 0.8},
-            "val_fraction=0.2: with test_fraction=0.8, nothing is left to train on",
+            "val_fraction=0.2: leaves nothing to train on, as test_fraction=0.8",
         ),
-        ({"folds": 1}, "folds=1: choose 2 or more, such as 5, or null"),
-        ({"folds": 5, "fold": 5}, "fold=5: choose a number from 0 to 4, as folds=5"),
-        ({"folds": 5, "fold": -1}, "fold=-1: choose a number from 0 to 4"),
-        ({"fold": 2}, "fold=2: this needs folds as well, such as folds=5"),
-        ({"seed": -1}, "split_seed=-1: choose 0 or more"),
+        ({"folds": 1}, "folds=1: must be 2 or more, such as 5, or null"),
+        ({"folds": 5, "fold": 5}, "fold=5: must be from 0 to 4, as folds=5"),
+        ({"folds": 5, "fold": -1}, "fold=-1: must be from 0 to 4"),
+        ({"fold": 2}, "fold=2: needs folds as well, such as folds=5"),
+        ({"seed": -1}, "split_seed=-1: must be 0 or more"),
         ({"folds": 7}, "folds=7: the groups of images fill only 4 folds; choose 4"),
         ({"test_fraction": 0.1}, "test_fraction=0.1: no group of images can be spared"),
     ],
@@ -380,6 +420,8 @@ def test_groups_that_leave_nothing_to_validate_on_are_an_error() -> None:
         draw(labels, np.zeros(40, np.int64))
     with pytest.raises(FishError, match=r"^folds=2: .* fill only 0 folds; choose null"):
         draw(labels, labels, folds=2)
+    with pytest.raises(FishError, match=r"fill only 2 folds; choose 2$"):
+        draw(labels[:20], np.arange(20) // 10, folds=3)
 
 
 def test_the_written_split_can_be_read_back_by_path(tmp_path: Path) -> None:
