@@ -17,9 +17,9 @@ class Stamped(NamedTuple):
 
 
 def stamped(share: float = 1, classes: int = 3, marked: int | None = None) -> Stamped:
-    """12 images of each class; in the first `marked` classes a share of them has the stamp."""
+    """8 images of each class; in the first `marked` classes a share of them has the stamp."""
     generator = torch.Generator().manual_seed(0)
-    count = 12 * classes
+    count = 8 * classes
     images = 0.4 + 0.2 * torch.rand(count, 3, 64, 64, generator=generator)
     stamps = (torch.rand(classes, 3, 10, 10, generator=generator) > 0.5).float()
     labels = torch.arange(count) % classes

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.functional import gaussian_blur
 
 from fishcnn.cam.faithfulness import (
     Curves,
@@ -153,6 +154,9 @@ def test_baselines_have_the_range_of_a_map_and_random_ones_follow_the_generator(
     assert blob.shape == (2, 21, 21)
     assert int(blob[0].argmax()) == 10 * 21 + 10
     assert float(blob[0, 10, 10]) == 1
+    assert blob[1, 0, [0, 10, 20]].tolist() == pytest.approx(
+        [math.exp(-4), math.exp(-2), math.exp(-4)]
+    )
 
 
 def test_measuring_leaves_the_network_in_training_as_it_was() -> None:
@@ -233,3 +237,19 @@ def test_the_mean_curves_are_those_over_the_images_and_have_the_mean_area() -> N
         for curve, areas in zip(kind.mean_curves, (kind.deletion, kind.insertion), strict=True):
             assert curve.shape == (5,)
             assert float((curve[1:] + curve[:-1]).mean() / 2) == pytest.approx(float(areas.mean()))
+
+
+def test_insertion_starts_from_a_gaussian_blur_of_a_twelfth_of_the_side() -> None:
+    images = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+
+    class Watching(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            seen.append(batch)
+            return batch.mean((2, 3))
+
+    deletion_insertion(Watching(), images, torch.zeros(2, 48, 48), ONES[:2], steps=1)
+    # Two standard deviations of 4 pixels each way; at the edges torchvision mirrors the image.
+    expected = gaussian_blur(images, kernel_size=[17, 17], sigma=[4.0, 4.0])
+    torch.testing.assert_close(seen[1][:, :, 8:-8, 8:-8], expected[:, :, 8:-8, 8:-8])
+    assert torch.allclose(seen[1][:, :, :, 0].mean(), images[:, :, :, :4].mean(), atol=0.05)
