@@ -15,6 +15,7 @@ from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.commands.trained_run import run_config
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.scores import SCORES
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
@@ -96,11 +97,13 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
                 share is not None and wilson_interval(round(share * validated), validated),
             )
             for name, key in (
-                ("accuracy", "val_acc"),
-                ("top-3 accuracy", "val_top3"),
+                *((score.title, f"val_{score.key}") for score in SCORES if score.is_share),
                 ("accuracy after the last epoch", "last_val_acc"),
             )
             for share in (summary.get(key),)
+        ],
+        "numbers": [
+            (score.title, summary.get(f"val_{score.key}")) for score in SCORES if not score.is_share
         ],
         # The other checkpoint of the run has other scores.
         "evaluations": [
