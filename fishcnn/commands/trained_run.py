@@ -78,12 +78,6 @@ def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
     return classifier.eval()
 
 
-def run_folder(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in; None where it was moved out of it."""
-    run = RunFolder.of(checkpoint)
-    return None if run is None else run.path
-
-
 def run_config(checkpoint: Path) -> DictConfig:
     """The configuration of the run that a checkpoint comes from.
 

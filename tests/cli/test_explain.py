@@ -146,9 +146,9 @@ def test_a_folder_of_photographs_is_explained_whatever_its_shapes(
     printed = explain("input=photos", f"output={tmp_path / 'out'}", "trust=false", "pictures=2")
     written = {Path(row["path"]).name: row for row in rows(tmp_path / "out")}
     assert list(written) == ["broken.jpg", "tall.png", "tiny.png", "wide.jpg"]
-    assert written["broken.jpg"]["error"] == "not a picture in any known format"
+    assert written["broken.jpg"]["error"] == "not an image in any known format"
     assert written["broken.jpg"]["png"] == written["broken.jpg"]["predicted"] == ""
-    assert "not a picture in any known format" in printed
+    assert "not an image in any known format" in printed
     sizes = {}
     for name in ("tall.png", "tiny.png", "wide.jpg"):
         assert written[name]["true"] == written[name]["energy_on_fish"] == ""

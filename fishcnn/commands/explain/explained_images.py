@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.decode import Decoded, decode
+from fishcnn.data.decoding.decode import Decoded, decode, in_order
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.image_index import mask_path
 from fishcnn.data.sources import Folders
@@ -93,7 +92,7 @@ def decode_batches(
     """Decode images as those of the training were, 32 at a time, on all cores.
 
     Args:
-        files: any number; taken as they are needed.
+        files: any number; taken as they are needed, a few in advance.
         side: to which they are decoded.
 
     Yields:
@@ -103,12 +102,12 @@ def decode_batches(
         FishError: a mask cannot be read, or does not belong to its image.
     """
 
-    def read(file: ImageFile) -> Decoded | str:
-        return decode(Path(file.path), file.mask, side=side)[1]
+    def read(file: ImageFile) -> tuple[ImageFile, Decoded | str]:
+        return file, decode(Path(file.path), file.mask, side=side)[1]
 
-    with ThreadPoolExecutor(usable_cpus()) as pool:
-        while chunk := list(islice(files, BATCH)):
-            yield list(zip(chunk, pool.map(read, chunk), strict=True))
+    decoded = in_order(read, files, workers=usable_cpus())
+    while batch := list(islice(decoded, BATCH)):
+        yield batch
 
 
 def as_validated(decoded: Sequence[Decoded], size: int) -> tuple[Tensor, list[Tensor | None]]:
