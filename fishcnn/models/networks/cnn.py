@@ -1,9 +1,21 @@
 """The project's own network: a stack of convolution blocks and a small head."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.checks import check_arguments, choice, number, whole
 from fishcnn.utils.errors import ArgumentError
+
+_WANTED = {
+    "blocks": whole(1),
+    "base_channels": whole(1),
+    "max_channels": whole(1),
+    "head": choice("flatten", "gap"),
+    "hidden": whole(1),
+    "dropout": number(0, 1),
+}
 
 
 class ConvBlock(nn.Sequential):
@@ -43,7 +55,7 @@ class FishCNN(nn.Module):
         dropout: probability of dropping a unit before the last linear layer.
 
     Raises:
-        ArgumentError: ``blocks`` or ``head`` cannot be used.
+        ArgumentError: an argument is out of range.
     """
 
     def __init__(
@@ -59,7 +71,8 @@ class FishCNN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.check(image_size=image_size, blocks=blocks, head=head)
+        settings = {name: value for name, value in locals().items() if name in _WANTED}
+        self.check(image_size=image_size, **settings)
         channels = [min(base_channels << block, max_channels) for block in range(blocks)]
         self.blocks = nn.Sequential(
             *(ConvBlock(c_in, c_out) for c_in, c_out in zip([3, *channels], channels, strict=False))
@@ -82,19 +95,16 @@ class FishCNN(nn.Module):
         self.cam_layer = f"blocks.{blocks - 1}"
 
     @staticmethod
-    def check(*, image_size: int, blocks: int, head: str, **_: object) -> None:
+    def check(*, image_size: int, **settings: Any) -> None:
         """Raise the errors of the constructor."""
-        if blocks < 1:
-            raise ArgumentError("blocks", blocks, "the network needs at least 1 block")
-        if image_size >> blocks < 1:
+        check_arguments(settings, _WANTED)
+        if image_size >> settings["blocks"] < 1:
             raise ArgumentError(
                 "blocks",
-                blocks,
+                settings["blocks"],
                 f"an image of {image_size} pixels would shrink below 1 pixel; use "
                 f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
             )
-        if head not in ("flatten", "gap"):
-            raise ArgumentError("head", head, "choose one of flatten, gap")
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify normalised images.

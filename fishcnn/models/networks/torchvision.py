@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.checks import check_arguments, flag
 from fishcnn.utils.errors import ArgumentError
 
 
@@ -41,7 +42,12 @@ class TorchvisionNetwork(nn.Module):
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        self.check(image_size=image_size, architecture=architecture, pretrained=pretrained)
+        self.check(
+            image_size=image_size,
+            architecture=architecture,
+            pretrained=pretrained,
+            freeze_backbone=freeze_backbone,
+        )
         self.architecture = architecture
         self.backbone = _backbone(architecture, image_size, pretrained)
         self._head_name = _replace_head(self.backbone, num_classes)
@@ -51,8 +57,11 @@ class TorchvisionNetwork(nn.Module):
             self.backbone.get_submodule(self._head_name).requires_grad_(True)
 
     @staticmethod
-    def check(*, image_size: int, architecture: str, pretrained: bool, **_: object) -> None:
+    def check(
+        *, image_size: int, architecture: str, pretrained: bool, freeze_backbone: bool
+    ) -> None:
         """Raise the errors of the constructor; each architecture has a smallest size of its own."""
+        check_arguments(locals(), {"pretrained": flag, "freeze_backbone": flag})
         known = torchvision.models.list_models(module=torchvision.models)
         if architecture not in known:
             near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]

@@ -118,7 +118,7 @@ def test_the_global_random_state_is_neither_read_nor_touched() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 20, float("nan")])
 def test_a_fraction_that_leaves_a_split_empty_is_an_error(fraction: float) -> None:
-    with pytest.raises(FishError, match=r"^val_fraction=.*: must be between 0 and 1, such"):
+    with pytest.raises(FishError, match=r"^val_fraction=.*: must be a number from 0.001 to 0.999"):
         SplitSettings(val_fraction=fraction).check()
 
 
@@ -389,20 +389,20 @@ def test_a_hundred_thousand_images_are_split_at_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"val_fraction": 0}, "val_fraction=0: must be between 0 and 1, such as 0.2"),
+        ({"val_fraction": 0}, "val_fraction=0: must be a number from 0.001 to 0.999"),
         ({"val_fraction": float("nan")}, "val_fraction=nan: must"),
-        ({"test_fraction": -0.1}, "test_fraction=-0.1: must be 0 (no test split) or"),
+        ({"test_fraction": -0.1}, "test_fraction=-0.1: must be a number from 0 to 0.999"),
         ({"test_fraction": 1.0}, "test_fraction=1.0: must"),
         ({"test_fraction": float("nan")}, "test_fraction=nan: must"),
         (
             {"test_fraction": 0.8},
             "val_fraction=0.2: leaves nothing to train on, as test_fraction=0.8",
         ),
-        ({"folds": 1}, "folds=1: must be 2 or more, such as 5, or null"),
+        ({"folds": 1}, "folds=1: must be a whole number, 2 or more"),
         ({"folds": 5, "fold": 5}, "fold=5: must be from 0 to 4, as folds=5"),
-        ({"folds": 5, "fold": -1}, "fold=-1: must be from 0 to 4"),
+        ({"folds": 5, "fold": -1}, "fold=-1: must be a whole number, 0 or more"),
         ({"fold": 2}, "fold=2: needs folds as well, such as folds=5"),
-        ({"seed": -1}, "split_seed=-1: must be 0 or more"),
+        ({"seed": -1}, "split_seed=-1: must be a whole number, 0 or more"),
         ({"folds": 7}, "folds=7: the groups of images fill only 4 folds; choose 4"),
         ({"test_fraction": 0.1}, "test_fraction=0.1: no group of images can be spared"),
     ],
