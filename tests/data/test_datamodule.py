@@ -495,7 +495,7 @@ def test_damaged_groups_are_looked_for_again(
     datamodule.setup()
     assert datamodule.splitting.duplicates is not None
     assert "is damaged" in caplog.text
-    assert kept.stat().st_size > 50
+    assert file.stat().st_size > 50
 
 
 def test_images_of_one_name_group_stay_on_one_side(make: Make) -> None:
