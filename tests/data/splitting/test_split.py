@@ -357,6 +357,16 @@ def test_the_draw_of_many_groups_of_several_classes_is_the_same_on_every_machine
     assert (split.val.sum(), split.test.sum()) == (val, test)
 
 
+def test_a_class_whose_groups_all_hold_the_rest_of_another_is_not_held_out() -> None:
+    # Class 0 is in two groups, in one with all of class 1 and in the other with all of class 2.
+    labels = np.array([0, 1, 0, 2, 3, 3, 3, 3])
+    groups = np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    for seed in range(10):
+        split = draw(labels, groups, val_fraction=0.4, seed=seed)
+        check_split(split, labels, groups)
+        assert labels[split.val].tolist() == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("counts", "settings", "val", "test"),
     [
