@@ -59,7 +59,17 @@ class FishCNN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.check(image_size=image_size, blocks=blocks, head=head)
+        if blocks < 1:
+            raise ArgumentError("blocks", blocks, "the network needs at least 1 block")
+        if image_size >> blocks < 1:
+            raise ArgumentError(
+                "blocks",
+                blocks,
+                f"an image of {image_size} pixels would shrink below 1 pixel; use "
+                f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
+            )
+        if head not in ("flatten", "gap"):
+            raise ArgumentError("head", head, "choose one of flatten, gap")
         channels = [min(base_channels << block, max_channels) for block in range(blocks)]
         self.blocks = nn.Sequential(
             *(ConvBlock(c_in, c_out) for c_in, c_out in zip([3, *channels], channels, strict=False))
@@ -80,21 +90,6 @@ class FishCNN(nn.Module):
                 nn.Linear(channels[-1], num_classes),
             )
         self.cam_layer = f"blocks.{blocks - 1}"
-
-    @staticmethod
-    def check(*, image_size: int, blocks: int, head: str, **_: object) -> None:
-        """Raise the errors of the constructor."""
-        if blocks < 1:
-            raise ArgumentError("blocks", blocks, "the network needs at least 1 block")
-        if image_size >> blocks < 1:
-            raise ArgumentError(
-                "blocks",
-                blocks,
-                f"an image of {image_size} pixels would shrink below 1 pixel; use "
-                f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
-            )
-        if head not in ("flatten", "gap"):
-            raise ArgumentError("head", head, "choose one of flatten, gap")
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify normalised images.
