@@ -121,11 +121,6 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: DictConfig) -> None:
     """Check that a run goes on with the classes, the split and the batches that it began with.
 
-    Args:
-        checkpoint: what the run goes on from.
-        datamodule: set up.
-        config: of the run.
-
     Raises:
         FishError: images of the earlier training split would be validated on, say.
     """
