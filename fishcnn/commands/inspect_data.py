@@ -16,7 +16,6 @@ from rich.text import Text
 from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings, check_settings
-from fishcnn.commands.train.train_settings import DATA_SETTINGS
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
@@ -49,7 +48,7 @@ def inspect_data(config: DictConfig) -> None:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
     """
-    check_settings(config, {**DATA_SETTINGS, "pages": whole(0)})
+    check_settings(config, {"pages": whole(0)})
     found = _inspect(build_datamodule(config))
     named = config.data.name
     name = found.images.index.root.resolve().name if named == "folder" else named

@@ -28,13 +28,22 @@ from fishcnn.data.sources import Folders, FolderSource, Source
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
+from fishcnn.utils.checks import check_arguments, choice, flag, optional, whole
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
 
 _SEED_RECIPE = Recipe()
-BALANCES = ("none", "sampler", "loss")
-CACHES = ("disk", "ram", "none")
+_WANTED = {
+    "image_size": whole(1, 4096),
+    "working_size": optional(whole(1, 4096)),
+    "batch_size": whole(2),  # batch norm needs two
+    "balance": choice("none", "sampler", "loss"),
+    "normalize": choice("dataset", *STATISTICS),
+    "cache": choice("disk", "ram", "none"),
+    "on_device": optional(flag),
+    "workers": optional(whole(1, 1024)),
+}
 
 
 class FishDataModule(pl.LightningDataModule):
@@ -115,18 +124,12 @@ class FishDataModule(pl.LightningDataModule):
             source = FolderSource(root, masks_root)
         elif root is not None or masks_root is not None:
             raise ArgumentError("source", source, "leave out root and masks_root: it has its own")
-        if image_size < 1:
-            raise ArgumentError("image_size", image_size, "must be 1 or more")
+        check_arguments(locals(), _WANTED)
         if working_size is None:
             working_size = image_size * 5 // 4
         if working_size < image_size:
             problem = f"must be at least image_size, which is {image_size}"
             raise ArgumentError("working_size", working_size, problem)
-        if batch_size < 2:
-            raise ArgumentError("batch_size", batch_size, "must be 2 or more for batch norm")
-        _check_choice("normalize", normalize, ("dataset", *STATISTICS))
-        _check_choice("balance", balance, BALANCES)
-        _check_choice("cache", cache, CACHES)
         if on_device and cache == "none":
             raise ArgumentError("on_device", on_device, "needs a cache: choose disk or ram")
         self.split_settings = SplitSettings(
@@ -282,11 +285,6 @@ class FishDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of the test split, always in the same order."""
         return self._loader("test")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ArgumentError(name, value, f"choose one of {', '.join(choices)}")
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples

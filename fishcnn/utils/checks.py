@@ -39,7 +39,7 @@ def optional(check: Check) -> Check:
 
 def flag(value: object) -> str | None:
     """Whether something is done."""
-    return None if isinstance(value, bool) else "choose true or false"
+    return None if isinstance(value, bool) else "must be true or false"
 
 
 def check_arguments(values: Mapping[str, object], wanted: Mapping[str, Check]) -> None:
@@ -65,7 +65,9 @@ def _number(kind: type, words: str, low: float, high: float, *, above: bool) -> 
                 return None
         # A highest value that nobody reaches is left out.
         if high > 2**16:
-            return f"wanted {words} above {low:g}" if above else f"wanted {words}, {low:g} or more"
-        return f"wanted {words} {'above' if above else 'from'} {low:g} {'up ' * above}to {high:g}"
+            return (
+                f"must be {words} above {low:g}" if above else f"must be {words}, {low:g} or more"
+            )
+        return f"must be {words} {'above' if above else 'from'} {low:g} {'up ' * above}to {high:g}"
 
     return check

@@ -428,10 +428,12 @@ def test_several_layers_take_one_forward_and_one_backward_pass() -> None:
     # In block1, below the lowest of them, and in pool itself nothing is computed.
     assert backwards == ["head", "flatten", "dropout", "block2"]
 
-    forwards.clear(), backwards.clear()
-    class_activation_maps(model, noise(), layers=["block2", "pool"], method="eigencam")
-    assert forwards == [False]
-    assert backwards == []
+    # Score-CAM classifies a batch of masked images for each of the two layers besides.
+    for method, passes in (("eigencam", 1), ("scorecam", 3)):
+        forwards.clear(), backwards.clear()
+        class_activation_maps(model, noise(), layers=["block2", "pool"], method=method)
+        assert forwards == [False] * passes
+        assert backwards == []
 
 
 def test_a_layer_may_be_named_twice_and_given_as_a_module() -> None:

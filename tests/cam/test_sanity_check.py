@@ -191,7 +191,7 @@ def test_the_correlation_with_everything_forgotten_decides(
 
 
 def test_norms_that_the_network_begins_with_are_a_layer_of_their_own() -> None:
-    norms = nn.BatchNorm2d(3), nn.GroupNorm(1, 3)
+    norms = nn.BatchNorm2d(3), nn.GroupNorm(1, 3), nn.GroupNorm(3, 3)
     model = nn.Sequential(*norms, nn.Conv2d(3, 2, 3), nn.ReLU())
     with torch.no_grad():
         for norm in norms:
@@ -200,9 +200,9 @@ def test_norms_that_the_network_begins_with_are_a_layer_of_their_own() -> None:
 
     def maps(changed: nn.Module, images: Tensor) -> Tensor:
         assert isinstance(changed, nn.Sequential)
-        weights.append([float(norm.weight.detach()[0]) for norm in list(changed)[:2]])
+        weights.append([float(norm.weight.detach()[0]) for norm in list(changed)[:3]])
         return changed(images).detach()[:, 0]
 
     result = randomisation_test(model, IMAGES, maps, draws=1)
-    assert [depth.layer for depth in result.depths] == ["2", "0"]
-    assert weights == [[2, 2], [2, 2], [1, 1]]
+    assert [depth.layer for depth in result.depths] == ["3", "0"]
+    assert weights == [[2, 2, 2], [2, 2, 2], [1, 1, 1]]

@@ -253,9 +253,9 @@ def test_a_mask_that_is_missing_is_a_finding(inspect: Inspect, tmp_path: Path) -
     [
         ((), "data.root is not set"),
         (("data.root=nowhere",), "data.root=nowhere: does not exist"),
-        (("data.root=.", "pages=-1"), "pages=-1: wanted a whole number, 0 or more"),
+        (("data.root=.", "pages=-1"), "pages=-1: must be a whole number, 0 or more"),
         (("data.root=.", "data.val_fraction=2"), "data.val_fraction=2"),
-        (("data.root=.", "data.image_size=much"), "data.image_size=much: wanted a whole number"),
+        (("data.root=.", "data.image_size=much"), "data.image_size=much: must be a whole number"),
     ],
 )
 def test_what_cannot_be_inspected_is_said(

@@ -326,12 +326,12 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
         (["output=photo.jpg"], "output=photo.jpg: wanted a name that ends in .csv or .jsonl"),
         (["output=/proc/out.csv"], "output=/proc/out.csv cannot be written"),
         (["format=xml"], "format=xml: choose one of csv, jsonl"),
-        (["threshold=2"], "threshold=2: wanted a number from 0 to 1"),
-        (["threshold=abc"], "threshold=abc: wanted a number from 0 to 1"),
-        (["top_k=0"], "top_k=0: wanted a whole number, 1 or more"),
-        (["batch_size=0"], "batch_size=0: wanted a whole number, 1 or more"),
-        (["workers=1.5"], "workers=1.5: wanted a whole number, 1 or more"),
-        (["resume=yes please"], "resume=yes please: choose true or false"),
+        (["threshold=2"], "threshold=2: must be a number from 0 to 1"),
+        (["threshold=abc"], "threshold=abc: must be a number from 0 to 1"),
+        (["top_k=0"], "top_k=0: must be a whole number, 1 or more"),
+        (["batch_size=0"], "batch_size=0: must be a whole number, 1 or more"),
+        (["workers=1.5"], "workers=1.5: must be a whole number, 1 or more"),
+        (["resume=yes please"], "resume=yes please: must be true or false"),
     ],
 )
 def test_a_mistake_is_answered_in_one_message_without_a_traceback(

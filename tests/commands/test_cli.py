@@ -54,4 +54,4 @@ def test_a_mistake_ends_a_command_with_status_1(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert fishcnn(monkeypatch, "train", "seed=-1", "hydra.run.dir=run") == 1
-    assert capsys.readouterr().err == "error: seed=-1: wanted a whole number, 0 or more\n"
+    assert capsys.readouterr().err == "error: seed=-1: must be a whole number, 0 or more\n"

@@ -23,9 +23,9 @@ def test_in_the_library_an_error_names_the_argument() -> None:
 def test_a_setting_is_checked_by_its_dotted_name() -> None:
     config = OmegaConf.create({"tta": 1, "data": {"workers": None, "fold": "???"}})
     check_settings(config, {"data.workers": optional(whole(1)), "model.blocks": whole(1)})
-    with pytest.raises(FishError, match=r"^data.workers=null: wanted a whole number, 1 or more$"):
+    with pytest.raises(FishError, match=r"^data.workers=null: must be a whole number, 1 or more$"):
         check_settings(config, {"data.workers": whole(1)})
-    with pytest.raises(FishError, match=r"^tta=1: choose true or false$"):
+    with pytest.raises(FishError, match=r"^tta=1: must be true or false$"):
         check_settings(config, {"tta": flag})
     with pytest.raises(MissingMandatoryValue):
         check_settings(config, {"data.fold": whole(0)})

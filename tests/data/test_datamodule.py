@@ -223,17 +223,17 @@ def test_a_last_batch_of_one_image_is_left_out_of_training(make: Make) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 1}, "batch_size=1: must be 2 or more for batch norm"),
-        ({"image_size": 0}, "image_size=0: must be 1 or more"),
+        ({"batch_size": 1}, "batch_size=1: must be a whole number, 2 or more"),
+        ({"image_size": 0}, "image_size=0: must be a whole number from 1 to 4096"),
         ({"working_size": 16}, "working_size=16: must be at least image_size, which is 32"),
         ({"normalize": "mnist"}, "normalize=mnist: choose one of dataset, cifar10, imagenet"),
         ({"balance": "scales"}, "balance=scales: choose one of none, sampler, loss"),
         ({"cache": "tape"}, "cache=tape: choose one of disk, ram, none"),
         ({"cache": "none", "on_device": True}, "on_device=true: needs a cache"),
-        ({"folds": 1}, "folds=1: must be 2 or more"),
+        ({"folds": 1}, "folds=1: must be a whole number, 2 or more"),
         ({"test_fraction": 0.9}, "test_fraction=0.9"),
         ({"group_regex": "("}, "group_regex="),
-        ({"split_seed": -1}, "split_seed=-1: must be 0 or more"),
+        ({"split_seed": -1}, "split_seed=-1: must be a whole number, 0 or more"),
         ({"source": SyntheticSource()}, "leave out root and masks_root: it has its own"),
     ],
 )
@@ -495,7 +495,7 @@ def test_damaged_groups_are_looked_for_again(
     datamodule.setup()
     assert datamodule.splitting.duplicates is not None
     assert "is damaged" in caplog.text
-    assert kept.stat().st_size > 50
+    assert file.stat().st_size > 50
 
 
 def test_images_of_one_name_group_stay_on_one_side(make: Make) -> None:

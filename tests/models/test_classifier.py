@@ -304,7 +304,7 @@ def test_a_classifier_for_data_takes_every_setting_by_its_name(datamodule: FishD
         ({"momentum": 0.5}, "momentum=0.5: unknown; choose from blocks, "),
         ({"name": "cnn"}, "name=cnn: unknown"),
         ({"model": {"blocks": 3}}, "model=null: choose one of cnn, torchvision"),
-        ({"dropout": 2}, "model=cnn: dropout probability has to be between 0 and 1"),
+        ({"dropout": 2}, "dropout=2: must be a number from 0 to 1"),
     ],
 )
 def test_a_wrong_setting_is_named_before_the_data_is_read(

@@ -73,7 +73,7 @@ def test_the_flatten_head_of_the_recipe_has_the_sizes_of_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("changes", "size", "message"),
     [
-        ({"blocks": 0}, 128, "blocks=0: the network needs at least 1 block"),
+        ({"blocks": 0}, 128, "blocks=0: must be a whole number, 1 or more"),
         ({"blocks": 8}, 128, "use 7 blocks or fewer"),
         ({"blocks": 6}, 50, "use 5 blocks or fewer"),
         ({"head": "mlp"}, 32, "head=mlp: choose one of flatten, gap"),

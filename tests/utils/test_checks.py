@@ -14,10 +14,10 @@ from fishcnn.utils.errors import ArgumentError
         (whole(0), [0, 10**9], [-1, 0.5, math.nan], "a whole number, 0 or more"),
         (number(0, 1), [0, 1, 0.5, np.float32(1)], [-0.1, 1.1, math.nan, False], "from 0 to 1"),
         (number(0, 1, above=True), [0.001, 1], [0, 1.001], "a number above 0 up to 1"),
-        (number(0, above=True), [1e-9, math.inf], [0, -1, "1"], "wanted a number above 0"),
+        (number(0, above=True), [1e-9, math.inf], [0, -1, "1"], "must be a number above 0"),
         (choice("val", "test"), ["val"], ["Val", None, ["val"]], "choose one of val, test"),
         (choice(1, None), [1, None], [True, 1.0], "choose one of 1, null"),
-        (flag, [True, False], [1, 0, "true", None], "choose true or false"),
+        (flag, [True, False], [1, 0, "true", None], "must be true or false"),
         (optional(whole(1)), [None, 1], [0], "1 or more"),
     ],
 )
@@ -32,5 +32,5 @@ def test_a_value_is_right_or_its_problem_is_said(
 def test_the_argument_that_is_wrong_is_named() -> None:
     wanted = {"fold": whole(0, 4), "seed": whole(0)}
     check_arguments({"fold": 4, "seed": 0, "other": "x"}, wanted)
-    with pytest.raises(ArgumentError, match=r"^fold=5: wanted a whole number from 0 to 4$"):
+    with pytest.raises(ArgumentError, match=r"^fold=5: must be a whole number from 0 to 4$"):
         check_arguments({"fold": 5, "seed": -1}, wanted)

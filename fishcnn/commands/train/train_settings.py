@@ -6,27 +6,8 @@ from fishcnn.commands.settings import check_settings
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 
-DATA_SETTINGS = {
-    "data.image_size": whole(1, 4096),
-    "data.batch_size": whole(2),
-    "data.working_size": optional(whole(1, 4096)),
-    "data.split_seed": whole(0, 2**32 - 1),
-    "data.workers": optional(whole(1, 1024)),
-    "data.val_fraction": number(0.001, 0.999),
-    "data.test_fraction": number(0, 0.999),
-    "data.folds": optional(whole(2, 1000)),
-    "data.fold": whole(0, 999),
-    "data.group_duplicates": flag,
-    "data.on_device": optional(flag),
-}
 _WANTED = {
-    **DATA_SETTINGS,
     "seed": whole(0, 2**32 - 1),
-    "model.blocks": whole(0, 64),  # the network says more precisely what fits the images
-    "model.base_channels": whole(1, 2**16),
-    "model.max_channels": whole(1, 2**16),
-    "model.hidden": whole(1),
-    "model.dropout": number(0, 1),
     "optimizer.lr": number(0),
     "optimizer.weight_decay": number(0),
     "scheduler.factor": number(0, 0.999),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
-from fishcnn.data.inspection.findings import (
+from fishcnn.data.inspection.data_findings import (
     Finding,
     balance,
     class_counts,

@@ -11,8 +11,7 @@ from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.decoding.loading import check_enough
 from fishcnn.data.duplicates.kept import known_duplicates
 from fishcnn.data.inspection.borders import Bars, find_bars
-from fishcnn.data.inspection.data_report import Section, class_columns, report_sections
-from fishcnn.data.inspection.findings import (
+from fishcnn.data.inspection.data_findings import (
     Finding,
     borders,
     class_counts,
@@ -21,6 +20,7 @@ from fishcnn.data.inspection.findings import (
     label_conflicts,
     leaked_images,
 )
+from fishcnn.data.inspection.data_report import Section, class_columns, report_sections
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split, leaked_by_random_split
 from fishcnn.data.splitting.split_settings import SplitSettings
@@ -178,14 +178,9 @@ def _without_split(images: ImageSet, settings: SplitSettings) -> Splitting:
 
 
 def find_all_bars(images: Pixels) -> dict[int, Bars]:
-    """Find the bars of N images.
+    """Find the bars of those of N images, uint8 (N, S, S, 3), that have any, by row.
 
-    Args:
-        images: uint8 (N, S, S, 3).
-
-    Returns:
-        The bars of those that have any, by row, without their masks, which take as much as the
-        images.
+    Their masks are left out: they take as much as the images.
     """
     count = images.shape[0]
     found = {}

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fishcnn.data.rendering.render import RENDERER_VERSION, render_fish
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.checks import check_arguments, number, whole
 from fishcnn.utils.progress import track
 
 MIN_LONG_SIDE, MAX_LONG_SIDE = 48, 1024
@@ -25,6 +25,14 @@ JPEG_QUALITY = 92
 IMAGES_PER_TASK = 50
 # Starting processes takes longer than drawing this many images.
 FEW_IMAGES = 200
+
+_WANTED = {
+    "species": whole(2, len(SPECIES)),
+    "images_per_class": whole(2),
+    "long_side": whole(MIN_LONG_SIDE, MAX_LONG_SIDE),
+    "shortcut": number(0, 1),
+    "seed": whole(0),
+}
 
 
 class _Task(NamedTuple):
@@ -72,17 +80,7 @@ def ensure_synthetic(
     Raises:
         ArgumentError: a value is out of its range.
     """
-    for name, value, low, high in (
-        ("species", species, 2, len(SPECIES)),
-        ("images_per_class", images_per_class, 2, None),
-        ("long_side", long_side, MIN_LONG_SIDE, MAX_LONG_SIDE),
-        ("shortcut", shortcut, 0.0, 1.0),
-        ("seed", seed, 0, None),
-    ):
-        # "not" around the comparison so that NaN is refused too.
-        if not (low <= value and (high is None or value <= high)):
-            allowed = f"{low} or more" if high is None else f"from {low} to {high}"
-            raise ArgumentError(name, value, f"must be {allowed}")
+    check_arguments(locals(), _WANTED)
     settings = {
         "species": species,
         "pictures_per_class": images_per_class,

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 from fishcnn.data.splitting.groups import groups_by_name
+from fishcnn.utils.checks import check_arguments, flag, number, optional, whole
 from fishcnn.utils.errors import ArgumentError
+
+_WANTED = {
+    "val_fraction": number(0.001, 0.999),
+    "test_fraction": number(0, 0.999),
+    "folds": optional(whole(2)),
+    "fold": whole(0),
+    "split_seed": whole(0),
+    "group_duplicates": flag,
+}
 
 
 @dataclass(frozen=True)
@@ -40,24 +50,14 @@ class SplitSettings:
         Raises:
             ArgumentError: One of them is out of its range.
         """
-        # The comparisons are negated so that NaN is refused too.
-        if not self.split_seed >= 0:
-            raise ArgumentError("split_seed", self.split_seed, "must be 0 or more")
-        if not 0 <= self.test_fraction < 1:
-            problem = "must be 0 (no test split) or more and below 1, such as 0.1"
-            raise ArgumentError("test_fraction", self.test_fraction, problem)
+        check_arguments(vars(self), _WANTED)
         if self.folds is None:
             if self.fold != 0:
                 raise ArgumentError("fold", self.fold, "needs folds as well, such as folds=5")
-            if not 0 < self.val_fraction < 1:
-                problem = "must be between 0 and 1, such as 0.2"
-                raise ArgumentError("val_fraction", self.val_fraction, problem)
             if self.val_fraction + self.test_fraction >= 1:
                 problem = f"leaves nothing to train on, as test_fraction={self.test_fraction}"
                 raise ArgumentError("val_fraction", self.val_fraction, problem)
-        elif self.folds < 2:
-            raise ArgumentError("folds", self.folds, "must be 2 or more, such as 5, or null")
-        elif not 0 <= self.fold < self.folds:
+        elif self.fold >= self.folds:
             problem = f"must be from 0 to {self.folds - 1}, as folds={self.folds}"
             raise ArgumentError("fold", self.fold, problem)
         if self.group_regex is not None:

@@ -3,7 +3,17 @@
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.checks import check_arguments, choice, number, whole
 from fishcnn.utils.errors import ArgumentError
+
+_WANTED = {
+    "blocks": whole(1),
+    "base_channels": whole(1),
+    "max_channels": whole(1),
+    "head": choice("flatten", "gap"),
+    "hidden": whole(1),
+    "dropout": number(0, 1),
+}
 
 
 class ConvBlock(nn.Sequential):
@@ -43,7 +53,7 @@ class FishCNN(nn.Module):
         dropout: probability of dropping a unit before the last linear layer.
 
     Raises:
-        ArgumentError: ``blocks`` or ``head`` cannot be used.
+        ArgumentError: an argument is out of range.
     """
 
     def __init__(
@@ -59,8 +69,7 @@ class FishCNN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if blocks < 1:
-            raise ArgumentError("blocks", blocks, "the network needs at least 1 block")
+        check_arguments(locals(), _WANTED)
         if image_size >> blocks < 1:
             raise ArgumentError(
                 "blocks",
@@ -68,8 +77,6 @@ class FishCNN(nn.Module):
                 f"an image of {image_size} pixels would shrink below 1 pixel; use "
                 f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
             )
-        if head not in ("flatten", "gap"):
-            raise ArgumentError("head", head, "choose one of flatten, gap")
         channels = [min(base_channels << block, max_channels) for block in range(blocks)]
         self.blocks = nn.Sequential(
             *(ConvBlock(c_in, c_out) for c_in, c_out in zip([3, *channels], channels, strict=False))

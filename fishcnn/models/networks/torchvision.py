@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.checks import check_arguments, flag
 from fishcnn.utils.errors import ArgumentError
 
 
@@ -28,7 +29,7 @@ class TorchvisionNetwork(nn.Module):
             norm statistics.
 
     Raises:
-        ArgumentError: torchvision has no such network.
+        ArgumentError: torchvision has no such network, or a flag is neither true nor false.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TorchvisionNetwork(nn.Module):
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
+        check_arguments(locals(), {"pretrained": flag, "freeze_backbone": flag})
         known = torchvision.models.list_models(module=torchvision.models)
         if architecture not in known:
             near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]

@@ -9,14 +9,14 @@ from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.data.inspection.borders import Bars
-from fishcnn.data.inspection.data_report import data_report
-from fishcnn.data.inspection.findings import (
+from fishcnn.data.inspection.data_findings import (
     balance,
     borders,
     imbalance,
     label_conflicts,
     near_duplicates,
 )
+from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 

@@ -174,15 +174,15 @@ def test_of_two_builds_at_once_both_return_the_one_complete_folder(
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("species", 1, "from 2 to 20"),
-        ("species", 21, "from 2 to 20"),
-        ("images_per_class", 1, "2 or more"),
-        ("long_side", 47, "from 48 to 1024"),
-        ("long_side", 5000, "from 48 to 1024"),
-        ("shortcut", -0.1, "from 0.0 to 1.0"),
-        ("shortcut", 1.1, "from 0.0 to 1.0"),
-        ("shortcut", float("nan"), "from 0.0 to 1.0"),
-        ("seed", -1, "0 or more"),
+        ("species", 1, "a whole number from 2 to 20"),
+        ("species", 21, "a whole number from 2 to 20"),
+        ("images_per_class", 1, "a whole number, 2 or more"),
+        ("long_side", 47, "a whole number from 48 to 1024"),
+        ("long_side", 5000, "a whole number from 48 to 1024"),
+        ("shortcut", -0.1, "a number from 0 to 1"),
+        ("shortcut", 1.1, "a number from 0 to 1"),
+        ("shortcut", float("nan"), "a number from 0 to 1"),
+        ("seed", -1, "a whole number, 0 or more"),
     ],
 )
 def test_a_bad_value_is_named_before_anything_is_written(

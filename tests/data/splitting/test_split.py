@@ -118,7 +118,7 @@ def test_the_global_random_state_is_neither_read_nor_touched() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 20, float("nan")])
 def test_a_fraction_that_leaves_a_split_empty_is_an_error(fraction: float) -> None:
-    with pytest.raises(FishError, match=r"^val_fraction=.*: must be between 0 and 1, such"):
+    with pytest.raises(FishError, match=r"^val_fraction=.*: must be a number from 0.001 to 0.999"):
         SplitSettings(val_fraction=fraction).check()
 
 
@@ -333,6 +333,14 @@ def test_the_draw_of_groups_is_the_same_on_every_machine() -> None:
     split = draw(labels, groups, test_fraction=0.25, val_fraction=0.25)
     assert np.unique(groups[split.val]).tolist() == [0, 7]
     assert np.unique(groups[split.test]).tolist() == [1, 6]
+    # Classes that share no group follow one another, each beginning where the last one has ended.
+    labels, groups = np.repeat([0, 1, 2], 40), np.arange(120) // 4
+    split = draw(labels, groups, seed=1)
+    assert np.unique(groups[split.val]).tolist() == [5, 8, 11, 19, 23, 29]
+
+
+def test_folds_of_groups_are_the_same_on_every_machine() -> None:
+    labels, groups = np.arange(24) % 2, np.arange(24) // 3
     folds = [draw(labels, groups, folds=3, fold=fold).val for fold in range(3)]
     assert [np.unique(groups[val]).tolist() for val in folds] == [[0, 1, 3], [6, 7], [2, 4, 5]]
 
@@ -355,6 +363,16 @@ def test_the_draw_of_many_groups_of_several_classes_is_the_same_on_every_machine
     split = draw(labels, groups, seed=5, **settings)
     # Sums of the indices, written down once.
     assert (split.val.sum(), split.test.sum()) == (val, test)
+
+
+def test_a_class_whose_groups_all_hold_the_rest_of_another_is_not_held_out() -> None:
+    # Class 0 is in two groups, in one with all of class 1 and in the other with all of class 2.
+    labels = np.array([0, 1, 0, 2, 3, 3, 3, 3])
+    groups = np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    for seed in range(10):
+        split = draw(labels, groups, val_fraction=0.4, seed=seed)
+        check_split(split, labels, groups)
+        assert labels[split.val].tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -389,20 +407,20 @@ def test_a_hundred_thousand_images_are_split_at_once() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"val_fraction": 0}, "val_fraction=0: must be between 0 and 1, such as 0.2"),
+        ({"val_fraction": 0}, "val_fraction=0: must be a number from 0.001 to 0.999"),
         ({"val_fraction": float("nan")}, "val_fraction=nan: must"),
-        ({"test_fraction": -0.1}, "test_fraction=-0.1: must be 0 (no test split) or"),
+        ({"test_fraction": -0.1}, "test_fraction=-0.1: must be a number from 0 to 0.999"),
         ({"test_fraction": 1.0}, "test_fraction=1.0: must"),
         ({"test_fraction": float("nan")}, "test_fraction=nan: must"),
         (
             {"test_fraction": 0.8},
             "val_fraction=0.2: leaves nothing to train on, as test_fraction=0.8",
         ),
-        ({"folds": 1}, "folds=1: must be 2 or more, such as 5, or null"),
+        ({"folds": 1}, "folds=1: must be a whole number, 2 or more"),
         ({"folds": 5, "fold": 5}, "fold=5: must be from 0 to 4, as folds=5"),
-        ({"folds": 5, "fold": -1}, "fold=-1: must be from 0 to 4"),
+        ({"folds": 5, "fold": -1}, "fold=-1: must be a whole number, 0 or more"),
         ({"fold": 2}, "fold=2: needs folds as well, such as folds=5"),
-        ({"seed": -1}, "split_seed=-1: must be 0 or more"),
+        ({"seed": -1}, "split_seed=-1: must be a whole number, 0 or more"),
         ({"folds": 7}, "folds=7: the groups of images fill only 4 folds; choose 4"),
         ({"test_fraction": 0.1}, "test_fraction=0.1: no group of images can be spared"),
     ],
