@@ -65,8 +65,6 @@ def train(config: DictConfig) -> float:
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     datamodule, resumed = _prepare(config, run)
     prepare_images(datamodule)
-    if resumed:
-        check_same_data(resumed, datamodule, config)
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
@@ -79,6 +77,8 @@ def train(config: DictConfig) -> float:
     ckpt_path = resumed.path if resumed else None
     callbacks = Callbacks(config, report, run, ckpt_path)
     trainer = build_trainer(config, callbacks.all, run.path)
+    if resumed:
+        check_same_data(resumed, datamodule, config, trainer.world_size)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, run)
     with as_settings(layer="callbacks.grad_cam.layer"):
