@@ -84,8 +84,14 @@ def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:
                 classes = ", ".join(images.classes[label] for label in absent)
                 text = f"Classes without a {name} image, as they have too few groups: {classes}."
                 findings.append(Finding(text))
-    if duplicates is not None and len(duplicates.pairs):
-        findings.append(_conflicts(images, duplicates))
+    conflicts = label_conflicts(duplicates, images.labels)
+    if len(conflicts):
+        text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
+        text += "classes. Look at each: one of the two is probably in the wrong folder."
+        items = [" and ".join(quoted(images, pair)) for pair in conflicts]
+        findings.append(Finding(text, items))
+    elif duplicates is not None and len(duplicates.pairs):
+        findings.append(Finding("All near-duplicates agree in their class."))
     return findings
 
 
@@ -107,15 +113,6 @@ def _leaks(images: ImageSet, splitting: Splitting) -> list[Finding]:
         "Remove them."
     )
     return [Finding(text, quoted(images, leaked))]
-
-
-def _conflicts(images: ImageSet, duplicates: Duplicates) -> Finding:
-    conflicts = label_conflicts(duplicates, images.labels)
-    if not len(conflicts):
-        return Finding("All near-duplicates agree in their class.")
-    text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
-    text += "classes. Look at each: one of the two is probably in the wrong folder."
-    return Finding(text, [" and ".join(quoted(images, pair)) for pair in conflicts])
 
 
 def balance(images: ImageSet, split: Split) -> list[Finding]:
@@ -153,12 +150,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
 
 
 def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
-    """Say which images have bars, and which classes a network could tell by them.
-
-    Args:
-        images: N of them.
-        bars: What :func:`~.borders.find_bars` found, by row, where it found any.
-    """
+    """Say which images have bars, by row, and which classes a network could tell by them."""
     total, num_classes = len(images.paths), len(images.classes)
     if not bars:
         return [Finding("No image has a border of constant colour or a caption bar.")]

@@ -62,14 +62,9 @@ def to_markdown(
     *,
     named: int | None,
 ) -> str:
-    """Write a report.
+    """Write a report, with a table of ``columns``, int64 (C,), and what was found by headline.
 
-    Args:
-        images: What it is about.
-        columns: int64 (C,) by name, for the table of classes.
-        sections: What follows, by headline.
-        named: So many items of a list are named, but for the ones that are always complete; None
-            names all.
+    So many items of a list are ``named``, all of them for None or where the finding says so.
     """
     table = _class_table(images.classes, columns)
     parts = [f"# Images in {images.index.root}", table, sizes(images)]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.decoding.loading import check_enough
-from fishcnn.data.duplicates.kept import known_duplicates
+from fishcnn.data.duplicates.finder import known_duplicates
 from fishcnn.data.inspection.borders import Bars, find_bars
 from fishcnn.data.inspection.data_findings import (
     Finding,
@@ -30,19 +30,12 @@ _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a folder.
+    """What was found in a folder."""
 
-    Attributes:
-        images: The readable ones.
-        splitting: How a training would split them; with three empty splits if it could not.
-        bars: The bars of the images that have any, by row; their masks are left out.
-        obstacles: The errors that a training would stop with.
-    """
-
-    images: ImageSet
-    splitting: Splitting
-    bars: dict[int, Bars]
-    obstacles: Sequence[FishError]
+    images: ImageSet  # the readable ones
+    splitting: Splitting  # as a training would split them; with three empty splits if it could not
+    bars: dict[int, Bars]  # of the images that have any, by row; their masks are left out
+    obstacles: Sequence[FishError]  # what a training would stop with
 
     def groups(self) -> list[NDArray[np.int64]]:
         """Near-duplicates: those in different classes first, then the larger groups."""
@@ -163,5 +156,5 @@ def _find_all_bars(images: Pixels) -> dict[int, Bars]:
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):
             if bars := find_bars(image):
-                found[row] = replace(bars, mask=np.empty((0, 0), np.bool_))
+                found[row] = bars._replace(mask=np.empty((0, 0), np.bool_))
     return found
