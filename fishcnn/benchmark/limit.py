@@ -13,14 +13,7 @@ from fishcnn.models.optimization import OPTIMIZERS
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train on one batch again and again, and say how fast that is.
-
-    Args:
-        settings: ``blocks``, ``classes``, ``batch``, ``steps``, ``epochs``, ``image_size``.
-
-    Returns:
-        ``images_per_second`` of each epoch of ``steps``, and a ``data_wait`` of zeros.
-    """
+    """Train on one batch again and again; images a second in each epoch of so many steps."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size, batch = settings["image_size"], settings["batch"]
     network = build_network_of(settings["blocks"], settings["classes"], size)
