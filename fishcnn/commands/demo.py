@@ -23,9 +23,9 @@ from PIL import Image
 from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.photos import under_map
+from fishcnn.commands.page_images import under_map
 from fishcnn.commands.settings import check_settings
-from fishcnn.commands.trained_run import best_device, find_trained, load_trained
+from fishcnn.commands.trained_run import best_device, check_finite, find_trained, load_trained
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
@@ -93,11 +93,8 @@ def explain_photo(
     cam = class_activation_maps(
         classifier.network, images, layers=[layer], method=method, targets=targets
     )
-    if not (cam.logits.isfinite().all() and cam.maps.isfinite().all()):
-        raise FishError(
-            "The network gives no finite numbers for this photo: its training has diverged. Start "
-            "the demo with another run by ckpt=/path/to/run."
-        )
+    check_finite(cam.logits)
+    check_finite(cam.maps)
     shares = (cam.logits[0] / classifier.temperature).softmax(0).tolist()
     probabilities = dict(zip(classifier.classes, shares, strict=True))
     label = classifier.classes[int(cam.logits[0].argmax()) if target is None else target]

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.trained_run import output_folder, writing_to
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
@@ -99,17 +101,10 @@ def _naming_settings(error: FishError) -> str:
 
 def _output(wanted: str | None, name: str) -> Path:
     """Make the folder to write to, and clear it of an earlier inspection's sheets."""
-    folder = Path(wanted).expanduser() if wanted else Path("inspections") / name
-    folder = folder.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder = output_folder(wanted, Path("inspections") / name)
+    with writing_to(folder):
         for sheet in folder.glob(_SHEETS.format("*")):
             sheet.unlink()
-    except OSError as error:
-        raise FishError(
-            f"output={folder} cannot be written to: {error.strerror}; choose another folder by "
-            "output="
-        ) from error
     return folder
 
 
@@ -148,10 +143,8 @@ def _print(
 ) -> None:
     console = Console(highlight=False)
     columns = {name: counts for name, counts in columns.items() if counts.any()}
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("class", overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right")
+    counted = (Column(name, justify="right") for name in columns)
+    table = plain_table(Column("class", overflow="fold"), *counted)
     for label, name in enumerate(found.images.classes[:_CLASSES]):
         numbers = (str(counts[label]) for counts in columns.values())
         table.add_row(Text(printable(name)), *numbers)
@@ -167,5 +160,4 @@ def _print(
             for item in short(finding.items, _NAMED):
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
     console.print(f"\n{note}" if note else "")
-    for file in files:
-        console.print(Text(printable(str(file))), soft_wrap=True)
+    print_raw(console, files)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -108,7 +109,7 @@ def split_of_run(
     )
 
 
-def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> LabelledImages:
+def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     """Take every image of a folder with one folder a class, split or not.
 
     Images that cannot be read are left out, and a remark names them.
@@ -116,7 +117,6 @@ def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Lab
     Args:
         root: ``data_root``.
         classifier: whose class names the folder has to use.
-        workers: threads that decode.
 
     Raises:
         FishError: the folder has another layout, a class that the network does not know, or no
@@ -132,8 +132,7 @@ def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Lab
         except FishError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        decoded = list(pool.map(decode, index.paths))
+    decoded = list(in_order(decode, index.paths, workers=usable_cpus()))
     failures = [str(error) for error in decoded if isinstance(error, FishError)]
     readable = [i for i, image in enumerate(decoded) if not isinstance(image, FishError)]
     if not readable:

@@ -1,6 +1,7 @@
 """A trained network for use: which checkpoint is meant, and what it was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -126,29 +127,42 @@ def finite_probabilities(classifier: FishClassifier, images: Tensor) -> Tensor:
         FishError: the network has diverged.
     """
     probabilities = classifier.probabilities(images).cpu()
-    if not probabilities.isfinite().all():
+    check_finite(probabilities)
+    return probabilities
+
+
+def check_finite(answers: Tensor) -> None:
+    """Raise a FishError where a diverged network answers with NaN or infinity."""
+    if not answers.isfinite().all():
         raise FishError(
             "the network answers with numbers that are not finite: its training has diverged. "
             "Choose another run by ckpt="
         )
-    return probabilities
 
 
 def output_folder(named: str | None, default: Path) -> Path:
     """Make the folder that a command writes to, before its first expensive step.
 
     Args:
-        named: ``output=``; None for the default.
+        named: ``output=``, or None.
         default: where its files go by themselves.
 
     Raises:
         FishError: it cannot be made.
     """
-    folder = Path(named).expanduser().absolute() if named else default
-    try:
+    folder = Path(named).expanduser().absolute() if named else default.absolute()
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raise a FishError that names ``output=`` where the system does not let a folder change."""
+    try:
+        yield
     except OSError as error:
         raise FishError(
-            f"output={folder} cannot be made: {error.strerror}; choose another folder by output="
+            f"output={folder} cannot be written to: {error.strerror}; choose another folder by "
+            "output="
         ) from error
-    return folder

@@ -283,6 +283,14 @@ def test_what_is_wrong_is_said_in_one_piece(
         assert word in printed
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(trained: RunFolder) -> None:
+    Path("out").mkdir()
+    Path("out/pictures").touch()
+    status, printed = run_and_read("explain", "output=out", "trust=false")
+    assert status == 1
+    assert "/out cannot be written to: File exists; choose another folder by output=" in printed
+
+
 @pytest.mark.slow
 def test_the_report_names_a_shortcut_where_the_network_has_learnt_one_and_only_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,6 @@
 """The evaluation: judge a trained network, calibrate it if wanted, and write the report."""
 
 import logging
-import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -61,7 +60,7 @@ def evaluate(config: DictConfig) -> float:
     split = _split(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)
-    name = Path(config.data_root).absolute().name if config.data_root else split
+    name = Path(config.data_root).expanduser().resolve().name if config.data_root else split
     output = output_folder(config.output, (run or RunFolder(checkpoint.parent)).evaluation(name))
     classifier = load_trained(checkpoint, best_device())
     images, validation = _images(config, split, checkpoint, run, classifier)
@@ -152,8 +151,7 @@ def _images(
         if split == "test" and not config.data_root:
             return split_of_run(datamodule, "test", classifier.classes, run), validation
     if config.data_root:
-        workers = os.cpu_count() or 1
-        return labelled_folder(Path(config.data_root), classifier, workers), validation
+        return labelled_folder(Path(config.data_root), classifier), validation
     assert validation is not None
     return validation, validation
 

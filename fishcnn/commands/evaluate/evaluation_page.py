@@ -8,13 +8,14 @@ import numpy as np
 
 from fishcnn.commands.evaluate.inference import MistakeMaps
 from fishcnn.commands.evaluate.results import Results
-from fishcnn.commands.html_page import (
+from fishcnn.commands.page_images import (
     InlineImage,
     inline_chart,
     inline_photo,
-    render,
+    photograph,
+    under_map,
 )
-from fishcnn.commands.photos import photograph, under_map
+from fishcnn.commands.templates import render
 from fishcnn.metrics.classification import ConfusedPair, Counts, confusion_order
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -46,7 +47,7 @@ def evaluation_page(
         FishError: an image can no longer be read.
     """
     scores, chosen = results.scores, results.threshold.chosen
-    return render(
+    page = render(
         "evaluation.html",
         title=f"Evaluation on {results.images.name}",
         names=results.classes,
@@ -69,6 +70,7 @@ def evaluation_page(
         mistakes=list(_mistakes(results, mistakes, maps)) if maps else [],
         made_of=made_of,
     )
+    return page.encode("utf-8", "backslashreplace")  # names of files need not be Unicode
 
 
 def _most_confident(results: Results) -> list[tuple[float, float, float]]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fishcnn.cam.maps import grad_cam
 from fishcnn.commands.labelled_images import LabelledImages
+from fishcnn.commands.trained_run import check_finite
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.
 _BATCH = 64
@@ -61,13 +61,9 @@ def logits_of(
         batch = _batch(classifier, images, np.arange(start, min(start + _BATCH, len(images))))
         shown = views(batch) if augmented else [batch]
         parts.append(torch.stack([classifier(view).float() for view in shown]).cpu())
-    logits: NDArray[np.float64] = torch.cat(parts, 1).double().numpy()
-    if not np.isfinite(logits).all():
-        raise FishError(
-            "the network's answers are not finite numbers: its training has diverged. Name another "
-            "run by ckpt="
-        )
-    return logits
+    logits = torch.cat(parts, 1)
+    check_finite(logits)
+    return logits.double().numpy()
 
 
 class MistakeMaps(NamedTuple):

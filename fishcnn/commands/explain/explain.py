@@ -37,6 +37,7 @@ from fishcnn.commands.trained_run import (
     load_trained,
     output_folder,
     run_datamodule,
+    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
@@ -106,7 +107,8 @@ def explain(config: DictConfig) -> None:
         files = typed_files(config.input, classifier.classes, folders)
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
     output = output_folder(config.output, run.explanations)
-    _remove_earlier(output)
+    with writing_to(output):
+        _remove_earlier(output)
 
     explanation = Explanation(
         checkpoint,

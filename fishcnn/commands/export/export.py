@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fishcnn.commands.export.agreement import TOLERANCE, Agreement, compare
 from fishcnn.commands.export.exported_classifier import ExportedClassifier, metadata_of
@@ -22,12 +22,14 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.settings import plain
+from fishcnn.commands.terminal import print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
     output_folder,
     run_config,
     run_datamodule,
+    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
@@ -60,11 +62,9 @@ def export(config: DictConfig) -> None:
     classifier = load_trained(checkpoint, torch.device("cpu"))
     images, datamodule = _images(config.input, classifier, checkpoint)
     compared_on = "images named by input=" if datamodule is None else "validation images"
-    try:
+    with writing_to(output):
         # In the same file system, so that moving is renaming.
         staging = TemporaryDirectory(dir=output, prefix=".unverified-")
-    except OSError as error:
-        raise FishError(f"output={output}: cannot be written to: {error.strerror}") from error
     with staging as name:
         folder = Path(name)
         files = _write_and_compare(classifier, formats, images, folder)
@@ -185,11 +185,12 @@ def _without(name: str, formats: Sequence[str]) -> str:
 
 def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     console = Console()
-    table = Table(title="Exported, read again and compared with the network")
-    for column in ("format", "file"):
-        table.add_column(column, no_wrap=True)
-    for column in ("size", "max abs diff.", "same top-1", "ms per image"):
-        table.add_column(column, justify="right")
+    numbers = ("size", "max abs diff.", "same top-1", "ms per image")
+    table = Table(
+        *(Column(name, no_wrap=True) for name in ("format", "file")),
+        *(Column(name, justify="right") for name in numbers),
+        title="Exported, read again and compared with the network",
+    )
     for name, file in files.items():
         table.add_row(
             name,
@@ -200,6 +201,4 @@ def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
             f"{file['milliseconds']:.2f}",
         )
     console.print(table)
-    # Paths are printed raw: a table would cut them, and they are there to be copied.
-    for name in (MODEL_CARD, EXPORT_RESULTS):
-        console.print(f"{output / name}", soft_wrap=True, markup=False, highlight=False)
+    print_raw(console, (output / MODEL_CARD, output / EXPORT_RESULTS))

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from fishcnn.commands.export.agreement import TOLERANCE
 from fishcnn.commands.export.formats import FORMATS
-from fishcnn.commands.markdown import render
 from fishcnn.commands.settings import plain
+from fishcnn.commands.templates import render
 from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.commands.trained_run import run_config
 from fishcnn.metrics.intervals import wilson_interval

@@ -1,8 +1,6 @@
 """Paths to rows: decoding and the network, on all cores, in bounded memory and in order."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from fishcnn.commands.predict.prediction_rows import DIGITS, Row
 from fishcnn.commands.trained_run import finite_probabilities
+from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.classifier import FishClassifier
@@ -107,9 +106,8 @@ def stream(
 
     Args:
         rows: what to do with a batch of paths.
-        paths: any number, taken as they are needed: at most ``(2 * workers + 1) * batch_size``
-            ahead.
-        batch_size: images in a batch.
+        paths: any number, of which at most ``(2 * workers + 1) * batch_size`` are taken ahead.
+        batch_size: of paths.
         workers: threads.
 
     Yields:
@@ -117,15 +115,8 @@ def stream(
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers)
-    waiting: deque[Future[list[Row]]] = deque()
     try:
-        while batch := list(islice(paths, batch_size)):
-            waiting.append(pool.submit(rows, batch))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        batches = iter(lambda: list(islice(paths, batch_size)), [])
+        yield from in_order(rows, batches, workers=workers, ahead=2)
     finally:
-        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
