@@ -131,8 +131,11 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
         try:
             shown = explain_photo(classifier, Path(path), target=chosen, layer=layer, method=method)
         except FishError as error:
-            return None, None, None, _paragraph(str(error), "alert")
-        return shown.probabilities, shown.photo, shown.overlay, _paragraph(shown.note, "status")
+            return None, None, None, paragraph(str(error), "alert")
+        return shown.probabilities, shown.photo, shown.overlay, paragraph(shown.note, "status")
+
+    def paragraph(text: str, role: str) -> str:
+        return f'<p role="{role}">{html.escape(text)}</p>'
 
     def image(label: str) -> gr.Image:
         buttons: list[Any] = ["download", "fullscreen"]
@@ -168,15 +171,8 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
     return page
 
 
-def _paragraph(text: str, role: str) -> str:
-    return f'<p role="{role}">{html.escape(text)}</p>'
-
-
 def demo(config: DictConfig) -> None:
-    """Serve the page on this computer until Ctrl-C.
-
-    Args:
-        config: ``conf/demo.yaml``.
+    """Serve the page on this computer until Ctrl-C, by ``conf/demo.yaml``.
 
     Raises:
         FishError: gradio is not installed, a setting is out of range, the port is taken, or there

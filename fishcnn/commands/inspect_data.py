@@ -43,9 +43,6 @@ def inspect_data(config: DictConfig) -> None:
 
     What keeps a training from beginning, such as a class of one image, is one of the findings.
 
-    Args:
-        config: ``conf/inspect_data.yaml``.
-
     Raises:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
@@ -54,7 +51,10 @@ def inspect_data(config: DictConfig) -> None:
     found = _inspect(build_datamodule(config))
     named = config.data.name
     name = found.images.index.root.resolve().name if named == "folder" else named
-    output = _output(config.output, name)
+    output = output_folder(config.output, Path("inspections") / name)
+    with writing_to(output):
+        for sheet in output.glob(_SHEETS.format("*")):  # of an earlier inspection
+            sheet.unlink()
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[: config.pages]
     note = _left_out(len(groups), pages)
@@ -97,15 +97,6 @@ def _naming_settings(error: FishError) -> str:
             raise error
     except FishError as named:
         return str(named)
-
-
-def _output(wanted: str | None, name: str) -> Path:
-    """Make the folder to write to, and clear it of an earlier inspection's sheets."""
-    folder = output_folder(wanted, Path("inspections") / name)
-    with writing_to(folder):
-        for sheet in folder.glob(_SHEETS.format("*")):
-            sheet.unlink()
-    return folder
 
 
 def _left_out(count: int, pages: Sequence[range]) -> str:

@@ -36,7 +36,6 @@ class LabelledImages:
     Attributes:
         name: what a person calls them, such as "validation".
         root: folder that the paths are relative to.
-        paths: N paths.
         labels: int64 ``(N,)``, in the order of the network's classes.
         pixels: the decoded images, and others that do not belong here.
         rows: int64 ``(N,)``, where the N are in ``pixels``.
@@ -69,12 +68,8 @@ def split_of_run(
 ) -> LabelledImages:
     """Take the images that a run has held out.
 
-    Args:
-        datamodule: of the run, set up.
-        split: ``"val"`` or ``"test"``.
-        classes: of the network.
-        run: its ``split.json`` says which images were held out.
-        instead: the setting by which the user can name other images.
+    The classes are the network's, and the run's ``split.json`` says which images were held out;
+    ``instead`` is the setting by which the user can name others.
 
     Raises:
         FishError: there are none, or other ones than at the time of the run.
@@ -113,10 +108,6 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     """Take every image of a folder with one folder a class, split or not.
 
     Images that cannot be read are left out, and a remark names them.
-
-    Args:
-        root: ``data_root``.
-        classifier: whose class names the folder has to use.
 
     Raises:
         FishError: the folder has another layout, a class that the network does not know, or no

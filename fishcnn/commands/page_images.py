@@ -15,16 +15,9 @@ from fishcnn.plots.cam_sheet import overlay
 from fishcnn.plots.figure import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
 
-_JPEG_QUALITY = 82
-
 
 class InlineImage(NamedTuple):
-    """An image for the ``src`` of an ``img``.
-
-    Attributes:
-        src: data URI.
-        width: on the page, in pixels.
-    """
+    """An ``img``: its data URI, and its width on the page in pixels."""
 
     src: str
     width: int
@@ -44,7 +37,7 @@ def inline_chart(figure: Figure, *, dense: bool = False) -> InlineImage:
 
 def inline_photo(image: Image.Image) -> str:
     """Encode an RGB image as the data URI of a JPEG."""
-    return _data_uri(image, "JPEG", quality=_JPEG_QUALITY)
+    return _data_uri(image, "JPEG", quality=82)
 
 
 def _data_uri(image: Image.Image, kind: str, **options: int) -> str:
@@ -53,27 +46,20 @@ def _data_uri(image: Image.Image, kind: str, **options: int) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def photograph(path: Path, long_side: int) -> Image.Image:
-    """Read an image, and reduce it to a longer side of this many pixels if it is larger.
+def read_photo(path: Path, long_side: int) -> Image.Image:
+    """Read an image, upright and in RGB, of which no more than this longer side is needed.
 
     Raises:
         FishError: it can no longer be read.
     """
     try:
-        image = read_image(path, long_enough_for=long_side)
+        return read_image(path, long_enough_for=long_side)
     except UnreadableImage as error:
         raise FishError(f"{path}: {error.reason}") from error
-    image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
-    return image
 
 
 def under_map(image: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
-    """Lay a map over an image of any shape, which the network saw squashed to the map's.
-
-    Args:
-        image: RGB.
-        heat: ``(H, W)`` in [0, 1].
-    """
+    """Lay a map, ``(H, W)`` in [0, 1], over an RGB image of any shape, as the network saw it."""
     stretched = Image.fromarray(heat).resize(image.size, Image.Resampling.BILINEAR)
     mixed = overlay(np.asarray(image, dtype=np.float32) / 255, np.asarray(stretched))
     return Image.fromarray((mixed * 255 + 0.5).astype(np.uint8))

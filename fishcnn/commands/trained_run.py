@@ -25,7 +25,7 @@ def find_checkpoint(
         setting: what it was typed after.
         typed: a checkpoint file; a run folder; or None for the newest run.
         folders: where the newest run is looked for; the first one that holds any counts.
-        name: which checkpoint of a run is taken.
+        name: of the checkpoint within a run.
 
     Raises:
         FishError: there is none.
@@ -51,10 +51,8 @@ def find_checkpoint(
 def find_trained(ckpt: str | None, runs: Path) -> Path:
     """Find a checkpoint for use: ``ckpt=``, or the best one of the newest run.
 
-    Args:
-        ckpt: a checkpoint file, a run folder, or None.
-        runs: the folder below which the newest run is looked for. Where it holds none, ``runs`` in
-            the checkout is looked at, for a user who stands elsewhere.
+    The newest is looked for below ``runs`` and, where that holds none, in the checkout's own, for a
+    user who stands elsewhere.
 
     Raises:
         FishError: there is none.
@@ -141,11 +139,7 @@ def check_finite(answers: Tensor) -> None:
 
 
 def output_folder(named: str | None, default: Path) -> Path:
-    """Make the folder that a command writes to, before its first expensive step.
-
-    Args:
-        named: ``output=``, or None.
-        default: where its files go by themselves.
+    """Make the folder ``output=``, or the default, before the first expensive step.
 
     Raises:
         FishError: it cannot be made.
@@ -154,6 +148,17 @@ def output_folder(named: str | None, default: Path) -> Path:
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the thread that asks: several would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

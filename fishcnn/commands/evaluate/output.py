@@ -22,7 +22,7 @@ _LISTED = 5
 def write_json(results: Results, file: Path) -> None:
     """Write all numbers; what is undefined is null."""
     scores, by_class = results.scores, results.scores.by_class
-    bins, calibration, threshold = scores.reliability, results.calibration, results.threshold
+    bins, threshold = scores.reliability, results.threshold
     columns = (by_class.support, by_class.precision, by_class.recall, by_class.f1)
     found = {
         "checkpoint": str(results.checkpoint),
@@ -43,11 +43,7 @@ def write_json(results: Results, file: Path) -> None:
             for pair in scores.pairs
         ],
         "calibration": {
-            "temperature": calibration.used,
-            "fitted": calibration.fitted,
-            "stored": calibration.stored,
-            "remark": calibration.remark,
-            "lines": [line._asdict() for line in calibration.lines],
+            **asdict(results.calibration),
             "ece_by_chance": scores.ece_by_chance,
             "bins": {
                 name: getattr(bins, name).tolist()
@@ -55,8 +51,7 @@ def write_json(results: Results, file: Path) -> None:
             },
         },
         "threshold": {
-            "wanted": threshold.wanted,
-            "chosen_on": threshold.chosen_on,
+            **asdict(threshold),
             "chosen": _kept(threshold.chosen),
             "applied": _kept(threshold.applied),
         },

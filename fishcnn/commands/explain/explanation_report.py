@@ -24,14 +24,9 @@ class Explanation:
     """What is reported.
 
     Attributes:
-        checkpoint: the network's file.
-        question: what was asked.
         images: what was explained, for people.
-        rows: the first :data:`LISTED`.
-        total: how many there are.
-        unreadable: how many of them cannot be read.
-        on_sheet: how many of them are on the contact sheet.
-        measured: None where nothing was measured.
+        rows: the first :data:`LISTED` of the total.
+        on_sheet: how many are on the contact sheet.
         remarks: what else a reader has to know.
     """
 

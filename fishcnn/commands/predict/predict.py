@@ -51,9 +51,6 @@ _INTERRUPTED = 130
 def predict(config: DictConfig) -> None:
     """Classify images as the configuration says, and write a row for each.
 
-    Args:
-        config: ``conf/predict.yaml``.
-
     Raises:
         FishError: a setting, the checkpoint or the images are at fault, or none of the images can
             be read; the message says which.
@@ -100,9 +97,7 @@ def predict(config: DictConfig) -> None:
         partial.finish()
     _print_summary(partial, before, time.perf_counter() - start, checkpoint, config.threshold)
     if partial.labels[""] == partial.total:
-        raise FishError(
-            f"none of the {partial.total} images can be read; {printable(str(output))} says why"
-        )
+        raise FishError(f"no image can be read; {printable(str(output))} says why")
 
 
 def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
@@ -124,11 +119,9 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
 
 
 def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
-    """The images to classify.
+    """The images to classify, how many they are if that is known, and where they come from.
 
-    Returns:
-        Their paths, one at a time; how many, or None for standard input, which tells nobody; and
-        where they come from, for the check whether an interrupted prediction had the same.
+    Where they come from is compared when an interrupted prediction goes on.
     """
     if typed is None:
         paths = _validation_paths(checkpoint)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fishcnn.commands.predict.prediction_rows import DIGITS, Row
-from fishcnn.commands.trained_run import finite_probabilities
+from fishcnn.commands.trained_run import finite_probabilities, one_thread
 from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize, squash
@@ -98,25 +98,13 @@ def stream(
     batch_size: int,
     workers: int,
 ) -> Generator[list[Row], None, None]:
-    """Turn paths into rows, batch by batch, a few batches ahead of whoever takes them.
+    """Turn paths into rows, batch by batch and in order.
 
     Each worker takes a batch all the way from the files to the probabilities, with one thread
     inside the network: so no core waits, neither for decoding nor, as with more threads inside the
-    network, for the slowest of them at every layer.
-
-    Args:
-        rows: what to do with a batch of paths.
-        paths: any number, of which at most ``(2 * workers + 1) * batch_size`` are taken ahead.
-        batch_size: of paths.
-        workers: threads.
-
-    Yields:
-        The rows of a batch, in the order of the paths.
+    network, for the slowest of them at every layer. At most ``(2 * workers + 1) * batch_size``
+    paths are taken ahead.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        batches = iter(lambda: list(islice(paths, batch_size)), [])
+    batches = iter(lambda: list(islice(paths, batch_size)), [])
+    with one_thread():
         yield from in_order(rows, batches, workers=workers, ahead=2)
-    finally:
-        torch.set_num_threads(threads)
