@@ -40,7 +40,7 @@ class ImageIndex:
         empty_classes: Folders relative to root that hold no image and were left out.
         ignored: Files that are not images by their suffix or lie outside every class folder.
         masks_root: Folder with a mask for every image, see :func:`mask_path`; None without masks.
-        facts: FACTS (N,), what reading the files has found; None before.
+        facts: FACTS (N,), what reading the files has found; (0,) before.
         reasons: Why a file cannot be read, by its position; empty before.
     """
 
@@ -52,7 +52,7 @@ class ImageIndex:
     empty_classes: tuple[str, ...]
     ignored: int
     masks_root: Path | None = None
-    facts: NDArray[np.void] | None = None
+    facts: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     reasons: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,6 @@ class ImageIndex:
 
     def save(self, file: Path, **more: str) -> None:
         """Write everything to one ``.npz`` file; ``more`` is kept along with it."""
-        assert self.facts is not None
         words = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "root": str(self.root),

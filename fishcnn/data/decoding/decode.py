@@ -4,9 +4,8 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +25,11 @@ Result = TypeVar("Result")
 _SHOW_PROGRESS_ABOVE = 500
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """An image that could be read.
+class Decoded(NamedTuple):
+    """An image that could be read, squashed to a square."""
 
-    Attributes:
-        image: uint8 (S, S, 3), RGB, squashed to a square.
-        mask: uint8 (S, S), 255 on the fish and 0 elsewhere, squashed alike; None without masks.
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8] | None
+    image: NDArray[np.uint8]  # (S, S, 3), RGB
+    mask: NDArray[np.uint8] | None  # (S, S), 255 on the fish and 0 elsewhere; None without masks
 
 
 def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void], Decoded | str]:
@@ -74,13 +67,7 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void
 def decode_files(
     index: ImageIndex, files: Sequence[int], *, side: int, workers: int
 ) -> Iterator[tuple[NDArray[np.void], Decoded | str]]:
-    """Decode some files of an index, in parallel and with a progress bar.
-
-    Args:
-        index: The files.
-        files: Positions of those that are decoded.
-        side: Pixels of the squares.
-        workers: Threads; Pillow lets go of the GIL.
+    """Decode the files at these positions of an index, with a progress bar.
 
     Yields:
         What :func:`decode` returns, in the order of ``files``.
@@ -105,6 +92,7 @@ def in_order(
 
     Only a few items for each worker are taken in advance, ``ahead``: undecoded images wait on disk,
     decoded ones would fill the memory. What is not begun when nobody takes more is left undone.
+    Threads are enough, as Pillow lets go of the GIL.
     """
     workers = max(1, workers)
     waiting: deque[Future[Result]] = deque()
@@ -121,11 +109,9 @@ def in_order(
 
 
 def content_digest(path: Path, mask: Path | None) -> NDArray[np.uint8]:
-    """Digest the bytes of an image and of its mask.
+    """Digest the bytes of an image and of its mask: uint8 (DIGEST_BYTES,), as in FACTS.
 
-    Returns:
-        uint8 (DIGEST_BYTES,), as in FACTS; zeros for a file that is not there or cannot be read,
-        and zeros alone where that is the image.
+    It is zeros for a file that cannot be read, and zeros alone where that is the image.
     """
     try:
         return _digest(read_bytes(path), mask)
@@ -146,11 +132,7 @@ def _digest(content: bytes, mask: Path | None) -> NDArray[np.uint8]:
 def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint8]:
     """Read a mask as uint8 (side, side) of 0 and 255.
 
-    Args:
-        path: The mask.
-        side: Pixels of the square.
-        aspect: Width / height of the image that the mask belongs to; None if it was compared
-            before.
+    Its image has width / height ``aspect``; None if they were compared before.
 
     Raises:
         FishError: The mask does not fit; see :func:`decode`.

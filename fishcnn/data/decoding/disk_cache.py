@@ -71,20 +71,24 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
     with _disk_errors(folder), _locked(folder):
         now = time.time_ns()
         stamps = _file_stamps(index)
-        believed = _without_fresh(stamps, now)
+        # The stamps of files that were written a moment ago are forgotten: these are read again.
+        fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
+        believed = np.where(fresh[:, None], np.int64(-2), stamps)
         old = _open(folder, side)
         rows: list[int | None] = [None] * len(index.paths)
-        if old is not None:
-            before = old.index
-            assert before.facts is not None
-            digests = _digests(before, index, stamps, workers)
-            if before.paths == index.paths and np.array_equal(before.facts["digest"], digests):
-                return _stamped(old, index, believed)
-            known = before.facts["digest"][before.readable]
-            row_of = {digest.tobytes(): row for row, digest in enumerate(known)}
+        if old is not None and old.arrays:
+            facts = old.index.facts
+            digests = _digests(old.index, index, stamps, workers)
+            if old.index.paths == index.paths and np.array_equal(facts["digest"], digests):
+                index = replace(index, facts=facts, reasons=old.index.reasons)
+                if not np.array_equal(facts["stamp"], believed):
+                    facts["stamp"] = believed
+                    _write_index(index, old.arrays)
+                return ImageSet(index, old.pixels, old.masks, old.arrays)
+            row_of = {digest.tobytes(): row for row, digest in enumerate(old.facts["digest"])}
             rows = [row_of.get(digest.tobytes()) for digest in digests]
-        _sweep(folder, keep=old.arrays if old else None)
-        _say_cost(index, side, rows, folder)
+        _sweep(folder, keep=old)
+        _check_space(index, side, rows.count(None), folder)
         return _build(index, believed, side, workers, folder, old, rows)
 
 
@@ -144,7 +148,6 @@ def _digests(
     old: ImageIndex, index: ImageIndex, stamps: NDArray[np.int64], workers: int
 ) -> NDArray[np.uint8]:
     """Digest every file of an index; those with the stamp of last time are not read for it."""
-    assert old.facts is not None
     position = {path: file for file, path in enumerate(old.paths)}
     before = np.array([position.get(path, -1) for path in index.paths])
     digests: NDArray[np.uint8] = old.facts["digest"][before]
@@ -160,40 +163,16 @@ def _digests(
     return digests
 
 
-def _stamped(old: ImageSet, index: ImageIndex, stamps: NDArray[np.int64]) -> ImageSet:
-    """The old content with the stamps of today, which the index on disk learns as well."""
-    facts = old.index.facts
-    assert facts is not None
-    assert old.arrays is not None
-    index = replace(index, facts=facts, reasons=old.index.reasons)
-    if not np.array_equal(facts["stamp"], stamps):
-        facts["stamp"] = stamps
-        _write_index(index, old.arrays)
-    return ImageSet(index, old.pixels, old.masks, old.arrays)
-
-
-def _without_fresh(stamps: NDArray[np.int64], now: int) -> NDArray[np.int64]:
-    """Forget the stamps of files that were written a moment ago, so that they are read again."""
-    fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
-    return np.where(fresh[:, None], np.int64(-2), stamps)
-
-
-def _say_cost(index: ImageIndex, side: int, rows: list[int | None], folder: Path) -> None:
-    """Say what a build will take, and refuse one that cannot fit."""
-    needed = len(index.paths) * side * side * (4 if index.masks_root else 3)
-    free = shutil.disk_usage(folder).free
+def _check_space(index: ImageIndex, side: int, count: int, folder: Path) -> None:
+    """Say what it takes to decode so many of the images, and refuse what cannot fit."""
+    needed = len(index.paths) * side * side * (4 if index.masks_root else 3) / 1e6
+    free = shutil.disk_usage(folder).free / 1e6
     log.info(
-        "Decoding %d of %d images to %dx%d: %.0f MB in %s (%.1f GB free).",
-        rows.count(None),
-        len(index.paths),
-        side,
-        side,
-        needed / 1e6,
-        folder,
-        free / 1e9,
+        f"Decoding {count} of {len(index.paths)} images to {side}x{side}: {needed:.0f} MB in "
+        f"{folder} ({free / 1e3:.1f} GB free)."
     )
     if needed > free:
-        problem = f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free; {_WAYS_OUT}"
+        problem = f"{needed:.0f} MB are needed, {free:.0f} MB are free; {_WAYS_OUT}"
         raise ArgumentError("cache_root", folder, problem)
 
 
@@ -246,51 +225,40 @@ def _build(
     arrays = folder / uuid.uuid4().hex[:12]
     facts = np.zeros(len(rows), FACTS)
     reasons: dict[int, str] = {}
-    decoded: Decoded | str
     new = [file for file, row in enumerate(rows) if row is None]
     decoding = decode_files(index, new, side=side, workers=workers)
-    with _removed_on_failure(folder, old), ExitStack() as files:
-        streams = [
-            files.enter_context(arrays.with_suffix(suffix).open("wb"))
-            for suffix in ([".images", ".masks"] if index.masks_root else [".images"])
-        ]
-        for file, row in enumerate(rows):
-            if row is not None and old is not None:
-                facts[file], decoded = _copied(old, row)
-            else:
-                facts[file], decoded = next(decoding)
-            if isinstance(decoded, str):
-                reasons[file] = decoded
-                continue
-            for stream, part in zip(streams, (decoded.image, decoded.mask), strict=False):
-                assert part is not None
-                stream.write(part.tobytes())
-        for stream in streams:
-            stream.flush()
-            os.fsync(stream.fileno())
+    suffixes = (".images", ".masks") if index.masks_root else (".images",)
+    try:
+        with ExitStack() as files:
+            streams = [
+                files.enter_context(arrays.with_suffix(suffix).open("wb")) for suffix in suffixes
+            ]
+            for file, row in enumerate(rows):
+                if row is None or old is None:
+                    facts[file], decoded = next(decoding)
+                else:
+                    facts[file], one = old.facts[row], np.array([row])
+                    decoded = Decoded(
+                        old.pixels[one], None if old.masks is None else old.masks[one]
+                    )
+                if isinstance(decoded, str):
+                    reasons[file] = decoded
+                    continue
+                for stream, part in zip(streams, decoded, strict=False):
+                    assert part is not None
+                    stream.write(part.tobytes())
+            for stream in streams:
+                stream.flush()
+                os.fsync(stream.fileno())
+    except BaseException:  # on a full disk, part of a failed build would be in its own way
+        _sweep(folder, keep=old)
+        raise
     facts["stamp"] = stamps
     _write_index(replace(index, facts=facts, reasons=reasons), arrays)
-    _sweep(folder, keep=arrays)
     built = _open(folder, side)
     assert built is not None
+    _sweep(folder, keep=built)
     return built
-
-
-def _copied(old: ImageSet, row: int) -> tuple[NDArray[np.void], Decoded]:
-    """Take an image over, as if it were decoded."""
-    one = np.array([row])
-    mask = None if old.masks is None else old.masks[one]
-    return old.facts[row], Decoded(old.pixels[one], mask)
-
-
-@contextmanager
-def _removed_on_failure(folder: Path, old: ImageSet | None) -> Iterator[None]:
-    """Leave no part of a build that has failed: on a full disk it would be in its own way."""
-    try:
-        yield
-    except BaseException:
-        _sweep(folder, keep=old.arrays if old else None)
-        raise
 
 
 def _write_index(index: ImageIndex, arrays: Path) -> None:
@@ -302,9 +270,10 @@ def _write_index(index: ImageIndex, arrays: Path) -> None:
     os.replace(new, arrays.with_name("index.npz"))
 
 
-def _sweep(folder: Path, keep: Path | None) -> None:
+def _sweep(folder: Path, keep: ImageSet | None) -> None:
     """Remove arrays that no index names; who has them open keeps them."""
+    kept = keep.arrays.name if keep and keep.arrays else None
     for file in folder.iterdir():
-        if file.name not in ("lock", "index.npz") and (not keep or file.stem != keep.name):
+        if file.name not in ("lock", "index.npz") and file.stem != kept:
             with suppress(PermissionError):  # Windows: open elsewhere, and swept another time
                 file.unlink(missing_ok=True)

@@ -1,45 +1,29 @@
 """The readable images of a folder, on the host and, where they fit, on the network's device."""
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fishcnn.data.decoding.on_demand import OnDemand
 from fishcnn.data.image_index import DIGEST_BYTES, ImageIndex
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
 _MOST_OF_A_GPU = 0.5
 
 
-class Pixels(Protocol):
-    """N uint8 arrays of one shape: in memory, memory-mapped, or decoded when they are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The first number is N."""
-        ...
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that they take, in memory or mapped from disk."""
-        ...
-
-    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
+# N uint8 arrays of one shape: in memory, memory-mapped, or decoded when they are asked for.
+Pixels = NDArray[np.uint8] | OnDemand
 
 
 class Unreadable(NamedTuple):
-    """A file that looked like an image by its name and was left out.
+    """A file that looked like an image by its name and was left out."""
 
-    Attributes:
-        path: Relative to the root.
-        reason: A few words, such as "truncated".
-    """
-
-    path: Path
-    reason: str
+    path: Path  # relative to the root
+    reason: str  # a few words, such as "truncated"
 
 
 class ImageSet:
@@ -76,7 +60,6 @@ class ImageSet:
         masks: Pixels | None = None,
         arrays: Path | None = None,
     ) -> None:
-        assert index.facts is not None
         readable = index.readable
         # A million fingerprints are not copied without need.
         self.facts = facts = index.facts[readable] if index.reasons else index.facts

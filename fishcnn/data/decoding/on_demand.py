@@ -22,6 +22,8 @@ class OnDemand:
         workers: threads that decode.
     """
 
+    nbytes = 0  # in memory
+
     def __init__(
         self,
         decode: Callable[[Path], NDArray[np.uint8]],
@@ -34,12 +36,7 @@ class OnDemand:
         self.shape = (len(files), *shape)
         self._workers = max(1, workers)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory: none."""
-        return 0
-
-    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]:
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decode uint8 (len(rows), *shape)."""
         with ThreadPoolExecutor(self._workers) as pool:
             files = [self._files[row] for row in rows.tolist()]

@@ -94,11 +94,7 @@ def fingerprint(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def unpack(fingerprints: NDArray[np.uint8]) -> Features:
-    """Read the features out of fingerprints.
-
-    Args:
-        fingerprints: uint8 (N, FINGERPRINT_BYTES).
-    """
+    """Read the features out of fingerprints, uint8 (N, FINGERPRINT_BYTES)."""
     records = np.ascontiguousarray(fingerprints).view(_RECORD)
     centres = records["centre"]
     return Features(
@@ -126,12 +122,7 @@ def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> N
 
 
 def blur(grey: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Convolve with a Gaussian, renormalised at the border.
-
-    Args:
-        grey: float32 (..., H, W).
-        sigma: Pixels.
-    """
+    """Convolve (..., H, W) with a Gaussian of sigma pixels, renormalised at the border."""
     height, width = grey.shape[-2:]
     return np.asarray(_blur_matrix(height, sigma) @ grey @ _blur_matrix(width, sigma).T)
 

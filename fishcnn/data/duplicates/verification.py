@@ -156,12 +156,7 @@ def _same_colour(first: Floats, second: Floats, maps: Floats) -> tuple[Bools, Bo
 
 
 def _same_texture(first: Floats, second: Floats, inside: Bools) -> tuple[Bools, Floats]:
-    """Correlate blocks.
-
-    Args:
-        first: float32 (C, _FINE, _FINE).
-        second: Likewise, laid over the first.
-        inside: bool (C, _FINE, _FINE), where there is a second.
+    """Correlate the blocks of (C, _FINE, _FINE) with those of a second, where it lies inside.
 
     Returns:
         bool (C, _GRID, _GRID), whether a block correlates, and float32 (C, _GRID, _GRID), how much

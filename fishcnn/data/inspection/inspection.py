@@ -178,14 +178,9 @@ def _without_split(images: ImageSet, settings: SplitSettings) -> Splitting:
 
 
 def find_all_bars(images: Pixels) -> dict[int, Bars]:
-    """Find the bars of N images.
+    """Find the bars of those of N images, uint8 (N, S, S, 3), that have any, by row.
 
-    Args:
-        images: uint8 (N, S, S, 3).
-
-    Returns:
-        The bars of those that have any, by row, without their masks, which take as much as the
-        images.
+    Their masks are left out: they take as much as the images.
     """
     count = images.shape[0]
     found = {}
