@@ -22,10 +22,7 @@ PARTS = ("training", "duplicates", "cams")
 
 
 def benchmark(config: DictConfig) -> None:
-    """Measure, print and write.
-
-    Args:
-        config: ``conf/benchmark.yaml``.
+    """Measure, print and write what ``conf/benchmark.yaml`` says.
 
     Raises:
         FishError: there is no such part, or a contender failed.
@@ -35,7 +32,9 @@ def benchmark(config: DictConfig) -> None:
         if part not in PARTS:
             raise FishError(f"parts={part}: choose from {', '.join(PARTS)}")
     console = Console()
-    result: dict[str, Any] = {"machine": machine()}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine = {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu}
+    result: dict[str, Any] = {"machine": machine | versions()}
     file = Path(config.output or ".").expanduser() / "benchmark.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     for part in parts:
@@ -54,31 +53,22 @@ def benchmark(config: DictConfig) -> None:
     console.print(f"written: {file.resolve()}", soft_wrap=True, highlight=False)
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu, **versions()}
-
-
 def _print_training(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="Training images per second")
-    for name in ("photos", "blocks", "batch", "epoch"):
-        table.add_column(name)
-    for name in CONTENDERS:
-        table.add_column(name, justify="right")
+    columns = ("photos", "blocks", "batch", "epoch")
+    table = Table(*columns, *CONTENDERS, title="Training images per second")
     cells: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in result["rows"]:
-        cell = tuple(str(row[name]) for name in ("photos", "blocks", "batch", "epoch"))
+        cell = tuple(str(row[name]) for name in columns)
         cells.setdefault(cell, {})[row["contender"]] = row
     for cell, rows in cells.items():
         table.add_row(*cell, *(f"{rows[name]['images_per_second']:.1f}" for name in CONTENDERS))
     console.print(table)
-    table = Table(title=f"{FISHCNN} against the others, from the second epoch on")
-    for name in ("photos", "blocks", "batch", "over", "times", "target", ""):
-        table.add_column(name)
+    columns = ("photos", "blocks", "batch", "over")
+    title = f"{FISHCNN} against the others, from the second epoch on"
+    table = Table(*columns, "times", "target", "", title=title)
     for ratio in result["ratios"]:
         met = "[green]met[/green]" if ratio["met"] else "[red]missed[/red]"
-        names = [str(ratio[name]) for name in ("photos", "blocks", "batch", "over")]
+        names = [str(ratio[name]) for name in columns]
         table.add_row(*names, f"{ratio['value']:.2f}", f"{ratio['target']:g}", met)
     console.print(table)
 

@@ -21,9 +21,6 @@ _PACKAGES = {"grad-cam": "pytorch_grad_cam", "captum": "captum"}
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Time maps of one batch by every contender that is installed, alternating.
 
-    Args:
-        settings: ``batch``, ``image_size``, ``blocks``, ``repetitions``.
-
     Returns:
         ``seconds`` of each contender (medians), ``ratios`` of ours to each other with ``met``,
         ``missing`` packages, and ``largest_difference`` of our maps from those of grad-cam.
@@ -53,11 +50,18 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         if other in medians:
             value = medians["fishcnn"] / medians[other]
             ratios[other] = {"value": value, "target": target, "met": value <= target}
+    difference = None
+    if "grad-cam" in contenders:
+        ours, theirs = contenders["fishcnn"]().cpu(), contenders["grad-cam"]()
+        # Theirs begin at their lowest value, ours at 0: brought to one scale.
+        low, high = ours.amin((1, 2), keepdim=True), ours.amax((1, 2), keepdim=True)
+        scaled = (ours - low) / (high - low).clamp(min=1e-7)
+        difference = float((scaled - theirs).abs().max())
     return {
         "seconds": medians,
         "ratios": ratios,
         "missing": [name for name in _PACKAGES if name not in contenders],
-        "largest_difference": _largest_difference(contenders),
+        "largest_difference": difference,
     }
 
 
@@ -92,16 +96,6 @@ def _contenders(network: nn.Module, images: Tensor) -> dict[str, Callable[[], Te
 
         contenders["captum"] = captum
     return contenders
-
-
-def _largest_difference(contenders: dict[str, Callable[[], Tensor]]) -> float | None:
-    if "grad-cam" not in contenders:
-        return None
-    ours, theirs = contenders["fishcnn"]().cpu(), contenders["grad-cam"]()
-    # Theirs begin at their lowest value, ours at 0: brought to one scale.
-    low, high = ours.amin((1, 2), keepdim=True), ours.amax((1, 2), keepdim=True)
-    scaled = (ours - low) / (high - low).clamp(min=1e-7)
-    return float((scaled - theirs).abs().max())
 
 
 def _wait(device: torch.device) -> None:

@@ -9,24 +9,17 @@ import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
 from fishcnn.commands.build import native_precision
-from fishcnn.models.optimization import build_optimizer
+from fishcnn.models.optimization import OPTIMIZERS
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train on one batch again and again, and say how fast that is.
-
-    Args:
-        settings: ``blocks``, ``classes``, ``batch``, ``steps``, ``epochs``, ``image_size``.
-
-    Returns:
-        ``images_per_second`` of each epoch of ``steps``, and a ``data_wait`` of zeros.
-    """
+    """Train on one batch again and again; images a second in each epoch of so many steps."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size, batch = settings["image_size"], settings["batch"]
     network = build_network_of(settings["blocks"], settings["classes"], size)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = {"name": "adam", "lr": 1e-3, "weight_decay": 0.0}
-    optimizer = build_optimizer(adam, list(network.parameters()), fused=True)
+    optimizer = OPTIMIZERS.build(adam, network.parameters(), fused=True)
     images = torch.randn(batch, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     target = torch.rand(batch, settings["classes"], device=device).softmax(1)

@@ -34,14 +34,9 @@ def train_transform(size: int) -> transforms.Compose:
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train, and say how fast each epoch was.
+    """Train on ``train/`` in a folder; speed of each epoch, of which the first includes setting up.
 
-    Args:
-        settings: ``root`` with ``train/``, ``blocks``, ``batch``, ``epochs``, ``workers``,
-            ``image_size``.
-
-    Returns:
-        ``images_per_second`` and ``data_wait`` of each epoch; the first one includes setting up.
+    ``data_wait`` is the share of the time in which the next batch was not ready.
     """
     began = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

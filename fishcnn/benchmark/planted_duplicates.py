@@ -3,9 +3,8 @@
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +16,15 @@ from fishcnn.data.rendering.synthetic import ensure_synthetic
 
 KINDS = ("reencoded", "resized", "cropped", "mirrored", "watermarked", "next_frame")
 
-# Pixels that images are squashed to, as in the cache of a run.
-_SQUARE = 96
-
 
 def plant_duplicate(image: Image.Image, kind: str, generator: np.random.Generator) -> Image.Image:
-    """Make a near-duplicate of an image; every kind is also stored as a JPEG of quality 75-95.
+    """Make a near-duplicate of an image of mode "RGB".
 
-    Args:
-        image: Mode "RGB".
-        kind: One of KINDS: "reencoded" at JPEG quality 30-90; "resized" by 0.6-2; "cropped" by
-            5-15 % on each side on its own; "mirrored" left to right; "watermarked" with a bar of
-            8-15 % of the height, opaque or translucent, laid over the image or added to it;
-            "next_frame" turned by up to 3 degrees, shifted by up to 3 %, zoomed by 0.97-1.05,
-            brightened by up to 10 % and with noise of up to 5 grey levels.
-        generator: Decides the strength.
-
-    Returns:
-        A new image of mode "RGB".
+    Every kind is also stored as a JPEG of quality 75-95. "reencoded" has JPEG quality 30-90;
+    "resized" by 0.6-2; "cropped" by 5-15 % on each side on its own; "mirrored" left to right;
+    "watermarked" with a bar of 8-15 % of the height, opaque or translucent, laid over the image or
+    added to it; "next_frame" turned by up to 3 degrees, shifted by up to 3 %, zoomed by 0.97-1.05,
+    brightened by up to 10 % and with noise of up to 5 grey levels.
 
     Raises:
         ValueError: An unknown kind.
@@ -48,14 +38,9 @@ def plant_duplicate(image: Image.Image, kind: str, generator: np.random.Generato
         made = image.resize(size, filters[generator.integers(3)])
     elif kind == "cropped":
         left, top, right, bottom = generator.uniform(0.05, 0.15, 4)
-        made = image.crop(
-            (
-                round(left * image.width),
-                round(top * image.height),
-                round((1 - right) * image.width),
-                round((1 - bottom) * image.height),
-            )
-        )
+        left, right = round(left * image.width), round((1 - right) * image.width)
+        top, bottom = round(top * image.height), round((1 - bottom) * image.height)
+        made = image.crop((left, top, right, bottom))
     elif kind == "mirrored":
         made = ImageOps.mirror(image)
     elif kind == "watermarked":
@@ -67,32 +52,20 @@ def plant_duplicate(image: Image.Image, kind: str, generator: np.random.Generato
     return _through_jpeg(made, int(generator.integers(75, 96)))
 
 
-@dataclass(frozen=True)
-class Measured:
-    """How well planted near-duplicates were found.
+class Measured(NamedTuple):
+    """How well planted near-duplicates were found."""
 
-    Attributes:
-        recall: For each of KINDS, the share that are in a group with their original.
-        precision: Share of the found pairs that are an original and its near-duplicate; 1 if none
-            was found.
-        wrong: int64 (W, 2), the other pairs, as indices into the images with the planted ones
-            appended.
-    """
-
-    recall: dict[str, float]
-    precision: float
-    wrong: NDArray[np.int64]
+    recall: dict[str, float]  # of KINDS: the share that are in a group with their original
+    precision: float  # share of the found pairs that are an original and its near-duplicate, or 1
+    wrong: NDArray[np.int64]  # (W, 2), the other pairs; the planted images come after the others
 
 
 def measure_duplicates(
     images: Sequence[Image.Image], per_kind: int, generator: np.random.Generator
 ) -> Measured:
-    """Plant near-duplicates among images that are all different, and look for them.
+    """Plant near-duplicates of each kind among images that are all different, and look for them.
 
-    Args:
-        images: Mode "RGB"; at least per_kind for each of KINDS, as none gets two near-duplicates.
-        per_kind: Near-duplicates of each kind.
-        generator: Chooses the originals and the strength of what is done to them.
+    There must be at least per_kind images for each of KINDS, as none gets two near-duplicates.
     """
     originals = generator.permutation(len(images))[: per_kind * len(KINDS)]
     kinds = np.repeat(KINDS, per_kind)
@@ -101,10 +74,9 @@ def measure_duplicates(
         for original, kind in zip(originals, kinds, strict=True)
     ]
     everything = [*images, *planted]
-    size = (_SQUARE, _SQUARE)
     found = find_duplicates(
         np.stack([fingerprint(image) for image in everything]),
-        np.stack([np.asarray(image.resize(size)) for image in everything]),
+        np.stack([np.asarray(image.resize((96, 96))) for image in everything]),
         np.array([image.width / image.height for image in everything], np.float32),
         None,
     )
@@ -119,15 +91,9 @@ def measure_duplicates(
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Measure the finder on rendered images, which are all different.
+    """Measure the finder, and the milliseconds of a fingerprint, on rendered images.
 
-    Args:
-        settings: ``species``, ``pictures_per_class``, ``long_side``, ``per_kind``, ``seed`` of the
-            near-duplicates, ``workers``, ``cache_root``.
-
-    Returns:
-        ``recall`` of each kind, ``precision``, the numbers of ``pictures`` and of ``planted``
-        ones, and ``fingerprint_ms`` an image.
+    These are all different. ``settings["seed"]`` is that of the near-duplicates.
     """
     folder = ensure_synthetic(
         Path(settings["cache_root"]).expanduser(),

@@ -18,12 +18,7 @@ Measured = tuple[dict[str, Any], int]
 
 
 def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
-    """Run a Python program and wait for it.
-
-    Args:
-        command: what follows ``python``.
-        threads: of torch; None for its own choice.
-        folder: where it stands.
+    """Run ``python`` with a command in a folder, and wait for it.
 
     Returns:
         What it printed, and its largest resident set in bytes; 0 where the system does not say.
@@ -64,12 +59,7 @@ def _peak_memory(pid: int) -> int:
 
 
 def measure_alone(module: str, settings: Mapping[str, Any], *, threads: int | None) -> Measured:
-    """Call ``measure`` of a module of this folder in a process of its own.
-
-    Args:
-        module: its name, such as ``plain``.
-        settings: what ``measure`` takes; whatever JSON can hold.
-        threads: of torch; None for its own choice.
+    """Call ``measure`` of a module of this folder, with settings that JSON can hold, in a process.
 
     Returns:
         What ``measure`` returns, and the peak memory in bytes.

@@ -29,16 +29,11 @@ TARGETS = {
 def measure_training(config: DictConfig) -> dict[str, list[dict[str, Any]]]:
     """Let all contenders train in turn, each in a process of its own.
 
-    Args:
-        config: ``conf/benchmark.yaml``.
-
     Returns:
-        ``rows``, medians over the repetitions: ``photos`` (small, large), ``blocks``, ``batch``,
-        ``contender`` (of :data:`CONTENDERS`), ``epoch`` (``1``, which pays for setting up, or
-        ``later``), ``device``, training ``images_per_second``, ``peak_memory`` of the process in
-        bytes, and ``data_wait``, the share of the time in which the next batch was not ready.
-        ``ratios`` of this project to the plain recipe and to the limit from the second epoch on:
-        ``photos``, ``blocks``, ``batch``, ``over``, ``value``, ``target``, ``met``.
+        ``rows``, medians over the repetitions, by contender and ``epoch``: ``1``, which pays for
+        setting up, or ``later``. ``peak_memory`` is that of the process in bytes, ``data_wait`` the
+        share of the time in which the next batch was not ready. ``ratios`` of this project to the
+        plain recipe and to the limit are those from the second epoch on.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = config.training
@@ -57,11 +52,8 @@ def measure_training(config: DictConfig) -> dict[str, list[dict[str, Any]]]:
                 cell = {"photos": photos, "blocks": blocks, "batch": batch}
                 measured = _measure_cell(config, root, blocks, batch)
                 rows += [{**cell, "device": device, **row} for row in measured]
-                speed = {
-                    row["contender"]: row["images_per_second"]
-                    for row in measured
-                    if row["epoch"] == "later"
-                }
+                later = [row for row in measured if row["epoch"] == "later"]
+                speed = {row["contender"]: row["images_per_second"] for row in later}
                 for over, target in zip((PLAIN, LIMIT), TARGETS[device][photos], strict=True):
                     value = speed[FISHCNN] / speed[over]
                     wanted = {"value": value, "target": target, "met": value >= target}
@@ -91,7 +83,7 @@ def _measure(contender: str, config: DictConfig, root: Path, blocks: int, batch:
     """Train once; ``images_per_second`` and ``data_wait`` of each epoch, and the peak memory."""
     settings, threads = config.training, config.threads
     if contender == FISHCNN:
-        return _train_fishcnn(root, blocks, batch, settings.epochs, threads)
+        return _train_fishcnn(config, root, blocks, batch)
     job = {"blocks": blocks, "batch": batch, "epochs": settings.epochs, "image_size": IMAGE_SIZE}
     if contender == LIMIT:
         job |= {"classes": SPECIES, "steps": settings.limit_steps}
@@ -100,9 +92,7 @@ def _measure(contender: str, config: DictConfig, root: Path, blocks: int, batch:
     return measure_alone("plain", job, threads=threads)
 
 
-def _train_fishcnn(
-    root: Path, blocks: int, batch: int, epochs: int, threads: int | None
-) -> Measured:
+def _train_fishcnn(config: DictConfig, root: Path, blocks: int, batch: int) -> Measured:
     """Train as a user does: all defaults, but no maps and logs, and an empty cache at first.
 
     The first epoch includes all that came before the first step but imports.
@@ -119,11 +109,11 @@ def _train_fishcnn(
             f"data.image_size={IMAGE_SIZE}",
             f"data.batch_size={batch}",
             f"model.blocks={blocks}",
-            f"trainer.max_epochs={epochs}",
+            f"trainer.max_epochs={config.training.epochs}",
             "callbacks.grad_cam.enabled=false",
             "logger=none",
             f"hydra.run.dir={folder.path}",
-            threads=threads,
+            threads=config.threads,
             folder=Path(scratch),
         )
         summary = json.loads(folder.summary.read_text(encoding="utf-8"))

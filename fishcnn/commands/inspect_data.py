@@ -20,6 +20,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import output_folder, writing_to
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.inspection.data_findings import group_members
 from fishcnn.data.inspection.data_report import short, sizes, to_markdown
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
@@ -67,7 +68,10 @@ def inspect_data(config: DictConfig) -> None:
         last = number == len(pages)
         save_figure(duplicate_sheet(shown, printable(title), note if last else ""), file)
     columns = found.columns()
-    text = to_markdown(found.images, columns, [*found.sections(), *found.lists()], named=None)
+    sections = found.sections()
+    if groups:  # they are too many for a terminal
+        sections["Lists"] = [group_members(found.images, groups)]
+    text = to_markdown(found.images, columns, sections, named=None)
     links = "".join(f"\n![Near-duplicates]({sheet.name})\n" for sheet in sheets)
     (output / _REPORT).write_text(text + links, encoding="utf-8")
     # Escaped, as file names need not be valid Unicode.
@@ -86,17 +90,18 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
         if folders.masks_root is None:
             raise
         # Probably a mask is missing or does not fit: the images can be looked at all the same.
-        images = datamodule.decode(replace(folders, masks_root=None))
-        obstacles.append(_naming_settings(error))
-    return inspect_images(images, datamodule.split_settings, obstacles, _naming_settings)
+        images = datamodule.decode(folders._replace(masks_root=None))
+        obstacles.append(error)
+    found = inspect_images(images, datamodule.split_settings)
+    return replace(found, obstacles=[*map(_naming_settings, [*obstacles, *found.obstacles])])
 
 
-def _naming_settings(error: FishError) -> str:
+def _naming_settings(error: FishError) -> FishError:
     try:
         with as_settings("data."):
             raise error
     except FishError as named:
-        return str(named)
+        return named
 
 
 def _left_out(count: int, pages: Sequence[range]) -> str:
@@ -144,9 +149,9 @@ def _print(
     table.add_row("all", *(str(counts.sum()) for counts in columns.values()), style="bold")
     console.print(table)
     console.print(Text(printable(sizes(found.images))))
-    for section in found.sections():
-        console.print(Text(f"\n{section.title}", style="bold"))
-        for finding in section.findings:
+    for title, findings in found.sections().items():
+        console.print(Text(f"\n{title}", style="bold"))
+        for finding in findings:
             console.print(Text(printable(finding.text)))
             for item in short(finding.items, _NAMED):
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)

@@ -12,14 +12,10 @@ STATISTICS: dict[str, tuple[list[float], list[float]]] = {
 
 
 def channel_statistics(moments: NDArray[np.int64], pixels: int) -> tuple[list[float], list[float]]:
-    """RGB mean and standard deviation over all pixels of some images.
+    """RGB mean and standard deviation over all pixels of some images, brought to [0, 1].
 
-    Args:
-        moments: int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each image.
-        pixels: of one image.
-
-    Returns:
-        Mean and standard deviation for images in [0, 1], three numbers each.
+    ``moments`` is int64 ``(n, 2, 3)``, sum and sum of squares of each channel of each image, which
+    has so many ``pixels``.
     """
     first, second = moments.sum(axis=0) / (len(moments) * pixels)
     variance = np.maximum(second - first**2, 1)  # a constant colour would be divided by zero

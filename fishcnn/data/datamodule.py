@@ -1,6 +1,7 @@
 """The LightningDataModule: from a source of images to loaders for each split."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.channel_statistics import STATISTICS, channel_statistics
 from fishcnn.data.datasets import (
     Batch,
-    EvalTransform,
     FishDataset,
     RawBatch,
-    TrainTransform,
     Transform,
+    evaluation_transform,
+    training_transform,
 )
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
@@ -191,17 +192,14 @@ class FishDataModule(pl.LightningDataModule):
             self.mean, self.std = STATISTICS[self.normalize]
         red, green, blue = self.mean
         augment = Augment(self.recipe, size=self.image_size, fill=(red, green, blue))
-        train = TrainTransform(augment, num_classes=len(images.classes))
-        evaluate = EvalTransform(size=self.image_size, num_classes=len(images.classes))
+        count = len(images.classes)
+        train = partial(training_transform, augment=augment, num_classes=count)
+        evaluate = partial(evaluation_transform, size=self.image_size, num_classes=count)
 
-        def dataset(name: str, indices: NDArray[np.int64], transform: Transform) -> FishDataset:
-            with_masks = name != "train" and images.masks is not None
-            return FishDataset(name, images, torch.from_numpy(indices), with_masks, transform)
-
+        transforms: dict[str, Transform] = {"train": train, "val": evaluate, "test": evaluate}
         self.datasets = {
-            "train": dataset("train", split.train, train),
-            "val": dataset("val", split.val, evaluate),
-            "test": dataset("test", split.test, evaluate),
+            name: FishDataset(name, images, torch.from_numpy(getattr(split, name)), transform)
+            for name, transform in transforms.items()
         }
 
     @property
@@ -211,17 +209,12 @@ class FishDataModule(pl.LightningDataModule):
 
     @property
     def class_weights(self) -> list[float] | None:
-        """What an image of each class counts in the loss: 1 on average over the training split.
-
-        None where ``balance`` leaves the loss alone.
-        """
+        """What an image of each class counts in the loss, 1 on average; None for no weights."""
         if self.balance != "loss":
             return None
         counts = self._train_counts()
-        weights: list[float] = (
-            counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        ).tolist()
-        return weights
+        weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return [float(weight) for weight in weights]
 
     def _train_counts(self) -> NDArray[np.int64]:
         labels = self.images.labels[self.split.train]

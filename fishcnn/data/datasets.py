@@ -1,6 +1,7 @@
 """One split of the images: positions in, transformed batches out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
 import torch
@@ -57,84 +58,50 @@ class Batch(TypedDict):
 Transform = Callable[[RawBatch], Batch]
 
 
-class EvalTransform:
-    """Resize, and nothing else: for validation, test and prediction.
-
-    Args:
-        size: output side in pixels.
-        num_classes: number of classes.
-    """
-
-    def __init__(self, *, size: int, num_classes: int) -> None:
-        self.size = size
-        self.num_classes = num_classes
-
-    def __call__(self, batch: RawBatch) -> Batch:
-        """Transform a batch on the device where it is."""
-        result = Batch(
-            image=resize(batch["image"], self.size),
-            label=batch["label"],
-            target=F.one_hot(batch["label"], self.num_classes).float(),
-            index=batch["index"],
-        )
-        if "mask" in batch:
-            masks = batch["mask"].unsqueeze(1).float() / 255
-            shape = (self.size, self.size)
-            result["mask"] = F.interpolate(masks, shape, mode="bilinear", antialias=True)[:, 0]
-        return result
+def evaluation_transform(batch: RawBatch, *, size: int, num_classes: int) -> Batch:
+    """Resize to size x size pixels, and nothing else: for validation, test and prediction."""
+    result = Batch(
+        image=resize(batch["image"], size),
+        label=batch["label"],
+        target=F.one_hot(batch["label"], num_classes).float(),
+        index=batch["index"],
+    )
+    if "mask" in batch:
+        masks = batch["mask"].unsqueeze(1).float() / 255
+        result["mask"] = F.interpolate(masks, (size, size), mode="bilinear", antialias=True)[:, 0]
+    return result
 
 
-class TrainTransform:
-    """Augment, then mix images where the recipe says so.
-
-    Args:
-        augment: the augmentation.
-        num_classes: number of classes.
-    """
-
-    def __init__(self, augment: Augment, *, num_classes: int) -> None:
-        self.augment = augment
-        self.num_classes = num_classes
-
-    def __call__(self, batch: RawBatch) -> Batch:
-        """Transform a batch on the device where it is."""
-        target = F.one_hot(batch["label"], self.num_classes).float()
-        images = self.augment(batch["image"], batch["aspect"])
-        images, target = mix(images, target, self.augment.recipe)
-        return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
+def training_transform(batch: RawBatch, *, augment: Augment, num_classes: int) -> Batch:
+    """Augment, then mix images where the recipe says so, on the device where the batch is."""
+    target = F.one_hot(batch["label"], num_classes).float()
+    images = augment(batch["image"], batch["aspect"])
+    images, target = mix(images, target, augment.recipe)
+    return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
 
 
+@dataclass(eq=False, repr=False)
 class FishDataset(Dataset[RawBatch]):
     """One split, with the transform that belongs to it.
 
     A batch is gathered at once; ``transform`` is applied after the batch has reached its device.
-
-    Args:
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        images: of all splits.
-        indices: int64 ``(n,)``, which images belong to this split.
-        with_masks: whether batches have masks.
-        transform: makes a :class:`Batch` of a :class:`RawBatch` that has its images.
     """
 
-    def __init__(
-        self, split: str, images: ImageSet, indices: Tensor, with_masks: bool, transform: Transform
-    ) -> None:
-        self.split = split
-        self.images = images
-        self.indices = indices
-        self.with_masks = with_masks
-        self.transform = transform
+    split: str  # "train", "val" or "test"
+    images: ImageSet  # of all splits
+    indices: Tensor  # int64 (n,), which images belong to this split
+    transform: Transform  # of a RawBatch that has its images
+
+    @property
+    def with_masks(self) -> bool:
+        """Whether batches have masks: never in training."""
+        return self.split != "train" and self.images.masks is not None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitems__(self, positions: Sequence[int]) -> RawBatch:
-        """Gather a batch, without its images where these are gathered on the device.
-
-        Args:
-            positions: counted within this split.
-        """
+        """Gather positions of this split; without the images where the device gathers these."""
         index = self.indices[torch.as_tensor(positions)]
         batch = RawBatch(split=self.split, index=index)
         if self.with_masks:

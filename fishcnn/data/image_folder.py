@@ -110,8 +110,7 @@ def _split_folders(root: Path, images: list[Path]) -> dict[str, str]:
         return {}
     names = ", ".join(f"{name}/" for name in splits)
     if len(found) > len(set(found)):
-        problem = f"has {names}; keep one folder each for train, val, test"
-        raise ArgumentError("root", root, problem)
+        raise ArgumentError("root", root, f"has {names}; keep one folder each for train, val, test")
     if "val" not in found:
         if len(splits) < len(folders):
             return {}
@@ -137,20 +136,17 @@ def _check_classes_of_splits(root: Path, images: list[Path], splits: dict[str, s
         name: sorted({path.parts[1] for path in images if path.parts[0] == name}) for name in splits
     }
     train = next(name for name, split in splits.items() if split == "train")
+    known = classes[train]
     for name, held_out in classes.items():
-        unknown = sorted(set(held_out) - set(classes[train]))
-        if unknown:
+        if unknown := sorted(set(held_out) - set(known)):
             problem = (
                 f"{name}/ has classes that {train}/ does not have: {', '.join(unknown)}; {train}/ "
-                f"has {', '.join(classes[train])}; {name}/ has {', '.join(held_out)}"
+                f"has {', '.join(known)}; {name}/ has {', '.join(held_out)}"
             )
             raise ArgumentError("root", root, problem)
-    if len(classes[train]) < 2:
-        problem = (
-            f"{train}/ has only one class with images, {classes[train][0]}; expected at least two "
-            "class folders"
-        )
-        raise ArgumentError("root", root, problem)
+    if len(known) < 2:
+        problem = f"{train}/ has only one class with images, {known[0]}; expected at least two "
+        raise ArgumentError("root", root, problem + "class folders")
 
 
 def _too_few_classes(root: Path, classes: tuple[str, ...], count: int) -> ArgumentError:

@@ -2,27 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 
-BENGALI_FISH = "neloybarman018/bengali-fish-images-dataset"
+_BENGALI = "neloybarman018/bengali-fish-images-dataset"
 
 
-@dataclass(frozen=True)
-class Folders:
-    """An image folder on disk.
+class Folders(NamedTuple):
+    """An image folder on disk."""
 
-    Attributes:
-        root: one folder a class below it.
-        masks_root: a fish mask for each image below it, at the same relative path with the
-            suffix .png; or None.
-    """
-
-    root: Path
-    masks_root: Path | None
+    root: Path  # one folder a class below it
+    masks_root: Path | None  # a fish mask for each image, at the same relative path with .png
 
 
 class Source(Protocol):
@@ -35,12 +28,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FolderSource:
-    """The user's own folder.
-
-    Attributes:
-        root: of the images.
-        masks_root: of their masks, or None.
-    """
+    """The user's own folder of images, and that of their masks."""
 
     root: str | Path
     masks_root: str | Path | None = None
@@ -59,11 +47,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class BengaliFishSource:
-    """The Kaggle data set "Bengali Fish Pixels": 20 classes.
-
-    Attributes:
-        root: where it is already on disk, or None to download it.
-    """
+    """The Kaggle data set "Bengali Fish Pixels": 20 classes, at ``root`` or else downloaded."""
 
     root: str | Path | None = None
 
@@ -80,7 +64,7 @@ class BengaliFishSource:
     def _download(self) -> Path:
         ways = (
             "Two ways to get it: pip install kagglehub and run again with a network connection; or "
-            f"download https://www.kaggle.com/datasets/{BENGALI_FISH} in a browser, unpack it, and "
+            f"download https://www.kaggle.com/datasets/{_BENGALI} in a browser, unpack it, and "
             "name its folder here"
         )
         try:
@@ -89,7 +73,7 @@ class BengaliFishSource:
             problem = f"the Bengali fish need the package kagglehub. {ways}"
             raise ArgumentError("root", None, problem) from error
         try:
-            return Path(kagglehub.dataset_download(BENGALI_FISH))
+            return Path(kagglehub.dataset_download(_BENGALI))
         except Exception as error:  # kagglehub passes on whatever its transports raise
             problem = f"the Bengali fish could not be downloaded: {error}. {ways}"
             raise ArgumentError("root", None, problem) from error
@@ -97,17 +81,11 @@ class BengaliFishSource:
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Rendered fish with masks; see :func:`fishcnn.data.rendering.synthetic.ensure_synthetic`.
+    """Rendered fish with masks, with the arguments of ``ensure_synthetic()``.
 
     Attributes:
-        species: number of classes, 2 to 20.
-        images_per_class: images of each.
-        long_side: longer side of the images in pixels.
-        shortcut: share of the images with a class-correlated marker in the background.
-        seed: of the drawing.
-        cache_root: folder that keeps rendered data sets; see
-            :func:`~fishcnn.utils.machine.cache_folder`.
-        workers: processes that draw; None for one a processor.
+        cache_root: see :func:`~fishcnn.utils.machine.cache_folder`.
+        workers: None for one a processor.
     """
 
     species: int = 20

@@ -19,9 +19,9 @@ from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.channel_statistics import channel_statistics
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.datasets import Batch, EvalTransform, TrainTransform
+from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.resize import resize
-from fishcnn.data.duplicates import kept
+from fishcnn.data.duplicates import finder
 from fishcnn.data.sources import BengaliFishSource, SyntheticSource
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder
@@ -120,8 +120,7 @@ def test_the_sides_are_two_datasets_with_two_transforms(make: Make) -> None:
     datamodule = make()
     datamodule.setup()
     train, val = datamodule.datasets["train"], datamodule.datasets["val"]
-    assert isinstance(train.transform, TrainTransform)
-    assert isinstance(val.transform, EvalTransform)
+    assert train.transform is not val.transform
     assert len(train) + len(val) == 36
     assert not set(train.indices.tolist()) & set(val.indices.tolist())
 
@@ -475,7 +474,7 @@ def test_near_duplicates_stay_on_one_side(make: Make, fish: Path, tmp_path: Path
 def test_duplicates_are_looked_for_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     first = make(group_duplicates=True, cache="disk")
     first.setup()
-    monkeypatch.setattr(kept, "find_duplicates", lambda *arguments: pytest.fail("again"))
+    monkeypatch.setattr(finder, "find_duplicates", lambda *arguments: pytest.fail("again"))
     second = make(group_duplicates=True, cache="disk")
     second.setup()
     assert first.splitting.duplicates is not None

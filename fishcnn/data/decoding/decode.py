@@ -33,12 +33,7 @@ class Decoded(NamedTuple):
 
 
 def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void], Decoded | str]:
-    """Decode an image to side x side pixels.
-
-    Args:
-        path: The image.
-        mask: Its mask, brighter than 127 on the fish, or None.
-        side: Pixels of the square.
+    """Decode an image, and its mask if there is one, to side x side pixels.
 
     Returns:
         FACTS (), all but the stamp; and the image, or the reason why it cannot be decoded.
@@ -67,10 +62,7 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void
 def decode_files(
     index: ImageIndex, files: Sequence[int], *, side: int, workers: int
 ) -> Iterator[tuple[NDArray[np.void], Decoded | str]]:
-    """Decode the files at these positions of an index, with a progress bar.
-
-    Yields:
-        What :func:`decode` returns, in the order of ``files``.
+    """Yield what :func:`decode` returns of the files at these positions of an index, in order.
 
     Raises:
         FishError: A mask does not fit.

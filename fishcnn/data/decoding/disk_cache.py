@@ -54,21 +54,16 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
     A file counts as unchanged if its size and modification time are those of last time, or else if
     its bytes are. Processes that come at the same time wait for the first one.
 
-    Args:
-        index: The files.
-        side: Pixels of the square that images are squashed to.
-        workers: Threads that decode.
-        cache: Folder that holds the cache folders.
-
     Returns:
-        The images, memory-mapped: writing to them changes no file.
+        The images, squashed to side x side pixels and memory-mapped below the folder ``cache``:
+        writing to them changes no file.
 
     Raises:
         ArgumentError: The disk is full or cannot be written to.
         FishError: A mask does not fit.
     """
     folder = _cache_folder(index, side, cache)
-    with _disk_errors(folder), _locked(folder):
+    with _alone_in(folder):
         now = time.time_ns()
         stamps = _file_stamps(index)
         # The stamps of files that were written a moment ago are forgotten: these are read again.
@@ -102,31 +97,23 @@ def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep others out of a folder, and say what a person can do about errors of the disk."""
     lock = FileLock(folder / "lock")
     try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        log.info("Another process is decoding the same images: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says of the cache into what a person can do about it."""
-    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            log.info("Another process is decoding the same images: waiting for it.")
+            lock.acquire()
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"the disk is full; {_WAYS_OUT}"
-        else:
-            problem = f"cannot be used ({error}); {_WAYS_OUT}"
-        raise ArgumentError("cache_root", folder, problem) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        problem = "the disk is full" if full else f"cannot be used ({error})"
+        raise ArgumentError("cache_root", folder, f"{problem}; {_WAYS_OUT}") from error
+    finally:
+        lock.release()
 
 
 def _file_stamps(index: ImageIndex) -> NDArray[np.int64]:
@@ -186,9 +173,8 @@ def _open(folder: Path, side: int) -> ImageSet | None:
         arrays = folder / more["arrays"]
         count = len(index.readable)
         pixels = _mapped(arrays.with_suffix(".images"), (count, side, side, 3))
-        masks = None
-        if index.masks_root:
-            masks = _mapped(arrays.with_suffix(".masks"), (count, side, side))
+        file = arrays.with_suffix(".masks")
+        masks = _mapped(file, (count, side, side)) if index.masks_root else None
         return ImageSet(index, pixels, masks, arrays)
     except (ValueError, KeyError, TypeError, EOFError, BadZipFile, FileNotFoundError) as error:
         log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
@@ -205,10 +191,9 @@ def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     # Copy-on-write, as torch wants arrays that can be written to; but without reserving memory for
     # that, or Linux would refuse to map more than it has.
     flags = mmap.MAP_PRIVATE | _MAP_NORESERVE
+    access = mmap.PROT_READ | mmap.PROT_WRITE
     with file.open("rb") as stream:
-        mapped = mmap.mmap(
-            stream.fileno(), math.prod(shape), flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE
-        )
+        mapped = mmap.mmap(stream.fileno(), math.prod(shape), flags=flags, prot=access)
     return np.frombuffer(mapped, np.uint8).reshape(shape)
 
 

@@ -38,10 +38,7 @@ class ImageSet:
 
     Attributes:
         index, pixels, masks, arrays: As above.
-        classes: Class names.
-        paths: N paths relative to the root.
-        labels: int64 (N,), indices into classes.
-        splits: "train", "val" or "test" for each image where the folder was split already.
+        classes, paths, labels, splits: As of the index, but for the N readable images only.
         unreadable: The files that were left out.
         facts: FACTS (N,), from which come the next four.
         sizes: int32 (N, 2), width and height of the upright originals in pixels.
@@ -103,10 +100,7 @@ class ImageSet:
             self.device = device
 
     def gather(self, index: Tensor) -> dict[str, Tensor]:
-        """Rows of images, aspect ratios and labels.
-
-        Args:
-            index: int64 ``(n,)``, on any device.
+        """Rows of images, aspect ratios and labels, by int64 ``(n,)`` on any device.
 
         Returns:
             ``image`` uint8 ``(n, S, S, 3)``, ``aspect`` float32 ``(n,)`` and ``label`` int64

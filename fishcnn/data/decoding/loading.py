@@ -46,7 +46,13 @@ def load_images(
         images = load_cached(index, side=working_size, workers=workers, cache=cache_root)
     else:
         images = _load(index, working_size, workers, keep=cache == "ram")
-    _warn_of_unreadable(images)
+    bad = images.unreadable
+    if bad:
+        log.warning("Left out %d of %d images that cannot be read:", len(bad), len(index.paths))
+    for file in bad[:_NAMED]:
+        log.warning("  %s: %s", file.path, file.reason)
+    if len(bad) > _NAMED:
+        log.warning("  and %d more, all of them in the data report", len(bad) - _NAMED)
     return images
 
 
@@ -57,10 +63,8 @@ def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet
         megabytes = count * side * side * (4 if index.masks_root else 3) / 1e6
         log.info("Decoding %d images to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
     else:
-        log.info(
-            "Reading %d images once for their sizes and fingerprints, and again in every epoch.",
-            count,
-        )
+        text = "Reading %d images once for their sizes and fingerprints, and again in every epoch."
+        log.info(text, count)
     capacity = count if keep else 0
     pixels = np.empty((capacity, side, side, 3), np.uint8)
     masks = np.empty((capacity, side, side), np.uint8) if index.masks_root else None
@@ -88,17 +92,6 @@ def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet
     read = partial(read_mask, side=side, aspect=None)
     masks_of = [mask for _, mask in files if mask]
     return ImageSet(index, images, OnDemand(read, masks_of, (side, side), workers))
-
-
-def _warn_of_unreadable(images: ImageSet) -> None:
-    bad = images.unreadable
-    if not bad:
-        return
-    log.warning("Left out %d of %d images that cannot be read:", len(bad), len(images.index.paths))
-    for file in bad[:_NAMED]:
-        log.warning("  %s: %s", file.path, file.reason)
-    if len(bad) > _NAMED:
-        log.warning("  and %d more, all of them in the data report", len(bad) - _NAMED)
 
 
 def check_enough(images: ImageSet) -> None:

@@ -13,13 +13,9 @@ from fishcnn.utils.errors import FishError
 
 
 class OnDemand:
-    """Images, or their masks, that are decoded whenever they are asked for.
+    """Images, or their masks, that are decoded, in threads, whenever they are asked for.
 
-    Args:
-        decode: a file to uint8 of one shape.
-        files: N files.
-        shape: of one of them; the first number is S.
-        workers: threads that decode.
+    ``decode`` makes uint8 of one ``shape``, whose first number is S, of each of N files.
     """
 
     nbytes = 0  # in memory

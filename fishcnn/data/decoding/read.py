@@ -29,11 +29,7 @@ _SWAPS_SIDES = (5, 6, 7, 8)
 
 
 class UnreadableImage(Exception):
-    """An image file that cannot be decoded whole.
-
-    Attributes:
-        reason: A few words for a report, such as "truncated" or "empty file".
-    """
+    """An image file that cannot be decoded whole, for a ``reason`` such as "empty file"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -51,9 +47,6 @@ def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
         long_enough_for: Pixels that the shorter side must keep at least. JPEGs are then decoded at
             1/2, 1/4 or 1/8 scale where that is still enough, which is several times faster. None
             decodes at full size. Images that are smaller to begin with are not enlarged.
-
-    Returns:
-        An image of mode "RGB".
 
     Raises:
         UnreadableImage: The file is missing, empty, truncated, not an image, or too large for
@@ -112,27 +105,26 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     """Return the image as upright RGB, and whether that swapped its width and height."""
-    orientation = _orientation(image)
+    try:
+        # After loading: a PNG may hold its EXIF behind the pixels, and a TIFF that Pillow has
+        # already turned no longer says so.
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good image
+        orientation = 1
     image = _to_rgb(image)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     return image, orientation in _SWAPS_SIDES
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where there is none that can be read."""
-    try:
-        # After loading: a PNG may hold its EXIF behind the pixels, and a TIFF that Pillow has
-        # already turned no longer says so.
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good image
-        return 1
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB without clipping bright greys or showing what was transparent."""
     if image.mode.startswith("I"):
-        image = _scale_16_bit_grey(image)
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise UnreadableImage("32-bit pixels, whose white level is unknown")
+        # Pillow's own conversion of 0..65535 clips at 255.
+        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
     elif image.mode == "F":
         raise UnreadableImage("floating-point pixels, whose white level is unknown")
     if image.has_transparency_data:
@@ -140,14 +132,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         on_white.alpha_composite(image.convert("RGBA"))
         return on_white.convert("RGB")
     return image.convert("RGB")
-
-
-def _scale_16_bit_grey(image: Image.Image) -> Image.Image:
-    """Map 0..65535 to 0..255; Pillow's own conversion clips at 255."""
-    grey = np.asarray(image).astype(np.int64)
-    if grey.min() < 0 or grey.max() > 65535:
-        raise UnreadableImage("32-bit pixels, whose white level is unknown")
-    return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:

@@ -15,11 +15,7 @@ def squash(image: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Resize without augmentation, anti-aliased: what validation images get.
-
-    Args:
-        images: uint8 ``(N, S, S, 3)``.
-        size: output side in pixels.
+    """Resize uint8 ``(N, S, S, 3)`` without augmentation, anti-aliased: for validation.
 
     Returns:
         float32 ``(N, 3, size, size)`` in [0, 1], channels last in memory.

@@ -16,12 +16,7 @@ GUESSES = 4
 
 
 def guess_maps(features: Features, aspect: Floats, pairs: NDArray[np.int64]) -> Floats:
-    """Guess how two images lie in each other from each of their most alike features.
-
-    Args:
-        features: Those of N images.
-        aspect: float32 (N,), width / height of the images.
-        pairs: int64 (C, 2).
+    """Guess how the images of pairs, (C, 2), lie in each other from their most alike features.
 
     Returns:
         float32 (C, GUESSES, 2, 3), maps without rotation, mirrored or not.
@@ -45,11 +40,7 @@ def guess_maps(features: Features, aspect: Floats, pairs: NDArray[np.int64]) -> 
 
 
 def lay_over(images: Floats, maps: Floats) -> tuple[Floats, Bools]:
-    """Draw second images where they lie in the first.
-
-    Args:
-        images: float32 (C, ..., V, V), the second images, in one or more channels.
-        maps: float32 (C, 2, 3).
+    """Draw second images, float32 (C, ..., V, V), where they lie in the first.
 
     Returns:
         Bilinear values of the shape of images, and bool (C, V, V), where there are any.
@@ -76,11 +67,7 @@ def refine(first: Floats, second: Floats, maps: Floats, steps: int) -> Floats:
     Lucas & Kanade (IJCAI 1981) in the compositional form of Baker & Matthews (IJCV 2004). Pixels
     weigh the less the more they differ, so that a watermark bar does not pull.
 
-    Args:
-        first: float32 (C, V, V) of mean zero.
-        second: Likewise.
-        maps: float32 (C, 2, 3), no more than some two pixels off.
-        steps: Number of steps.
+    Both images are float32 (C, V, V) of mean zero; maps are no more than some two pixels off.
     """
     count, side, _ = first.shape
     x, y, _ = _middles(side)

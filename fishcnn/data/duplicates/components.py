@@ -15,11 +15,7 @@ def chained(values: NDArray[np.int64] | Sequence[str]) -> NDArray[np.int64]:
 
 
 def connected(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the connected components of a graph.
-
-    Args:
-        count: Number of nodes, N.
-        pairs: int64 (P, 2), the nodes that an edge joins.
+    """Number the connected components of N nodes, joined by edges int64 (P, 2).
 
     Returns:
         int64 (N,), numbered from 0 by first appearance.

@@ -5,36 +5,38 @@ are joined, so that no group grows by resemblance alone. Images without texture,
 ones, offer nothing to compare: they are duplicates only where the files are identical.
 """
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.image_set import Pixels
+from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
 
+log = logging.getLogger(__name__)
+
 # Of what counts as a near-duplicate: groups that another version has found are looked for again.
-FINDER_VERSION = 1
+_VERSION = 1
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """The near-duplicates among N images.
+    """The near-duplicates among N images."""
 
-    Attributes:
-        pairs: int64 (P, 2), pairs that show the same, i < j, in ascending order. They connect every
-            group, but are not all pairs of it.
-        groups: int64 (N,), the number of each image's group, from 0 in order of first appearance.
-            An image on its own has a group of its own.
-    """
-
+    # int64 (P, 2), pairs that show the same, i < j, in ascending order. They connect every group,
+    # but are not all pairs of it.
     pairs: NDArray[np.int64]
+    # int64 (N,), the number of each image's group, from 0 in order of first appearance; an image on
+    # its own has a group of its own.
     groups: NDArray[np.int64]
 
     def larger_than_one(self) -> list[NDArray[np.int64]]:
@@ -72,3 +74,28 @@ def find_duplicates(
         verified.append(chained(hashes))
     found = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *verified]), axis=0)
     return Duplicates(pairs=found, groups=connected(len(fingerprints), found))
+
+
+def known_duplicates(images: ImageSet) -> Duplicates:
+    """Find the near-duplicates, or read them from the cache where these images had them found."""
+    file = images.arrays and images.arrays.with_suffix(f".duplicates{_VERSION}")
+    if file and file.is_file():
+        try:
+            with file.open("rb") as kept, np.load(kept) as content:
+                return Duplicates(content["pairs"], content["groups"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            log.warning("%s is damaged (%s): looking for near-duplicates again.", file, error)
+    hashes = [digest.tobytes().hex() for digest in images.digests]
+    duplicates = find_duplicates(images.fingerprints, images.pixels, images.aspect, hashes)
+    if file:
+        new = file.with_suffix(f".new{os.getpid()}")
+        try:
+            with new.open("wb") as stream:
+                np.savez(stream, pairs=duplicates.pairs, groups=duplicates.groups)
+                stream.flush()
+                os.fsync(stream.fileno())
+            new.replace(file)
+        except OSError as error:  # They are known for this run; only the next has to look again.
+            log.warning("The near-duplicates cannot be kept in %s: %s", file, error)
+            new.unlink(missing_ok=True)
+    return duplicates

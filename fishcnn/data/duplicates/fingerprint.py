@@ -8,8 +8,8 @@ around each is described as pHash describes an image, by the signs of its lowest
 (Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010).
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,21 +43,13 @@ _RECORD = np.dtype(
 FINGERPRINT_BYTES = POINTS * _RECORD.itemsize
 
 
-@dataclass(frozen=True)
-class Features:
-    """The local features of N images, P = POINTS places each.
+class Features(NamedTuple):
+    """The local features of N images, P = POINTS places each."""
 
-    Attributes:
-        words: uint32 (N, P), the signs of the patch's DCT coefficients.
-        weak: uint8 (N, P, WEAK_BITS), the numbers of the bits that are the least certain.
-        centres: float32 (N, P, 2), x and y of the patch's middle from 0 to 1 of width and height.
-        filled: bool (N, P), False where an image has fewer points.
-    """
-
-    words: NDArray[np.uint32]
-    weak: NDArray[np.uint8]
-    centres: NDArray[np.float32]
-    filled: NDArray[np.bool_]
+    words: NDArray[np.uint32]  # (N, P), the signs of the patch's DCT coefficients
+    weak: NDArray[np.uint8]  # (N, P, WEAK_BITS), the numbers of the bits that are the least certain
+    centres: NDArray[np.float32]  # (N, P, 2), x and y of the patch's middle, 0 to 1 of the sides
+    filled: NDArray[np.bool_]  # (N, P), False where an image has fewer points
 
 
 def fingerprint(image: Image.Image) -> NDArray[np.uint8]:
@@ -106,14 +98,10 @@ def unpack(fingerprints: NDArray[np.uint8]) -> Features:
 
 
 def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Width and height of patches as a share of the image's.
+    """Width and height of patches as a share of the image's, float32 (..., 2).
 
-    Args:
-        aspect: float32, width / height of the images.
-        places: The patches' places in the fingerprint, of a shape that aspect broadcasts to.
-
-    Returns:
-        float32, of that shape and (2,).
+    ``aspect`` is width / height of the images, which broadcasts to the patches' ``places`` in the
+    fingerprint.
     """
     level = (places // _POINTS_PER_LEVEL).astype(np.float32)
     of_square = np.float32(_PATCH / _SIDE) * np.float32(_LEVEL_STEP) ** level
@@ -122,17 +110,13 @@ def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> N
 
 
 def blur(grey: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Convolve (..., H, W) with a Gaussian of sigma pixels, renormalised at the border."""
+    """Convolve float32 (..., H, W) with a Gaussian, renormalised at the border."""
     height, width = grey.shape[-2:]
     return np.asarray(_blur_matrix(height, sigma) @ grey @ _blur_matrix(width, sigma).T)
 
 
 def _points(contrast: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the most contrasty local maxima around which a patch fits.
-
-    Returns:
-        Row and column of the patches' upper left corners.
-    """
+    """Rows and columns of patches, upper left, around the most contrasty local maxima."""
     edge = _PATCH // 2
     inside = contrast[edge:-edge, edge:-edge]
     around = contrast[edge - 1 : 1 - edge, edge - 1 : 1 - edge]

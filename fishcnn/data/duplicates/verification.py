@@ -4,7 +4,7 @@ Both colour and texture must agree almost everywhere: a fish in the pose of anot
 its own fails in colour, another fish on the same ground fails in texture.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,47 +36,35 @@ _MIN_TEXTURED_BLOCKS = 3
 _MIN_GUESSED_COLOUR, _MIN_GUESSED_CORRELATION = 0.4, 0.1
 
 
-@dataclass(frozen=True)
-class _Squares:
-    """C images at the two sizes at which they are compared.
+class _Squares(NamedTuple):
+    """C images at the two sizes at which they are compared, float32."""
 
-    Attributes:
-        colour: float32 (C, 3, _COARSE, _COARSE), from 0 to 255.
-        grey: float32 (C, _FINE, _FINE), from 0 to 255.
-        coarse: float32 (C, _COARSE, _COARSE), grey less its surroundings' mean.
-        fine: float32 (C, _FINE, _FINE), likewise.
-    """
+    colour: Floats  # (C, 3, _COARSE, _COARSE), from 0 to 255
+    grey: Floats  # (C, _FINE, _FINE), from 0 to 255
+    coarse: Floats  # (C, _COARSE, _COARSE), grey less its surroundings' mean
+    fine: Floats  # (C, _FINE, _FINE), likewise
 
-    colour: Floats
-    grey: Floats
-    coarse: Floats
-    fine: Floats
-
-    def __getitem__(self, rows: NDArray[np.int64] | Bools) -> "_Squares":
-        return _Squares(self.colour[rows], self.grey[rows], self.coarse[rows], self.fine[rows])
+    def rows(self, rows: NDArray[np.int64]) -> "_Squares":
+        return _Squares(*(part[rows] for part in self))
 
 
 def show_the_same(
     features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
 ) -> Bools:
-    """Compare the two images of each pair.
+    """Compare the two images of each pair, int64 (C, 2); bool (C,).
 
-    Args:
-        features: Those of all N images.
-        images: uint8 (N, S, S, 3), RGB, squashed; only the rows of the pairs are read.
-        aspect: float32 (N,), width / height of the originals.
-        pairs: int64 (C, 2); memory is about half a megabyte a pair.
-
-    Returns:
-        bool (C,).
+    Only the rows of the pairs are read; memory is about half a megabyte a pair. ``aspect`` is
+    float32 (N,), width / height of the originals.
     """
     rows, place = np.unique(pairs, return_inverse=True)
     squares = _squares(images[rows])
     i, j = place.reshape(pairs.shape).T
-    maps, plausible = _best_guess(squares[i], squares[j], guess_maps(features, aspect, pairs))
+    maps, plausible = _best_guess(
+        squares.rows(i), squares.rows(j), guess_maps(features, aspect, pairs)
+    )
     answer = np.zeros(len(pairs), bool)
     if plausible.any():
-        first, second = squares[i[plausible]], squares[j[plausible]]
+        first, second = squares.rows(i[plausible]), squares.rows(j[plausible])
         maps = refine(first.coarse, second.coarse, maps[plausible], _COARSE_STEPS)
         maps = refine(first.fine, second.fine, maps, _FINE_STEPS)
         answer[plausible] = _agree(first, second, maps)
@@ -138,10 +126,9 @@ def _enough(inside: Bools, maps: Floats) -> Bools:
 
 
 def _same_colour(first: Floats, second: Floats, maps: Floats) -> tuple[Bools, Bools]:
-    """Compare the mean colours of blocks, apart from the brightness of the whole.
+    """Whether blocks have one mean colour but for the brightness of the whole, and both are known.
 
-    Returns:
-        Two bool (C, _GRID, _GRID): whether they are the same, and whether both are known.
+    Both are bool (C, _GRID, _GRID).
     """
     values, inside = lay_over(second, maps)
     seen = _blocks(inside.astype(np.float32)[:, None])
@@ -156,11 +143,9 @@ def _same_colour(first: Floats, second: Floats, maps: Floats) -> tuple[Bools, Bo
 
 
 def _same_texture(first: Floats, second: Floats, inside: Bools) -> tuple[Bools, Floats]:
-    """Correlate the blocks of (C, _FINE, _FINE) with those of a second, where it lies inside.
+    """Whether blocks correlate, and how much texture they have; 0 where it is flat or unknown.
 
-    Returns:
-        bool (C, _GRID, _GRID), whether a block correlates, and float32 (C, _GRID, _GRID), how much
-        texture it has; 0 where it is flat or unknown.
+    Both are (C, _GRID, _GRID); ``inside`` says where there is a second image, laid over the first.
     """
     seen = _blocks(inside.astype(np.float32))
     pixels = seen.sum(axis=-1).clip(1)

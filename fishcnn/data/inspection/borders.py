@@ -7,7 +7,7 @@ mostly those of image agencies, and on 4000 rendered images, where none should b
 these are planks or water so even that they pass for one.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +27,20 @@ MIN_STEP = 0.4
 MIN_STROKES = 8
 
 
-@dataclass(frozen=True)
-class Bars:
-    """Bars at the four edges of an image.
-
-    Attributes:
-        top, bottom: height as a share of the image's, 0..0.48; 0 where there is none.
-        left, right: width, likewise.
-        captions: the edges, of ``top`` and ``bottom``, whose bar carries text.
-        mask: bool ``(H, W)``, True on the bars.
-    """
+class Bars(NamedTuple):
+    """Bars at the four edges of an image, as shares of its height or width: 0..0.48, or 0."""
 
     top: float
     bottom: float
     left: float
     right: float
-    captions: tuple[str, ...]
-    mask: NDArray[np.bool_]
+    captions: tuple[str, ...]  # the edges, of "top" and "bottom", whose bar carries text
+    mask: NDArray[np.bool_]  # (H, W), True on the bars
 
     @property
     def extents(self) -> dict[str, float]:
         """Height or width by edge, as a share of the image's."""
-        return {edge: getattr(self, edge) for edge in ("top", "bottom", "left", "right")}
+        return dict(zip(self._fields, self[:4], strict=False))
 
     def __bool__(self) -> bool:
         return any(self.extents.values())

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,19 +21,12 @@ MIN_IMBALANCE = 2.0
 MIN_BARRED_SHARE, MIN_BARRED_IMAGES, MIN_BARRED_RATIO = 0.5, 3, 2.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found.
+class Finding(NamedTuple):
+    """One thing that was found."""
 
-    Attributes:
-        text: A sentence, complete without the items.
-        items: What it is about, such as ``"`Koi/1.jpg`"``, one a line.
-        complete: Whether a short report names all the items, too.
-    """
-
-    text: str
-    items: tuple[str, ...] = ()
-    complete: bool = False
+    text: str  # a sentence, complete without the items
+    items: Sequence[str] = ()  # what it is about, such as "`Koi/1.jpg`", one a line
+    complete: bool = False  # whether a short report names all the items, too
 
 
 class Imbalance(NamedTuple):
@@ -46,14 +38,9 @@ class Imbalance(NamedTuple):
     baseline: float  # accuracy of always answering that, on all images
 
 
-def class_counts(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
-    """Count the images of each class; int64 (C,)."""
-    return np.bincount(labels, minlength=num_classes).astype(np.int64)
-
-
 def imbalance(labels: NDArray[np.int64], num_classes: int) -> Imbalance:
     """Measure how unevenly images, of labels int64 (N,), are spread over at least one class."""
-    counts = class_counts(labels, num_classes)
+    counts = np.bincount(labels, minlength=num_classes)
     largest, smallest = int(counts.max()), int(counts.min())
     ratio = largest / smallest if smallest else float("inf")
     return Imbalance(counts, ratio, int(counts.argmax()), largest / max(len(labels), 1))
@@ -89,52 +76,43 @@ def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:
             text = f"data.group_regex keeps {together.sum()} images together in "
             findings.append(Finding(f"{text}{_count(len(together), 'group')}."))
     if splitting.groups.max(initial=-1) + 1 < total:
-        findings.append(_leaks(images, splitting))
+        findings += _leaks(images, splitting)
     if splitting.drawn:
-        findings += _absent(images, splitting.split)
-    if duplicates is not None and len(duplicates.pairs):
-        findings.append(_conflicts(images, duplicates))
+        for name, rows in (("validation", splitting.split.val), ("test", splitting.split.test)):
+            absent = absent_classes(images.labels, rows)
+            if len(rows) and len(absent):
+                classes = ", ".join(images.classes[label] for label in absent)
+                text = f"Classes without a {name} image, as they have too few groups: {classes}."
+                findings.append(Finding(text))
+    conflicts = label_conflicts(duplicates, images.labels)
+    if len(conflicts):
+        text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
+        text += "classes. Look at each: one of the two is probably in the wrong folder."
+        items = [" and ".join(quoted(images, pair)) for pair in conflicts]
+        findings.append(Finding(text, items))
+    elif duplicates is not None and len(duplicates.pairs):
+        findings.append(Finding("All near-duplicates agree in their class."))
     return findings
 
 
-def _leaks(images: ImageSet, splitting: Splitting) -> Finding:
+def _leaks(images: ImageSet, splitting: Splitting) -> list[Finding]:
     split, leaked = splitting.split, splitting.leaked
+    if not splitting.drawn and not len(leaked):
+        return [Finding("No held-out image belongs to a group that is in train/ as well.")]
+    if not len(leaked):
+        return []
     if splitting.drawn:
-        return Finding(
+        text = (
             f"Leaks: a plain random split would have validated on {_count(len(leaked), 'image')} "
             "after training on another of the same group; here no split divides a group."
-            if len(leaked)
-            else "A plain random split would, by chance, have leaked nothing."
         )
-    if not len(leaked):
-        return Finding("No held-out image belongs to a group that is in train/ as well.")
-    held_out = len(split.val) + len(split.test)
-    return Finding(
-        f"Leaks: {len(leaked)} of {_count(held_out, 'held-out image')} belong to a group that is "
-        "in train/ as well: they measure what the network remembers. Remove them.",
-        tuple(quoted(images, leaked)),
+        return [Finding(text)]
+    text = (
+        f"Leaks: {len(leaked)} of {_count(len(split.val) + len(split.test), 'held-out image')} "
+        "belong to a group that is in train/ as well: they measure what the network remembers. "
+        "Remove them."
     )
-
-
-def _absent(images: ImageSet, split: Split) -> list[Finding]:
-    """Name the classes that are missing from what was held out."""
-    findings = []
-    for name, rows in (("validation", split.val), ("test", split.test)):
-        absent = absent_classes(images.labels, rows)
-        if len(rows) and len(absent):
-            classes = ", ".join(images.classes[label] for label in absent)
-            text = f"Classes without a {name} image, as they have too few groups: {classes}."
-            findings.append(Finding(text))
-    return findings
-
-
-def _conflicts(images: ImageSet, duplicates: Duplicates) -> Finding:
-    conflicts = label_conflicts(duplicates, images.labels)
-    if not len(conflicts):
-        return Finding("All near-duplicates agree in their class.")
-    text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
-    text += "classes. Look at each: one of the two is probably in the wrong folder."
-    return Finding(text, tuple(" and ".join(quoted(images, pair)) for pair in conflicts))
+    return [Finding(text, quoted(images, leaked))]
 
 
 def balance(images: ImageSet, split: Split) -> list[Finding]:
@@ -172,12 +150,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
 
 
 def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
-    """Say which images have bars, and which classes a network could tell by them.
-
-    Args:
-        images: N of them.
-        bars: What :func:`~.borders.find_bars` found, by row, where it found any.
-    """
+    """Say which images have bars, by row, and which classes a network could tell by them."""
     total, num_classes = len(images.paths), len(images.classes)
     if not bars:
         return [Finding("No image has a border of constant colour or a caption bar.")]
@@ -195,9 +168,9 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
         f"{len(rows)} of {_count(total, 'image')} have a border of constant colour or a caption "
         f"bar, {sum(bool(bars[row].captions) for row in rows)} of them with text."
     )
-    findings = [Finding(text, tuple(items))]
-    counts = class_counts(images.labels, num_classes)
-    barred = class_counts(images.labels[rows], num_classes)
+    findings = [Finding(text, items)]
+    counts = np.bincount(images.labels, minlength=num_classes)
+    barred = np.bincount(images.labels[rows], minlength=num_classes)
     often = (barred > MIN_BARRED_SHARE * counts) & (barred >= MIN_BARRED_IMAGES)
     for label in np.flatnonzero(often):
         share = barred[label] / counts[label]
@@ -217,7 +190,7 @@ def left_out(images: ImageSet) -> list[Finding]:
     """Name what was found in the folder and is in no split."""
     unreadable = [f"`{bad.path.as_posix()}`: {bad.reason}" for bad in images.unreadable]
     return [
-        Finding(f"Unreadable images: {len(unreadable)}", tuple(unreadable), complete=True),
+        Finding(f"Unreadable images: {len(unreadable)}", unreadable, complete=True),
         Finding(f"Empty class folders: {', '.join(images.index.empty_classes) or 'none'}"),
         Finding(
             f"Ignored files, by their suffix or outside every class folder: {images.index.ignored}"
@@ -233,13 +206,7 @@ def group_members(images: ImageSet, groups: Sequence[NDArray[np.int64]]) -> Find
         counted = ", ".join(f"{name} {count}" for name, count in classes.most_common())
         mixed = f" (**{counted}**)" if len(classes) > 1 else ""
         items.append(", ".join(quoted(images, members)) + mixed)
-    return Finding(f"Groups of near-duplicates: {len(groups)}", tuple(items))
-
-
-def leaked_images(images: ImageSet, leaked: NDArray[np.int64]) -> Finding:
-    """List the images that a plain random split leaks."""
-    text = f"What a plain random split would have leaked: {_count(len(leaked), 'image')}"
-    return Finding(text, tuple(quoted(images, leaked)))
+    return Finding(f"Groups of near-duplicates: {len(groups)}", items)
 
 
 def quoted(images: ImageSet, rows: Iterable[int]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import (
     Finding,
     balance,
-    class_counts,
     left_out,
     near_duplicates,
 )
@@ -21,14 +19,6 @@ from fishcnn.utils.text import printable
 
 # Of a long list, the report of a training names so many items.
 MAX_NAMED = 20
-
-
-@dataclass(frozen=True)
-class Section:
-    """Findings under a headline."""
-
-    title: str
-    findings: Sequence[Finding]
 
 
 def data_report(images: ImageSet, splitting: Splitting) -> str:
@@ -47,20 +37,20 @@ def data_report(images: ImageSet, splitting: Splitting) -> str:
     return f"{text}\n`python scripts/inspect_data.py {root}` shows the groups and lists all.\n"
 
 
-def report_sections(images: ImageSet, splitting: Splitting) -> list[Section]:
-    """Put together the sections that every report has."""
-    return [
-        Section("Near-duplicates", near_duplicates(images, splitting)),
-        Section("Balance", balance(images, splitting.split)),
-        Section("Left out", left_out(images)),
-    ]
+def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
+    """Put together what every report has: findings by headline."""
+    return {
+        "Near-duplicates": near_duplicates(images, splitting),
+        "Balance": balance(images, splitting.split),
+        "Left out": left_out(images),
+    }
 
 
 def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]]:
     """Count the images of each class in each split that has any, and in all; int64 (C,) by name."""
     splits = {name: images.labels[rows] for name, rows in vars(split).items() if len(rows)}
     return {
-        name: class_counts(labels, len(images.classes))
+        name: np.bincount(labels, minlength=len(images.classes))
         for name, labels in (splits | {"all": images.labels}).items()
     }
 
@@ -68,30 +58,22 @@ def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]
 def to_markdown(
     images: ImageSet,
     columns: Mapping[str, NDArray[np.int64]],
-    sections: Sequence[Section],
+    sections: Mapping[str, Sequence[Finding]],
     *,
     named: int | None,
 ) -> str:
-    """Write a report.
+    """Write a report, with a table of ``columns``, int64 (C,), and what was found by headline.
 
-    Args:
-        images: What it is about.
-        columns: int64 (C,) by name, for the table of classes.
-        sections: What follows.
-        named: So many items of a list are named, but for the ones that are always complete; None
-            names all.
+    So many items of a list are ``named``, all of them for None or where the finding says so.
     """
-    parts = [
-        f"# Images in {images.index.root}",
-        _class_table(images.classes, columns),
-        sizes(images),
-    ]
-    for section in sections:
+    table = _class_table(images.classes, columns)
+    parts = [f"# Images in {images.index.root}", table, sizes(images)]
+    for title, findings in sections.items():
         lines = []
-        for finding in section.findings:
+        for finding in findings:
             items = short(finding.items, None if finding.complete else named)
             lines += [f"- {finding.text}", *(f"  - {item}" for item in items)]
-        parts.append(f"## {section.title}\n\n" + "\n".join(lines))
+        parts.append(f"## {title}\n\n" + "\n".join(lines))
     return printable("\n\n".join(parts) + "\n")
 
 

@@ -1,6 +1,6 @@
 """A folder inspected in every respect, whether or not a training could begin with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.decoding.loading import check_enough
-from fishcnn.data.duplicates.kept import known_duplicates
+from fishcnn.data.duplicates.finder import known_duplicates
 from fishcnn.data.inspection.borders import Bars, find_bars
 from fishcnn.data.inspection.data_findings import (
     Finding,
     borders,
-    class_counts,
-    group_members,
     imbalance,
     label_conflicts,
-    leaked_images,
 )
-from fishcnn.data.inspection.data_report import Section, class_columns, report_sections
+from fishcnn.data.inspection.data_report import class_columns, report_sections
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split, leaked_by_random_split
 from fishcnn.data.splitting.split_settings import SplitSettings
@@ -33,19 +30,12 @@ _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a folder.
+    """What was found in a folder."""
 
-    Attributes:
-        images: The readable ones.
-        splitting: How a training would split them; with three empty splits if it could not.
-        bars: The bars of the images that have any, by row; their masks are left out.
-        obstacles: The errors that a training would stop with.
-    """
-
-    images: ImageSet
-    splitting: Splitting
-    bars: dict[int, Bars]
-    obstacles: tuple[str, ...]
+    images: ImageSet  # the readable ones
+    splitting: Splitting  # as a training would split them; with three empty splits if it could not
+    bars: dict[int, Bars]  # of the images that have any, by row; their masks are left out
+    obstacles: Sequence[FishError]  # what a training would stop with
 
     def groups(self) -> list[NDArray[np.int64]]:
         """Near-duplicates: those in different classes first, then the larger groups."""
@@ -67,26 +57,18 @@ class Inspection:
             "with bars": images.labels[sorted(self.bars)],
         }
         return class_columns(images, self.splitting.split) | {
-            name: class_counts(labels, len(images.classes)) for name, labels in more.items()
+            name: np.bincount(labels, minlength=len(images.classes))
+            for name, labels in more.items()
         }
 
-    def sections(self) -> list[Section]:
-        """All findings."""
-        obstacles = [Finding(f"It would stop with: {text}") for text in self.obstacles]
-        return [
-            Section("Training", obstacles or [Finding("Nothing keeps it from beginning.")]),
-            *report_sections(self.images, self.splitting),
-            Section("Borders and bars", borders(self.images, self.bars)),
-        ]
-
-    def lists(self) -> list[Section]:
-        """What is too long for a terminal."""
-        listed = []
-        if groups := self.groups():
-            listed.append(group_members(self.images, groups))
-        if self.splitting.drawn and len(self.splitting.leaked):
-            listed.append(leaked_images(self.images, self.splitting.leaked))
-        return [Section("Lists", listed)] if listed else []
+    def sections(self) -> dict[str, list[Finding]]:
+        """All findings by headline."""
+        obstacles = [Finding(f"It would stop with: {error}") for error in self.obstacles]
+        return {
+            "Training": obstacles or [Finding("Nothing keeps it from beginning.")],
+            **report_sections(self.images, self.splitting),
+            "Borders and bars": borders(self.images, self.bars),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain lists, dicts, numbers and strings; paths are relative to the root."""
@@ -129,40 +111,28 @@ class Inspection:
                 | {"captions": list(bars.captions)}
                 for row, bars in sorted(self.bars.items())
             ],
-            "training_stops_with": list(self.obstacles),
+            "training_stops_with": [str(error) for error in self.obstacles],
         }
 
 
-def inspect_images(
-    images: ImageSet,
-    settings: SplitSettings,
-    obstacles: Sequence[str] = (),
-    message: Callable[[FishError], str] = str,
-) -> Inspection:
-    """Look at the images of a folder in every respect.
-
-    Args:
-        images: What could be read.
-        settings: How a training would split them.
-        obstacles: What was in its way before.
-        message: Says what an error, which would stop a training, is called in the inspection.
-    """
-    stops = list(obstacles)
+def inspect_images(images: ImageSet, settings: SplitSettings) -> Inspection:
+    """Look at the images of a folder in every respect, split as a training would split them."""
+    obstacles = []
     splitting = None
     try:
         check_enough(images)
     except FishError as error:
-        stops.append(message(error))
+        obstacles.append(error)
     try:
         if len(images.paths):
             splitting = split_images(images, settings)
     except FishError as error:
-        stops.append(message(error))
+        obstacles.append(error)
     if splitting is None:
         splitting = _without_split(images, settings)
-    elif not len(splitting.split.val) and not stops:
-        stops.append(f"no image for validation can be read in {images.index.root}")
-    return Inspection(images, splitting, find_all_bars(images.pixels), tuple(stops))
+    elif not len(splitting.split.val) and not obstacles:
+        obstacles.append(FishError(f"no image for validation can be read in {images.index.root}"))
+    return Inspection(images, splitting, _find_all_bars(images.pixels), obstacles)
 
 
 def _without_split(images: ImageSet, settings: SplitSettings) -> Splitting:
@@ -177,11 +147,8 @@ def _without_split(images: ImageSet, settings: SplitSettings) -> Splitting:
     return Splitting(Split(nothing, nothing, nothing), groups, duplicates, leaked, drawn=True)
 
 
-def find_all_bars(images: Pixels) -> dict[int, Bars]:
-    """Find the bars of those of N images, uint8 (N, S, S, 3), that have any, by row.
-
-    Their masks are left out: they take as much as the images.
-    """
+def _find_all_bars(images: Pixels) -> dict[int, Bars]:
+    """Find the bars of images by row; without the masks, which take as much as the images."""
     count = images.shape[0]
     found = {}
     starts = range(0, count, _BATCH)
@@ -189,5 +156,5 @@ def find_all_bars(images: Pixels) -> dict[int, Bars]:
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):
             if bars := find_bars(image):
-                found[row] = replace(bars, mask=np.empty((0, 0), np.bool_))
+                found[row] = bars._replace(mask=np.empty((0, 0), np.bool_))
     return found

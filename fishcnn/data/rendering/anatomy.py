@@ -165,19 +165,15 @@ def grow(species: Species, rng: Rng) -> Anatomy:
     )
 
 
-def _area(polygon: Floats) -> float:
-    """Area of a polygon in squared standard lengths (shoelace formula)."""
-    x, y = polygon.T
-    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
-
-
 def place(anatomy: Anatomy, species: Species, height: int, width: int, rng: Rng) -> Pose:
     """Picks a pose that shows the whole fish and covers a drawn share of the image."""
     share = rng.uniform(0.12, 0.50)
     foreshortening = rng.uniform(0.8, 1.0)
     slender = 1 - min(species.depth / 0.4, 1)
     angle = np.radians(np.clip(rng.normal(0, 15), -35, 35))
-    area = sum(_area(polygon) for polygon in (anatomy.body, *anatomy.fins))
+    area = 0.0  # by the shoelace formula
+    for along, across in (polygon.T for polygon in (anatomy.body, *anatomy.fins)):
+        area += abs(float(along @ np.roll(across, 1) - across @ np.roll(along, 1))) / 2
     pose = Pose(
         scale=float(np.sqrt(share * height * width / (area * foreshortening))),
         x=0.0,

@@ -24,7 +24,6 @@ RENDERER_VERSION = 1
 TAG_SHARE = 0.14  # the tag's side, in long sides of the image
 MOST_HIDDEN = 0.45  # a thing that would cover more of the fish is left out
 ASPECTS = ((4, 3), (4, 3), (3, 2), (1, 1), (1, 1), (3, 4))  # twice the same: twice as often
-SCENE_NAMES = tuple(SCENES)
 
 
 class Layers(NamedTuple):
@@ -101,17 +100,6 @@ def _palette(species: Species, rng: Rng) -> Palette:
     )
 
 
-def _flank(species: Species, along: Floats, across: Floats, rng: Rng) -> Floats:
-    """The species' pattern and marks, -1 (pale) .. +1 (mark colour), shape (N,)."""
-    painted = np.zeros_like(along)
-    if species.pattern != "none":
-        painted = PATTERNS[species.pattern](along, across, species.repeats, rng)
-    for name in species.marks:
-        mark = MARKS[name](along, across)
-        painted = np.where(mark < 0, mark, np.maximum(painted, mark))
-    return painted
-
-
 def _height_on_body(anatomy: Anatomy, x: Floats, y: Floats) -> Floats:
     """Where a place lies between belly (-1) and back (+1), by the outline above or below it."""
     last = len(STATIONS) - 1
@@ -129,19 +117,6 @@ def _blend(under: Floats, over: Floats, opacity: Floats) -> Floats:
     return under + (over - under) * opacity
 
 
-def _skin(palette: Palette, flank: Floats, x: Floats, y: Floats, across: Floats) -> Floats:
-    """A scaled, rounded, countershaded flank: RGB (3, N)."""
-    rgb = _blend(palette.belly, palette.back, np.clip(0.55 + 0.6 * across, 0, 1))
-    rgb = _blend(rgb, palette.mark, np.maximum(flank, 0))
-    if flank.min(initial=0) < 0:
-        rgb = _blend(rgb, palette.belly, np.maximum(-flank, 0))
-    scales = np.cos(x * np.float32(230)) * np.cos(y * np.float32(230))
-    gloss = np.maximum(0, 1 - 14 * (across - np.float32(0.5)) ** 2)
-    shade = 1.02 + (0.16 - 0.28 * across) * across + 0.05 * scales + 0.25 * gloss
-    skin: Floats = rgb * shade
-    return skin
-
-
 def _paint(
     species: Species, anatomy: Anatomy, pose: Pose, layers: Layers, paper: Floats | None, rng: Rng
 ) -> Floats:
@@ -153,11 +128,25 @@ def _paint(
     x, y = pose.to_fish(pixel_x, pixel_y)
     body, _, pectoral, ink = (layer.ravel().take(seen) for layer in layers)
     across = _height_on_body(anatomy, x, y)
-    flank = _flank(species, np.clip(x, 0, 1), across, rng)
+    along = np.clip(x, 0, 1)
+    # The species' pattern and marks: -1 is pale, +1 the colour of marks.
+    flank = np.zeros_like(x)
+    if species.pattern != "none":
+        flank = PATTERNS[species.pattern](along, across, species.repeats, rng)
+    for name in species.marks:
+        mark = MARKS[name](along, across)
+        flank = np.where(mark < 0, mark, np.maximum(flank, mark))
     palette = _palette(species, rng)
     if paper is None:
         strength = rng.uniform(0.25, 0.7)
-        rgb = _blend(palette.fins, _skin(palette, flank, x, y, across), body)
+        skin = _blend(palette.belly, palette.back, np.clip(0.55 + 0.6 * across, 0, 1))
+        skin = _blend(skin, palette.mark, np.maximum(flank, 0))
+        if flank.min(initial=0) < 0:
+            skin = _blend(skin, palette.belly, np.maximum(-flank, 0))
+        scales = np.cos(x * np.float32(230)) * np.cos(y * np.float32(230))
+        gloss = np.maximum(0, 1 - 14 * (across - np.float32(0.5)) ** 2)
+        skin *= 1.02 + (0.16 - 0.28 * across) * across + 0.05 * scales + 0.25 * gloss
+        rgb = _blend(palette.fins, skin, body)
         rgb = _blend(rgb, palette.fins * np.float32(1.12), pectoral * np.float32(0.75))
     else:
         strength = rng.uniform(0.75, 1.0)
@@ -205,9 +194,8 @@ def _free_place(
 ) -> tuple[int, int] | None:
     """The first place where a tag, with a rim of 2 pixels, covers nothing that is taken."""
     for row, column in places:
-        if not taken[
-            max(row - 2, 0) : row + size + 2, max(column - 2, 0) : column + size + 2
-        ].any():
+        rows = slice(max(row - 2, 0), row + size + 2)
+        if not taken[rows, max(column - 2, 0) : column + size + 2].any():
             return row, column
     return None
 
@@ -230,7 +218,7 @@ def render_fish(
     kind = SPECIES[species]
     across, down = ASPECTS[rng.integers(len(ASPECTS))]
     width, height = (round(long_side * side / max(across, down)) for side in (across, down))
-    scene = SCENE_NAMES[rng.integers(len(SCENE_NAMES))]
+    scene = tuple(SCENES)[rng.integers(len(SCENES))]
     background, occluders = SCENES[scene]
     image = background(height, width, rng)
 

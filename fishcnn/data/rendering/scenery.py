@@ -187,11 +187,7 @@ SCENES: dict[str, tuple[Background, tuple[Occluder, ...]]] = {
 def occlude(
     occluder: Occluder, height: int, width: int, x: float, y: float, rng: Rng
 ) -> tuple[Floats, Floats]:
-    """Draws a thing in front of the fish, around pixel (x, y).
-
-    Returns:
-        Its colour (3, H, W), already multiplied by its opacity, and the opacity (H, W), 0..1.
-    """
+    """Draws a thing around pixel (x, y): colour (3, H, W) times opacity, opacity (H, W) 0..1."""
     # Drawn at twice the size and reduced, which smooths the edges; the mode with premultiplied
     # alpha keeps the black of the empty sheet out of them.
     sheet = Image.new("RGBA", (2 * width, 2 * height))

@@ -7,10 +7,6 @@ way round; their colours overlap on purpose, so that no single cue names a speci
 """
 
 from dataclasses import dataclass
-from typing import Literal
-
-PatternName = Literal["none", "bars", "chevrons", "stripes", "spots", "net", "marbling", "saddles"]
-MarkName = Literal["eye_band", "tail_spot", "ocellus", "lateral_band", "dark_back", "dark_front"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +44,10 @@ class Species:
     above: tuple[Fin, ...]
     below: tuple[Fin, ...]
     pectoral: float  # length of the fin on the flank
-    pattern: PatternName
+    pattern: str  # a key of PATTERNS, or "none"
     repeats: float  # how often the pattern repeats along the body
     hue: float  # centre of the individuals' hues, 0..1
-    marks: tuple[MarkName, ...] = ()
+    marks: tuple[str, ...] = ()  # keys of MARKS
     pale_pattern: bool = False  # light pattern on a dark body
     barbels: float = 0.0  # length of the whiskers
 

@@ -6,11 +6,12 @@ import multiprocessing
 import shutil
 import signal
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
+from operator import call
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,30 +21,16 @@ from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import check_arguments, number, whole
 from fishcnn.utils.progress import track
 
-MIN_LONG_SIDE, MAX_LONG_SIDE = 48, 1024
-JPEG_QUALITY = 92
 IMAGES_PER_TASK = 50
-# Starting processes takes longer than drawing this many images.
-FEW_IMAGES = 200
+FEW_IMAGES = 200  # starting processes takes longer than drawing these
 
 _WANTED = {
     "species": whole(2, len(SPECIES)),
     "images_per_class": whole(2),
-    "long_side": whole(MIN_LONG_SIDE, MAX_LONG_SIDE),
+    "long_side": whole(48, 1024),
     "shortcut": number(0, 1),
     "seed": whole(0),
 }
-
-
-class _Task(NamedTuple):
-    """Some images of one species, for one process."""
-
-    folder: Path
-    species: int
-    images: range
-    marked: frozenset[int]
-    long_side: int
-    seed: int
 
 
 def ensure_synthetic(
@@ -66,7 +53,7 @@ def ensure_synthetic(
         folder: where data sets are kept; created if missing.
         species: number of classes, 2..20.
         images_per_class: at least 2.
-        long_side: pixels of the longer side of every image, 48..1024.
+        long_side: pixels of the longer side, 48..1024.
         shortcut: share of each class's images, 0..1, with the class's tag in the background;
             exactly ``round(shortcut * images_per_class)`` of them. The other images, and all
             else in these, do not depend on it.
@@ -107,8 +94,9 @@ def ensure_synthetic(
             marked = frozenset(order[: round(shortcut * images_per_class)].tolist())
             for start in range(0, images_per_class, IMAGES_PER_TASK):
                 images = range(start, min(start + IMAGES_PER_TASK, images_per_class))
-                tasks.append(_Task(growing, index, images, marked, long_side, seed))
-        _draw_all(tasks, workers if species * images_per_class >= FEW_IMAGES else 1)
+                tasks.append(partial(_draw, growing, index, images, marked, long_side, seed))
+        workers = workers if species * images_per_class >= FEW_IMAGES else 1
+        draw_all(tasks, workers=workers, description="Drawing fish")
         (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
         try:
             growing.replace(final)
@@ -120,28 +108,29 @@ def ensure_synthetic(
     return final
 
 
-def _draw(task: _Task) -> None:
-    """Draws and writes a task's images; each has a generator of its own."""
-    name = SPECIES[task.species].name
-    for index in task.images:
-        rng = np.random.default_rng([task.seed, task.species, index])
-        image, mask = render_fish(
-            task.species, rng, long_side=task.long_side, marker=index in task.marked
-        )
-        path = task.folder / "pictures" / name / f"{index:04d}.jpg"
-        Image.fromarray(image).save(path, quality=JPEG_QUALITY)
-        Image.fromarray(mask).save(task.folder / "masks" / name / f"{index:04d}.png")
+def _draw(
+    folder: Path, species: int, images: range, marked: frozenset[int], long_side: int, seed: int
+) -> None:
+    """Draws and writes images of one species; each has a generator of its own."""
+    name = SPECIES[species].name
+    for index in images:
+        rng = np.random.default_rng([seed, species, index])
+        image, mask = render_fish(species, rng, long_side=long_side, marker=index in marked)
+        path = folder / "pictures" / name / f"{index:04d}.jpg"
+        Image.fromarray(image).save(path, quality=92)
+        Image.fromarray(mask).save(folder / "masks" / name / f"{index:04d}.png")
 
 
-def _draw_all(tasks: list[_Task], workers: int) -> None:
+def draw_all(tasks: Sequence[Callable[[], None]], *, workers: int, description: str) -> None:
+    """Call each in processes of their own, or in this one where it is alone, and show progress."""
     with ExitStack() as stack:
-        done: Iterable[None] = map(_draw, tasks)
+        done: Iterable[None] = map(call, tasks)
         if workers > 1:
             # "spawn", because a fork of a process that runs threads may hang. Ctrl-C reaches every
             # process; only the one that holds the pool should answer it.
             context = multiprocessing.get_context("spawn")
             ignore = (signal.SIGINT, signal.SIG_IGN)
             pool = ProcessPoolExecutor(workers, context, signal.signal, ignore)
-            done = stack.enter_context(pool).map(_draw, tasks)
-        for _ in track(done, "Drawing fish", total=len(tasks), show=True):
+            done = stack.enter_context(pool).map(call, tasks)
+        for _ in track(done, description, total=len(tasks), show=True):
             pass

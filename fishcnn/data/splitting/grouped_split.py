@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
-from fishcnn.data.duplicates.finder import Duplicates
-from fishcnn.data.duplicates.kept import known_duplicates
+from fishcnn.data.duplicates.finder import Duplicates, known_duplicates
 from fishcnn.data.splitting.groups import groups_by_name, merge_groups
 from fishcnn.data.splitting.split import (
     Split,

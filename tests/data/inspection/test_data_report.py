@@ -227,7 +227,7 @@ def test_bars_are_named_with_their_extent() -> None:
     (finding,) = borders(some_images(), {8: bars(0.08, ("bottom",)), 0: bars(0.25)})
     assert finding.text.startswith("2 of 9 images have a border of constant colour or a caption")
     assert finding.text.endswith("1 of them with text.")
-    assert finding.items == ("`Koi/0.jpg`: bottom 25%", "`Rui/8.jpg`: bottom 8% with text")
+    assert finding.items == ["`Koi/0.jpg`: bottom 25%", "`Rui/8.jpg`: bottom 8% with text"]
 
 
 @pytest.mark.parametrize(

@@ -157,14 +157,14 @@ def test_of_two_builds_at_once_both_return_the_one_complete_folder(
 ) -> None:
     others: list[Path] = []
     running = iter([True])
-    draw_all = synthetic._draw_all
+    draw_all = synthetic.draw_all
 
-    def draw_while_another_finishes(tasks: list[synthetic._Task], workers: int) -> None:
-        draw_all(tasks, workers)
+    def draw_while_another_finishes(*args: Any, **options: Any) -> None:
+        draw_all(*args, **options)
         if next(running, False):
             others.append(ensure_synthetic(tmp_path, **SETTINGS))
 
-    monkeypatch.setattr(synthetic, "_draw_all", draw_while_another_finishes)
+    monkeypatch.setattr(synthetic, "draw_all", draw_while_another_finishes)
     slower = ensure_synthetic(tmp_path, **SETTINGS)
     assert others == [slower]
     assert _names(tmp_path) == [slower.name]
