@@ -52,7 +52,7 @@ class Explained:
     """What the page shows of a photo.
 
     Attributes:
-        probabilities: class name to calibrated probability.
+        probabilities: calibrated, by class name.
         photo: uint8 ``(h, w, 3)`` RGB, upright, in the photo's own aspect ratio.
         overlay: the same with the map laid over it.
         note: what the map is of, or why there is nothing to see on it.

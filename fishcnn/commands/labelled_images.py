@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import in_order
+from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.models.classifier import FishClassifier
@@ -21,12 +21,6 @@ from fishcnn.utils.run_folder import RunFolder
 
 SPLITS = {"val": "validation", "test": "test"}
 _NAMED = 5  # files that a remark lists by name
-
-
-class Pixels(Protocol):
-    """Something that gives uint8 ``(n, S, S, 3)`` for n rows."""
-
-    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,10 @@ class InlineImage(NamedTuple):
 
 
 def inline_chart(figure: Figure, *, dense: bool = False) -> InlineImage:
-    """Draw a figure as PNG.
+    """Draw a figure as PNG, to be shown pixel for pixel if it is dense.
 
-    Args:
-        figure: as large as it needs to be.
-        dense: show it pixel for pixel; otherwise at its size in inches, with 96 pixels each, at
-            which its smallest letters are 8 pixels high on a dense screen.
+    Otherwise it is shown at its size in inches, with 96 pixels each, at which its smallest letters
+    are 8 pixels high on a dense screen.
     """
     image = Image.fromarray(figure_to_array(figure))
     return InlineImage(_data_uri(image, "PNG"), image.width if dense else image.width * 96 // DPI)

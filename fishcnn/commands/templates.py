@@ -12,11 +12,8 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
 def render(template: str, **content: object) -> str:
     """Fill in a template of HTML or of Markdown, by its suffix.
 
-    Args:
-        template: name of a file in ``templates/``. What it prints is escaped, but for what passes
-            the filter ``safe``. The filters ``percent``, for a share in [0, 1], and ``number``
-            write a dash for None and for NaN.
-        content: its variables.
+    What it prints is escaped, but for what passes the filter ``safe``. The filters ``percent``, for
+    a share in [0, 1], and ``number`` write a dash for None and for NaN.
     """
     html = template.endswith(".html")
     templates = Environment(

@@ -117,9 +117,7 @@ def best_device() -> torch.device:
 def finite_probabilities(classifier: FishClassifier, images: Tensor) -> Tensor:
     """Class probabilities at the calibrated temperature, float32 ``(N, K)`` on the CPU.
 
-    Args:
-        classifier: in eval mode.
-        images: float ``(N, 3, S, S)`` in [0, 1], on its device.
+    The network is in eval mode, and the images are float ``(N, 3, S, S)`` in [0, 1] on its device.
 
     Raises:
         FishError: the network has diverged.

@@ -1,6 +1,7 @@
 """The evaluation: judge a trained network, calibrate it if wanted, and write the report."""
 
 import logging
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -54,7 +55,9 @@ def evaluate(config: DictConfig) -> float:
     split = _split(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)
-    name = Path(config.data_root).expanduser().resolve().name if config.data_root else split
+    name = split
+    if config.data_root:
+        name = Path(os.path.abspath(os.path.expanduser(config.data_root))).name
     output = output_folder(config.output, (run or RunFolder(checkpoint.parent)).evaluation(name))
     classifier = load_trained(checkpoint, best_device())
     images, validation = _images(config, split, checkpoint, run, classifier)

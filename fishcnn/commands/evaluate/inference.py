@@ -55,12 +55,7 @@ def logits_of(
 
 
 class MistakeMaps(NamedTuple):
-    """Grad-CAM of some mistakes, float32 ``(n, H, W)`` in [0, 1].
-
-    Attributes:
-        for_predicted: what speaks for the predicted class.
-        for_true: what speaks for the true class.
-    """
+    """What speaks for either class in some mistakes: Grad-CAM, float32 ``(n, H, W)`` in [0, 1]."""
 
     for_predicted: NDArray[np.float32]
     for_true: NDArray[np.float32]

@@ -40,13 +40,10 @@ class Scores:
     Attributes:
         predicted: int64 ``(N,)``.
         confidence: ``(N,)`` probability of the predicted class.
-        right: bool ``(N,)``.
         interval: 95% interval of the accuracy (Wilson 1927).
         top_k: share of images whose true class is among the first k, by k.
         confusion: int64 ``(K, K)``, rows are true classes.
-        by_class: precision, recall, F1.
-        macro: their means over the classes.
-        pairs: the most frequent mistakes.
+        macro: means over the classes.
         log_loss: mean negative log-likelihood in nats.
         reliability: confidence against accuracy, with the ECE.
         ece_by_chance: what the ECE of a calibrated network stays below in 19 of 20 such sets.

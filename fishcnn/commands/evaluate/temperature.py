@@ -41,11 +41,10 @@ class Calibration:
     """What is known about the temperature.
 
     Attributes:
-        lines: the network as it was, and with the fitted temperature.
+        lines: as it was, and with the fitted temperature.
         fitted: best temperature on the validation images; None if these were not looked at.
         stored: whether it is to be written into the checkpoint.
         temperature: of all other numbers of the evaluation.
-        remark: what became of the fit, in a sentence.
     """
 
     lines: list[CalibrationLine]

@@ -26,13 +26,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image before it is opened.
-
-    Attributes:
-        path: of the file.
-        label: its true class, or None where nobody knows it.
-        mask: the mask of its fish, or None.
-    """
+    """An image before it is opened, with its true class and its mask where they are known."""
 
     path: str
     label: int | None

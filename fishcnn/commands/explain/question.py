@@ -24,7 +24,6 @@ class Question:
     """What is asked of each image.
 
     Attributes:
-        method: how maps are made.
         layers: L dotted names inside the network, lowest first.
         target: "predicted", "true", a class name or an index: what speaks for this class.
         against: likewise, for what speaks for the target rather than for this class; or None.

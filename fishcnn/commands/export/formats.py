@@ -37,8 +37,6 @@ class Format:
     """One kind of file.
 
     Attributes:
-        file: its name.
-        title: what it is, for a person.
         packages: which have to be installed.
         write: the module and its metadata to a path; S is the ``working_size`` of the metadata.
         read: a path to what its runtime makes of it.

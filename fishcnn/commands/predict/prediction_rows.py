@@ -33,13 +33,7 @@ class Row:
 
 
 class WrittenRow(NamedTuple):
-    """What has to be known of a row in a file.
-
-    Attributes:
-        path: as :func:`fishcnn.utils.text.printable` gives it.
-        label: "" for an image that cannot be read.
-        end: bytes of the file up to the end of this row.
-    """
+    """A row in a file: its printable path, its label or "", and the bytes up to its end."""
 
     path: str
     label: str

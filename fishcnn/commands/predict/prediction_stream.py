@@ -64,10 +64,7 @@ class Predictor:
             return error.reason
 
     def rank(self, images: NDArray[np.uint8]) -> list[Ranked]:
-        """The most probable classes of decoded images.
-
-        Args:
-            images: uint8 ``(N, S, S, 3)``.
+        """The most probable classes of decoded images, uint8 ``(N, S, S, 3)``.
 
         Raises:
             FishError: the network's answer is not finite.
