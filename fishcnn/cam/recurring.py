@@ -57,18 +57,21 @@ def find_recurring(
     Returns:
         A patch for each class with at least `MIN_OWN` images in which anything is marked.
     """
-    small = F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True)
-    marked = F.interpolate(maps[:, None], (SIDE, SIDE), mode="bilinear", antialias=True)[:, 0]
     found = {}
     for label in sorted(set(labels.tolist())):
         own, other = ((labels == label).nonzero()[:, 0], (labels != label).nonzero()[:, 0])
         own = _some(own, MAX_OWN, generator)
         other = _some(other, MAX_OTHER, generator)
         if len(own) >= MIN_OWN and len(other):
-            patch = _most_recurring(small[own], marked[own], small[other])
+            marked = _shrunk(maps[own, None])[:, 0]
+            patch = _most_recurring(_shrunk(images[own]), marked, _shrunk(images[other]))
             if patch is not None:
                 found[label] = patch._replace(images=own[patch.images])
     return found
+
+
+def _shrunk(images: Tensor) -> Tensor:
+    return F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True)
 
 
 def _some(positions: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -31,7 +31,7 @@ def wilson_interval(hits: int, total: int) -> tuple[float, float]:
 def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
     """95% interval of the mean of shares by Student's t, cut to [0, 1].
 
-    Over folds it is a little too narrow: the folds share training images, and no unbiased
+    Over folds it is somewhat too narrow: the folds share training images, and no unbiased
     estimate of the variance of their mean exists (Bengio & Grandvalet, JMLR 2004). Over seeds it
     speaks of other weights and orders on the same images, not of other images.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.maps import class_activation_maps
-from fishcnn.cam.methods import METHODS, SCORE_BATCH, Seen
+from fishcnn.cam.methods import METHODS, SCORE_BATCH, CamMethod, Seen
 from fishcnn.utils.errors import FishError
 
 Square = list[list[float]]
@@ -226,3 +226,51 @@ def test_score_cam_classifies_a_masked_image_for_each_channel_in_bounded_batches
     assert batches[0] == 5
     assert sum(batches[1:]) == 5 * 30
     assert max(batches[1:]) == SCORE_BATCH
+
+
+def test_eigen_cam_looks_along_the_component_even_if_features_oppose_each_other() -> None:
+    # A and B vary along (4, -3): where A is strong there are more features than where B is.
+    model, image = network(CLASS), image_of([[4, 0], [0, 0]], [[0, 3], [3, 3]])
+    torch.testing.assert_close(one_map(model, image, "eigencam"), upsampled([[1, 0], [0, 0]]))
+
+
+def test_channels_of_zeros_change_no_eigen_cam() -> None:
+    activations = torch.rand(3, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    padded = torch.cat([activations, torch.zeros(3, 5, 2, 2)], 1)  # more channels than pixels
+    got, expected = raw_maps("eigencam", padded), raw_maps("eigencam", activations)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+
+
+def test_score_cam_scales_each_channel_between_its_lowest_and_its_highest_value() -> None:
+    # A is 4 everywhere and masks all. B's mask leaves its lower right pixel at 3, which is worth
+    # ln 3: weights 1/4 and 3/4, and 0.25 A + 0.75 B.
+    model = network(([[0, 0], [0, 0]], [[0, 0], [0, math.log(3) / 3]]))
+    image = image_of([[4, 4], [4, 4]], [[1, 1], [1, 3]])
+    raw: Square = [[1.75, 1.75], [1.75, 3.25]]
+    torch.testing.assert_close(one_map(model, image, "scorecam"), upsampled(raw))
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_method_does_what_its_record_says(method: CamMethod) -> None:
+    torch.manual_seed(3)
+    layer = nn.Conv2d(3, 6, 3)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(6 * 36, 4))
+    images = torch.rand(5, 3, 8, 8)
+    seen: list[int] = []
+    graphs: list[bool] = []
+
+    def watch(_model: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
+        seen.append(len(args[0]))
+        graphs.append(output.requires_grad)
+
+    model.register_forward_hook(watch)
+    first, second = (
+        class_activation_maps(
+            model, images, layers=["1"], method=method.name, targets=torch.full((5,), target)
+        ).maps
+        for target in (0, 1)
+    )
+    assert sum(seen) == 2 * 5 * (1 + 6 * method.passes_per_channel)
+    assert any(graphs) == method.needs_gradients
+    assert torch.equal(first, second) == (not method.looks_at_class)
+    assert method.paper

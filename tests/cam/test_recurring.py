@@ -3,7 +3,14 @@ import torch
 from stamped import StampReader, stamped
 from torch import Tensor, nn
 
-from fishcnn.cam.recurring import MIN_OWN, Recurring, find_recurring
+from fishcnn.cam.recurring import (
+    CANDIDATES,
+    MIN_OWN,
+    Recurring,
+    _candidates,
+    _matches,
+    find_recurring,
+)
 from fishcnn.cam.shortcut import Shortcut, shortcut_by_recurrence
 
 
@@ -118,3 +125,59 @@ def test_a_patch_recurs_in_seven_of_ten_images() -> None:
     nothing = torch.empty(0)
     assert Recurring(0.7, nothing, nothing, nothing).recurs
     assert not Recurring(0.69, nothing, nothing, nothing).recurs
+
+
+def test_a_patch_is_found_again_at_any_contrast_but_the_faintest() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.full((4, 3, 64, 64), 0.5)
+    patch = torch.rand(1, 3, 8, 8, generator=generator)
+    spread = float(patch.std(correction=0))
+    for i, contrast in enumerate((1, -1, 0.09 / spread, 0.07 / spread)):
+        images[i, :, 20:28, 30:38] = 0.5 + contrast * (patch[0] - 0.5)
+    best, place = _matches(images, patch)
+    assert best[0, [0, 2]].tolist() == pytest.approx([1, 1], abs=1e-3)
+    assert float(best[0, 1]) < 0.8  # a negative is another patch
+    assert float(best[0, 3]) < 0.8
+    assert place[0, [0, 2]].tolist() == [20 * 57 + 30] * 2
+    assert _matches(images[:1], 0.25 + patch / 2)[0].item() == pytest.approx(1, abs=1e-3)
+
+
+def test_five_places_of_a_marked_stripe_are_looked_at_and_none_twice() -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    maps = torch.zeros(1, 64, 64)
+    maps[:, 30:34] = 1
+    patches, source = _candidates(images, maps)
+    assert len(patches) == CANDIDATES
+    assert source.eq(0).all()
+    windows = images[0].unfold(1, 8, 1).unfold(2, 8, 1).permute(1, 2, 0, 3, 4)
+    places = []
+    for patch in patches:
+        ((row, column),) = (windows == patch).all(4).all(3).all(2).nonzero().tolist()
+        assert 22 < row < 34  # it overlaps the stripe
+        places.append((row, column))
+    for i, (row, column) in enumerate(places):
+        for other_row, other_column in places[:i]:
+            assert max(abs(row - other_row), abs(column - other_column)) >= 4
+    assert len({column // 16 for _, column in places}) > 1
+
+
+def test_bare_water_and_what_is_not_marked_is_not_looked_at() -> None:
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    images[0] = 0.5 + 0.1 * (images[0] - 0.5)
+    assert not len(_candidates(images[:1], torch.ones(1, 64, 64))[0])
+    assert not len(_candidates(images[1:], torch.zeros(1, 64, 64))[0])
+
+
+@pytest.mark.parametrize(("noise", "found"), [(0.45, True), (0.75, False)])
+def test_a_stamp_that_looks_different_in_each_image_does_not_recur(
+    blur: float, found: bool
+) -> None:
+    images, maps, labels, _ = stamped()
+    generator = torch.Generator().manual_seed(1)
+    images = torch.where(
+        maps[:, None] == 1,
+        (1 - noise) * images + noise * torch.rand(images.shape, generator=generator),
+        images,
+    )
+    patches = find_recurring(images, maps, labels, torch.Generator().manual_seed(0)).values()
+    assert any(patch.recurs for patch in patches) == found

@@ -316,24 +316,30 @@ def test_the_examples_are_the_surest_right_answers() -> None:
     assert all(len(positions) == 3 for positions in shortcut.examples.values())
 
 
-@pytest.mark.parametrize(("marked", "patch"), [(3, True), (2, True), (1, False)])
-def test_it_is_a_patch_where_one_recurs_in_most_of_the_classes(marked: int, patch: bool) -> None:
-    images, maps, labels, stamps = stamped(marked=marked)
+@pytest.mark.parametrize(
+    ("classes", "marked", "patch"),
+    [(3, 3, True), (3, 2, True), (3, 1, False), (4, 2, False), (4, 3, True)],
+)
+def test_it_is_a_patch_where_one_recurs_in_most_of_the_classes(
+    classes: int, marked: int, patch: bool
+) -> None:
+    images, maps, labels, stamps = stamped(classes=classes, marked=marked)
     # What is not told by a stamp is told by a tint of all of the surroundings.
-    tint = torch.where(labels < marked, -1, labels)
-    images = images + 0.02 * (tint[:, None] == torch.arange(3))[:, :, None, None]
+    images = images + 0.02 * (labels[:, None] - marked == torch.arange(3))[:, :, None, None]
 
     class Reader(StampReader):
         def forward(self, batch: Tensor) -> Tensor:
             tinted = batch.mean((2, 3)) - batch.mean((1, 2, 3))[:, None] > 0.008
-            return super().forward(batch) + 5 * tinted
+            by_stamp = super().forward(batch)
+            by_stamp[:, marked:] += 5 * tinted[:, : classes - marked]
+            return by_stamp
 
     masks = torch.zeros_like(maps)
     masks[:, 31:33, 31:33] = 1
     generator = torch.Generator().manual_seed(0)
     shortcut = shortcut_beside_masks(Reader(stamps, 10), images, maps, labels, masks, generator)
     assert shortcut is not None
-    assert set(shortcut.examples) == {0, 1, 2}
+    assert set(shortcut.examples) == set(range(classes))
     assert shortcut.patch == patch
 
 

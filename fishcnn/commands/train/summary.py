@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
+from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import finite
 
 
@@ -59,15 +59,16 @@ class Summary:
 
 
 def print_summary(
-    summary: Summary, verdicts: tuple[Verdict, ...], places: Mapping[str, Path], logdir: Path
+    summary: Summary, verdicts: tuple[Verdict, ...], run: RunFolder, logdir: Path | None
 ) -> None:
     """Print the end of a run.
 
     Args:
         summary: the numbers.
         verdicts: the diagnosis.
-        places: what to look at, and where it is; "TensorBoard logs" if there are any.
-        logdir: folder for TensorBoard to show: the run, or the sweep that it belongs to.
+        run: where its files are.
+        logdir: folder for TensorBoard to show: the run, or the sweep that it belongs to; None
+            without its logs.
     """
     console = Console()
     low, high = summary.val_acc_interval
@@ -89,10 +90,13 @@ def print_summary(
     )
     console.print(table)
     console.print(Markdown(report(verdicts)))
+    places = {"run": run.path, "checkpoint": summary.checkpoint, "figures": run.figures}
+    if logdir:
+        places["TensorBoard logs"] = run.path
     # Paths are printed raw: a table would cut them, and they are there to be copied.
     for name, place in places.items():
         console.print(f"{name}: {place}", soft_wrap=True, markup=False, highlight=False)
-    if "TensorBoard logs" in places:
+    if logdir:
         logs = shlex.quote(str(logdir))
         command = f"tensorboard --logdir {logs} --samples_per_plugin images=200"
         console.print("\nSee where the network looks, epoch by epoch:")

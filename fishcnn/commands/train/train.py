@@ -87,15 +87,9 @@ def train(config: DictConfig) -> float:
     if not trainer.is_global_zero:
         return float("nan")
     summary = _evaluate(classifier, datamodule, callbacks, trainer, run, start)
-    places = {
-        "run": run.path,
-        "checkpoint": Path(summary.checkpoint),
-        "figures": run.figures,
-    }
-    if config.logger.name == "tensorboard":
-        places["TensorBoard logs"] = run.path
     logdir = run.path.parent if _in_a_sweep() else run.path
-    print_summary(summary, callbacks.doctor.verdicts, places, logdir)
+    logged = config.logger.name == "tensorboard"
+    print_summary(summary, callbacks.doctor.verdicts, run, logdir if logged else None)
     return summary.scores[MONITOR]
 
 
@@ -158,19 +152,22 @@ def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkp
 
 def _quiet_lightning() -> None:
     """Keep Lightning's hints to itself: the summary says what matters here."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # Batches are gathered from memory; worker processes would only copy them.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    # Lightning 2.6 meets a newer torch.
-    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # A fit that is continued in another folder takes its best checkpoint along by itself.
-    warnings.filterwarnings("ignore", ".*The dirpath has changed.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-    # What is logged at the end of an epoch comes from counts that are synchronised already.
-    warnings.filterwarnings("ignore", ".*It is recommended to use .*sync_dist=True.*")
-    # The first epochs of check_val_every_n_epoch have no validation loss yet.
-    warnings.filterwarnings("ignore", ".*could not find the monitored key.*")
+    for logger in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    for hint in (
+        # Batches are gathered from memory; worker processes would only copy them.
+        "does not have many workers",
+        # Lightning 2.6 meets a newer torch.
+        "isinstance.treespec, LeafSpec",
+        # A fit that is continued in another folder takes its best checkpoint along by itself.
+        "The dirpath has changed",
+        "Checkpoint directory .* exists and is not empty",
+        # What is logged at the end of an epoch comes from counts that are synchronised already.
+        "It is recommended to use .*sync_dist=True",
+        # The first epochs of check_val_every_n_epoch have no validation loss yet.
+        "could not find the monitored key",
+    ):
+        warnings.filterwarnings("ignore", f".*{hint}")
 
 
 def _write_inputs(

@@ -47,16 +47,10 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
-    """Draw one homography per image, from output to input coordinates.
+    """Draw one homography per image, ``(N, 3, 3)`` float32, from output to input coordinates.
 
-    The image is rotated and sheared about its centre, seen in perspective, cropped, flipped.
-
-    Args:
-        recipe: the geometric settings.
-        aspect: ``(N,)`` width / height of the originals.
-
-    Returns:
-        ``(N, 3, 3)`` float32.
+    The image, of width / height ``(N,)``, is rotated and sheared about its centre, seen in
+    perspective, cropped, flipped.
     """
     n, device = len(aspect), aspect.device
     half_width, half_height, x, y = draw_crop(recipe, aspect)
@@ -75,14 +69,10 @@ def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
 
 
 def rotate(angle: Tensor, aspect: Tensor) -> Tensor:
-    """Rotate about the centre, in the geometry of the original image.
+    """Rotate about the centre in the geometry of the original, from output to input coordinates.
 
-    Args:
-        angle: ``(N,)`` radians, positive turns the content counter-clockwise as in torchvision.
-        aspect: ``(N,)`` width / height.
-
-    Returns:
-        ``(N, 3, 3)`` from output to input coordinates.
+    Angles ``(N,)`` are in radians, positive turns the content counter-clockwise as in torchvision;
+    the homographies are ``(N, 3, 3)``.
     """
     cos, sin = angle.cos(), angle.sin()
     rows = ((cos, -sin / aspect, 0), (sin * aspect, cos, 0), (0, 0, 1))

@@ -72,11 +72,7 @@ class Draw:
         return torch.stack([*factors, torch.ones_like(self.strength)], 1)
 
     def pixelwise(self, images: Tensor) -> Tensor:
-        """The operations that are neither geometric nor linear in the colours.
-
-        Args:
-            images: float ``(N, 3, H, W)`` in [0, 1].
-        """
+        """The operations that are neither geometric nor linear; ``(N, 3, H, W)`` in [0, 1]."""
         for name, function in _PIXELWISE.items():
             chosen = (self.operation == OPERATIONS.index(name)).nonzero().squeeze(1)
             if len(chosen):

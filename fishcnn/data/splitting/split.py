@@ -137,28 +137,16 @@ def leaked_by_random_split(
 ) -> NDArray[np.int64]:
     """Find what a split without regard to groups would validate on after training on its like.
 
-    Args:
-        labels: int64 (N,), >= 0.
-        groups: int64 (N,).
-        settings: What is validated on, and the seed; the test split is left aside.
-
     Returns:
         int64, sorted: indices of the validation images whose groups have images in training, too.
+        The test split is left aside.
     """
     split = stratified_split(labels, val_fraction=settings.held_out, seed=settings.split_seed)
     return split.val[np.isin(groups[split.val], groups[split.train])]
 
 
 def absent_classes(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Name the classes that have no image in a split.
-
-    Args:
-        labels: int64 (N,), >= 0.
-        rows: int64 (n,), indices into labels, such as ``split.val``.
-
-    Returns:
-        int64, sorted: those of the labels.
-    """
+    """Labels, sorted, of the classes that have no image among rows, such as ``split.val``."""
     return np.setdiff1d(labels, labels[rows])
 
 
@@ -167,13 +155,7 @@ def _apportion(
 ) -> NDArray[np.int64]:
     """Round counts · fraction to integers whose sum is right, by largest remainder.
 
-    Args:
-        counts: int64 (C,), images of each class.
-        fraction: Share wanted.
-        most: int64 (C,), >= 0, images of each class that can be spared.
-
-    Returns:
-        int64 (C,), 1 <= share <= most wherever most >= 1, else 0.
+    All are int64 (C,), images of each class; 1 <= share <= most wherever most >= 1, else 0.
     """
     quotas = counts * fraction
     floors = np.floor(quotas).astype(np.int64)
@@ -187,11 +169,7 @@ def _apportion(
 
 
 def split_from_folders(names: Sequence[str]) -> Split:
-    """Take the split that a folder with train/, val/ and perhaps test/ brings along.
-
-    Args:
-        names: "train", "val" or "test" for each of N images.
-    """
+    """Take the split that a folder brings along: "train", "val" or "test" for each of N images."""
     return _split(*(np.array(names, "U5") == name for name in ("train", "val", "test")))
 
 

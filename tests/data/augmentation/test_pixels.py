@@ -15,6 +15,7 @@ from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.colour import draw_colour, jitter
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import HIGHEST, Recipe
+from fishcnn.data.augmentation.tensors import boxes
 from fishcnn.utils.errors import FishError
 
 CONF = Path(__file__).parents[3] / "conf" / "augment"
@@ -97,6 +98,13 @@ def test_what_is_erased_is_a_rectangle_of_a_drawn_area_shape_and_place() -> None
         middle = (line * place).sum(1) / line.sum(1).clamp(min=1)
         assert 0.47 < middle.mean() < 0.53
         assert middle.std() > 0.2
+
+
+def test_a_box_holds_the_pixels_whose_middles_lie_in_it() -> None:
+    # Middles of 8 pixels are 1/16, 3/16, ...: beside the middle of the image 7/16 and 9/16.
+    half, narrow, wide = torch.full((1,), 0.5), torch.full((1,), 0.07), torch.full((1,), 0.2)
+    inside = boxes(half, half, wide, narrow, torch.zeros(1, 3, 8, 8))[0, 0]
+    assert inside.nonzero().tolist() == [[row, column] for row in (3, 4) for column in range(2, 6)]
 
 
 def test_what_is_erased_has_the_fill_colour_and_the_rest_is_kept() -> None:

@@ -333,6 +333,14 @@ def test_the_draw_of_groups_is_the_same_on_every_machine() -> None:
     split = draw(labels, groups, test_fraction=0.25, val_fraction=0.25)
     assert np.unique(groups[split.val]).tolist() == [0, 7]
     assert np.unique(groups[split.test]).tolist() == [1, 6]
+    # Classes that share no group follow one another, each beginning where the last one has ended.
+    labels, groups = np.repeat([0, 1, 2], 40), np.arange(120) // 4
+    split = draw(labels, groups, seed=1)
+    assert np.unique(groups[split.val]).tolist() == [5, 8, 11, 19, 23, 29]
+
+
+def test_folds_of_groups_are_the_same_on_every_machine() -> None:
+    labels, groups = np.arange(24) % 2, np.arange(24) // 3
     folds = [draw(labels, groups, folds=3, fold=fold).val for fold in range(3)]
     assert [np.unique(groups[val]).tolist() for val in folds] == [[0, 1, 3], [6, 7], [2, 4, 5]]
 
@@ -355,6 +363,16 @@ def test_the_draw_of_many_groups_of_several_classes_is_the_same_on_every_machine
     split = draw(labels, groups, seed=5, **settings)
     # Sums of the indices, written down once.
     assert (split.val.sum(), split.test.sum()) == (val, test)
+
+
+def test_a_class_whose_groups_all_hold_the_rest_of_another_is_not_held_out() -> None:
+    # Class 0 is in two groups, in one with all of class 1 and in the other with all of class 2.
+    labels = np.array([0, 1, 0, 2, 3, 3, 3, 3])
+    groups = np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    for seed in range(10):
+        split = draw(labels, groups, val_fraction=0.4, seed=seed)
+        check_split(split, labels, groups)
+        assert labels[split.val].tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(
