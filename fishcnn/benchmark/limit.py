@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
 from fishcnn.commands.build import native_precision
-from fishcnn.models.optimization import build_optimizer
+from fishcnn.models.optimization import OPTIMIZERS
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     network = build_network_of(settings["blocks"], settings["classes"], size)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = {"name": "adam", "lr": 1e-3, "weight_decay": 0.0}
-    optimizer = build_optimizer(adam, list(network.parameters()), fused=True)
+    optimizer = OPTIMIZERS.build(adam, network.parameters(), fused=True)
     images = torch.randn(batch, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     target = torch.rand(batch, settings["classes"], device=device).softmax(1)

@@ -40,6 +40,11 @@ from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
 Made = TypeVar("Made", bound=pl.Callback)
+# The arguments of a classifier that are not in the group ``model``.
+_CLASSIFIER_SETTINGS = {
+    **{group: group for group in ("model", "optimizer", "scheduler")},
+    "image_size": "data.image_size",
+}
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -82,10 +87,8 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     Raises:
         FishError: a setting is out of range.
     """
-    arguments = signature(FishDataModule).parameters
+    arguments = signature(FishDataModule).parameters.keys() - {"root", "masks_root"}  # the source's
     data = {name: value for name, value in plain(config.data).items() if name in arguments}
-    for name in ("root", "masks_root"):  # the source has them
-        data.pop(name, None)
     with as_settings("augment."):
         recipe = Recipe.from_config(plain(config.augment))
     with as_settings("data."):
@@ -111,8 +114,8 @@ def check_classifier(config: DictConfig) -> None:
             range.
     """
     model = plain(config.model)
-    with as_settings("model.", model="model", image_size="data.image_size"):
-        known = ["name", *NETWORKS.settings(model["name"])]
+    with as_settings("model.", **_CLASSIFIER_SETTINGS):
+        known = NETWORKS.complete(model["name"])
         if others := [key for key in model if key not in known]:
             # An experiment that sets up one network, say, with another one on the command line.
             raise FishError(
@@ -121,7 +124,6 @@ def check_classifier(config: DictConfig) -> None:
                 f"{' '.join(f'~model.{key}' for key in others)}"
             )
         check_network(model, image_size=config.data.image_size)
-    with as_settings():
         check_optimization(plain(config.optimizer), plain(config.scheduler))
 
 
@@ -136,9 +138,9 @@ def build_classifier(
         fetch: whether to fetch the pretrained weights that the settings may ask for.
 
     Raises:
-        FishError: the weights cannot be fetched.
+        FishError: a setting cannot be used, or the weights cannot be fetched.
     """
-    with as_settings("model."):
+    with as_settings("model.", **_CLASSIFIER_SETTINGS):
         return FishClassifier.for_data(
             datamodule,
             model=plain(config.model),

@@ -1,6 +1,6 @@
 """The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
@@ -21,10 +21,10 @@ from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
-from fishcnn.models.optimization import build_optimizer, build_schedule, check_optimization
-from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS, Config, distribute
+from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS, check_optimization
+from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.models.scores import MONITOR, SCORES, build_scores
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError
 
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
@@ -99,6 +99,7 @@ class FishClassifier(pl.LightningModule):
         model = NETWORKS.complete(model)
         optimizer = OPTIMIZERS.complete(optimizer)
         scheduler = SCHEDULERS.complete(scheduler)
+        check_optimization(optimizer, scheduler)  # torch is asked for them only when a fit starts
         self.save_hyperparameters()
         self.classes = classes
         self.image_size = image_size
@@ -136,10 +137,10 @@ class FishClassifier(pl.LightningModule):
 
         Args:
             datamodule: its images are scanned and decoded now, if they have not been yet.
-            model: name of a network, or a mapping of ``name`` and settings.
+            model: as the constructor takes it.
             optimizer: likewise.
             scheduler: likewise.
-            label_smoothing: share of the target spread over all classes.
+            label_smoothing: likewise.
             fetch: whether to fetch the weights that ``pretrained=True`` asks for; a checkpoint
                 that is loaded afterwards brings its own.
             settings: settings of the network, the optimizer or the schedule; their names differ.
@@ -147,8 +148,16 @@ class FishClassifier(pl.LightningModule):
         Raises:
             ArgumentError: a setting is unknown or out of range; raised before the data is read.
         """
-        configs = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-        chosen = distribute(configs, settings)
+        chosen = {
+            "model": NETWORKS.complete(model),
+            "optimizer": OPTIMIZERS.complete(optimizer),
+            "scheduler": SCHEDULERS.complete(scheduler),
+        }
+        owners = {key: choice for choice in chosen.values() for key in choice if key != "name"}
+        for name, value in settings.items():
+            if name not in owners:
+                raise ArgumentError(name, value, f"unknown; choose from {', '.join(owners)}")
+            owners[name][name] = value
         check_network(chosen["model"], image_size=datamodule.image_size)
         check_optimization(chosen["optimizer"], chosen["scheduler"])
         datamodule.prepare_data()
@@ -245,10 +254,10 @@ class FishClassifier(pl.LightningModule):
         """Build the optimizer and schedule that the hyperparameters describe."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
         # Lightning refuses to clip the gradients of a fused optimizer under autocast.
-        fused = not self.trainer.gradient_clip_val
-        optimizer = build_optimizer(self.hparams["optimizer"], trained, fused=fused)
+        fused = not self.trainer.gradient_clip_val  # all parameters in one kernel
+        optimizer = OPTIMIZERS.build(self.hparams["optimizer"], trained, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(self.hparams["scheduler"], optimizer, steps=steps)
+        schedule = SCHEDULERS.build(self.hparams["scheduler"], optimizer, steps)
         timing: dict[str, Any] = {"interval": "step"}
         if isinstance(schedule, ReduceLROnPlateau):
             # Between validations there is no new value to look at.
@@ -259,6 +268,7 @@ class FishClassifier(pl.LightningModule):
             "lr_scheduler": {"name": "lr", "scheduler": schedule, **timing},
         }
 
+    @torch.inference_mode()
     def predict(
         self, images: str | Path | Image.Image | Sequence[str | Path | Image.Image]
     ) -> list[Prediction]:
@@ -277,23 +287,19 @@ class FishClassifier(pl.LightningModule):
             images = [images]
         training = self.training
         self.eval()
+        predictions = []
         try:
-            return [
-                prediction
-                for start in range(0, len(images), _PREDICT_BATCH)
-                for prediction in self._predict(images[start : start + _PREDICT_BATCH])
-            ]
+            for start in range(0, len(images), _PREDICT_BATCH):
+                decoded = [self.decode(image) for image in images[start : start + _PREDICT_BATCH]]
+                batch = torch.from_numpy(np.stack(decoded)).to(self.device)
+                for row in self.probabilities(resize(batch, self.image_size)).cpu():
+                    order = row.argsort(descending=True).tolist()
+                    ranked = {self.classes[k]: float(row[k]) for k in order}
+                    label = self.classes[order[0]]
+                    predictions.append(Prediction(label, ranked[label], ranked))
         finally:
             self.train(training)
-
-    @torch.inference_mode()
-    def _predict(self, images: Sequence[str | Path | Image.Image]) -> Iterator[Prediction]:
-        batch = torch.from_numpy(np.stack([self.decode(image) for image in images]))
-        resized = resize(batch.to(self.device), self.image_size)
-        for row in self.probabilities(resized).cpu():
-            ranked = {self.classes[k]: float(row[k]) for k in row.argsort(descending=True).tolist()}
-            label = next(iter(ranked))
-            yield Prediction(label, ranked[label], ranked)
+        return predictions
 
     def decode(self, image: str | Path | Image.Image) -> NDArray[np.uint8]:
         """Decode one image as those of the training were.

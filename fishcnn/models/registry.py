@@ -5,8 +5,6 @@ from inspect import signature
 from typing import Any, Generic, TypeVar
 
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from fishcnn.utils.errors import ArgumentError
 
@@ -46,16 +44,6 @@ class Registry(Generic[Built]):
 
         return add
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """The settings of a choice and their defaults.
-
-        Raises:
-            ArgumentError: the name is unknown.
-        """
-        if name not in self._choices:
-            raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
-        return self._choices[name][1]
-
     def complete(self, config: Config) -> dict[str, Any]:
         """The name and every setting, by its default where the configuration leaves it out.
 
@@ -63,16 +51,10 @@ class Registry(Generic[Built]):
             ArgumentError: the name is unknown.
         """
         given = {"name": config} if isinstance(config, str) else config
-        return {"name": given["name"], **self.settings(given["name"]), **given}
-
-    def split(self, config: Config) -> tuple[Callable[..., Built], dict[str, Any]]:
-        """What builds the choice, and every setting.
-
-        Raises:
-            ArgumentError: the name is unknown.
-        """
-        settings = self.complete(config)
-        return self._choices[settings.pop("name")][0], settings
+        name = given.get("name")
+        if name not in self._choices:
+            raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
+        return {"name": name, **self._choices[name][1], **given}
 
     def build(self, config: Config, *args: Any, **more: Any) -> Built:
         """Build a choice from its settings and from what all choices of this registry take.
@@ -80,36 +62,12 @@ class Registry(Generic[Built]):
         Raises:
             ArgumentError: the name is unknown, or the choice does not take one of the settings.
         """
-        build, settings = self.split(config)
+        settings = self.complete(config)
+        name = settings.pop("name")
         try:
-            return build(*args, **more, **settings)
+            return self._choices[name][0](*args, **more, **settings)
         except (TypeError, ValueError) as error:
-            raise ArgumentError(self.argument, self.complete(config)["name"], str(error)) from error
+            raise ArgumentError(self.argument, name, str(error)) from error
 
 
 NETWORKS: Registry[nn.Module] = Registry("model")
-OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
-SCHEDULERS: Registry[LRScheduler] = Registry("scheduler")
-
-
-def distribute(configs: Mapping[str, Config], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give each setting to the network, the optimizer or the schedule, whichever has it.
-
-    Args:
-        configs: the choices ``model``, ``optimizer`` and ``scheduler``.
-        settings: by name; no two choices have settings of the same name.
-
-    Returns:
-        The completed choices.
-
-    Raises:
-        ArgumentError: a name is unknown.
-    """
-    registries = (NETWORKS, OPTIMIZERS, SCHEDULERS)
-    chosen = {r.argument: r.complete(configs[r.argument]) for r in registries}
-    owners = {key: choice for choice in chosen.values() for key in choice if key != "name"}
-    for name, value in settings.items():
-        if name not in owners:
-            raise ArgumentError(name, value, f"unknown; choose from {', '.join(owners)}")
-        owners[name][name] = value
-    return chosen

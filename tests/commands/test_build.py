@@ -10,8 +10,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
 
-from fishcnn.commands.build import Callbacks, native_precision
+from fishcnn.commands.build import (
+    Callbacks,
+    build_classifier,
+    compose_config,
+    native_precision,
+)
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
@@ -19,6 +25,7 @@ from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.progress_bar import ProgressBar
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -42,9 +49,7 @@ def kinds_of(config: DictConfig, folder: Path) -> list[type[pl.Callback]]:
 
 def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> None:
     with configured("callbacks.ema.enabled=true") as config:
-        kinds = [
-            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
-        ]
+        kinds = kinds_of(config, tmp_path)
     # The average takes its weights back when a validation ends: the maps come before that.
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
@@ -59,9 +64,7 @@ def test_a_terminal_gets_a_bar_and_a_log_file_gets_lines(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     with configured() as config:
-        kinds = [
-            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
-        ]
+        kinds = kinds_of(config, tmp_path)
     assert (ProgressBar in kinds, EpochLines in kinds) == (terminal, not terminal)
 
 
@@ -69,9 +72,7 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     names = ("early_stopping", "grad_cam", "progress", "ema")
     overrides = [f"callbacks.{name}.enabled=false" for name in names]
     with configured(*overrides, "logger=none") as config:
-        kinds = [
-            type(callback) for callback in Callbacks(config, "", RunFolder(tmp_path), None).all
-        ]
+        kinds = kinds_of(config, tmp_path)
     for kind in (
         LearningRateMonitor,
         PatientEarlyStopping,
@@ -81,6 +82,23 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
         EpochLines,
     ):
         assert kind not in kinds
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optimizer=sgd", "optimizer.momentum=0"], "optimizer=sgd: Nesterov"),
+        (["model.head=mlp"], "model.head=mlp: choose one of flatten, gap"),
+        (["model.blocks=5"], "model.blocks=5: an image of 16 pixels"),
+        (["model=torchvision", "model.architecture=alexnet"], "data.image_size=16: alexnet"),
+    ],
+)
+def test_a_classifier_that_cannot_be_built_names_the_setting(
+    datamodule: FishDataModule, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(FishError) as error:
+        build_classifier(compose_config(*overrides), datamodule)
+    assert str(error.value).startswith(message)
 
 
 def test_bfloat16_is_used_on_the_processors_that_compute_it() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS
+from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS
+from fishcnn.models.registry import NETWORKS
 from fishcnn.models.scores import VAL_SCORES, MacroF1, build_scores
 from fishcnn.utils.errors import ArgumentError
 
@@ -302,6 +303,8 @@ def test_a_classifier_for_data_takes_every_setting_by_its_name(datamodule: FishD
         ({"blocks": 5}, "blocks=5: an image of 16 pixels"),
         ({"momentum": 0.5}, "momentum=0.5: unknown; choose from blocks, "),
         ({"name": "cnn"}, "name=cnn: unknown"),
+        ({"model": {"blocks": 3}}, "model=null: choose one of cnn, torchvision"),
+        ({"dropout": 2}, "dropout=2: must be a number from 0 to 1"),
     ],
 )
 def test_a_wrong_setting_is_named_before_the_data_is_read(
@@ -319,12 +322,18 @@ def test_a_wrong_setting_is_named_before_the_data_is_read(
     assert message in str(error.value)
 
 
+def test_an_optimizer_that_torch_refuses_is_named_before_a_fit(datamodule: FishDataModule) -> None:
+    with pytest.raises(ArgumentError, match=r"^optimizer=sgd: Nesterov"):
+        classifier(datamodule, optimizer={"name": "sgd", "momentum": 0})
+
+
 def test_no_setting_has_a_name_that_could_mean_two_things() -> None:
     for group in itertools.product(NETWORKS, OPTIMIZERS, SCHEDULERS):
         chosen = [
             setting
             for registry, choice in zip((NETWORKS, OPTIMIZERS, SCHEDULERS), group, strict=True)
-            for setting in registry.settings(choice)
+            for setting in registry.complete(choice)
+            if setting != "name"
         ]
         assert len(chosen) == len(set(chosen)), group
 

@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.models.registry import NETWORKS, OPTIMIZERS, SCHEDULERS, Registry
+from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS
+from fishcnn.models.registry import NETWORKS, Registry
 
 CONF = Path(__file__).parents[2] / "conf"
 

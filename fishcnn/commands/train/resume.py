@@ -118,13 +118,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return overrides
 
 
-def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: DictConfig) -> None:
+def check_same_data(
+    checkpoint: Checkpoint, datamodule: FishDataModule, config: DictConfig, processes: int
+) -> None:
     """Check that a run goes on with the classes, the split and the batches that it began with.
 
-    Args:
-        checkpoint: what the run goes on from.
-        datamodule: set up.
-        config: of the run.
+    Each of the ``processes`` trains on its share of the batches.
 
     Raises:
         FishError: images of the earlier training split would be validated on, say.
@@ -145,9 +144,7 @@ def check_same_data(checkpoint: Checkpoint, datamodule: FishDataModule, config: 
                 "the same settings of the split, such as data.split_seed"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
-    processes = int(config.trainer.devices) if isinstance(config.trainer.devices, int) else 1
-    batches = math.ceil(len(datamodule.train_dataloader()) / max(1, processes))
-    steps = batches * epochs
+    steps = math.ceil(len(datamodule.train_dataloader()) / processes) * epochs
     if planned not in (None, steps):
         before_epochs = planned * checkpoint.epochs / checkpoint.steps
         raise FishError(

@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hydra.experimental.callback import Callback
@@ -19,10 +19,6 @@ from fishcnn.utils.run_folder import SWEEP, RunFolder
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
 _REPEATS = (_FOLD, "seed")
-
-
-# Of summary.json.
-_NUMBERS = ("val_acc", "val_acc_interval", "val_pictures", "val_loss", "best_epoch", "seconds")
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,8 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 
 def _read_job(run: RunFolder, folder: str) -> Job:
-    overrides = dict(_parts(str(override)) for override in OmegaConf.load(run.overrides))
+    typed = OmegaConf.load(run.overrides)
+    overrides = dict(str(override).lstrip("+").partition("=")[::2] for override in typed)
     # An older summary is one of a run that was there before and that this job has not replaced.
     if not run.summary.is_file() or run.summary.stat().st_mtime < run.overrides.stat().st_mtime:
         return Job(folder, overrides)
@@ -98,12 +95,8 @@ def _read_job(run: RunFolder, folder: str) -> Job:
         found = json.loads(run.summary.read_text(encoding="utf-8"))
     except ValueError:  # half written, say
         return Job(folder, overrides)
-    return Job(folder, overrides, **{name: found.get(name) for name in _NUMBERS})
-
-
-def _parts(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key.lstrip("+"), value
+    numbers = [field.name for field in fields(Job) if field.name not in ("folder", "overrides")]
+    return Job(folder, overrides, **{name: found.get(name) for name in numbers})
 
 
 def differing(jobs: Sequence[Job]) -> list[str]:

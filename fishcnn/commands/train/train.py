@@ -6,6 +6,7 @@ import statistics
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -30,7 +31,7 @@ from fishcnn.commands.train.resume import (
     check_same_data,
     read_checkpoint,
 )
-from fishcnn.commands.train.summary import Summary, print_summary
+from fishcnn.commands.train.summary import print_summary
 from fishcnn.commands.train.train_settings import check_train_settings
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.data.datamodule import FishDataModule
@@ -43,6 +44,7 @@ from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
+from fishcnn.utils.text import finite
 from fishcnn.utils.versions import versions
 
 
@@ -63,8 +65,6 @@ def train(config: DictConfig) -> float:
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     datamodule, resumed = _prepare(config, run)
     prepare_images(datamodule)
-    if resumed:
-        check_same_data(resumed, datamodule, config)
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0
@@ -77,6 +77,8 @@ def train(config: DictConfig) -> float:
     ckpt_path = resumed.path if resumed else None
     callbacks = Callbacks(config, report, run, ckpt_path)
     trainer = build_trainer(config, callbacks.all, run.path)
+    if resumed:
+        check_same_data(resumed, datamodule, config, trainer.world_size)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, run)
     with as_settings(layer="callbacks.grad_cam.layer"):
@@ -90,7 +92,7 @@ def train(config: DictConfig) -> float:
     logdir = run.path.parent if _in_a_sweep() else run.path
     logged = config.logger.name == "tensorboard"
     print_summary(summary, callbacks.doctor.verdicts, run, logdir if logged else None)
-    return summary.scores[MONITOR]
+    return float(summary[MONITOR])
 
 
 def _in_a_sweep() -> bool:
@@ -104,14 +106,14 @@ def _evaluate(
     fitted: pl.Trainer,
     run: RunFolder,
     start: float,
-) -> Summary:
+) -> dict[str, Any]:
     """Measure the best checkpoint, write ``summary.json`` and draw the figures.
 
     The classifier that was trained takes the weights of that checkpoint.
     """
     path = callbacks.checkpoint.best_model_path
     if not path:
-        raise FishError("nothing was validated, so that there is no best checkpoint")
+        raise FishError("nothing was validated, so there is no best checkpoint")
     best = torch.load(path, weights_only=True, map_location="cpu")
     classifier.load_state_dict(best["state_dict"])
     best_epoch = best["epoch"] + 1
@@ -119,7 +121,8 @@ def _evaluate(
     with torch.compiler.set_stance("force_eager"):
         scores = _validate(classifier, datamodule, fitted)
         summary = _summarise(callbacks, classifier, best_epoch, scores, start)
-        summary.write(run.summary)
+        text = json.dumps(finite(summary), indent=1, ensure_ascii=False, allow_nan=False)
+        run.summary.write_text(text + "\n", encoding="utf-8")
         _draw(run.figures, classifier, best_epoch, datamodule, callbacks)
     return summary
 
@@ -144,8 +147,8 @@ def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkp
     if run.checkpoints.exists() and not ours:
         setting = "hydra.sweep.dir" if _in_a_sweep() else "hydra.run.dir"
         raise FishError(
-            f"{setting}: {run.path} holds a run already; choose another folder, or go on with "
-            f"it by ckpt_path={run.path}"
+            f"{setting}: {run.path} holds a run already; choose another folder, or continue "
+            f"it with ckpt_path={run.path}"
         )
     return datamodule, resumed
 
@@ -248,21 +251,38 @@ def _summarise(
     best_epoch: int,
     scores: dict[str, float],
     start: float,
-) -> Summary:
-    """Collect the numbers of ``summary.json``."""
+) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Returns:
+        best_epoch: epoch (from 1) of the kept checkpoint: lowest validation loss.
+        epochs: how many were trained.
+        val_acc, val_acc_interval, val_loss, ...: :data:`VAL_SCORES` of the kept checkpoint, and a
+            95% interval. It was chosen on these images, which makes them slightly optimistic;
+            ``last_val_acc``, of the last validation, is not chosen.
+        val_pictures: how many images were validated on.
+        seconds: from the settings to the numbers, without imports and figures.
+        seconds_to_first_step: from the settings to the first training step: what has to be drawn,
+            decoded, grouped and set up.
+        train_images_per_second: median over the epochs.
+        checkpoint: the kept one.
+        classes: names in the order of the logits.
+        diagnosis: names of the verdicts.
+    """
     history = callbacks.history
     hits, total = int(best.confusion.diag().sum()), int(best.confusion.sum())
-    return Summary(
-        best_epoch=best_epoch,
-        epochs=len(history.epochs),
-        scores={name: scores[name] for name in VAL_SCORES} | {"val_acc": hits / total},
-        val_acc_interval=wilson_interval(hits, total),
-        val_pictures=total,
-        last_val_acc=[e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
-        seconds=time.perf_counter() - start,
-        seconds_to_first_step=(history.first_step or start) - start,
-        train_images_per_second=statistics.median(history.column("train_images_per_second")),
-        checkpoint=callbacks.checkpoint.best_model_path,
-        classes=best.classes,
-        diagnosis=[verdict.name for verdict in callbacks.doctor.verdicts],
-    )
+    return {
+        "best_epoch": best_epoch,
+        "epochs": len(history.epochs),
+        **{name: scores[name] for name in VAL_SCORES},
+        "val_acc": hits / total,
+        "val_acc_interval": wilson_interval(hits, total),
+        "val_pictures": total,
+        "last_val_acc": [e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
+        "seconds": time.perf_counter() - start,
+        "seconds_to_first_step": (history.first_step or start) - start,
+        "train_images_per_second": statistics.median(history.column("train_images_per_second")),
+        "checkpoint": callbacks.checkpoint.best_model_path,
+        "classes": best.classes,
+        "diagnosis": [verdict.name for verdict in callbacks.doctor.verdicts],
+    }

@@ -1,14 +1,13 @@
 """Networks: plain modules that know nothing of Lightning or Hydra.
 
 Each file registers one: ``@NETWORKS.register("name")`` over a class whose constructor takes
-``num_classes``, ``image_size`` and its own settings with defaults, and which has a static method
-``check(*, image_size, **settings)`` that raises the constructor's errors without building weights.
+``num_classes``, ``image_size`` and its own settings with defaults.
 """
 
 import importlib
 import pkgutil
-from typing import Any, cast
 
+import torch
 from torch import nn
 
 from fishcnn.models.registry import NETWORKS, Config
@@ -29,14 +28,31 @@ def build_network(config: Config, *, num_classes: int, image_size: int) -> nn.Mo
     Raises:
         ArgumentError: the name is unknown, or a setting is unknown or out of range.
     """
-    return NETWORKS.build(config, num_classes=num_classes, image_size=image_size)
+    settings = NETWORKS.complete(config)
+    known = NETWORKS.complete(settings["name"])
+    for unknown in [setting for setting in settings if setting not in known]:
+        problem = f"the network {settings['name']} takes {', '.join([*known][1:])}"
+        raise ArgumentError(unknown, settings[unknown], problem)
+    return NETWORKS.build(settings, num_classes=num_classes, image_size=image_size)
 
 
 def check_network(config: Config, *, image_size: int) -> None:
-    """Raise the errors of :func:`build_network` without building weights."""
-    kind, settings = NETWORKS.split(config)
-    name = NETWORKS.complete(config)["name"]
-    for unknown in settings.keys() - NETWORKS.settings(name).keys():
-        known = ", ".join(NETWORKS.settings(name))
-        raise ArgumentError(unknown, settings[unknown], f"the network {name} takes {known}")
-    cast(Any, kind).check(image_size=image_size, **settings)
+    """Run a network without weights.
+
+    Raises:
+        ArgumentError: as :func:`build_network`, or the network does not take ``image_size``.
+    """
+    try:
+        with torch.device("meta"), torch.no_grad():  # it knows shapes and no values
+            network = build_network(config, num_classes=2, image_size=image_size).eval()
+            network(torch.zeros(1, 3, image_size, image_size))
+    except NotImplementedError:
+        pass  # RegNet computes its widths from tensors with values; any size suits it.
+    except (RuntimeError, AssertionError) as error:
+        settings = NETWORKS.complete(config)
+        raise ArgumentError(
+            "image_size",
+            image_size,
+            f"{settings.get('architecture', settings['name'])} does not take this size ({error}); "
+            "224 suits every network",
+        ) from error

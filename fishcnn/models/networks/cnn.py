@@ -1,7 +1,5 @@
 """The project's own network: a stack of convolution blocks and a small head."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
@@ -71,8 +69,14 @@ class FishCNN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        settings = {name: value for name, value in locals().items() if name in _WANTED}
-        self.check(image_size=image_size, **settings)
+        check_arguments(locals(), _WANTED)
+        if image_size >> blocks < 1:
+            raise ArgumentError(
+                "blocks",
+                blocks,
+                f"an image of {image_size} pixels would shrink below 1 pixel; use "
+                f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
+            )
         channels = [min(base_channels << block, max_channels) for block in range(blocks)]
         self.blocks = nn.Sequential(
             *(ConvBlock(c_in, c_out) for c_in, c_out in zip([3, *channels], channels, strict=False))
@@ -93,18 +97,6 @@ class FishCNN(nn.Module):
                 nn.Linear(channels[-1], num_classes),
             )
         self.cam_layer = f"blocks.{blocks - 1}"
-
-    @staticmethod
-    def check(*, image_size: int, **settings: Any) -> None:
-        """Raise the errors of the constructor."""
-        check_arguments(settings, _WANTED)
-        if image_size >> settings["blocks"] < 1:
-            raise ArgumentError(
-                "blocks",
-                settings["blocks"],
-                f"an image of {image_size} pixels would shrink below 1 pixel; use "
-                f"{image_size.bit_length() - 1} blocks or fewer, or larger images",
-            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify normalised images.

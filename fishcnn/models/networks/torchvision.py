@@ -29,7 +29,7 @@ class TorchvisionNetwork(nn.Module):
             norm statistics.
 
     Raises:
-        ArgumentError: torchvision has no such network, or it does not take ``image_size``.
+        ArgumentError: torchvision has no such network, or a flag is neither true nor false.
     """
 
     def __init__(
@@ -42,25 +42,6 @@ class TorchvisionNetwork(nn.Module):
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        self.check(
-            image_size=image_size,
-            architecture=architecture,
-            pretrained=pretrained,
-            freeze_backbone=freeze_backbone,
-        )
-        self.architecture = architecture
-        self.backbone = _backbone(architecture, image_size, pretrained)
-        self._head_name = _replace_head(self.backbone, num_classes)
-        self._frozen = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-            self.backbone.get_submodule(self._head_name).requires_grad_(True)
-
-    @staticmethod
-    def check(
-        *, image_size: int, architecture: str, pretrained: bool, freeze_backbone: bool
-    ) -> None:
-        """Raise the errors of the constructor; each architecture has a smallest size of its own."""
         check_arguments(locals(), {"pretrained": flag, "freeze_backbone": flag})
         known = torchvision.models.list_models(module=torchvision.models)
         if architecture not in known:
@@ -71,19 +52,13 @@ class TorchvisionNetwork(nn.Module):
                 "torchvision has no such classification network; similar names are "
                 + ", ".join(near),
             )
-        try:
-            # The meta device knows shapes and no weights.
-            with torch.device("meta"), torch.no_grad():
-                backbone = _backbone(architecture, image_size, pretrained).eval()
-                backbone(torch.zeros(1, 3, image_size, image_size))
-        except NotImplementedError:
-            return  # RegNet computes its widths from tensors with values; any size suits it.
-        except (RuntimeError, AssertionError) as error:
-            raise ArgumentError(
-                "image_size",
-                image_size,
-                f"{architecture} does not take this size ({error}); 224 suits every network",
-            ) from error
+        self.architecture = architecture
+        self.backbone = _backbone(architecture, image_size, pretrained)
+        self._head_name = _replace_head(self.backbone, num_classes)
+        self._frozen = freeze_backbone
+        if freeze_backbone:
+            self.backbone.requires_grad_(False)
+            self.backbone.get_submodule(self._head_name).requires_grad_(True)
 
     def load_pretrained(self) -> None:
         """Fill the backbone with torchvision's default (ImageNet) weights.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -14,7 +14,6 @@ from fishcnn.cam.layers import default_layer
 from fishcnn.cam.localisation import energy_inside, pointing_hit
 from fishcnn.cam.maps import CamResult, grad_cam
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.datasets import Batch
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import grad_cam_sheet
@@ -61,14 +60,14 @@ class GradCam(pl.Callback):
     - ``cam_average_drop``, the share of its confidence that the network loses when it sees only
       what the map marks, and the same of a random map (``cam_average_drop_random_map``), which is
       what chance gives (Chattopadhay et al., "Grad-CAM++", WACV 2018); over one in 60 validation
-      images, to cost no more than a fifteenth of the validation, but over 8;
+      images, to cost no more than a fifteenth of the validation, but at least 8;
     - ``cam_energy_on_fish`` and ``cam_pointing_game`` where the data has masks.
 
     Args:
         every_n_epochs: draw in epochs that are a multiple of this; the numbers come every time.
         layer: dotted name in the network, or None for its last block.
         pictures: images on the sheet.
-        measured: images over which the numbers are averaged; the average drop, at most.
+        measured: images over which the numbers are averaged; for the average drop, at most.
         seed: of the choice of images.
 
     Raises:
@@ -94,13 +93,13 @@ class GradCam(pl.Callback):
         """Fail on a layer that does not exist before the first epoch rather than after it."""
         if trainer.is_global_zero:
             datamodule = _datamodule(trainer)
-            self._explain(_classifier(pl_module), datamodule, self._sample(datamodule, 1))
+            self._explain(cast(FishClassifier, pl_module), datamodule, self._sample(datamodule, 1))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the sheet and log the numbers."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
             return
-        classifier, datamodule = _classifier(pl_module), _datamodule(trainer)
+        classifier, datamodule = cast(FishClassifier, pl_module), _datamodule(trainer)
         epoch = trainer.current_epoch + 1
         draw = epoch % self.every_n_epochs == 0
         has_masks = datamodule.datasets["val"].with_masks
@@ -133,25 +132,24 @@ class GradCam(pl.Callback):
         self, classifier: FishClassifier, datamodule: FishDataModule, positions: Sequence[int]
     ) -> _Maps:
         """Explain validation images; ``positions`` count within that split."""
-        batches: list[Batch] = []
-        results: list[CamResult] = []
+        parts: list[dict[str, Any]] = []
         layer = self.layer
         for start in range(0, len(positions), _BATCH):
             chunk = list(positions[start : start + _BATCH])
             batch = datamodule.batch("val", chunk, classifier.device)
             images = classifier.normalize(batch["image"])
             layer = layer or default_layer(classifier.network, images)
-            results.append(grad_cam(classifier.network, images, layer=layer))
-            batches.append(batch)
-        masks = [batch["mask"] for batch in batches if "mask" in batch]
+            cam = grad_cam(classifier.network, images, layer=layer)
+            parts.append({**batch, "maps": cam.maps, "logits": cam.logits})
+
+        def whole(name: str) -> Tensor:
+            return torch.cat([part[name] for part in parts]).cpu()
+
         return _Maps(
-            images=torch.cat([batch["image"] for batch in batches]).cpu(),
-            labels=torch.cat([batch["label"] for batch in batches]).cpu(),
-            cam=CamResult(
-                torch.cat([result.maps for result in results]).cpu(),
-                torch.cat([result.logits for result in results]).cpu(),
-            ),
-            masks=torch.cat(masks).cpu() if masks else None,
+            images=whole("image"),
+            labels=whole("label"),
+            cam=CamResult(whole("maps"), whole("logits")),
+            masks=whole("mask") if "mask" in parts[0] else None,
         )
 
     def _faithfulness(
@@ -161,16 +159,12 @@ class GradCam(pl.Callback):
         images = maps.images[:count].to(classifier.device)
         targets = maps.cam.logits[:count].argmax(1).to(images.device)
         shape = (len(images), images.shape[-2], images.shape[-1])
-        kinds = {
-            "cam_average_drop": maps.cam.maps[:count],
-            "cam_average_drop_random_map": random_maps(
-                shape, torch.Generator().manual_seed(self.seed)
-            ),
-        }
+        chance = random_maps(shape, torch.Generator().manual_seed(self.seed))
+        kinds = {"cam_average_drop": maps.cam.maps, "cam_average_drop_random_map": chance}
         with torch.compiler.set_stance("force_eager"):  # a compiled one, for another batch size
             return {
                 name: average_drop_and_increase(
-                    classifier, images, kind.to(images.device), targets
+                    classifier, images, kind[:count].to(images.device), targets
                 ).drop.mean()
                 for name, kind in kinds.items()
             }
@@ -186,10 +180,6 @@ class GradCam(pl.Callback):
             probabilities.tolist(),
             title,
         )
-
-
-def _classifier(pl_module: pl.LightningModule) -> FishClassifier:
-    return cast(FishClassifier, pl_module)
 
 
 def _datamodule(trainer: pl.Trainer) -> FishDataModule:

@@ -37,6 +37,11 @@ _CHARTS = {
         if score.in_training
     }
 }
+_KINDS = {
+    bool: ("bool_value", api_pb2.DATA_TYPE_BOOL),
+    int: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
+    float: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
+}
 
 
 class TensorBoardTabs(pl.Callback):
@@ -79,22 +84,16 @@ class TensorBoardTabs(pl.Callback):
     ) -> None:
         """Mark the run as failed in the HParams tab."""
         if writer := tensorboard_writer(trainer):
-            _write_status(writer, "STATUS_FAILURE")
+            _write_status(writer, api_pb2.STATUS_FAILURE)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the confusion matrix of the last validation, and mark the run as finished."""
         classifier = cast(FishClassifier, pl_module)
         if writer := tensorboard_writer(trainer):
-            figure = confusion_matrix(
-                classifier.confusion.numpy(), classifier.classes, "Last validation"
-            )
-            _write_status(writer, "STATUS_SUCCESS")
-            writer.add_image(
-                "confusion_matrix",
-                figure_to_array(figure),
-                trainer.current_epoch,
-                dataformats="HWC",
-            )
+            counts = classifier.confusion.numpy()
+            image = figure_to_array(confusion_matrix(counts, classifier.classes, "Last validation"))
+            writer.add_image("confusion_matrix", image, trainer.current_epoch, dataformats="HWC")
+            _write_status(writer, api_pb2.STATUS_SUCCESS)
 
 
 def _write_hparams(
@@ -104,29 +103,19 @@ def _write_hparams(
     start = SessionStartInfo()
     columns = []
     for name, value in values.items():
-        data_type = "DATA_TYPE_STRING"
-        if isinstance(value, bool):  # before numbers: a bool is an int too
-            start.hparams[name].bool_value = value
-            data_type = "DATA_TYPE_BOOL"
-        elif isinstance(value, int | float):
-            start.hparams[name].number_value = value
-            data_type = "DATA_TYPE_FLOAT64"
-        elif value is not None:
-            start.hparams[name].string_value = value
-        columns.append(
-            api_pb2.HParamInfo(
-                name=name, type=api_pb2.DataType.Value(data_type), differs=name in first
-            )
-        )
+        field, kind = _KINDS.get(type(value), ("string_value", api_pb2.DATA_TYPE_STRING))
+        if value is not None:
+            setattr(start.hparams[name], field, value)
+        columns.append(api_pb2.HParamInfo(name=name, type=kind, differs=name in first))
     metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in VAL_SCORES]
     experiment = api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics)
     _write(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
     _write(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
 
-def _write_status(writer: SummaryWriter, status: str) -> None:
+def _write_status(writer: SummaryWriter, status: int) -> None:
     """Write how a run has ended."""
-    end = SessionEndInfo(status=api_pb2.Status.Value(status))
+    end = SessionEndInfo(status=status)
     _write(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
 
 

@@ -30,19 +30,17 @@ class Run:
 
     def __init__(self, curves: Curves, settings: Settings) -> None:
         self.settings = settings
-        self.train_loss, self.lr, self.step_loss = (
-            np.asarray(values, dtype=np.float64)
-            for values in (curves.train_loss, curves.learning_rate, curves.step_loss)
-        )
-        val_loss, val_acc, train_acc = (
-            np.asarray(values, dtype=np.float64)
-            for values in (curves.val_loss, curves.val_acc, curves.train_acc)
-        )
+        self.train_loss = np.asarray(curves.train_loss, dtype=np.float64)
+        self.lr = np.asarray(curves.learning_rate, dtype=np.float64)
+        self.step_loss = np.asarray(curves.step_loss, dtype=np.float64)
+        val_loss = np.asarray(curves.val_loss, dtype=np.float64)
+        val_acc = np.asarray(curves.val_acc, dtype=np.float64)
         # A diverged network has a NaN loss too, but it still has an accuracy.
         ran = np.flatnonzero(~(np.isnan(val_loss) & np.isnan(val_acc)))
         self.epochs = ran + 1
         self.val_loss, self.val_acc = val_loss[ran], val_acc[ran]
-        self.fit_loss, self.fit_acc = self.train_loss[ran], train_acc[ran]
+        self.fit_loss = self.train_loss[ran]
+        self.fit_acc = np.asarray(curves.train_acc, dtype=np.float64)[ran]
         self.recall, self.count = curves.val_recall, curves.val_count
         self.lr_scale = LR_SCALE[settings.optimizer]
         self.classes = len(curves.val_recall)
