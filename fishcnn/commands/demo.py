@@ -23,9 +23,9 @@ from PIL import Image
 from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.photos import under_map
+from fishcnn.commands.page_images import under_map
 from fishcnn.commands.settings import check_settings
-from fishcnn.commands.trained_run import best_device, find_trained, load_trained
+from fishcnn.commands.trained_run import best_device, check_finite, find_trained, load_trained
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
@@ -93,11 +93,8 @@ def explain_photo(
     cam = class_activation_maps(
         classifier.network, images, layers=[layer], method=method, targets=targets
     )
-    if not (cam.logits.isfinite().all() and cam.maps.isfinite().all()):
-        raise FishError(
-            "The network gives no finite numbers for this photo: its training has diverged. Start "
-            "the demo with another run by ckpt=/path/to/run."
-        )
+    check_finite(cam.logits)
+    check_finite(cam.maps)
     shares = (cam.logits[0] / classifier.temperature).softmax(0).tolist()
     probabilities = dict(zip(classifier.classes, shares, strict=True))
     label = classifier.classes[int(cam.logits[0].argmax()) if target is None else target]
@@ -134,8 +131,11 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
         try:
             shown = explain_photo(classifier, Path(path), target=chosen, layer=layer, method=method)
         except FishError as error:
-            return None, None, None, _paragraph(str(error), "alert")
-        return shown.probabilities, shown.photo, shown.overlay, _paragraph(shown.note, "status")
+            return None, None, None, paragraph(str(error), "alert")
+        return shown.probabilities, shown.photo, shown.overlay, paragraph(shown.note, "status")
+
+    def paragraph(text: str, role: str) -> str:
+        return f'<p role="{role}">{html.escape(text)}</p>'
 
     def image(label: str) -> gr.Image:
         buttons: list[Any] = ["download", "fullscreen"]
@@ -171,15 +171,8 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
     return page
 
 
-def _paragraph(text: str, role: str) -> str:
-    return f'<p role="{role}">{html.escape(text)}</p>'
-
-
 def demo(config: DictConfig) -> None:
-    """Serve the page on this computer until Ctrl-C.
-
-    Args:
-        config: ``conf/demo.yaml``.
+    """Serve the page on this computer until Ctrl-C, by ``conf/demo.yaml``.
 
     Raises:
         FishError: gradio is not installed, a setting is out of range, the port is taken, or there

@@ -9,10 +9,5 @@ from fishcnn.plots.figure import figure_to_array
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, quietly about letters that no installed font has.
-
-    Args:
-        figure: Any figure.
-        path: Ends in ``.png``; a file there is replaced.
-    """
+    """Write a figure as PNG, quietly about letters that no installed font has."""
     Image.fromarray(figure_to_array(figure)).save(path)

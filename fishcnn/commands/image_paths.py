@@ -7,7 +7,7 @@ import fnmatch
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from fishcnn.data.image_folder import IMAGE_SUFFIXES
@@ -38,7 +38,8 @@ def image_paths(typed: str) -> Iterator[str]:
         FishError: there is no such file, or no glob matches.
     """
     if typed == STANDARD_INPUT:
-        return _listed(sys.stdin.buffer)
+        lines = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+        return (os.fsdecode(line) for line in lines if line)
     path = os.path.expanduser(typed)
     if os.path.isdir(path):
         return _below(path, ())
@@ -51,23 +52,13 @@ def image_paths(typed: str) -> Iterator[str]:
 
 
 def count_images(typed: str) -> int | None:
-    """How many images a person means: names alone are counted quickly. None for standard input.
-
-    Raises:
-        FishError: none.
-    """
+    """Count the images that a person means, at least one; None for standard input."""
     if typed == STANDARD_INPUT:
         return None
     total = sum(1 for _ in image_paths(typed))
     if not total:
         raise FishError(f"input={typed}: no image found")
     return total
-
-
-def _listed(lines: Iterable[bytes]) -> Iterator[str]:
-    for line in lines:
-        if path := os.fsdecode(line.rstrip(b"\r\n")):
-            yield path
 
 
 def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
@@ -93,12 +84,9 @@ def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
 
 
 def _matching(folder: str, parts: Sequence[str], *, deep: bool) -> Iterator[str]:
-    """Yield what a glob matches.
+    """Yield what the parts of a glob match in a folder, "" for where the user stands.
 
-    Args:
-        folder: what its first parts have matched, "" for where the user stands.
-        parts: what is left of it.
-        deep: whether it holds a ``**``, which comes to every folder by itself.
+    Where the glob is ``deep``, its ``**`` comes to every folder by itself.
     """
     if not parts:
         if not os.path.isdir(folder):

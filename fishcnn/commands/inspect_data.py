@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.trained_run import output_folder, writing_to
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import group_members
@@ -42,9 +44,6 @@ def inspect_data(config: DictConfig) -> None:
 
     What keeps a training from beginning, such as a class of one image, is one of the findings.
 
-    Args:
-        config: ``conf/inspect_data.yaml``.
-
     Raises:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
@@ -53,7 +52,10 @@ def inspect_data(config: DictConfig) -> None:
     found = _inspect(build_datamodule(config))
     named = config.data.name
     name = found.images.index.root.resolve().name if named == "folder" else named
-    output = _output(config.output, name)
+    output = output_folder(config.output, Path("inspections") / name)
+    with writing_to(output):
+        for sheet in output.glob(_SHEETS.format("*")):  # of an earlier inspection
+            sheet.unlink()
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[: config.pages]
     note = _left_out(len(groups), pages)
@@ -102,22 +104,6 @@ def _naming_settings(error: FishError) -> FishError:
         return named
 
 
-def _output(wanted: str | None, name: str) -> Path:
-    """Make the folder to write to, and clear it of an earlier inspection's sheets."""
-    folder = Path(wanted).expanduser() if wanted else Path("inspections") / name
-    folder = folder.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for sheet in folder.glob(_SHEETS.format("*")):
-            sheet.unlink()
-    except OSError as error:
-        raise FishError(
-            f"output={folder} cannot be written to: {error.strerror}; choose another folder by "
-            "output="
-        ) from error
-    return folder
-
-
 def _left_out(count: int, pages: Sequence[range]) -> str:
     """Say how many of the groups are on none of the pages."""
     left = count - (pages[-1].stop if pages else 0)
@@ -153,10 +139,8 @@ def _print(
 ) -> None:
     console = Console(highlight=False)
     columns = {name: counts for name, counts in columns.items() if counts.any()}
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("class", overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right")
+    counted = (Column(name, justify="right") for name in columns)
+    table = plain_table(Column("class", overflow="fold"), *counted)
     for label, name in enumerate(found.images.classes[:_CLASSES]):
         numbers = (str(counts[label]) for counts in columns.values())
         table.add_row(Text(printable(name)), *numbers)
@@ -172,5 +156,4 @@ def _print(
             for item in short(finding.items, _NAMED):
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
     console.print(f"\n{note}" if note else "")
-    for file in files:
-        console.print(Text(printable(str(file))), soft_wrap=True)
+    print_raw(console, files)

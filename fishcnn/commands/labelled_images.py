@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +11,12 @@ from numpy.typing import NDArray
 
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -35,7 +36,6 @@ class LabelledImages:
     Attributes:
         name: what a person calls them, such as "validation".
         root: folder that the paths are relative to.
-        paths: N paths.
         labels: int64 ``(N,)``, in the order of the network's classes.
         pixels: the decoded images, and others that do not belong here.
         rows: int64 ``(N,)``, where the N are in ``pixels``.
@@ -68,12 +68,8 @@ def split_of_run(
 ) -> LabelledImages:
     """Take the images that a run has held out.
 
-    Args:
-        datamodule: of the run, set up.
-        split: ``"val"`` or ``"test"``.
-        classes: of the network.
-        run: its ``split.json`` says which images were held out.
-        instead: the setting by which the user can name other images.
+    The classes are the network's, and the run's ``split.json`` says which images were held out;
+    ``instead`` is the setting by which the user can name others.
 
     Raises:
         FishError: there are none, or other ones than at the time of the run.
@@ -108,15 +104,10 @@ def split_of_run(
     )
 
 
-def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> LabelledImages:
+def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     """Take every image of a folder with one folder a class, split or not.
 
     Images that cannot be read are left out, and a remark names them.
-
-    Args:
-        root: ``data_root``.
-        classifier: whose class names the folder has to use.
-        workers: threads that decode.
 
     Raises:
         FishError: the folder has another layout, a class that the network does not know, or no
@@ -132,8 +123,7 @@ def labelled_folder(root: Path, classifier: FishClassifier, workers: int) -> Lab
         except FishError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        decoded = list(pool.map(decode, index.paths))
+    decoded = list(in_order(decode, index.paths, workers=usable_cpus()))
     failures = [str(error) for error in decoded if isinstance(error, FishError)]
     readable = [i for i, image in enumerate(decoded) if not isinstance(image, FishError)]
     if not readable:

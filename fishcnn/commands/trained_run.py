@@ -1,6 +1,7 @@
 """A trained network for use: which checkpoint is meant, and what it was trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ def find_checkpoint(
         setting: what it was typed after.
         typed: a checkpoint file; a run folder; or None for the newest run.
         folders: where the newest run is looked for; the first one that holds any counts.
-        name: which checkpoint of a run is taken.
+        name: of the checkpoint within a run.
 
     Raises:
         FishError: there is none.
@@ -50,10 +51,8 @@ def find_checkpoint(
 def find_trained(ckpt: str | None, runs: Path) -> Path:
     """Find a checkpoint for use: ``ckpt=``, or the best one of the newest run.
 
-    Args:
-        ckpt: a checkpoint file, a run folder, or None.
-        runs: the folder below which the newest run is looked for. Where it holds none, ``runs`` in
-            the checkout is looked at, for a user who stands elsewhere.
+    The newest is looked for below ``runs`` and, where that holds none, in the checkout's own, for a
+    user who stands elsewhere.
 
     Raises:
         FishError: there is none.
@@ -126,29 +125,49 @@ def finite_probabilities(classifier: FishClassifier, images: Tensor) -> Tensor:
         FishError: the network has diverged.
     """
     probabilities = classifier.probabilities(images).cpu()
-    if not probabilities.isfinite().all():
+    check_finite(probabilities)
+    return probabilities
+
+
+def check_finite(answers: Tensor) -> None:
+    """Raise a FishError where a diverged network answers with NaN or infinity."""
+    if not answers.isfinite().all():
         raise FishError(
             "the network answers with numbers that are not finite: its training has diverged. "
             "Choose another run by ckpt="
         )
-    return probabilities
 
 
 def output_folder(named: str | None, default: Path) -> Path:
-    """Make the folder that a command writes to, before its first expensive step.
-
-    Args:
-        named: ``output=``; None for the default.
-        default: where its files go by themselves.
+    """Make the folder ``output=``, or the default, before the first expensive step.
 
     Raises:
         FishError: it cannot be made.
     """
-    folder = Path(named).expanduser().absolute() if named else default
-    try:
+    folder = Path(named).expanduser().absolute() if named else default.absolute()
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the thread that asks: several would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raise a FishError that names ``output=`` where the system does not let a folder change."""
+    try:
+        yield
     except OSError as error:
         raise FishError(
-            f"output={folder} cannot be made: {error.strerror}; choose another folder by output="
+            f"output={folder} cannot be written to: {error.strerror}; choose another folder by "
+            "output="
         ) from error
-    return folder

@@ -32,13 +32,10 @@ _JET = matplotlib.colormaps["jet"](np.arange(256))[:, :3].astype(np.float32)
 
 
 def jet_colours(maps: Floats) -> npt.NDArray[np.float32]:
-    """Colour values from 0 (blue) to 1 (red).
-
-    Args:
-        maps: Any shape, in [0, 1]. Values outside are clipped; NaN counts as 0.
+    """Colour values from 0 (blue) to 1 (red); others are clipped, and NaN counts as 0.
 
     Returns:
-        The same shape with a last axis of 3, RGB in [0, 1].
+        The shape of the maps with a last axis of 3, RGB in [0, 1].
     """
     index = np.minimum(np.clip(np.nan_to_num(maps), 0, 1) * 256, 255)
     colours: npt.NDArray[np.float32] = _JET[index.astype(np.uint8)]
@@ -46,15 +43,7 @@ def jet_colours(maps: Floats) -> npt.NDArray[np.float32]:
 
 
 def overlay(images: Floats, maps: Floats) -> npt.NDArray[np.float32]:
-    """Lay the heat map's colours over the image: 0.6 image + 0.4 colours.
-
-    Args:
-        images: (..., H, W, 3), RGB in [0, 1].
-        maps: (..., H, W), in [0, 1].
-
-    Returns:
-        (..., H, W, 3), RGB in [0, 1].
-    """
+    """Lay the colours of maps (..., H, W) over images (..., H, W, 3), all in [0, 1]."""
     mixed = IMAGE_SHARE * images + (1 - IMAGE_SHARE) * jet_colours(maps)
     return np.asarray(mixed, dtype=np.float32)
 
@@ -85,13 +74,9 @@ def grad_cam_sheet(
         ValueError: If the arguments do not agree in N, H and W, or N is 0.
     """
     count = len(images)
-    lengths = {count, len(maps), len(true_names), len(predicted_names), len(probabilities)}
+    lengths = {count, len(true_names), len(predicted_names), len(probabilities)}
     if not count or len(lengths) > 1 or images.shape[:3] != maps.shape:
-        raise ValueError(
-            f"A sheet needs one map, two names and one probability for each of its images, got "
-            f"images {images.shape}, maps {maps.shape}, {len(true_names)} true and "
-            f"{len(predicted_names)} predicted names, {len(probabilities)} probabilities."
-        )
+        raise ValueError("A sheet needs one map, two names and one probability for each image.")
     families = label_fonts([*true_names, *predicted_names])
     images = np.clip(np.nan_to_num(images), 0, 1)
     panels = np.stack([images, jet_colours(maps), overlay(images, maps)], axis=1)

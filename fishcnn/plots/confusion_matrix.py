@@ -113,18 +113,11 @@ def _write_counts(
     size = CAPTION_SIZE * min(1.0, 0.85 * cell / digits)
     if count > MAX_COUNTED or size < MIN_SIZE:
         return
+    at = {"ha": "center", "va": "center"}
     for row, column in np.ndindex(count, count):
         # Zeros are only clutter in a large matrix, but a gap in a small one.
         if matrix[row, column] or count <= 10:
             # Where either colour stands out from the blue by the same ratio of brightness.
             colour = "white" if shares[row, column] > 0.65 else INK
-            axes.text(
-                column,
-                row,
-                str(matrix[row, column]),
-                ha="center",
-                va="center",
-                fontsize=size,
-                color=colour,
-                family=BASE_FAMILY,
-            )
+            count_style = {"fontsize": size, "color": colour, "family": BASE_FAMILY}
+            axes.text(column, row, str(matrix[row, column]), at | count_style)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from fishcnn.plots.figure import DPI, FAINT, TRAIN, VAL, dress
 
@@ -18,10 +18,7 @@ def loss_per_iteration(
 ) -> Figure:
     """Draw the loss of every batch as a thin line and their running mean as a thick one.
 
-    Args:
-        steps: (N,) iteration numbers.
-        losses: (N,) losses; NaN leaves a gap.
-        title: Headline.
+    Both are (N,); NaN leaves a gap.
     """
     steps, losses = np.asarray(steps), np.asarray(losses, dtype=np.float64)
     figure = Figure(figsize=CURVE_INCHES, dpi=DPI, layout="constrained")
@@ -58,20 +55,15 @@ def curves(
 ) -> Figure:
     """Draw accuracy and loss against the epoch, side by side.
 
-    Args:
-        epochs: (N,) epoch numbers.
-        train_loss: (N,) losses; NaN where there is none, as in epochs without validation.
-        val_loss: Likewise.
-        train_acc: (N,) accuracies in [0, 1]; NaN as above.
-        val_acc: Likewise.
-        best_epoch: The epoch whose weights are kept, marked by a dashed line.
+    All are (N,), accuracies in [0, 1]; NaN where there is none, as in epochs without validation.
+    A dashed line marks the epoch whose weights are kept.
     """
     figure = Figure(figsize=CURVE_INCHES, dpi=DPI, layout="constrained")
     accuracy, loss = figure.subplots(1, 2)
     numbers = np.asarray(epochs)
-    for axes, title, train, val in (
-        (accuracy, "Accuracy", train_acc, val_acc),
-        (loss, "Loss", train_loss, val_loss),
+    for axes, title, percent, train, val in (
+        (accuracy, "Accuracy", "y", train_acc, val_acc),
+        (loss, "Loss", "", train_loss, val_loss),
     ):
         for values, name, colour in ((train, "training", TRAIN), (val, "validation", VAL)):
             values = np.asarray(values, dtype=np.float64)
@@ -92,6 +84,5 @@ def curves(
             axes.axvline(best_epoch, color=FAINT, linewidth=0.8, linestyle="--", label=label)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        dress(axes, title, legend="best")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+        dress(axes, title, legend="best", percent=percent)
     return figure

@@ -37,11 +37,8 @@ class DuplicateGroup:
     """A group of near-duplicates, or as much of it as is shown.
 
     Attributes:
-        title: Stands above the row.
         images: n ≤ MOST_SHOWN images, uint8 (n, S, S, 3), RGB, each squashed to a square.
         aspect: float (n,), width / height of the originals.
-        names: n file names.
-        classes: n class names, for the captions.
         suspect: bool (n,), whose class is marked; see suspects().
         size: Number of images in the whole group.
     """
@@ -58,11 +55,8 @@ class DuplicateGroup:
 def suspects(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Tell whose label disagrees with most of a group; without a majority, all are suspect.
 
-    Args:
-        labels: int64 (n,), n ≥ 1.
-
     Returns:
-        bool (n,); none if all labels are the same.
+        bool (n,), for n ≥ 1 labels; none if all labels are the same.
     """
     counts = Counter(labels.tolist())
     label, most = counts.most_common(1)[0]
@@ -75,9 +69,6 @@ def suspects(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 def shown_first(suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Choose the members of a group to show: the first, but the suspects before all others.
 
-    Args:
-        suspect: bool (n,).
-
     Returns:
         int64 (min(n, MOST_SHOWN),), positions in the group.
     """
@@ -87,14 +78,7 @@ def shown_first(suspect: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def paginate(group_sizes: Sequence[int]) -> list[range]:
-    """Divide groups into pages of about ten lines of thumbnails.
-
-    Args:
-        group_sizes: Number of images in each group, in the order of the sheet.
-
-    Returns:
-        The groups on each page.
-    """
+    """Divide groups of these numbers of images into pages of about ten lines of thumbnails."""
     pages, start, filled = [], 0, 0
     for index, size in enumerate(group_sizes):
         lines = _lines(min(size, MOST_SHOWN))
@@ -109,15 +93,7 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
     """Draw a page: every group under its title, each image with its file name and class.
 
     Images have the width / height of their originals. Where the classes of a group differ, its
-    title is red, and so are the frame and the class of the suspects.
-
-    Args:
-        groups: At least one.
-        title: Headline of the page.
-        note: Stands at the bottom.
-
-    Returns:
-        A figure of DPI, as high as it takes.
+    title is red, and so are the frame and the class of the suspects. The note stands at the bottom.
     """
     texts = [title, note, *(text for g in groups for text in (g.title, *g.names, *g.classes))]
     families = label_fonts(texts)

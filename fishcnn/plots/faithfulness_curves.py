@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TITLE_SIZE, TRAIN, VAL, dress
 
@@ -53,9 +52,7 @@ def faithfulness_curves(
             chart.plot(share, curve, color=colour, linestyle=dash, linewidth=1.5, label=label)
         chart.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="mean confidence")
         chart.set_xlabel(f"share of the image {done}, most marked first")
-        chart.xaxis.set_major_formatter(PercentFormatter(1))
-        chart.yaxis.set_major_formatter(PercentFormatter(1))
-        dress(chart, heading, size=_HEADING_SIZE, legend="best")
+        dress(chart, heading, size=_HEADING_SIZE, legend="best", percent="xy")
     if len(layers):
         _randomisation(axes[2], layers, correlation)
     return figure

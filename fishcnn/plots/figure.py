@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from fishcnn.plots.fonts import label_fonts, missing_glyphs_allowed, shorten, text_width
 
@@ -24,13 +25,8 @@ MARGIN, LINE_HEIGHT = 14, 15  # pixels
 def headline(title: str, room: int, families: list[str]) -> tuple[str, float]:
     """Make a headline fit by smaller letters, down to the size of captions, then by an ellipsis.
 
-    Args:
-        title: What it says.
-        room: Width in pixels.
-        families: Fonts to be tried in this order.
-
     Returns:
-        The text and its size in points.
+        The text and its size in points, at which it is no wider than the room in pixels.
     """
     needed = max(text_width(title, TITLE_SIZE, families, DPI), 1)
     size = max(CAPTION_SIZE, TITLE_SIZE * min(1, room / needed))
@@ -43,15 +39,15 @@ def dress(
     *,
     size: float = TITLE_SIZE,
     legend: Literal["best", "upper left", "lower left"] | None = None,
+    percent: str = "",
 ) -> None:
-    """Give the axes of a chart the look of all our charts: a faint grid and no frame.
+    """Give a chart the look of all our charts: a faint grid and no frame.
 
-    Args:
-        axes: A chart, with its lines and the names of its axes.
-        title: Stands above it.
-        size: Of the title, in points.
-        legend: Where the legend goes; None for no legend.
+    Its lines and the names of its axes are there already. ``percent`` names the axes, of ``"xy"``,
+    whose numbers are shares.
     """
+    for name in percent:
+        getattr(axes, f"{name}axis").set_major_formatter(PercentFormatter(1))
     fonts = label_fonts([title])
     axes.set_title(title, loc="left", fontsize=size, color=INK, family=fonts, parse_math=False)
     axes.tick_params(length=0, labelsize=CAPTION_SIZE, labelcolor=FAINT)

@@ -24,9 +24,6 @@ def label_fonts(labels: Iterable[str]) -> list[str]:
 
     Letters that no installed font has are logged as a warning, once per process.
 
-    Args:
-        labels: The texts that will be drawn.
-
     Returns:
         Family names for matplotlib's ``family``, the first one that has a glyph draws it. Always
         begins with DejaVu Sans, and is nothing but that for labels in Latin letters.
@@ -127,15 +124,9 @@ def shorten(text: str, width: float, size: float, families: Sequence[str], dpi: 
 
     Both ends stay, since fish names differ in either: *Labeo rohita*, *Labeo catla*, *Catla catla*.
 
-    Args:
-        text: One line of text; line breaks and runs of white space become a single space.
-        width: The room there is, in pixels.
-        size: Font size in points.
-        families: Font families, from `label_fonts`.
-        dpi: Pixels per inch of the figure.
-
     Returns:
-        The text itself where it fits, else the longest shortening that does, at least "…".
+        The text itself where it fits into this width in pixels, else the longest shortening that
+        does, at least "…"; line breaks and runs of white space become a single space.
     """
     text = " ".join(text.split())
     if text_width(text, size, families, dpi) <= width:

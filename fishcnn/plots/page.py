@@ -20,14 +20,7 @@ class Page:
     """
 
     def __init__(self, width: int, height: int, title: str, families: list[str]) -> None:
-        """Begin a page.
-
-        Args:
-            width: Pixels.
-            height: Pixels.
-            title: Headline.
-            families: Fonts, from :func:`fishcnn.plots.fonts.label_fonts`.
-        """
+        """Begin a page of so many pixels, with a headline."""
         self._figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         self.axes = self._figure.add_axes((0, 0, 1, 1))
         self.axes.set(xlim=(0, width), ylim=(height, 0))
@@ -41,15 +34,9 @@ class Page:
     def write(
         self, x: float, y: float, text: str, room: float, size: float, **style: object
     ) -> None:
-        """Write one line, cut to the room there is.
+        """Write one line, cut to the room there is in pixels, in letters of a size in points.
 
-        Args:
-            x: Pixels.
-            y: Pixels; the top of the line unless ``va`` says otherwise.
-            text: One line.
-            room: Width in pixels.
-            size: Points.
-            style: Of matplotlib's text.
+        ``y`` is the top of the line unless ``va`` says otherwise; ``style`` is matplotlib's.
         """
         text = shorten(text, room, size, self._families, DPI)
         look: dict[str, Any] = {"color": INK, "va": "top"} | style

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from fishcnn.metrics.calibration import Reliability
 from fishcnn.metrics.intervals import wilson_interval
@@ -18,10 +18,6 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
     """Draw accuracy against confidence, and below it how many images each bin has.
 
     Bars of a calibrated network end on the diagonal; the whiskers are 95% intervals of Wilson.
-
-    Args:
-        bins: from :func:`fishcnn.metrics.calibration.reliability`.
-        title: Headline.
     """
     figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -48,22 +44,14 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
     lower.bar(middles, bins.count, width=0.92 * width, color=FAINT, alpha=0.6)
     lower.set(xlabel="confidence", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    upper.yaxis.set_major_formatter(PercentFormatter(1))
-    lower.xaxis.set_major_formatter(PercentFormatter(1))
-    dress(upper, title, legend="upper left")
-    dress(lower)
+    dress(upper, title, legend="upper left", percent="y")
+    dress(lower, percent="x")
     figure.align_ylabels()
     return figure
 
 
 def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: str) -> Figure:
-    """Draw accuracy and coverage of the images above each confidence.
-
-    Args:
-        curve: from :func:`fishcnn.metrics.selective_prediction.selective_curve`.
-        chosen: a threshold to mark, or None.
-        title: Headline.
-    """
+    """Draw accuracy and coverage above each confidence, and mark a threshold if one is chosen."""
     figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     # From the end that keeps nothing down to the one that keeps all.
@@ -82,7 +70,5 @@ def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: st
             label=f"threshold {chosen.shown_threshold}",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="images with at least this confidence")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    dress(axes, title, legend="lower left")
+    dress(axes, title, legend="lower left", percent="xy")
     return figure

@@ -144,7 +144,7 @@ def test_a_network_of_nan_is_refused_in_words(classifier: FishClassifier, photo:
 def test_settings_out_of_range_are_named(setting: str, value: object) -> None:
     config = OmegaConf.load(REPOSITORY / "conf" / "demo.yaml")
     config[setting] = value
-    with pytest.raises(FishError, match=f"^{setting}={value}: wanted"):
+    with pytest.raises(FishError, match=f"^{setting}={value}: must be"):
         demo(config)
 
 

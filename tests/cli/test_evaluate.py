@@ -125,7 +125,8 @@ def test_another_folder_is_judged_whole_and_its_classes_have_to_be_known(
     trained: RunFolder, images: Path
 ) -> None:
     others = Path(shutil.copytree(images, "others"))
-    status, printed = run_and_read("evaluate", f"data_root={others}", "tta=true", "top_k=2")
+    root = f"data_root={others}/banded_carp/.."
+    status, printed = run_and_read("evaluate", root, "tta=true", "top_k=2")
     assert status == 0, printed
     found = numbers(trained.evaluation("others"))
     assert found["pictures_judged"] == 36

@@ -267,7 +267,7 @@ def test_a_folder_that_has_changed_since_the_training_is_told_in_the_words_of_th
         (["seed=-1"], ["seed=-1"]),
         (["trust=maybe"], ["trust=maybe", "true or false"]),
         (["input=photos/gone.jpg"], ["input=photos/gone.jpg"]),
-        (["input=photos/broken.jpg", "trust=false"], ["none of the 1 images can be read"]),
+        (["input=photos/broken.jpg", "trust=false"], ["no image can be read"]),
         (["ckpt=nowhere"], ["ckpt=nowhere"]),
         (["output=photos/wide.jpg/x"], ["output=", "wide.jpg/x"]),
     ],
@@ -281,6 +281,14 @@ def test_what_is_wrong_is_said_in_one_piece(
     assert "Traceback" not in printed
     for word in words:
         assert word in printed
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(trained: RunFolder) -> None:
+    Path("out").mkdir()
+    Path("out/pictures").touch()
+    status, printed = run_and_read("explain", "output=out", "trust=false")
+    assert status == 1
+    assert "/out cannot be written to: File exists; choose another folder by output=" in printed
 
 
 @pytest.mark.slow

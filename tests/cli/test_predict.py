@@ -189,7 +189,7 @@ def test_what_cannot_be_read_becomes_a_row_with_the_reason(
         (tmp_path / "in" / name).write_bytes(b"")
     status, printed = run_and_read("predict", *command)
     assert status == 1
-    assert "none of the 5 images can be read" in printed
+    assert "no image can be read" in printed
     assert [row["error"] == "" for row in table(output)] == [False] * 5
 
 

@@ -34,7 +34,7 @@ def test_class_names_that_differ_are_listed_for_the_folder_and_the_network(
     first, second, third = classifier.classes
     (folder / first).rename(folder / "Hilsa")
     with pytest.raises(FishError) as caught:
-        labelled_folder(folder, classifier, workers=1)
+        labelled_folder(folder, classifier)
     message = str(caught.value)
     assert message.startswith(f"data_root={folder} has other classes")
     assert f"the folder has 3: Hilsa, {second}, {third}" in message
@@ -47,7 +47,7 @@ def test_a_class_without_an_image_is_only_said_and_labels_stay_those_of_the_netw
     classifier: FishClassifier, folder: Path
 ) -> None:
     shutil.rmtree(folder / classifier.classes[0])
-    images = labelled_folder(folder, classifier, workers=1)
+    images = labelled_folder(folder, classifier)
     assert sorted(set(images.labels.tolist())) == [1, 2]
     (remark,) = images.remarks
     assert remark.startswith(f"Classes without an image: {classifier.classes[0]}.")
@@ -56,7 +56,7 @@ def test_a_class_without_an_image_is_only_said_and_labels_stay_those_of_the_netw
 def test_a_broken_image_is_left_out_and_named(classifier: FishClassifier, folder: Path) -> None:
     broken = folder / classifier.classes[1] / "0003.jpg"
     broken.write_bytes(b"not an image")
-    images = labelled_folder(folder, classifier, workers=1)
+    images = labelled_folder(folder, classifier)
     assert len(images) == 35
     (remark,) = images.remarks
     assert f"{broken}: " in remark
@@ -66,7 +66,7 @@ def test_a_folder_that_does_not_exist_is_named_by_the_setting_that_was_typed(
     classifier: FishClassifier, tmp_path: Path
 ) -> None:
     with pytest.raises(FishError, match=r"^data_root=.*nowhere.* does not exist"):
-        labelled_folder(tmp_path / "nowhere", classifier, workers=1)
+        labelled_folder(tmp_path / "nowhere", classifier)
 
 
 def test_the_test_images_are_those_of_the_split(

@@ -1,7 +1,6 @@
 """The evaluation: judge a trained network, calibrate it if wanted, and write the report."""
 
 import logging
-import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -46,13 +45,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(config: DictConfig) -> float:
-    """Judge a network on images whose classes are known.
-
-    Args:
-        config: ``conf/evaluate.yaml``.
-
-    Returns:
-        The accuracy.
+    """Judge a network on images of known classes by ``conf/evaluate.yaml``; return its accuracy.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
@@ -61,7 +54,7 @@ def evaluate(config: DictConfig) -> float:
     split = _split(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)
-    name = Path(config.data_root).absolute().name if config.data_root else split
+    name = Path(config.data_root).expanduser().resolve().name if config.data_root else split
     output = output_folder(config.output, (run or RunFolder(checkpoint.parent)).evaluation(name))
     classifier = load_trained(checkpoint, best_device())
     images, validation = _images(config, split, checkpoint, run, classifier)
@@ -78,12 +71,12 @@ def evaluate(config: DictConfig) -> float:
         store=config.calibrate,
     )
     if calibration.stored:
-        store_temperature(checkpoint, calibration.used)
+        store_temperature(checkpoint, calibration.temperature)
 
     top_k = min(config.top_k, len(classifier.classes))
-    probabilities = judged.probabilities(calibration.used)
+    probabilities = judged.probabilities(calibration.temperature)
     scores = score(probabilities, images.labels, top_k)
-    once = Answers(judged.logits[:1], images.labels).probabilities(calibration.used)
+    once = Answers(judged.logits[:1], images.labels).probabilities(calibration.temperature)
     remarks = list(images.remarks)
     if images is validation:
         remarks.append(
@@ -100,7 +93,7 @@ def evaluate(config: DictConfig) -> float:
         threshold=choose_threshold(
             config.precision_wanted,
             (images if validation is None else validation).name,
-            known.probabilities(calibration.used),
+            known.probabilities(calibration.temperature),
             known.labels,
             scores,
         ),
@@ -138,24 +131,23 @@ def _images(
     classifier: FishClassifier,
 ) -> tuple[LabelledImages, LabelledImages | None]:
     """The images to judge, and the validation images where these are looked at."""
-    if run is None and (config.calibrate or not config.data_root):
+    folder = config.data_root and Path(config.data_root)
+    if folder and not config.calibrate:
+        return labelled_folder(folder, classifier), None
+    if run is None:
         needs = "calibrate=true needs the validation images, but " if config.calibrate else ""
         others = "" if config.calibrate else ", or labelled images by data_root="
         raise FishError(
             f"{needs}ckpt={checkpoint} lies outside its run folder, whose config.yaml says what "
             f"it was trained on: name the run folder by ckpt={others}"
         )
-    validation = None
-    if run is not None and (config.calibrate or not config.data_root):
-        datamodule = run_datamodule(checkpoint)
-        validation = split_of_run(datamodule, "val", classifier.classes, run)
-        if split == "test" and not config.data_root:
-            return split_of_run(datamodule, "test", classifier.classes, run), validation
-    if config.data_root:
-        workers = os.cpu_count() or 1
-        return labelled_folder(Path(config.data_root), classifier, workers), validation
-    assert validation is not None
-    return validation, validation
+    datamodule = run_datamodule(checkpoint)
+    validation = split_of_run(datamodule, "val", classifier.classes, run)
+    if folder:
+        return labelled_folder(folder, classifier), validation
+    if split == "val":
+        return validation, validation
+    return split_of_run(datamodule, split, classifier.classes, run), validation
 
 
 def _made_of(results: Results) -> dict[str, str]:
@@ -164,7 +156,7 @@ def _made_of(results: Results) -> dict[str, str]:
     return {
         "checkpoint": str(results.checkpoint),
         "images": f"{results.images.name}: {results.images.root}",
-        "temperature": f"{results.calibration.used:.4f}",
+        "temperature": f"{results.calibration.temperature:.4f}",
         "test-time augmentation": "four views" if results.plain else "none",
         "software": ", ".join(f"{name} {found[name]}" for name in ("fishcnn", "torch", "python")),
     }

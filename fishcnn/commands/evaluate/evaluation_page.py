@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from fishcnn.commands.evaluate.inference import MistakeMaps
 from fishcnn.commands.evaluate.results import Results
-from fishcnn.commands.html_page import (
+from fishcnn.commands.page_images import (
     InlineImage,
     inline_chart,
     inline_photo,
-    render,
+    read_photo,
+    under_map,
 )
-from fishcnn.commands.photos import photograph, under_map
+from fishcnn.commands.templates import render
 from fishcnn.metrics.classification import ConfusedPair, Counts, confusion_order
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -31,22 +34,16 @@ _SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)  # of the most confident images
 def evaluation_page(
     results: Results, mistakes: Counts, maps: MistakeMaps | None, made_of: dict[str, str]
 ) -> bytes:
-    """Build the page.
+    """Build the page, in UTF-8.
 
-    Args:
-        results: what it is about.
-        mistakes: positions of the n wrong predictions to show.
-        maps: their Grad-CAM; None if there is no mistake.
-        made_of: what is needed to repeat it, as names and values.
-
-    Returns:
-        UTF-8.
+    It shows the wrong predictions at some positions with their Grad-CAM, and names what is needed
+    to repeat the evaluation.
 
     Raises:
         FishError: an image can no longer be read.
     """
     scores, chosen = results.scores, results.threshold.chosen
-    return render(
+    page = render(
         "evaluation.html",
         title=f"Evaluation on {results.images.name}",
         names=results.classes,
@@ -69,6 +66,7 @@ def evaluation_page(
         mistakes=list(_mistakes(results, mistakes, maps)) if maps else [],
         made_of=made_of,
     )
+    return page.encode("utf-8", "backslashreplace")  # names of files need not be Unicode
 
 
 def _most_confident(results: Results) -> list[tuple[float, float, float]]:
@@ -112,7 +110,7 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
         for position in by_confidence[chosen[by_confidence]][:limit].tolist():
             path = results.images.root / results.images.paths[position]
             yield {
-                "src": inline_photo(photograph(path, _PHOTO_SIDE)),
+                "src": inline_photo(_photograph(path)),
                 "mistaken": true != predicted,
                 "caption": "mistaken" if true != predicted else names[true],
                 "confidence": scores.confidence[position],
@@ -130,11 +128,17 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
     }
 
 
+def _photograph(path: Path) -> Image.Image:
+    image = read_photo(path, _PHOTO_SIDE)
+    image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
+    return image
+
+
 def _mistakes(results: Results, positions: Counts, maps: MistakeMaps) -> Iterator[dict[str, Any]]:
     """Wrong predictions with what spoke for them."""
     for position, for_predicted, for_true in zip(positions.tolist(), *maps, strict=True):
         path, true = results.images.paths[position], results.images.labels[position]
-        image = photograph(results.images.root / path, _PHOTO_SIDE)
+        image = _photograph(results.images.root / path)
         of_true = float(results.probabilities[position, true])
         yield {
             "path": path.as_posix(),

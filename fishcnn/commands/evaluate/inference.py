@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fishcnn.cam.maps import grad_cam
 from fishcnn.commands.labelled_images import LabelledImages
+from fishcnn.commands.trained_run import check_finite
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.errors import FishError
 
 # Bounds the memory of the activations.
 _BATCH = 64
@@ -23,14 +23,7 @@ _CROP = 7 / 8
 
 
 def views(images: Tensor) -> list[Tensor]:
-    """Test-time augmentation: each image, mirrored, enlarged a little, and both.
-
-    Args:
-        images: float ``(N, 3, H, W)``.
-
-    Returns:
-        Four of the same shape, the first as it came.
-    """
+    """Test-time augmentation of float ``(N, 3, H, W)``: as it is, mirrored, enlarged, and both."""
     size = images.shape[-2:]
     height, width = (round(side * _CROP) for side in size)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
@@ -43,12 +36,7 @@ def views(images: Tensor) -> list[Tensor]:
 def logits_of(
     classifier: FishClassifier, images: LabelledImages, *, augmented: bool
 ) -> NDArray[np.float64]:
-    """Run the network over all images.
-
-    Args:
-        classifier: in eval mode.
-        images: N of them.
-        augmented: whether to take the four :func:`views` of each image.
+    """Run a network in eval mode over N images, or over the four :func:`views` of each.
 
     Returns:
         ``(V, N, K)`` logits of V views, the first of which is the plain image.
@@ -61,13 +49,9 @@ def logits_of(
         batch = _batch(classifier, images, np.arange(start, min(start + _BATCH, len(images))))
         shown = views(batch) if augmented else [batch]
         parts.append(torch.stack([classifier(view).float() for view in shown]).cpu())
-    logits: NDArray[np.float64] = torch.cat(parts, 1).double().numpy()
-    if not np.isfinite(logits).all():
-        raise FishError(
-            "the network's answers are not finite numbers: its training has diverged. Name another "
-            "run by ckpt="
-        )
-    return logits
+    logits = torch.cat(parts, 1)
+    check_finite(logits)
+    return logits.double().numpy()
 
 
 class MistakeMaps(NamedTuple):
@@ -88,14 +72,7 @@ def mistake_maps(
     positions: NDArray[np.int64],
     predicted: NDArray[np.int64],
 ) -> MistakeMaps:
-    """Explain a few images in one batch.
-
-    Args:
-        classifier: the network.
-        images: N of them.
-        positions: int64 ``(n,)``, which ones, n ≥ 1.
-        predicted: int64 ``(n,)``, their predicted classes.
-    """
+    """Explain a few images in one batch: those at the positions, int64 ``(n,)``, n ≥ 1."""
     batch = classifier.normalize(_batch(classifier, images, positions))
     both = (torch.from_numpy(classes) for classes in (predicted, images.labels[positions]))
     return MistakeMaps(

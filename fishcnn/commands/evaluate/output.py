@@ -2,14 +2,15 @@
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from fishcnn.commands.evaluate.results import Results, Scores
+from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.metrics.calibration import true_class
 from fishcnn.metrics.selective_prediction import Kept
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS
@@ -21,7 +22,7 @@ _LISTED = 5
 def write_json(results: Results, file: Path) -> None:
     """Write all numbers; what is undefined is null."""
     scores, by_class = results.scores, results.scores.by_class
-    bins, calibration, threshold = scores.reliability, results.calibration, results.threshold
+    bins, threshold = scores.reliability, results.threshold
     columns = (by_class.support, by_class.precision, by_class.recall, by_class.f1)
     found = {
         "checkpoint": str(results.checkpoint),
@@ -42,11 +43,7 @@ def write_json(results: Results, file: Path) -> None:
             for pair in scores.pairs
         ],
         "calibration": {
-            "temperature": calibration.used,
-            "fitted": calibration.fitted,
-            "stored": calibration.stored,
-            "remark": calibration.remark,
-            "lines": [line._asdict() for line in calibration.lines],
+            **asdict(results.calibration),
             "ece_by_chance": scores.ece_by_chance,
             "bins": {
                 name: getattr(bins, name).tolist()
@@ -54,8 +51,7 @@ def write_json(results: Results, file: Path) -> None:
             },
         },
         "threshold": {
-            "wanted": threshold.wanted,
-            "chosen_on": threshold.chosen_on,
+            **asdict(threshold),
             "chosen": _kept(threshold.chosen),
             "applied": _kept(threshold.applied),
         },
@@ -84,8 +80,7 @@ def _numbers(scores: Scores) -> dict[str, Any]:
 def _kept(kept: Kept | None) -> dict[str, Any] | None:
     if kept is None:
         return None
-    names = ("threshold", "precision", "coverage", "kept", "hits", "total")
-    return {name: getattr(kept, name) for name in names}
+    return asdict(kept) | {"precision": kept.precision, "coverage": kept.coverage}
 
 
 def write_predictions(results: Results, file: Path) -> None:
@@ -108,12 +103,7 @@ def write_predictions(results: Results, file: Path) -> None:
 
 
 def print_results(results: Results, output: Path) -> None:
-    """Print the numbers, the most frequent mistakes, and where the files are.
-
-    Args:
-        results: of the evaluation.
-        output: folder of its files.
-    """
+    """Print the numbers, the most frequent mistakes, and where the files are."""
     console = Console()
     scores, applied = results.scores, results.threshold.applied
     low, high = scores.interval
@@ -134,23 +124,21 @@ def print_results(results: Results, output: Path) -> None:
         if applied is None
         else f"at confidence {applied.shown_threshold} or more: {applied.coverage:.1%} of them",
     }
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = plain_table()
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
     console.print(table)
     if scores.pairs:
-        pairs = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for header in ("true class", "taken for", "images", "of the class"):
-            pairs.add_column(header)
+        pairs = plain_table("true class", "taken for", "images", "of the class")
         for pair in scores.pairs[:_LISTED]:
             names = (results.classes[pair.true], results.classes[pair.predicted])
             pairs.add_row(*map(_escaped, names), str(pair.number), f"{pair.share:.0%}")
         console.print(pairs)
     for remark in [results.calibration.remark, *results.remarks]:
         console.print(_escaped(remark), highlight=False)
-    for name in (EVALUATION_PAGE, EVALUATION, EVALUATION_PREDICTIONS):
-        console.print(printable(str(output / name)), soft_wrap=True, markup=False, highlight=False)
+    written = (EVALUATION_PAGE, EVALUATION, EVALUATION_PREDICTIONS)
+    print_raw(console, (output / name for name in written))
 
 
 def _escaped(name: str) -> str:

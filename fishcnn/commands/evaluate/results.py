@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 
 from fishcnn.commands.evaluate.temperature import Calibration
 from fishcnn.commands.labelled_images import LabelledImages
-from fishcnn.metrics.calibration import (
-    Reliability,
-    ece_by_chance,
-    log_loss,
-    reliability,
-)
+from fishcnn.metrics.calibration import Reliability, ece_by_chance, log_loss, reliability
 from fishcnn.metrics.classification import (
     ClassScores,
     ConfusedPair,
@@ -82,13 +77,7 @@ class Scores:
 
 
 def score(probabilities: Floats, labels: Counts, top_k: int) -> Scores:
-    """Score predictions.
-
-    Args:
-        probabilities: ``(N, K)``, N ≥ 1.
-        labels: int64 ``(N,)``.
-        top_k: the largest k, at most K.
-    """
+    """Score ``(N, K)`` probabilities, N ≥ 1, by int64 ``(N,)`` labels, up to the top-k, k ≤ K."""
     predicted = probabilities.argmax(1)
     confidence = probabilities.max(1)
     right = predicted == labels
@@ -130,15 +119,7 @@ class Threshold:
 def choose_threshold(
     wanted: float, chosen_on: str, probabilities: Floats, labels: Counts, judged: Scores
 ) -> Threshold:
-    """Choose a threshold on some images and apply it to the judged ones.
-
-    Args:
-        wanted: precision, 0 to 1.
-        chosen_on: name of the images to choose it on.
-        probabilities: ``(M, K)`` of these.
-        labels: int64 ``(M,)``.
-        judged: scores of the judged images.
-    """
+    """Choose a threshold on M images, of ``(M, K)`` probabilities, and apply it to the judged."""
     right = probabilities.argmax(1) == labels
     chosen = lowest_threshold(selective_curve(probabilities.max(1), right), wanted)
     applied = chosen and keep(judged.confidence, judged.right, chosen.threshold)
@@ -150,13 +131,8 @@ class Results:
     """Everything that an evaluation has found.
 
     Attributes:
-        checkpoint: the network.
-        classes: K names.
         images: N that were judged.
         probabilities: ``(N, K)``.
-        scores: of these.
-        calibration: the temperature.
-        threshold: for the wanted precision.
         plain: scores without test-time augmentation, if the others are with it.
         remarks: what a reader has to know about the numbers.
     """

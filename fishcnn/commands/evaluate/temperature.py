@@ -26,15 +26,9 @@ from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.utils.errors import FishError
 
 
-class CalibrationLine(NamedTuple):
-    """Calibration of the judged images at one temperature.
-
-    Attributes:
-        name: for a person.
-        temperature: what the logits were divided by.
-        ece: expected calibration error.
-        log_loss: in nats.
-    """
+@dataclass(frozen=True)
+class CalibrationLine:
+    """Calibration of the judged images at one temperature; the log-loss is in nats."""
 
     name: str
     temperature: float
@@ -50,14 +44,14 @@ class Calibration:
         lines: the network as it was, and with the fitted temperature.
         fitted: best temperature on the validation images; None if these were not looked at.
         stored: whether it is to be written into the checkpoint.
-        used: temperature of all other numbers of the evaluation.
+        temperature: of all other numbers of the evaluation.
         remark: what became of the fit, in a sentence.
     """
 
     lines: list[CalibrationLine]
     fitted: float | None
     stored: bool
-    used: float
+    temperature: float
     remark: str
 
 
@@ -85,8 +79,7 @@ def calibrate(
 
     Args:
         judged: of the images that are evaluated.
-        validation: of the validation images, which may be the same object; None to take the
-            temperature as it is.
+        validation: may be the same object; None to take the temperature as it is.
         before: temperature of the checkpoint.
         store: whether the user wants the fitted one to be stored, and so used.
     """
@@ -139,10 +132,6 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
 
     The file is replaced in one step, so that it is whole even if the power fails. It keeps its time
     of change, by which the latest run is found.
-
-    Args:
-        checkpoint: a checkpoint of :class:`fishcnn.models.classifier.FishClassifier`.
-        temperature: above 0; what predictions divide their logits by from now on.
 
     Raises:
         FishError: the file cannot be written.

@@ -11,9 +11,8 @@ from PIL import Image
 
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
-from fishcnn.data.decoding.read import UnreadableImage, read_image
+from fishcnn.commands.page_images import read_photo
 from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
-from fishcnn.utils.errors import FishError
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
 SHORT_SIDE = 64  # and of a panorama's shorter side
@@ -34,8 +33,7 @@ class Tile:
     Attributes:
         panels: uint8 ``(P, SHEET_SIDE, SHEET_SIDE, 3)``.
         remarks: P times what stands on the panel.
-        caption: lines; the same number on a whole sheet.
-        wrong: whether the caption is red.
+        caption: its lines, red if it is wrong.
     """
 
     panels: Pixels
@@ -50,10 +48,7 @@ def photograph(path: Path) -> Image.Image:
     Raises:
         FishError: it can no longer be read.
     """
-    try:
-        image = read_image(path, long_enough_for=LONG_SIDE)
-    except UnreadableImage as error:
-        raise FishError(f"{path}: {error.reason}") from error
+    image = read_photo(path, LONG_SIDE)
     longer, shorter = max(image.size), min(image.size)
     scale = min(max(LONG_SIDE / longer, SHORT_SIDE / shorter), LONGEST / longer)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -63,11 +58,8 @@ def photograph(path: Path) -> Image.Image:
 def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Figure:
     """Draw an image, its heat map and the overlay; of several layers, one column for each.
 
-    Args:
-        photo: RGB of any shape, which the network saw squashed to the maps'.
-        maps: ``(L, S, S)`` in [0, 1].
-        row: what the network made of it.
-        question: what was asked.
+    The image is RGB of any shape, which the network saw squashed to the maps', ``(L, S, S)`` in
+    [0, 1].
     """
     original, heats, overlays = _panels(photo, maps)
     panels = [original, *heats, *overlays]
@@ -90,12 +82,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
 def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, number: str = "") -> Tile:
     """Make an image ready for a sheet: small, at its own shape on a white square.
 
-    Args:
-        photo: as for :func:`drawing`.
-        maps: likewise.
-        row: likewise.
-        question: likewise.
-        number: what the image is called elsewhere, or "".
+    Takes what :func:`drawing` takes, and what the image is called elsewhere.
     """
     photo = photo.copy()
     photo.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)

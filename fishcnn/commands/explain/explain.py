@@ -37,33 +37,26 @@ from fishcnn.commands.trained_run import (
     load_trained,
     output_folder,
     run_datamodule,
+    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
+from fishcnn.utils import run_folder as names
 from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.progress import track
-from fishcnn.utils.run_folder import (
-    EXPLANATION_CURVES,
-    EXPLANATION_EXAMPLES,
-    EXPLANATION_IMAGES,
-    EXPLANATION_MEASUREMENTS,
-    EXPLANATION_REPORT,
-    EXPLANATION_SHEET,
-    EXPLANATION_TABLE,
-    RunFolder,
-)
+from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
 _FILES = (
-    EXPLANATION_TABLE,
-    EXPLANATION_SHEET,
-    EXPLANATION_CURVES,
-    EXPLANATION_EXAMPLES,
-    EXPLANATION_MEASUREMENTS,
-    EXPLANATION_REPORT,
+    names.EXPLANATION_TABLE,
+    names.EXPLANATION_SHEET,
+    names.EXPLANATION_CURVES,
+    names.EXPLANATION_EXAMPLES,
+    names.EXPLANATION_MEASUREMENTS,
+    names.EXPLANATION_REPORT,
 )
 _SETTINGS = {
     "pictures": whole(1, 200),
@@ -75,10 +68,7 @@ _MAX_NAME = 60  # letters of up to four bytes: file systems take 255 bytes
 
 
 def explain(config: DictConfig) -> None:
-    """Explain images as the configuration says, and write what was found.
-
-    Args:
-        config: ``conf/explain.yaml``.
+    """Explain images and write what was found, by ``conf/explain.yaml``.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault, or none of the images can
@@ -106,7 +96,8 @@ def explain(config: DictConfig) -> None:
         files = typed_files(config.input, classifier.classes, folders)
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
     output = output_folder(config.output, run.explanations)
-    _remove_earlier(output)
+    with writing_to(output):
+        _remove_earlier(output)
 
     explanation = Explanation(
         checkpoint,
@@ -124,17 +115,15 @@ def explain(config: DictConfig) -> None:
         head = {"checkpoint": str(checkpoint), "seed": config.seed}
         # ASCII with escapes, as file names need not be valid Unicode.
         text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
-        (output / EXPLANATION_MEASUREMENTS).write_text(text + "\n", encoding="utf-8")
+        (output / names.EXPLANATION_MEASUREMENTS).write_text(text + "\n", encoding="utf-8")
         _draw(measured, output)
     text = report(explanation)
-    (output / EXPLANATION_REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
-    printed = (EXPLANATION_REPORT, EXPLANATION_SHEET, EXPLANATION_TABLE)
+    (output / names.EXPLANATION_REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
+    printed = (names.EXPLANATION_REPORT, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
     print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
     if explanation.unreadable == explanation.total:
-        raise FishError(
-            f"none of the {explanation.total} images can be read; "
-            f"{printable(str(output / EXPLANATION_TABLE))} says why"
-        )
+        file = printable(str(output / names.EXPLANATION_TABLE))
+        raise FishError(f"no image can be read; {file} says why")
 
 
 def _data_of_run(
@@ -157,12 +146,14 @@ def _data_of_run(
 
 def _remove_earlier(output: Path) -> None:
     """Remove what an earlier explanation has left in a folder, and nothing else."""
-    (output / EXPLANATION_IMAGES).mkdir(exist_ok=True)
-    if (output / EXPLANATION_TABLE).is_file():
-        with (output / EXPLANATION_TABLE).open(encoding="utf-8", newline="") as file:
+    (output / names.EXPLANATION_IMAGES).mkdir(exist_ok=True)
+    if (output / names.EXPLANATION_TABLE).is_file():
+        with (output / names.EXPLANATION_TABLE).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row.get("png"):
-                    (output / EXPLANATION_IMAGES / Path(row["png"]).name).unlink(missing_ok=True)
+                    (output / names.EXPLANATION_IMAGES / Path(row["png"]).name).unlink(
+                        missing_ok=True
+                    )
     for name in _FILES:
         (output / name).unlink(missing_ok=True)
 
@@ -179,9 +170,9 @@ def _explain(
     """Write the drawings, the table and the sheet, with a batch of images in memory at a time."""
     question = explanation.question
     tiles: list[Tile] = []
-    with (output / EXPLANATION_TABLE).open("w", encoding="utf-8", newline="") as file:
-        names = columns(question.layers, len(classifier.classes))
-        table = csv.DictWriter(file, names, lineterminator="\n")
+    with (output / names.EXPLANATION_TABLE).open("w", encoding="utf-8", newline="") as file:
+        head = columns(question.layers, len(classifier.classes))
+        table = csv.DictWriter(file, head, lineterminator="\n")
         table.writeheader()
         rows = _rows(classifier, files, question)
         for row, maps in track(rows, "Explaining", total=total, show=sys.stderr.isatty()):
@@ -190,7 +181,9 @@ def _explain(
             if row.png is None:
                 continue
             photo = photograph(Path(row.path))
-            save_figure(drawing(photo, maps, row, question), output / EXPLANATION_IMAGES / row.png)
+            save_figure(
+                drawing(photo, maps, row, question), output / names.EXPLANATION_IMAGES / row.png
+            )
             if len(tiles) < on_sheet:
                 tiles.append(tile(photo, maps, row, question))
     if tiles:
@@ -198,7 +191,7 @@ def _explain(
         title = "Where the network looks"
         if explanation.total - explanation.unreadable > len(tiles):
             title += f": the first {len(tiles)} of {explanation.total} images"
-        save_figure(sheet(tiles, question, title), output / EXPLANATION_SHEET)
+        save_figure(sheet(tiles, question, title), output / names.EXPLANATION_SHEET)
 
 
 def _rows(
@@ -251,7 +244,7 @@ def _draw(measured: Measured, output: Path) -> None:
         np.array([depth.correlation for depth in depths]),
         "Are the maps faithful to the network?",
     )
-    save_figure(figure, output / EXPLANATION_CURVES)
+    save_figure(figure, output / names.EXPLANATION_CURVES)
     tiles = []
     for number, finding in measured.examples.items():
         row, maps = measured.rows[number], measured.maps[number].numpy()
@@ -259,4 +252,4 @@ def _draw(measured: Measured, output: Path) -> None:
         tiles.append(tile(photo, maps, row, measured.question, f"{number} ({finding}):"))
     if tiles:
         title = "Images that the report names by number"
-        save_figure(sheet(tiles, measured.question, title), output / EXPLANATION_EXAMPLES)
+        save_figure(sheet(tiles, measured.question, title), output / names.EXPLANATION_EXAMPLES)

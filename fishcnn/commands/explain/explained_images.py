@@ -40,10 +40,9 @@ class ImageFile:
 
 
 def validation_sample(datamodule: FishDataModule, size: int, seed: int) -> list[int]:
-    """Choose validation images of as many different classes as possible.
+    """Choose positions in the validation split, of as many different classes as possible.
 
-    Returns:
-        Positions within the validation split; a smaller sample is the beginning of a larger one.
+    A smaller sample is the beginning of a larger one.
     """
     labels = datamodule.images.labels[datamodule.split.val]
     return stratified_sample(labels, size=size, seed=seed)
@@ -67,11 +66,6 @@ def typed_files(typed: str, classes: Sequence[str], folders: Folders | None) -> 
     The true class is known where the folder around an image is called like a class; the mask, where
     the image belongs to the data of the run.
 
-    Args:
-        typed: as :func:`fishcnn.commands.image_paths.image_paths` takes it.
-        classes: names, in the order of the labels.
-        folders: of the run's data, or None.
-
     Raises:
         FishError: there is no such file.
     """
@@ -91,10 +85,6 @@ def decode_batches(
 ) -> Iterator[list[tuple[ImageFile, Decoded | str]]]:
     """Decode images as those of the training were, 32 at a time, on all cores.
 
-    Args:
-        files: any number; taken as they are needed, a few in advance.
-        side: to which they are decoded.
-
     Yields:
         Each file, and its image or the reason why that cannot be read.
 
@@ -111,11 +101,7 @@ def decode_batches(
 
 
 def as_validated(decoded: Sequence[Decoded], size: int) -> tuple[Tensor, list[Tensor | None]]:
-    """Resize images and masks as validation does.
-
-    Args:
-        decoded: N ≥ 1 images.
-        size: side S of what the network sees.
+    """Resize N ≥ 1 images, and their masks, to the side S as validation does.
 
     Returns:
         float32 ``(N, 3, S, S)`` in [0, 1], and N times the share of fish in each pixel, float32

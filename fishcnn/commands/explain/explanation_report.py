@@ -6,15 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
-from fishcnn.commands.markdown import render
+from fishcnn.commands.templates import render
+from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.utils import run_folder
 from fishcnn.utils.run_folder import EXPLANATION_TABLE
-from fishcnn.utils.text import printable
 
 LISTED = 50  # rows of the report; the others are in the table
 PRINTED = 20
@@ -25,14 +24,9 @@ class Explanation:
     """What is reported.
 
     Attributes:
-        checkpoint: the network's file.
-        question: what was asked.
         images: what was explained, for people.
-        rows: the first :data:`LISTED`.
-        total: how many there are.
-        unreadable: how many of them cannot be read.
-        on_sheet: how many of them are on the contact sheet.
-        measured: None where nothing was measured.
+        rows: the first :data:`LISTED` of the total.
+        on_sheet: how many are on the contact sheet.
         remarks: what else a reader has to know.
     """
 
@@ -93,7 +87,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
         columns["map of"] = [row.map_of for row in rows]
     if any(share is not None for row in explanation.rows for share in row.energy):
         columns["on the fish"] = [row.on_fish for row in rows]
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = plain_table(*columns)
     for row, cells in zip(rows, zip(*columns.values(), strict=True), strict=True):
         table.add_row(*map(escape, cells), style="red" if row.wrong or row.error else "")
     console.print(table)
@@ -110,6 +104,4 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
         console.print()
     for remark in explanation.remarks:
         console.print(escape(remark), highlight=False)
-    # Raw: a table would cut them, and they are there to be copied.
-    for file in files:
-        console.print(printable(str(file)), soft_wrap=True, markup=False, highlight=False)
+    print_raw(console, files)

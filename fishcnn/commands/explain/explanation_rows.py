@@ -19,7 +19,6 @@ class Row:
     """What is said of one image.
 
     Attributes:
-        path: of the file.
         true: its class, or None where nobody knows it.
         top: the three most probable classes and their probabilities; empty for an image that cannot
             be read, as everything below.
@@ -27,7 +26,7 @@ class Row:
         against: the class that they are against, or None.
         energy: for each layer, the share of the map's energy on the fish in [0, 1]; None without a
             mask, or for an empty map.
-        png: file name of the drawing.
+        png: its drawing.
         error: why the image cannot be read; None for one that can.
     """
 
@@ -84,15 +83,9 @@ def make_row(
     mask: Tensor | None,
     png: str | None = None,
 ) -> Row:
-    """Say what the network makes of one image.
+    """Say what the network makes of the image at a position of a batch.
 
-    Args:
-        classes: names.
-        file: the image.
-        found: for a batch.
-        position: of the image in it.
-        mask: float ``(S, S)``, or None.
-        png: name of its drawing.
+    Its mask is float ``(S, S)``; ``png`` is the name of its drawing.
     """
     maps = found.maps[position]
     shares, order = found.probabilities[position].topk(min(TOP_K, len(classes)))

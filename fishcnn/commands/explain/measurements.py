@@ -1,7 +1,7 @@
 """Whether the maps of a method are faithful, and where they lie: on validation images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,6 @@ class Measured:
         faithfulness: of the first of these images.
         randomisation: None where every map is empty.
         localisation: of all N; its positions are those of the rows.
-        rows: what the network makes of each.
         maps: float32 ``(N, 1, S, S)`` in [0, 1].
     """
 
@@ -95,13 +94,9 @@ def measure(
 ) -> Measured:
     """Judge the method at the last of the layers, by its maps of the predicted classes.
 
-    Args:
-        classifier: in eval mode.
-        datamodule: of its run, set up.
-        question: whose method and layer are judged.
-        images: over which faithfulness is averaged. Where the maps lie is averaged over 20 of each
-            class instead, if there are so many, memory allows and the method is quick.
-        seed: of the choice of images, of random maps and of random networks.
+    Faithfulness is averaged over so many images. Where the maps lie is averaged over 20 of each
+    class instead, if there are so many, memory allows and the method is quick. The seed is that of
+    the choice of images, of random maps and of random networks.
     """
     question = question.measured
     wanted = images
@@ -228,10 +223,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "randomisation": random
         and {
             "pictures": random.images,
-            "depths": [
-                {"layer": d.layer, "correlation": d.correlation, "absolute": d.absolute}
-                for d in random.depths
-            ],
+            "depths": [asdict(depth) for depth in random.depths],
         },
         "evidence": _localisation(measured.localisation, measured.places),
         "pictures": [

@@ -90,12 +90,8 @@ def ask(
 ) -> Question:
     """Check the settings, before any image is read.
 
-    Args:
-        classifier: the network.
-        method: a name of :data:`fishcnn.cam.methods.METHODS`.
-        layer: a dotted name; "all" for one of each depth; None for the layer to look at.
-        target: as in :class:`Question`; True, as YAML reads it, is "true".
-        against: likewise.
+    They are those of :class:`Question`, but for a ``layer`` of "all", which is one of each depth,
+    or None, the layer to look at, and for True, as YAML reads "true".
 
     Raises:
         FishError: one of them is wrong; the message names it.

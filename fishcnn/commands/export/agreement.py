@@ -2,15 +2,13 @@
 
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fishcnn.commands.export.formats import Loaded
+from fishcnn.commands.trained_run import one_thread
 
 # Largest difference of a probability. Runtimes add up float32 numbers in another order, which
 # makes some 1e-6 in deep networks; another image size or colour order makes 1e-2 and more.
@@ -41,12 +39,9 @@ class Agreement:
 
 
 def compare(loaded: Loaded, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> Agreement:
-    """Compare a file with its network on images.
+    """Compare a file with its network on images, uint8 ``(N, S, S, 3)``, N ≥ 1.
 
-    Args:
-        loaded: the file.
-        images: uint8 ``(N, S, S, 3)``, N ≥ 1.
-        expected: float32 ``(N, K)``, the probabilities of the network, K ≥ 2.
+    The network's own probabilities are ``expected``, float32 ``(N, K)``, K ≥ 2.
 
     Raises:
         ValueError: the file gives another number of probabilities.
@@ -54,7 +49,7 @@ def compare(loaded: Loaded, images: NDArray[np.uint8], expected: NDArray[np.floa
     # One image more, as a single one would be no batch.
     together = loaded.classify(np.concatenate([images, images[:1]]))[:-1]
     alone, seconds = [], []
-    with _one_core():
+    with one_thread():  # a busy machine would be measured as well
         for image in images:
             start = time.perf_counter()
             alone.append(loaded.classify(image[None]))
@@ -70,14 +65,3 @@ def compare(loaded: Loaded, images: NDArray[np.uint8], expected: NDArray[np.floa
         max_abs_difference=float(np.abs(found - expected).max()),
         milliseconds=1000 * statistics.median(seconds),
     )
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine would be measured instead."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,21 +13,23 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from fishcnn.commands.export.agreement import TOLERANCE, Agreement, compare
+from fishcnn.commands.export.agreement import TOLERANCE, compare
 from fishcnn.commands.export.exported_classifier import ExportedClassifier, metadata_of
 from fishcnn.commands.export.formats import FORMATS, check_formats, package_versions
 from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.settings import plain
+from fishcnn.commands.terminal import print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
     output_folder,
     run_config,
     run_datamodule,
+    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
@@ -44,9 +46,6 @@ _COMPARED = 64
 def export(config: DictConfig) -> None:
     """Write a trained network to files that have been compared with it, all of them or none.
 
-    Args:
-        config: ``conf/export.yaml``.
-
     Raises:
         FishError: there is no such checkpoint or format, a package or the images are missing, or
             a file does not agree with the network.
@@ -60,11 +59,9 @@ def export(config: DictConfig) -> None:
     classifier = load_trained(checkpoint, torch.device("cpu"))
     images, datamodule = _images(config.input, classifier, checkpoint)
     compared_on = "images named by input=" if datamodule is None else "validation images"
-    try:
+    with writing_to(output):
         # In the same file system, so that moving is renaming.
         staging = TemporaryDirectory(dir=output, prefix=".unverified-")
-    except OSError as error:
-        raise FishError(f"output={output}: cannot be written to: {error.strerror}") from error
     with staging as name:
         folder = Path(name)
         files = _write_and_compare(classifier, formats, images, folder)
@@ -102,11 +99,7 @@ def export(config: DictConfig) -> None:
 def _images(
     named: str | None, classifier: FishClassifier, checkpoint: Path
 ) -> tuple[NDArray[np.uint8], FishDataModule | None]:
-    """Real images to compare on, decoded as those of the training were.
-
-    Returns:
-        uint8 ``(N, S, S, 3)``, N from 1 to 64, and the data of the run where they come from there.
-    """
+    """1 to 64 real images to compare on, uint8, and the data of the run if they are of it."""
     if named is not None:
         paths = list(image_paths(named))
         if not paths:
@@ -138,14 +131,7 @@ def _spread(count: int) -> list[int]:
 def _write_and_compare(
     classifier: FishClassifier, formats: Sequence[str], images: NDArray[np.uint8], folder: Path
 ) -> dict[str, dict[str, Any]]:
-    """Write each format, read it back in its own runtime and compare it with the network.
-
-    Returns:
-        For each format, its file, the bytes of that and the numbers of its agreement.
-
-    Raises:
-        FishError: a file cannot be written or does not agree.
-    """
+    """Write each format, read it back in its own runtime and compare it with the network."""
     module, metadata = ExportedClassifier(classifier), metadata_of(classifier)
     with torch.inference_mode():
         batch = resize(torch.from_numpy(images), classifier.image_size)
@@ -153,6 +139,8 @@ def _write_and_compare(
     files = {}
     for name in formats:
         path = folder / FORMATS[name].file
+        others = ",".join(other for other in formats if other != name)
+        others = others and f". Without it: formats=[{others}]"
         try:
             FORMATS[name].write(module, metadata, path)
             loaded = FORMATS[name].read(path)
@@ -162,34 +150,27 @@ def _write_and_compare(
         except Exception as error:  # exporters and runtimes raise almost any type
             raise FishError(
                 f"formats: {name} does not work with this network, nothing was exported: "
-                f"{type(error).__name__}: {str(error).strip()[:500]}{_without(name, formats)}"
+                f"{type(error).__name__}: {str(error).strip()[:500]}{others}"
             ) from error
         if not agreement.good:
-            raise FishError(_refusal(name, agreement) + _without(name, formats))
+            raise FishError(
+                f"formats: {name} was refused and nothing was exported: on {agreement.pictures} "
+                "images it names the same class as the network for "
+                f"{agreement.same_top1}, and its probabilities are up to "
+                f"{agreement.max_abs_difference:.2g} off (at most {TOLERANCE:g} is allowed){others}"
+            )
         files[name] = {"file": path.name, "bytes": path.stat().st_size, **asdict(agreement)}
     return files
 
 
-def _refusal(name: str, agreement: Agreement) -> str:
-    return (
-        f"formats: {name} was refused and nothing was exported: on {agreement.pictures} images it "
-        f"names the same class as the network for {agreement.same_top1}, and its probabilities are "
-        f"up to {agreement.max_abs_difference:.2g} off (at most {TOLERANCE:g} is allowed)"
-    )
-
-
-def _without(name: str, formats: Sequence[str]) -> str:
-    others = ",".join(other for other in formats if other != name)
-    return f". Without it: formats=[{others}]" if others else ""
-
-
 def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     console = Console()
-    table = Table(title="Exported, read again and compared with the network")
-    for column in ("format", "file"):
-        table.add_column(column, no_wrap=True)
-    for column in ("size", "max abs diff.", "same top-1", "ms per image"):
-        table.add_column(column, justify="right")
+    numbers = ("size", "max abs diff.", "same top-1", "ms per image")
+    table = Table(
+        *(Column(name, no_wrap=True) for name in ("format", "file")),
+        *(Column(name, justify="right") for name in numbers),
+        title="Exported, read again and compared with the network",
+    )
     for name, file in files.items():
         table.add_row(
             name,
@@ -200,6 +181,4 @@ def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
             f"{file['milliseconds']:.2f}",
         )
     console.print(table)
-    # Paths are printed raw: a table would cut them, and they are there to be copied.
-    for name in (MODEL_CARD, EXPORT_RESULTS):
-        console.print(f"{output / name}", soft_wrap=True, markup=False, highlight=False)
+    print_raw(console, (output / MODEL_CARD, output / EXPORT_RESULTS))

@@ -20,11 +20,7 @@ _PREPROCESSING = (
 
 
 class ExportedClassifier(nn.Module):
-    """From the bytes of images to class probabilities, without Lightning, in eval mode.
-
-    Args:
-        classifier: whose network is copied.
-    """
+    """From the bytes of images to class probabilities, without Lightning, in eval mode."""
 
     mean: Tensor
     std: Tensor
@@ -42,13 +38,9 @@ class ExportedClassifier(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify images.
+        """Classify uint8 ``(N, S, S, 3)`` RGB, S = ``working_size`` of the metadata.
 
-        Args:
-            images: uint8 ``(N, S, S, 3)`` RGB with S = ``working_size`` of the metadata.
-
-        Returns:
-            float32 ``(N, K)``, each row sums to 1.
+        Returns float32 ``(N, K)``, of which each row sums to 1.
         """
         normalized = (resize(images, self.image_size) - self.mean) / self.std
         logits = cast(Tensor, self.network(normalized))

@@ -26,12 +26,7 @@ _METADATA = "metadata"
 
 @dataclass(frozen=True)
 class Loaded:
-    """An exported file in its own runtime.
-
-    Attributes:
-        classify: uint8 ``(N, S, S, 3)`` to float32 ``(N, K)``.
-        metadata: as read from the file.
-    """
+    """An exported file in its own runtime, which takes uint8 ``(N, S, S, 3)`` to ``(N, K)``."""
 
     classify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     metadata: dict[str, str]
@@ -200,8 +195,9 @@ def check_formats(names: Sequence[str]) -> None:
         raise FishError(f"{typed}: choose one of {', '.join(FORMATS)}, or [{','.join(FORMATS)}]")
     needed = [package for name in names for package in FORMATS[name].packages]
     if missing := [package for package in needed if find_spec(package) is None]:
+        be = "is" if len(missing) == 1 else "are"
         raise FishError(
-            f"{typed} needs {', '.join(missing)}, not installed here: "
+            f"{typed} needs {', '.join(missing)}, which {be} not installed: "
             'pip install -e ".[export]", or type formats=[torch]'
         )
 

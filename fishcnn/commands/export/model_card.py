@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from fishcnn.commands.export.agreement import TOLERANCE
 from fishcnn.commands.export.formats import FORMATS
-from fishcnn.commands.markdown import render
 from fishcnn.commands.settings import plain
+from fishcnn.commands.templates import render
 from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.commands.trained_run import run_config
 from fishcnn.metrics.intervals import wilson_interval
@@ -29,19 +29,11 @@ def model_card(
     sheet: str | None,
     made_with: Mapping[str, str],
 ) -> str:
-    """Describe a network for people who have only the exported files.
+    """Describe a network in Markdown, for people who have only the exported files.
 
-    Args:
-        classifier: the network.
-        checkpoint: where it comes from; its run folder is read.
-        files: for each exported format, ``file``, ``bytes`` and the numbers of its
-            :class:`~fishcnn.commands.export.agreement.Agreement`.
-        compared_on: what images they were compared on.
-        sheet: file name of the Grad-CAM sheet beside the card; None without one.
-        made_with: versions of what the files were made with, by package.
-
-    Returns:
-        Markdown.
+    The run folder of the checkpoint is read. Of each exported format, ``files`` has its ``file``,
+    ``bytes`` and the numbers of its :class:`~fishcnn.commands.export.agreement.Agreement`; there
+    may be a Grad-CAM sheet beside the card; ``made_with`` are versions by package.
 
     Raises:
         FishError: the checkpoint cannot be read.
@@ -77,6 +69,8 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
     if summary and summary["best_epoch"] != read_checkpoint(checkpoint).epochs:
         summary = {}
     evaluations = [_json(file) for file in run.evaluations()]
+    shares = {score.title: summary.get(f"val_{score.key}") for score in SCORES if score.is_share}
+    shares["accuracy after the last epoch"] = summary.get("last_val_acc")
     validated = len(_json(run.split).get("val", []))
     return {
         "config": config,
@@ -91,16 +85,8 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "summary": summary,
         "validated": validated,
         "shares": [
-            (
-                name,
-                share,
-                share is not None and wilson_interval(round(share * validated), validated),
-            )
-            for name, key in (
-                *((score.title, f"val_{score.key}") for score in SCORES if score.is_share),
-                ("accuracy after the last epoch", "last_val_acc"),
-            )
-            for share in (summary.get(key),)
+            (name, share, share and wilson_interval(round(share * validated), validated))
+            for name, share in shares.items()
         ],
         "numbers": [
             (score.title, summary.get(f"val_{score.key}")) for score in SCORES if not score.is_share

@@ -20,17 +20,12 @@ class PartialOutput:
     Beside it, ``OUTPUT.part.json`` says what it was begun with. Both stay behind an interruption,
     unless there is no row yet.
 
-    Args:
-        output: the file that is wanted in the end.
-        rows: how rows lie in it.
-        settings: what must be the same to go on, by the name of the setting.
-
     Attributes:
         labels: how many rows of each class, "" for images that cannot be read.
-        total: how many rows.
     """
 
     def __init__(self, output: Path, rows: RowFormat, settings: Mapping[str, object]) -> None:
+        """Name the file that is wanted, and the settings that must be the same to go on."""
         self.labels: Counter[str] = Counter()
         self.output = output
         self._rows = rows
@@ -49,8 +44,8 @@ class PartialOutput:
         Args:
             paths: all images; those that have a row already are taken from it.
             resume: go on, where there is something to go on with.
-            batch_size: images in a batch. Batches begin where those of an uninterrupted prediction
-                do, so that the file becomes the very same.
+            batch_size: batches begin where those of an uninterrupted prediction do, so that the
+                file becomes the very same.
 
         Raises:
             FishError: there is an unfinished prediction and ``resume`` is not set, or it was begun

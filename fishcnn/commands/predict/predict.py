@@ -19,7 +19,6 @@ from rich.progress import (
     TaskProgressColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from fishcnn.commands.build import build_source
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
@@ -27,6 +26,7 @@ from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
 from fishcnn.commands.settings import check_settings
+from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
@@ -50,9 +50,6 @@ _INTERRUPTED = 130
 
 def predict(config: DictConfig) -> None:
     """Classify images as the configuration says, and write a row for each.
-
-    Args:
-        config: ``conf/predict.yaml``.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault, or none of the images can
@@ -100,9 +97,7 @@ def predict(config: DictConfig) -> None:
         partial.finish()
     _print_summary(partial, before, time.perf_counter() - start, checkpoint, config.threshold)
     if partial.labels[""] == partial.total:
-        raise FishError(
-            f"none of the {partial.total} images can be read; {printable(str(output))} says why"
-        )
+        raise FishError(f"no image can be read; {printable(str(output))} says why")
 
 
 def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
@@ -124,11 +119,9 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
 
 
 def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
-    """The images to classify.
+    """The images to classify, how many they are if that is known, and where they come from.
 
-    Returns:
-        Their paths, one at a time; how many, or None for standard input, which tells nobody; and
-        where they come from, for the check whether an interrupted prediction had the same.
+    Where they come from is compared when an interrupted prediction goes on.
     """
     if typed is None:
         paths = _validation_paths(checkpoint)
@@ -177,7 +170,7 @@ def _print_summary(
     partial: PartialOutput, before: int, seconds: float, checkpoint: Path, threshold: float
 ) -> None:
     """Print the end of a prediction."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_row("images", f"[bold]{partial.total:,}[/bold]")
     if before:
         table.add_row("", f"{before:,} of them before the interruption")
@@ -195,7 +188,4 @@ def _print_summary(
     table.add_row("time", f"{seconds:.1f} s, {(partial.total - before) / seconds:.0f} images/s")
     console = Console()
     console.print(table)
-    # Paths are printed raw: a table would cut them, and they are there to be copied.
-    for what, path in (("checkpoint", checkpoint), ("predictions", partial.output)):
-        line = f"{what}: {printable(str(path))}"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    print_raw(console, (f"checkpoint: {checkpoint}", f"predictions: {partial.output}"))

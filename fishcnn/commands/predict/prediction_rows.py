@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 from fishcnn.utils.text import printable
 
@@ -46,26 +46,9 @@ class WrittenRow(NamedTuple):
     end: int
 
 
-class RowFormat(Protocol):
-    """How rows lie in a file. Each row ends with a newline."""
-
-    def header(self) -> bytes:
-        """What stands before the rows."""
-
-    def encode(self, rows: Sequence[Row]) -> bytes:
-        """Rows as they stand in the file."""
-
-    def read(self, file: BinaryIO) -> Iterator[WrittenRow]:
-        """The rows of a file, up to the first that is not whole."""
-
-
 @dataclass(frozen=True)
 class CsvRows:
-    """CSV: ``path, class, probability, top1_class, top1_probability, ..., error``.
-
-    Attributes:
-        top_k: how many of the most probable classes have columns.
-    """
+    """CSV: ``path, class, probability, top1_class, top1_probability, ..., error``, up to top_k."""
 
     top_k: int
 
@@ -143,6 +126,10 @@ class JsonRows:
                 return
             end += len(line)
             yield WrittenRow(printable(content["path"]), content["class"] or "", end)
+
+
+# How rows lie in a file. Each row ends with a newline.
+RowFormat = CsvRows | JsonRows
 
 
 def _as_json(row: Row) -> dict[str, object]:

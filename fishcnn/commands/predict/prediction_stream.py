@@ -1,8 +1,6 @@
 """Paths to rows: decoding and the network, on all cores, in bounded memory and in order."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from fishcnn.commands.predict.prediction_rows import DIGITS, Row
-from fishcnn.commands.trained_run import finite_probabilities
+from fishcnn.commands.trained_run import finite_probabilities, one_thread
+from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.classifier import FishClassifier
@@ -99,33 +98,13 @@ def stream(
     batch_size: int,
     workers: int,
 ) -> Generator[list[Row], None, None]:
-    """Turn paths into rows, batch by batch, a few batches ahead of whoever takes them.
+    """Turn paths into rows, batch by batch and in order.
 
     Each worker takes a batch all the way from the files to the probabilities, with one thread
     inside the network: so no core waits, neither for decoding nor, as with more threads inside the
-    network, for the slowest of them at every layer.
-
-    Args:
-        rows: what to do with a batch of paths.
-        paths: any number, taken as they are needed: at most ``(2 * workers + 1) * batch_size``
-            ahead.
-        batch_size: images in a batch.
-        workers: threads.
-
-    Yields:
-        The rows of a batch, in the order of the paths.
+    network, for the slowest of them at every layer. At most ``(2 * workers + 1) * batch_size``
+    paths are taken ahead.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers)
-    waiting: deque[Future[list[Row]]] = deque()
-    try:
-        while batch := list(islice(paths, batch_size)):
-            waiting.append(pool.submit(rows, batch))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+    batches = iter(lambda: list(islice(paths, batch_size)), [])
+    with one_thread():
+        yield from in_order(rows, batches, workers=workers, ahead=2)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -78,22 +78,26 @@ def decode_files(
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
-) -> Iterator[Result]:
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int = 8
+) -> Generator[Result, None, None]:
     """Apply a function in threads, lazily and in order.
 
-    Only a few items are worked on in advance: undecoded images wait on disk, decoded ones would
-    fill the memory. Threads are enough, as Pillow lets go of the GIL.
+    Only a few items for each worker are taken in advance, ``ahead``: undecoded images wait on disk,
+    decoded ones would fill the memory. What is not begun when nobody takes more is left undone.
+    Threads are enough, as Pillow lets go of the GIL.
     """
     workers = max(1, workers)
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > 8 * workers:
+            if len(waiting) > ahead * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def content_digest(path: Path, mask: Path | None) -> NDArray[np.uint8]:

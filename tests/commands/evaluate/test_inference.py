@@ -23,7 +23,7 @@ def test_logits_are_those_of_the_networks_own_predictions(
     datamodule: FishDataModule, classifier: FishClassifier, fish: Path, tmp_path: Path
 ) -> None:
     of_run = split_of_run(datamodule, "val", classifier.classes, RunFolder(tmp_path))
-    of_folder = labelled_folder(fish / "pictures", classifier, workers=2)
+    of_folder = labelled_folder(fish / "pictures", classifier)
     assert (len(of_run), len(of_folder)) == (9, 36)
     for images in (of_run, of_folder):
         logits = logits_of(classifier, images, augmented=False)

@@ -23,14 +23,14 @@ def test_the_fit_is_only_used_where_it_is_to_be_stored() -> None:
     judged, validation = overconfident(40), overconfident(400)
     looked = calibrate(judged, validation, 1.0, store=False)
     assert looked.fitted == pytest.approx(4 / np.log(3), rel=1e-3)  # 3 of 4 are right
-    assert (looked.used, looked.stored) == (1.0, False)
+    assert (looked.temperature, looked.stored) == (1.0, False)
     before, after = looked.lines
     assert before.ece == pytest.approx(0.232, abs=1e-3)  # 98.2% sure, 75% right
     assert after.ece == pytest.approx(0, abs=1e-3)
     assert "Add calibrate=true" in looked.remark
     stored = calibrate(judged, validation, 1.0, store=True)
-    assert (stored.used, stored.stored) == (looked.fitted, True)
-    again = calibrate(judged, validation, stored.used, store=False)
+    assert (stored.temperature, stored.stored) == (looked.fitted, True)
+    again = calibrate(judged, validation, stored.temperature, store=False)
     assert "The checkpoint already has it." in again.remark
 
 
@@ -54,7 +54,7 @@ def test_a_temperature_is_never_judged_on_the_images_that_it_was_fitted_on() -> 
 )
 def test_a_fit_that_cannot_be_believed_is_not_stored(validation: Answers, reason: str) -> None:
     found = calibrate(overconfident(40), validation, 1.5, store=True)
-    assert (found.used, found.stored, len(found.lines)) == (1.5, False, 1)
+    assert (found.temperature, found.stored, len(found.lines)) == (1.5, False, 1)
     assert reason in found.remark
 
 

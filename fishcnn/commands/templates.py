@@ -1,0 +1,47 @@
+"""Pages of ``templates/``: whatever is filled in is text and never markup."""
+
+import math
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+
+
+def render(template: str, **content: object) -> str:
+    """Fill in a template of HTML or of Markdown, by its suffix.
+
+    Args:
+        template: name of a file in ``templates/``. What it prints is escaped, but for what passes
+            the filter ``safe``. The filters ``percent``, for a share in [0, 1], and ``number``
+            write a dash for None and for NaN.
+        content: its variables.
+    """
+    html = template.endswith(".html")
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
+        autoescape=html,
+        undefined=StrictUndefined,
+        finalize=None if html else escape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=not html,
+    )
+    templates.filters |= {"percent": _percent, "number": _number}
+    return templates.get_template(template).render(content)
+
+
+def escape(value: object) -> str:
+    """Escape a text for Markdown, in which it stands on one line and is nothing but itself."""
+    if hasattr(value, "__html__"):  # the mark of the filter safe
+        return str(value)
+    return _MARKUP.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None or math.isnan(share) else f"{share:.{digits}%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,21 @@
+"""What commands print, all alike."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from fishcnn.utils.text import printable
+
+
+def plain_table(*columns: str | Column) -> Table:
+    """A table without lines; without columns, one of names and values."""
+    shown = {"header_style": "dim"} if columns else {"show_header": False}
+    return Table(*columns, box=None, padding=(0, 2, 0, 0), **shown)
+
+
+def print_raw(console: Console, lines: Iterable[str | Path]) -> None:
+    """Print paths as they are: a table would cut them, and they are there to be copied."""
+    for line in lines:
+        console.print(printable(str(line)), soft_wrap=True, markup=False, highlight=False)
