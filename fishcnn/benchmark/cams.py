@@ -36,13 +36,14 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     contenders = _contenders(network, images)
     for contender in contenders.values():
         contender()  # warm up
+    wait = torch.cuda.synchronize if device.type == "cuda" else torch.cpu.synchronize
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(settings["repetitions"]):
         for name, contender in contenders.items():
-            _wait(device)
+            wait()
             start = time.perf_counter()
             contender()
-            _wait(device)
+            wait()
             seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ratios = {}
@@ -96,8 +97,3 @@ def _contenders(network: nn.Module, images: Tensor) -> dict[str, Callable[[], Te
 
         contenders["captum"] = captum
     return contenders
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

@@ -17,7 +17,6 @@ from fishcnn.utils.run_folder import RunFolder
 PLAIN, WORKERS, FISHCNN, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
 CONTENDERS = (PLAIN, WORKERS, FISHCNN, LIMIT)
 IMAGE_SIZE = 128  # of experiment=seed
-TRAIN = "from fishcnn.commands.cli import start; start('train')"
 
 # This project over the plain recipe and over the limit, from the second epoch on.
 TARGETS = {
@@ -101,7 +100,7 @@ def _train_fishcnn(config: DictConfig, root: Path, blocks: int, batch: int) -> M
         folder = RunFolder(Path(scratch) / "run")
         _, peak_memory = run(
             "-c",
-            TRAIN,
+            "from fishcnn.commands.cli import start; start('train')",
             "experiment=seed",
             "data=folder",
             f"data.root={root}",

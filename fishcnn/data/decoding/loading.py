@@ -103,8 +103,7 @@ def check_enough(images: ImageSet) -> None:
     """
     needed, needed_for = 2, "one for training, one for validation"
     usable = np.ones(len(images.paths), np.bool_)
-    index = images.index
-    where = index.root
+    index, where = images.index, images.index.root
     if images.splits is not None and index.splits is not None:
         needed, needed_for = 1, "for training"
         usable = np.array(images.splits, dtype="U5") == "train"

@@ -110,7 +110,7 @@ def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> N
 
 
 def blur(grey: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Convolve float32 (..., H, W) with a Gaussian, renormalised at the border."""
+    """Convolve (..., H, W) with a Gaussian of sigma pixels, renormalised at the border."""
     height, width = grey.shape[-2:]
     return np.asarray(_blur_matrix(height, sigma) @ grey @ _blur_matrix(width, sigma).T)
 

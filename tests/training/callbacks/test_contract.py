@@ -140,7 +140,7 @@ def test_a_fit_does_without(
     if without == "logger":
         changes = {"logger": False}
     elif without == "masks":
-        datamodule.datasets["val"].with_masks = False
+        datamodule.images.masks = None
     else:
         changes = {"check_val_every_n_epoch": 2}
     callbacks = together([kind], tmp_path)

@@ -89,7 +89,7 @@ def test_the_average_drop_of_the_first_maps_is_logged_in_every_epoch(
     classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path, masks: bool
 ) -> None:
     if not masks:
-        datamodule.datasets["val"].with_masks = False
+        datamodule.images.masks = None
     events = fit(classifier, datamodule, tmp_path, callback(every_n_epochs=3))
     for tag in FAITHFUL:
         values = [event.value for event in events.Scalars(tag)]
