@@ -27,7 +27,7 @@ COMMANDS = {
     "export": ("fishcnn.commands.export.export", "write a trained network for other programs"),
     "demo": ("fishcnn.commands.demo", "classify photos on a local web page"),
     "inspect_data": ("fishcnn.commands.inspect_data", "report on a folder of images"),
-    "benchmark": ("fishcnn.benchmark.benchmark", "measure speed and accuracy of this project"),
+    "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }
 
 
