@@ -169,9 +169,7 @@ def test_bare_water_and_what_is_not_marked_is_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize(("noise", "found"), [(0.45, True), (0.75, False)])
-def test_a_stamp_that_looks_different_in_each_image_does_not_recur(
-    noise: float, found: bool
-) -> None:
+def test_a_stamp_hidden_by_noise_does_not_recur(noise: float, found: bool) -> None:
     images, maps, labels, _ = stamped()
     generator = torch.Generator().manual_seed(1)
     images = torch.where(
