@@ -29,9 +29,10 @@ from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
 from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
+from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
 from fishcnn.training.diagnosis import Settings

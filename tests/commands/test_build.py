@@ -21,9 +21,10 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
+from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 

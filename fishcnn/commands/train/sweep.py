@@ -69,14 +69,7 @@ class Repeated:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read what the jobs of a sweep have left.
-
-    Args:
-        sweep: folder of the sweep.
-
-    Returns:
-        One for each folder that Hydra has begun, in the order of the job numbers.
-    """
+    """Read what each job that Hydra has begun below a folder has left, in order of job numbers."""
     jobs = [
         _read_job(run, run.path.relative_to(sweep).as_posix()) for run in RunFolder.below(sweep)
     ]

@@ -85,8 +85,7 @@ class Draw:
     def homography(self, aspect: Tensor) -> Tensor:
         """The geometric operations as ``(N, 3, 3)`` from output to input coordinates.
 
-        Args:
-            aspect: ``(N,)`` width / height of the originals, in whose geometry they happen.
+        They happen in the geometry of the originals, of width / height ``aspect``, ``(N,)``.
         """
         shear_x, shear_y = 0.3 * self._of("shear_x") / aspect, 0.3 * self._of("shear_y") * aspect
         # Strengths of a translation are shares of the whole side, which is 2 units long.

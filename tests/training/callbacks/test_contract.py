@@ -20,9 +20,9 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.training import callbacks as package
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
+from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress import EpochLines
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.run_folder import RunFolder
 

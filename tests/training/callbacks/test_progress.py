@@ -7,7 +7,8 @@ from fitting import small_trainer
 from networks import small_classifier
 
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.training.callbacks.progress import EpochLines, ProgressBar
+from fishcnn.training.callbacks.epoch_lines import EpochLines
+from fishcnn.training.callbacks.progress_bar import ProgressBar
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.

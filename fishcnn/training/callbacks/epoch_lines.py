@@ -1,7 +1,6 @@
-"""What is seen while a fit runs: a bar at a terminal, lines in a log file or a pipe."""
+"""What a log file or a pipe gets while a fit runs."""
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
 
 from fishcnn.models.scores import SCORES
 
@@ -19,10 +18,3 @@ class EpochLines(pl.Callback):
         print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *shown, sep="  ", flush=True
         )
-
-
-class ProgressBar(RichProgressBar):
-    """Lightning's bar, with epochs that count from 1 as everywhere else here."""
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
