@@ -1,7 +1,8 @@
 """TrivialAugment (Müller and Hutter 2021): one random operation of random strength per image.
 
 The operations and their largest strengths are those of RandAugment's space, which the paper calls
-"RA". The batch is never split: what does not apply to an image leaves it as it is.
+"RA". The batch is never split: what does not apply to an image leaves it as it is. Functions take
+images, float ``(N, 3, H, W)`` in [0, 1], and strengths, ``(N,)``.
 """
 
 import math
@@ -13,8 +14,6 @@ from torch import Tensor
 
 from fishcnn.data.augmentation.geometry import rotate
 from fishcnn.data.augmentation.tensors import matrices, uniform
-
-# Pixelwise operations, of images float (N, 3, H, W) in [0, 1] and strengths (N,).
 
 
 def _column(strength: Tensor) -> Tensor:

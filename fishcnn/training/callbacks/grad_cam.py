@@ -31,8 +31,6 @@ _BATCH = 64
 # The average drop takes two forward passes for each of two kinds of map: with one in 60 validation
 # images, a fifteenth of a validation.
 _ONE_IN = 60
-
-
 # Of some validation images, on the CPU: the keys of Batch, and the maps and logits of CamResult.
 _Explained = dict[str, Tensor]
 
