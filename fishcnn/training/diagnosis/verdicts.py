@@ -54,12 +54,9 @@ def report(verdicts: Sequence[Verdict]) -> str:
 
 def _without_conflicts(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     chosen: dict[str, str] = {}
-    kept = []
-    for verdict in verdicts:
-        overrides = []
-        for override in verdict.suggestions:
-            key = override.partition("=")[0]
-            if chosen.setdefault(_SUBJECT.get(key, key), override) == override:
-                overrides.append(override)
-        kept.append(replace(verdict, suggestions=tuple(overrides)))
-    return tuple(kept)
+
+    def stands(override: str) -> bool:
+        key = override.partition("=")[0]
+        return chosen.setdefault(_SUBJECT.get(key, key), override) == override
+
+    return tuple(replace(v, suggestions=tuple(filter(stands, v.suggestions))) for v in verdicts)
