@@ -151,13 +151,7 @@ def test_no_two_modules_have_the_same_name() -> None:
 
 
 def test_names_of_files_in_a_run_stand_in_one_module() -> None:
-    folder = RunFolder(Path())
-    places = [
-        getattr(folder, name)
-        for name, member in vars(RunFolder).items()
-        if isinstance(member, property)
-    ]
-    names = {place.name for place in places if place.suffix}
+    names = {place.name for place in vars(RunFolder(Path())).values() if place.suffix}
     names |= {value for value in vars(run_folder).values() if str(value).endswith(".json")}
     assert {"summary.json", "best.ckpt", "sweep.json", "overrides.yaml"} <= names
     wrong = [

@@ -43,11 +43,7 @@ def flag(value: object) -> str | None:
 
 
 def check_arguments(values: Mapping[str, object], wanted: Mapping[str, Check]) -> None:
-    """Check arguments of the library.
-
-    Args:
-        values: of all arguments, by name; others than the wanted ones are passed over.
-        wanted: what each may be.
+    """Check arguments of the library by name; others than the wanted ones are passed over.
 
     Raises:
         ArgumentError: an argument has a value that it may not have.
@@ -65,9 +61,7 @@ def _number(kind: type, words: str, low: float, high: float, *, above: bool) -> 
                 return None
         # A highest value that nobody reaches is left out.
         if high > 2**16:
-            return (
-                f"must be {words} above {low:g}" if above else f"must be {words}, {low:g} or more"
-            )
+            return f"must be {words}" + (f" above {low:g}" if above else f", {low:g} or more")
         return f"must be {words} {'above' if above else 'from'} {low:g} {'up ' * above}to {high:g}"
 
     return check

@@ -15,10 +15,8 @@ def usable_cpus() -> int:
 
 
 def cache_folder(root: str | Path | None = None) -> Path:
-    """Where decoded and rendered images are kept.
+    """Where decoded and rendered images are kept; ``~`` in ``root`` is the home folder.
 
-    Args:
-        root: the folder, in which ``~`` is the home folder; None is the environment variable
-            ``FISHCNN_CACHE``, or else ``~/.cache/fishcnn``.
+    None is the environment variable ``FISHCNN_CACHE``, or else ``~/.cache/fishcnn``.
     """
     return Path(root or os.environ.get("FISHCNN_CACHE") or "~/.cache/fishcnn").expanduser()

@@ -9,13 +9,9 @@ Item = TypeVar("Item")
 def track(
     iterable: Iterable[Item], description: str, *, total: int | None = None, show: bool
 ) -> Iterator[Item]:
-    """Yield the items, with a bar on standard error that vanishes at the end.
+    """Yield the items, with a bar on standard error that vanishes at the end, if it shows at all.
 
-    Args:
-        iterable: what is worked through.
-        description: what is being done, such as ``"Decoding"``.
-        total: number of items; None is that of a sequence.
-        show: whether there is a bar at all: a short wait needs none.
+    The description is such as ``"Decoding"``; without a total, the items have a length.
     """
     if not show:
         yield from iterable

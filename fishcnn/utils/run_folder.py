@@ -18,15 +18,27 @@ EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
 MODEL_CARD, EXPORT_SHEET, EXPORT_RESULTS = "MODEL_CARD.md", "grad_cam.png", "export.json"
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
-    """Where a run keeps what.
-
-    Attributes:
-        path: the folder.
-    """
+    """Where the run in the folder ``path`` keeps what."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        self.checkpoints = self.path / CHECKPOINTS
+        self.best_checkpoint = self.checkpoints / BEST_CHECKPOINT  # with the lowest validation loss
+        self.last_checkpoint = self.checkpoints / LAST_CHECKPOINT  # from which a run goes on
+        self.config = self.path / "config.yaml"
+        self.overrides = self.path / ".hydra" / "overrides.yaml"  # what was typed
+        self.versions = self.path / "versions.json"
+        self.split = self.path / "split.json"
+        self.data_report = self.path / "data.md"
+        self.metrics = self.path / "metrics.csv"  # a row an epoch
+        self.diagnosis = self.path / "diagnosis.md"
+        self.summary = self.path / "summary.json"  # the numbers at the end
+        self.figures = self.path / "figures"
+        self.explanations = self.path / "explanations"
+        self.export = self.path / "export"
 
     @classmethod
     def of(cls, checkpoint: Path) -> "RunFolder | None":
@@ -46,92 +58,14 @@ class RunFolder:
         begun = cls(Path()).overrides
         return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
 
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the two checkpoints."""
-        return self.path / CHECKPOINTS
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """The epoch with the lowest validation loss."""
-        return self.checkpoints / BEST_CHECKPOINT
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """The latest epoch, from which a run goes on."""
-        return self.checkpoints / LAST_CHECKPOINT
-
-    @property
-    def config(self) -> Path:
-        """The composed configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def overrides(self) -> Path:
-        """What was typed, as Hydra has written it down."""
-        return self.path / ".hydra" / "overrides.yaml"
-
-    @property
-    def versions(self) -> Path:
-        """Versions of the packages."""
-        return self.path / "versions.json"
-
-    @property
-    def split(self) -> Path:
-        """Which image is in which split."""
-        return self.path / "split.json"
-
-    @property
-    def data_report(self) -> Path:
-        """What was found in the image folder."""
-        return self.path / "data.md"
-
-    @property
-    def metrics(self) -> Path:
-        """A row an epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def diagnosis(self) -> Path:
-        """What the curves say."""
-        return self.path / "diagnosis.md"
-
-    @property
-    def summary(self) -> Path:
-        """The numbers at the end of a run."""
-        return self.path / "summary.json"
-
-    @property
-    def figures(self) -> Path:
-        """Folder of the figures."""
-        return self.path / "figures"
-
     def evaluation(self, judged: str) -> Path:
-        """Folder of one evaluation.
-
-        Args:
-            judged: ``val``, ``test``, or the name of another image folder.
-        """
+        """Folder of the evaluation on ``val``, ``test`` or another image folder of this name."""
         return self.path / "evaluation" / judged
 
     def evaluations(self) -> list[Path]:
         """The numbers of every evaluation, in the order of what was judged."""
         return sorted(self.path.glob(f"evaluation/*/{EVALUATION}"))
 
-    @property
-    def explanations(self) -> Path:
-        """Folder of what ``explain`` draws and measures."""
-        return self.path / "explanations"
-
-    @property
-    def export(self) -> Path:
-        """Folder of the exported network and its card."""
-        return self.path / "export"
-
     def predictions(self, file_format: str) -> Path:
-        """Table of predictions.
-
-        Args:
-            file_format: ``csv`` or ``jsonl``.
-        """
+        """Table of predictions, as ``csv`` or ``jsonl``."""
         return self.path / f"predictions.{file_format}"

@@ -31,11 +31,10 @@ def versions() -> dict[str, str]:
 
 def _git_commit() -> str:
     """Commit of the source tree, with ``-dirty`` after it where files differ from it."""
-    folder = Path(__file__).parent
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder,
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,

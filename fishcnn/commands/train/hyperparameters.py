@@ -45,12 +45,9 @@ def overridden_settings() -> list[str]:
 
 def hyperparameters(config: DictConfig, overridden: Sequence[str]) -> dict[str, Value | None]:
     """Values for the HParams tab, by dotted name; None where a network or source has none."""
-    values: dict[str, Value | None] = {
-        "experiment": HydraConfig.get().runtime.choices["experiment"]
-    }
-    for name in dict.fromkeys([*_HYPERPARAMETERS, *overridden]):
-        if name != "experiment":
-            value = OmegaConf.select(config, name)
-            plain_value = value is None or isinstance(value, bool | int | float | str)
-            values[name] = value if plain_value else str(value)
+    values: dict[str, Value | None] = {}
+    for name in dict.fromkeys(["experiment", *_HYPERPARAMETERS, *overridden]):
+        value = OmegaConf.select(config, name)
+        values[name] = value if isinstance(value, bool | int | float | str | None) else str(value)
+    values["experiment"] = HydraConfig.get().runtime.choices["experiment"]
     return values

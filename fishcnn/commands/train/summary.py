@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
 
+from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.run_folder import RunFolder
@@ -17,18 +17,13 @@ from fishcnn.utils.run_folder import RunFolder
 def print_summary(
     summary: Mapping[str, Any], verdicts: Sequence[Verdict], run: RunFolder, logdir: Path | None
 ) -> None:
-    """Print the end of a run.
+    """Print the content of ``summary.json``, the diagnosis and where the files are.
 
-    Args:
-        summary: the content of ``summary.json``.
-        verdicts: the diagnosis.
-        run: where it is.
-        logdir: folder for TensorBoard to show: the run, or the sweep that it belongs to; None where
-            nothing was logged.
+    TensorBoard shows ``logdir``: the run, or the sweep that it belongs to; None without logs.
     """
     console = Console()
     low, high = summary["val_acc_interval"]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = plain_table()
     table.add_row("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")
     table.add_row(
         "validation accuracy",
@@ -46,14 +41,11 @@ def print_summary(
     )
     console.print(table)
     console.print(Markdown(report(verdicts)))
-    # Paths are printed raw: a table would cut them, and they are there to be copied.
     lines = [f"run: {run.path}", f"checkpoint: {summary['checkpoint']}", f"figures: {run.figures}"]
     if logdir:
-        command = f"tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200"
         lines += [
             f"TensorBoard logs: {run.path}",
             "\nSee where the network looks, epoch by epoch:",
-            f"  {command}",
+            f"  tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200",
         ]
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    print_raw(console, lines)

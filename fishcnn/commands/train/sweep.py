@@ -69,23 +69,15 @@ class Repeated:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read what the jobs of a sweep have left.
-
-    Args:
-        sweep: folder of the sweep.
-
-    Returns:
-        One for each folder that Hydra has begun, in the order of the job numbers.
-    """
-    jobs = [
-        _read_job(run, run.path.relative_to(sweep).as_posix()) for run in RunFolder.below(sweep)
-    ]
+    """Read what each job that Hydra has begun below a folder has left, in order of job numbers."""
+    jobs = [_read_job(run, sweep) for run in RunFolder.below(sweep)]
     return sorted(
         jobs, key=lambda job: (int(job.folder) if job.folder.isdigit() else math.inf, job.folder)
     )
 
 
-def _read_job(run: RunFolder, folder: str) -> Job:
+def _read_job(run: RunFolder, sweep: Path) -> Job:
+    folder = run.path.relative_to(sweep).as_posix()
     typed = OmegaConf.load(run.overrides)
     overrides = dict(str(override).lstrip("+").partition("=")[::2] for override in typed)
     # An older summary is one of a run that was there before and that this job has not replaced.

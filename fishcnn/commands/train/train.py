@@ -49,10 +49,7 @@ from fishcnn.utils.versions import versions
 
 
 def train(config: DictConfig) -> float:
-    """Train as the configuration says, and write a run folder.
-
-    Args:
-        config: ``conf/train.yaml`` with its groups.
+    """Train as ``conf/train.yaml`` and its groups say, and write a run folder.
 
     Returns:
         The lowest validation loss, for sweepers that minimise it.

@@ -18,12 +18,9 @@ from fishcnn.data.augmentation.tensors import boxes, uniform
 
 
 class Augment:
-    """Apply a :class:`Recipe` to a batch.
+    """Apply a :class:`Recipe` to a batch, for images of ``size`` pixels a side.
 
-    Args:
-        recipe: what may be done.
-        size: output side in pixels.
-        fill: RGB in [0, 1] for what lies outside the image.
+    What lies outside the image is filled with ``fill``, RGB in [0, 1].
     """
 
     def __init__(self, recipe: Recipe, *, size: int, fill: tuple[float, float, float]) -> None:

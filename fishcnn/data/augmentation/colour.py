@@ -30,15 +30,9 @@ def jitter(
     Against torchvision's functions one after the other it differs where those clip in between, and
     in hue, which here turns the IQ plane of YIQ (linear) instead of HSV's hue.
 
-    Args:
-        images: float ``(N, 3, H, W)`` in [0, 1].
-        brightness: ``(N,)`` factors.
-        contrast: ``(N,)`` factors about the mean grey of the image.
-        saturation: ``(N,)`` factors about each pixel's grey.
-        hue: ``(N,)`` turns as shares of the colour circle.
-
-    Returns:
-        float ``(N, 3, H, W)`` in [0, 1].
+    Images are float ``(N, 3, H, W)`` in [0, 1], before and after. Of each, ``(N,)``, there is a
+    factor of brightness, of contrast about the mean grey of the image, of saturation about each
+    pixel's grey, and a turn of the hue as a share of the colour circle.
     """
     n, device = len(images), images.device
     luma = torch.tensor(LUMA, device=device)

@@ -16,12 +16,8 @@ from fishcnn.data.augmentation.tensors import matrices, uniform
 def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw the crops as RandomResizedCrop does (Szegedy et al. 2014).
 
-    Args:
-        recipe: gives ``crop_scale`` and ``crop_ratio``.
-        aspect: ``(N,)`` width / height of the originals.
-
-    Returns:
-        Half width, half height, centre x, centre y, each ``(N,)`` with the image as [-1, 1].
+    From width / height of the originals, ``(N,)``, to half width, half height, centre x and centre
+    y, each ``(N,)`` with the image as [-1, 1].
     """
     n, device = len(aspect), aspect.device
     if recipe.crop_scale[0] == 1:  # the whole image, whatever its shape
@@ -97,16 +93,10 @@ def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
 def warp(
     images: Tensor, homography: Tensor, *, size: int, fill: tuple[float, float, float]
 ) -> Tensor:
-    """Resample each image once, bilinearly.
+    """Resample each image once, bilinearly, with ``fill`` (RGB in [0, 1]) for what lies outside.
 
-    Args:
-        images: uint8 ``(N, S, S, 3)``.
-        homography: ``(N, 3, 3)`` from output to input coordinates.
-        size: output side in pixels.
-        fill: RGB in [0, 1] for what lies outside the image.
-
-    Returns:
-        float32 ``(N, 3, size, size)`` in [0, 1].
+    From uint8 ``(N, S, S, 3)`` by ``(N, 3, 3)`` from output to input coordinates to float32
+    ``(N, 3, size, size)`` in [0, 1].
     """
     n, device = len(images), images.device
     # Zero padding then means "fill".

@@ -8,15 +8,9 @@ from fishcnn.data.augmentation.tensors import boxes
 
 
 def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Mix each image with another of the batch by mixup or CutMix.
+    """Mix each image with another of the batch by mixup or CutMix; by neither, where both are 0.
 
-    Args:
-        images: float ``(N, 3, H, W)``.
-        targets: float ``(N, K)``, one-hot.
-        recipe: gives ``mixup`` and ``cutmix``; with both 0 nothing is done.
-
-    Returns:
-        Mixed images and targets of the same shapes.
+    Images are float ``(N, 3, H, W)`` and targets float ``(N, K)``, one-hot at first.
     """
     methods = [name for name in ("mixup", "cutmix") if getattr(recipe, name)]
     if not methods:

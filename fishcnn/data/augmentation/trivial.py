@@ -1,11 +1,11 @@
 """TrivialAugment (Müller and Hutter 2021): one random operation of random strength per image.
 
 The operations and their largest strengths are those of RandAugment's space, which the paper calls
-"RA". The batch is never split: what does not apply to an image leaves it as it is.
+"RA". The batch is never split: what does not apply to an image leaves it as it is. Functions take
+images, float ``(N, 3, H, W)`` in [0, 1], and strengths, ``(N,)``.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,77 +14,6 @@ from torch import Tensor
 
 from fishcnn.data.augmentation.geometry import rotate
 from fishcnn.data.augmentation.tensors import matrices, uniform
-
-# Of images, float (N, 3, H, W) in [0, 1], and strengths (N,).
-Pixelwise = Callable[[Tensor, Tensor], Tensor]
-
-OPERATIONS = (
-    "identity",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "rotate",
-    "brightness",
-    "contrast",
-    "saturation",
-    "sharpness",
-    "posterize",
-    "solarize",
-    "autocontrast",
-    "equalize",
-)
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The operations drawn for a batch.
-
-    Attributes:
-        operation: int64 ``(N,)``, index into :data:`OPERATIONS`.
-        strength: float ``(N,)`` in [-1, 1]; operations without a direction use its size.
-    """
-
-    operation: Tensor
-    strength: Tensor
-
-    def _of(self, operation: str) -> Tensor:
-        """Strength where ``operation`` was drawn, else 0."""
-        return self.strength * (self.operation == OPERATIONS.index(operation))
-
-    def homography(self, aspect: Tensor) -> Tensor:
-        """The geometric operations as ``(N, 3, 3)`` from output to input coordinates.
-
-        Args:
-            aspect: ``(N,)`` width / height of the originals, in whose geometry they happen.
-        """
-        shear_x, shear_y = 0.3 * self._of("shear_x") / aspect, 0.3 * self._of("shear_y") * aspect
-        # Strengths of a translation are shares of the whole side, which is 2 units long.
-        x, y = 0.6 * self._of("translate_x"), 0.6 * self._of("translate_y")
-        rows = ((1, shear_x, x), (shear_y, 1, y), (0, 0, 1))
-        moved = matrices(rows, len(aspect), aspect.device)
-        return rotate(self._of("rotate") * math.radians(30), aspect) @ moved
-
-    def colour_factors(self) -> Tensor:
-        """Factors ``(N, 4)`` for brightness, contrast, saturation and (always 1) hue."""
-        names = ("brightness", "contrast", "saturation")
-        factors = [1 + 0.9 * self._of(name) for name in names]
-        return torch.stack([*factors, torch.ones_like(self.strength)], 1)
-
-    def pixelwise(self, images: Tensor) -> Tensor:
-        """The operations that are neither geometric nor linear; ``(N, 3, H, W)`` in [0, 1]."""
-        for name, function in _PIXELWISE.items():
-            chosen = (self.operation == OPERATIONS.index(name)).nonzero().squeeze(1)
-            if len(chosen):
-                changed = function(images[chosen], self.strength[chosen])
-                images = images.index_copy(0, chosen, changed)
-        return images
-
-
-def draw(n: int, device: torch.device) -> Draw:
-    """Draw an operation and a strength for each of ``n`` images."""
-    operation = torch.randint(len(OPERATIONS), (n,), device=device)
-    return Draw(operation, uniform(n, -1, 1, device))
 
 
 def _column(strength: Tensor) -> Tensor:
@@ -130,10 +59,56 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     return (equalized / 255).view_as(images)
 
 
-_PIXELWISE: dict[str, Pixelwise] = {
-    "sharpness": sharpness,
-    "posterize": posterize,
-    "solarize": solarize,
-    "autocontrast": autocontrast,
-    "equalize": equalize,
-}
+_GEOMETRIC = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+_COLOUR = ("brightness", "contrast", "saturation")
+_PIXELWISE = {f.__name__: f for f in (sharpness, posterize, solarize, autocontrast, equalize)}
+OPERATIONS = ("identity", *_GEOMETRIC, *_COLOUR, *_PIXELWISE)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The operations drawn for a batch.
+
+    Attributes:
+        operation: int64 ``(N,)``, index into :data:`OPERATIONS`.
+        strength: float ``(N,)`` in [-1, 1]; operations without a direction use its size.
+    """
+
+    operation: Tensor
+    strength: Tensor
+
+    def _of(self, operation: str) -> Tensor:
+        """Strength where ``operation`` was drawn, else 0."""
+        return self.strength * (self.operation == OPERATIONS.index(operation))
+
+    def homography(self, aspect: Tensor) -> Tensor:
+        """The geometric operations as ``(N, 3, 3)`` from output to input coordinates.
+
+        They happen in the geometry of the originals, of width / height ``aspect``, ``(N,)``.
+        """
+        shear_x, shear_y = 0.3 * self._of("shear_x") / aspect, 0.3 * self._of("shear_y") * aspect
+        # Strengths of a translation are shares of the whole side, which is 2 units long.
+        x, y = 0.6 * self._of("translate_x"), 0.6 * self._of("translate_y")
+        rows = ((1, shear_x, x), (shear_y, 1, y), (0, 0, 1))
+        moved = matrices(rows, len(aspect), aspect.device)
+        return rotate(self._of("rotate") * math.radians(30), aspect) @ moved
+
+    def colour_factors(self) -> Tensor:
+        """Factors ``(N, 4)`` for brightness, contrast, saturation and (always 1) hue."""
+        factors = [1 + 0.9 * self._of(name) for name in _COLOUR]
+        return torch.stack([*factors, torch.ones_like(self.strength)], 1)
+
+    def pixelwise(self, images: Tensor) -> Tensor:
+        """The operations that are neither geometric nor linear; ``(N, 3, H, W)`` in [0, 1]."""
+        for name, function in _PIXELWISE.items():
+            chosen = (self.operation == OPERATIONS.index(name)).nonzero().squeeze(1)
+            if len(chosen):
+                changed = function(images[chosen], self.strength[chosen])
+                images = images.index_copy(0, chosen, changed)
+        return images
+
+
+def draw(n: int, device: torch.device) -> Draw:
+    """Draw an operation and a strength for each of ``n`` images."""
+    operation = torch.randint(len(OPERATIONS), (n,), device=device)
+    return Draw(operation, uniform(n, -1, 1, device))

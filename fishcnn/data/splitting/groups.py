@@ -25,33 +25,21 @@ def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 def merge_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
     """Put together what belongs together by either of two groupings, directly or by way of others.
 
-    This is the finest grouping that is coarser than both.
-
-    Args:
-        first: int64 (N,), any numbers.
-        second: int64 (N,), any numbers.
-
-    Returns:
-        int64 (N,), numbered from 0 by first appearance.
+    Both are int64 (N,), of any numbers; so is the finest grouping that is coarser than both, but
+    numbered from 0 by first appearance.
     """
     return connected(len(first), np.concatenate([chained(first), chained(second)]))
 
 
 def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
-    r"""Group images by a part of their file names.
+    r"""Group N images by a part of their file names; int64 (N,), from 0 by first appearance.
 
-    ``(?P<group>...)`` in the pattern marks that part; without it, all that the pattern matches is
-    the part. It is searched for in the file name without folder and suffix: for
-    ``Rui/cam1_track7_0001.jpg`` in ``cam1_track7_0001``, where ``^(?P<group>[^_]+_[^_]+)`` finds
-    ``cam1_track7``. The folder does not count, so that one camera that has filmed two species is
-    one group of images of two classes. A name in which nothing is found is a group of its own.
-
-    Args:
-        paths: N paths, of which only the file names count.
-        pattern: A regular expression of Python.
-
-    Returns:
-        int64 (N,), numbered from 0 by first appearance.
+    ``(?P<group>...)`` in the pattern, a regular expression of Python, marks that part; without it,
+    all that the pattern matches is the part. It is searched for in the file name without folder and
+    suffix: for ``Rui/cam1_track7_0001.jpg`` in ``cam1_track7_0001``, where
+    ``^(?P<group>[^_]+_[^_]+)`` finds ``cam1_track7``. The folder does not count, so that one camera
+    that has filmed two species is one group of images of two classes. A name in which nothing is
+    found is a group of its own.
 
     Raises:
         ArgumentError: The pattern is not a regular expression, or matches none of the names.

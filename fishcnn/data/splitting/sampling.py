@@ -5,15 +5,9 @@ from numpy.typing import NDArray
 
 
 def stratified_sample(labels: NDArray[np.int64], *, size: int, seed: int) -> list[int]:
-    """Choose images of as many different classes as possible.
+    """Choose images of as many different classes as possible; all, if there are fewer than size.
 
-    Args:
-        labels: ``(N,)``.
-        size: how many to choose; all, if there are fewer.
-        seed: of the choice.
-
-    Returns:
-        Positions in ``labels``: a first image of each class in random order, then a second, ...
+    Gives positions in labels ``(N,)``: a first image of each class in random order, then a second.
     """
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))

@@ -41,10 +41,7 @@ def stratified_split(labels: NDArray[np.int64], *, val_fraction: float, seed: in
     The draw depends on the arguments alone: NumPy's global random state is neither read nor
     touched, and PCG64 gives the same stream on every machine.
 
-    Args:
-        labels: int64 (N,), >= 0.
-        val_fraction: Share of the images for validation, 0 < val_fraction < 1.
-        seed: Any integer >= 0.
+    Labels are int64 (N,), >= 0; 0 < val_fraction < 1; seed >= 0.
     """
     counts = np.bincount(labels)
     val_counts = _apportion(counts, val_fraction, np.maximum(counts - 1, 0))
@@ -137,9 +134,8 @@ def leaked_by_random_split(
 ) -> NDArray[np.int64]:
     """Find what a split without regard to groups would validate on after training on its like.
 
-    Returns:
-        int64, sorted: indices of the validation images whose groups have images in training, too.
-        The test split is left aside.
+    Gives the indices, int64, sorted, of the validation images whose groups have images in training,
+    too. The test split is left aside.
     """
     split = stratified_split(labels, val_fraction=settings.held_out, seed=settings.split_seed)
     return split.val[np.isin(groups[split.val], groups[split.train])]
@@ -189,12 +185,9 @@ def write_split(
         split = json.loads(Path("split.json").read_text(encoding="utf-8"))
         held_out = [root / path for path in split["val"]]
 
-    Args:
-        split: Indices into paths.
-        paths: N paths relative to the folder of images.
-        file: Where to write; its folder must exist.
-        settings: What the split was drawn with, of which what has no effect is written as null;
-            None if the folder was split already.
+    The N paths are relative to that folder, and the folder of the file must exist. Of the settings
+    that the split was drawn with, what has no effect is written as null; they are None if the
+    folder of images was split already.
     """
     drawn = settings or SplitSettings()
     content: dict[str, Any] = {

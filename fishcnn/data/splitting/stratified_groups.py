@@ -33,13 +33,10 @@ def draw_groups(
     move and (among up to 300 groups each) no exchange would. What counts is the sum over classes of
     the squared difference, weighted by the inverse size of the class.
 
-    Args:
-        labels: int64 (N,), >= 0.
-        groups: int64 (N,), may hold images of several classes.
-        wanted: int64 (C,), images of each class.
-        leave: So many groups of each class stay behind, all of them where there are no more. Where
-            there are more and one can be had, at least one is drawn, even if it is too large.
-        generator: Source of chance.
+    So many groups of each class as ``leave`` says stay behind, all of them where there are no more.
+    Where there are more and one can be had, at least one is drawn, even if it is too large. Labels
+    are int64 (N,), >= 0; groups, int64 (N,), may hold images of several classes; int64 (C,) images
+    of each class are wanted.
 
     Returns:
         bool (N,), the same for all images of a group.
@@ -177,16 +174,12 @@ def assign_folds(
     greedy rule of Graham 1969). A group whose absence would leave a class without any training
     image in some fold is in no fold: the only group of a class, above all.
 
-    Args:
-        labels: int64 (N,), >= 0.
-        groups: int64 (N,), may hold images of several classes.
-        folds: At least 2.
-        generator: Source of chance.
+    With single images for groups, the numbers of a class in any two of the folds, of which there
+    are at least 2, differ by one at most, and so do the sizes of the folds. Labels are int64 (N,),
+    >= 0; groups, int64 (N,), may hold images of several classes.
 
     Returns:
-        int64 (N,), the fold that each image is validated in, from 0; -1 where it is in none. With
-        single images for groups, the numbers of a class in any two folds differ by one at most,
-        and so do the sizes of the folds.
+        int64 (N,), the fold that each image is validated in, from 0; -1 where it is in none.
     """
     groups = numbered(groups)
     totals = np.bincount(labels).tolist()

@@ -10,9 +10,7 @@ class AveragedWeights(WeightAveraging):
 
     The average begins with short memory, as in TensorFlow's ExponentialMovingAverage: with the full
     decay from the start, a small data set would be validated on nearly random weights for epochs.
-
-    Args:
-        decay: share of the average that stays at each step, in 0 to 1.
+    The decay, in 0 to 1, is the share of the average that stays at each step.
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:

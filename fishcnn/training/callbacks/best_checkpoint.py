@@ -15,10 +15,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     Lightning forgets the best checkpoint of another folder, so that the best of a continued run
     would be the best of its last part only.
-
-    Args:
-        folder: of the run.
-        resumed: the checkpoint that the run goes on from, with the best one beside it.
+    Beside ``resumed``, the checkpoint that the run goes on from, lies its best one.
     """
 
     def __init__(self, folder: RunFolder, *, resumed: Path | None = None) -> None:

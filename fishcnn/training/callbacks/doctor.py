@@ -14,13 +14,7 @@ from fishcnn.utils.run_folder import RunFolder
 class Doctor(pl.Callback):
     """Write the diagnosis into the run folder and, as the text ``diagnosis``, into TensorBoard.
 
-    Args:
-        folder: of the run.
-        history: the curves.
-        settings: what was in force.
-
-    Attributes:
-        verdicts: what was found, after the fit.
+    After the fit, ``verdicts`` holds what was found.
     """
 
     def __init__(self, folder: RunFolder, history: History, settings: Settings) -> None:

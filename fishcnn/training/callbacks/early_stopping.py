@@ -14,9 +14,8 @@ class PatientEarlyStopping(EarlyStopping):
     Lightning would restore the exhausted patience of a run that was stopped early, and stop again
     after one epoch, whatever patience is set now.
 
-    Args:
-        patience: validations without a lower validation loss before the fit ends.
-        start_epoch: epoch, counted from 1, whose validation is the first to count.
+    After ``patience`` validations without a lower loss the fit ends; the first to count is that of
+    ``start_epoch``, from 1.
     """
 
     def __init__(self, *, patience: int = 5, start_epoch: int = 20) -> None:

@@ -1,7 +1,6 @@
 """Shows after every validation where the network looks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -12,7 +11,7 @@ from torch import Tensor
 from fishcnn.cam.faithfulness import MIN_IMAGES, average_drop_and_increase, random_maps
 from fishcnn.cam.layers import default_layer
 from fishcnn.cam.localisation import energy_inside, pointing_hit
-from fishcnn.cam.maps import CamResult, grad_cam
+from fishcnn.cam.maps import grad_cam
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
@@ -32,23 +31,8 @@ _BATCH = 64
 # The average drop takes two forward passes for each of two kinds of map: with one in 60 validation
 # images, a fifteenth of a validation.
 _ONE_IN = 60
-
-
-@dataclass(frozen=True)
-class _Maps:
-    """Grad-CAM of some validation images, all on the CPU.
-
-    Attributes:
-        images: ``(N, 3, H, W)`` in [0, 1].
-        labels: ``(N,)``.
-        cam: maps and logits.
-        masks: ``(N, H, W)`` or None.
-    """
-
-    images: Tensor
-    labels: Tensor
-    cam: CamResult
-    masks: Tensor | None
+# Of some validation images, on the CPU: the keys of Batch, and the maps and logits of CamResult.
+_Explained = dict[str, Tensor]
 
 
 class GradCam(pl.Callback):
@@ -106,22 +90,22 @@ class GradCam(pl.Callback):
         faithful = max(MIN_IMAGES, min(self.measured, len(datamodule.datasets["val"]) // _ONE_IN))
         pointing = max(self.pictures, self.measured) if has_masks else 0
         size = max(faithful, pointing, self.pictures if draw else 0)
-        maps = self._explain(classifier, datamodule, self._sample(datamodule, size))
-        scores = self._faithfulness(classifier, maps, faithful)
-        if maps.masks is not None:
-            measured = maps.cam.maps[:pointing], maps.masks[:pointing]
+        explained = self._explain(classifier, datamodule, self._sample(datamodule, size))
+        scores = self._faithfulness(classifier, explained, faithful)
+        if "mask" in explained:
+            measured = explained["maps"][:pointing], explained["mask"][:pointing]
             scores["cam_energy_on_fish"] = energy_inside(*measured).nanmean()
             scores["cam_pointing_game"] = pointing_hit(*measured).nanmean()
         for name, value in scores.items():
             pl_module.log(name, value, logger=False, rank_zero_only=True)
         if draw and (writer := tensorboard_writer(trainer)):
-            figure = self._sheet(maps, classifier.classes, f"Grad-CAM after epoch {epoch}")
+            figure = self._sheet(explained, classifier.classes, f"Grad-CAM after epoch {epoch}")
             writer.add_image("grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
         """Draw the same images as during the fit, as another network sees them."""
-        maps = self._explain(classifier, datamodule, self._sample(datamodule, self.pictures))
-        return self._sheet(maps, classifier.classes, title)
+        explained = self._explain(classifier, datamodule, self._sample(datamodule, self.pictures))
+        return self._sheet(explained, classifier.classes, title)
 
     def _sample(self, datamodule: FishDataModule, size: int) -> list[int]:
         """Positions of validation images; a smaller sample is the beginning of a larger one."""
@@ -130,7 +114,7 @@ class GradCam(pl.Callback):
 
     def _explain(
         self, classifier: FishClassifier, datamodule: FishDataModule, positions: Sequence[int]
-    ) -> _Maps:
+    ) -> _Explained:
         """Explain validation images; ``positions`` count within that split."""
         parts: list[dict[str, Any]] = []
         layer = self.layer
@@ -141,26 +125,17 @@ class GradCam(pl.Callback):
             layer = layer or default_layer(classifier.network, images)
             cam = grad_cam(classifier.network, images, layer=layer)
             parts.append({**batch, "maps": cam.maps, "logits": cam.logits})
-
-        def whole(name: str) -> Tensor:
-            return torch.cat([part[name] for part in parts]).cpu()
-
-        return _Maps(
-            images=whole("image"),
-            labels=whole("label"),
-            cam=CamResult(whole("maps"), whole("logits")),
-            masks=whole("mask") if "mask" in parts[0] else None,
-        )
+        return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
 
     def _faithfulness(
-        self, classifier: FishClassifier, maps: _Maps, count: int
+        self, classifier: FishClassifier, explained: _Explained, count: int
     ) -> dict[str, Tensor]:
         """Average drop in confidence of the first maps, and of random ones."""
-        images = maps.images[:count].to(classifier.device)
-        targets = maps.cam.logits[:count].argmax(1).to(images.device)
+        images = explained["image"][:count].to(classifier.device)
+        targets = explained["logits"][:count].argmax(1).to(images.device)
         shape = (len(images), images.shape[-2], images.shape[-1])
         chance = random_maps(shape, torch.Generator().manual_seed(self.seed))
-        kinds = {"cam_average_drop": maps.cam.maps, "cam_average_drop_random_map": chance}
+        kinds = {"cam_average_drop": explained["maps"], "cam_average_drop_random_map": chance}
         with torch.compiler.set_stance("force_eager"):  # a compiled one, for another batch size
             return {
                 name: average_drop_and_increase(
@@ -169,13 +144,13 @@ class GradCam(pl.Callback):
                 for name, kind in kinds.items()
             }
 
-    def _sheet(self, maps: _Maps, classes: list[str], title: str) -> Figure:
-        shown = slice(0, self.pictures)
-        probabilities, predicted = maps.cam.logits[shown].softmax(1).max(1)
+    def _sheet(self, explained: _Explained, classes: list[str], title: str) -> Figure:
+        shown = {name: values[: self.pictures] for name, values in explained.items()}
+        probabilities, predicted = shown["logits"].softmax(1).max(1)
         return grad_cam_sheet(
-            maps.images[shown].permute(0, 2, 3, 1).numpy(),
-            maps.cam.maps[shown].numpy(),
-            [classes[k] for k in maps.labels[shown].tolist()],
+            shown["image"].permute(0, 2, 3, 1).numpy(),
+            shown["maps"].numpy(),
+            [classes[k] for k in shown["label"].tolist()],
             [classes[k] for k in predicted.tolist()],
             probabilities.tolist(),
             title,

@@ -38,9 +38,6 @@ class History(pl.Callback):
     The losses of an epoch stay on the device and are read in one go at its end, so that recording
     every iteration does not make the host wait for the device. Resuming continues the curves.
 
-    Args:
-        folder: of the run.
-
     Attributes:
         epochs: one mapping an epoch, with the keys :data:`COLUMNS`; what was not measured in an
             epoch is missing. Epochs count from 1.
@@ -71,11 +68,7 @@ class History(pl.Callback):
         self._start = self._free_since = time.perf_counter()
 
     def on_train_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Count the time since the last step: the batch was gathered, moved and augmented."""
         now = time.perf_counter()

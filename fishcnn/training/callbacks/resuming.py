@@ -9,12 +9,7 @@ from fishcnn.utils.run_folder import RunFolder
 
 
 class Resuming(pl.Callback):
-    """Let the plateau schedule catch up, and say how to go on after Ctrl-C.
-
-    Args:
-        folder: of the run; its last checkpoint is written after every epoch.
-        history: the curves, which a checkpoint restores.
-    """
+    """Let the plateau schedule catch up, and say how to go on after Ctrl-C."""
 
     def __init__(self, folder: RunFolder, history: History) -> None:
         self.folder = folder

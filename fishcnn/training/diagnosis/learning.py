@@ -178,20 +178,16 @@ def too_short(run: Run) -> Verdict:
         f"validation{'s' * (validations != 1)} cannot show where the curves are going; "
         f"it takes at least {MIN_EPOCHS} epochs with {MIN_VALIDATIONS} validations."
     )
-    if run.cut_short and epochs < MIN_EPOCHS:
-        stop = first_applicable(
-            ("callbacks.early_stopping.enabled=false", run.settings.early_stopping)
-        )
-        return Verdict("too short", why + " Let the run finish.", stop)
-    return Verdict(
-        "too short",
-        why,
-        first_applicable(
-            ("trainer.check_val_every_n_epoch=1", validations < epochs),
-            # Five times as many show a shape and not only a slope.
-            (f"trainer.max_epochs={5 * MIN_EPOCHS}", epochs < MIN_EPOCHS),
-        ),
+    unfinished = run.cut_short and epochs < MIN_EPOCHS
+    if unfinished:
+        why += " Let the run finish."
+    suggestions = first_applicable(
+        ("callbacks.early_stopping.enabled=false", unfinished and run.settings.early_stopping),
+        ("trainer.check_val_every_n_epoch=1", validations < epochs and not unfinished),
+        # Five times as many show a shape and not only a slope.
+        (f"trainer.max_epochs={5 * MIN_EPOCHS}", epochs < MIN_EPOCHS and not unfinished),
     )
+    return Verdict("too short", why, suggestions)
 
 
 def still_climbing(run: Run) -> Verdict | None:

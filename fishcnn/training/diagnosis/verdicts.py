@@ -20,19 +20,14 @@ _SUBJECT = {"callbacks.early_stopping.enabled": "length", "trainer.max_epochs": 
 
 
 def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
-    """Read the curves as an experienced person would.
-
-    Args:
-        curves: what the fit recorded.
-        settings: what was in force; no suggestion repeats it.
+    """Read the curves as an experienced person would; no suggestion repeats what is in force.
 
     Returns:
         At least one verdict, the most important first. Where two suggest different values for
         the same setting, only the first suggestion is kept.
     """
     run = Run(curves, settings)
-    broken = diverged(run) or stuck(run)
-    if broken:
+    if broken := diverged(run) or stuck(run):
         return (broken,)
     found = [blown_up(run)]
     if len(run.train_loss) < MIN_EPOCHS or len(run.epochs) < MIN_VALIDATIONS:
@@ -47,14 +42,7 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
 
 
 def report(verdicts: Sequence[Verdict]) -> str:
-    """Write the verdicts as Markdown.
-
-    Args:
-        verdicts: what :func:`diagnose` returned.
-
-    Returns:
-        A heading, and for each verdict its sentence and the overrides to try.
-    """
+    """Write Markdown: a heading, and for each verdict its sentence and the overrides to try."""
     parts = ["# Diagnosis"]
     for verdict in verdicts:
         parts.append(f"**{verdict.name.capitalize()}:** {verdict.why}")
@@ -66,12 +54,9 @@ def report(verdicts: Sequence[Verdict]) -> str:
 
 def _without_conflicts(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     chosen: dict[str, str] = {}
-    kept = []
-    for verdict in verdicts:
-        overrides = []
-        for override in verdict.suggestions:
-            key = override.partition("=")[0]
-            if chosen.setdefault(_SUBJECT.get(key, key), override) == override:
-                overrides.append(override)
-        kept.append(replace(verdict, suggestions=tuple(overrides)))
-    return tuple(kept)
+
+    def stands(override: str) -> bool:
+        key = override.partition("=")[0]
+        return chosen.setdefault(_SUBJECT.get(key, key), override) == override
+
+    return tuple(replace(v, suggestions=tuple(filter(stands, v.suggestions))) for v in verdicts)

@@ -1,6 +1,7 @@
 """Blur, erasing, colours, mixing and TrivialAugment's operations against numbers by hand."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,7 +225,7 @@ def test_trivial_solarizes_what_is_as_bright_as_the_threshold() -> None:
 
 @pytest.mark.parametrize("operation", [trivial.autocontrast, trivial.equalize])
 def test_trivial_stretches_each_colour_on_its_own_and_leaves_a_constant_one(
-    operation: trivial.Pixelwise,
+    operation: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
     levels = torch.full((1, 3, 32, 32), 100 / 255)
     levels[:, 0] = torch.arange(1024).view(32, 32) / 2048 + 0.25

@@ -174,7 +174,7 @@ def test_a_compiled_network_with_frozen_layers_is_explained_as_well(
     classifier.network.compile(backend="eager")
     classifier.eval()(torch.rand(2, 3, 16, 16))
     compiled = callback()._explain(classifier, datamodule, [0, 1, 2])
-    assert torch.allclose(plain.cam.maps, compiled.cam.maps, atol=1e-6)
+    assert torch.allclose(plain["maps"], compiled["maps"], atol=1e-6)
 
 
 def test_the_averaged_weights_are_explained_where_they_are_kept(
@@ -200,8 +200,8 @@ def test_a_layer_can_be_chosen_and_a_wrong_one_is_named_before_training(
     first = callback(layer="blocks.0")._explain(classifier, datamodule, [0, 1])
     last = callback(layer="blocks.1")._explain(classifier, datamodule, [0, 1])
     default = callback()._explain(classifier, datamodule, [0, 1])
-    assert torch.equal(last.cam.maps, default.cam.maps)
-    assert not torch.allclose(first.cam.maps, last.cam.maps)
+    assert torch.equal(last["maps"], default["maps"])
+    assert not torch.allclose(first["maps"], last["maps"])
     start = classifier.network.get_parameter("blocks.0.0.weight").clone()
     with pytest.raises(FishError, match=r"^layer=blocks.7: .*blocks.1"):
         fit(classifier, datamodule, tmp_path, callback(layer="blocks.7"))
@@ -215,4 +215,4 @@ def test_nothing_but_negative_evidence_gives_an_empty_map_and_no_nan(
     assert isinstance(head, nn.Linear)
     nn.init.constant_(head.weight, -1.0)
     maps = callback()._explain(classifier, datamodule, [0, 1])
-    assert float(maps.cam.maps.abs().max()) == 0.0
+    assert float(maps["maps"].abs().max()) == 0.0
