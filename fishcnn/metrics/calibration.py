@@ -48,10 +48,8 @@ class Reliability:
 
     Attributes:
         edges: ``(B + 1,)`` from 0 to 1; a bin holds its upper edge.
-        count: int64 ``(B,)``, images.
-        hits: int64 ``(B,)``, right ones among them.
-        confidence: ``(B,)`` mean confidence, NaN in an empty bin.
-        accuracy: ``(B,)``, NaN in an empty bin.
+        count: int64 ``(B,)``, images; `hits` are the right ones among them.
+        confidence: ``(B,)`` mean confidence, NaN in an empty bin, as is the accuracy.
         ece: expected calibration error: mean gap between confidence and accuracy, weighted by the
             images of each bin, in [0, 1].
     """
@@ -105,12 +103,9 @@ def _binned(confidence: Floats, bins: int) -> tuple[Counts, NDArray[Any]]:
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A fitted temperature.
+    """What to divide logits by, above 1 where the network is too sure of itself.
 
-    Attributes:
-        temperature: what to divide logits by; above 1 where the network is too sure of itself.
-        images: how many it was fitted on.
-        mistakes: how many of them the network gets wrong.
+    It was fitted on so many images, of which the network gets so many wrong.
     """
 
     temperature: float
