@@ -20,6 +20,7 @@ from fishcnn.cam.scoring import confidence
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
 MIN_Z = 2.5  # standard errors: a smaller mean difference may be the chance of these images
 MIN_IMAGES = 8  # of fewer, the standard error itself is a guess
+TOO_FEW = "Too few images for a verdict"
 BLUR = 1 / 12  # of the side: no fish can be recognised where insertion starts
 
 
@@ -71,18 +72,17 @@ class Faithfulness:
         """What the deletion and insertion curves say, in one line."""
         mine, *others = (s.insertion - s.deletion for s in (self.maps, self.random, self.centre))
         gains = [_gain(mine - other) for other in others]
-        if self._too_few:
-            said = self._too_few
+        if len(self.maps.drop) < MIN_IMAGES:
+            said = TOO_FEW
         elif gains[0] < 1:
             said = "Not faithful: what the map marks matters no more than random places"
+        elif gains[1] < 0:
+            said = "Better than chance, but the image's centre matters more than what the map marks"
+        elif gains[1] == 0:
+            said = "Better than chance, but not clearly better than pointing at the image's centre"
         else:
-            said = {
-                1: "Faithful: the network's confidence hangs on what the map marks, more than on "
-                "random places and on the image's centre",
-                0: "Better than chance, but not clearly better than pointing at the image's centre",
-                -1: "Better than chance, but the image's centre matters more than what the map "
-                "marks",
-            }[gains[1]]
+            said = "Faithful: the network's confidence hangs on what the map marks, more than on "
+            said += "random places and on the image's centre"
         return (
             f"{said}: mean confidence while it is taken away {self._means('deletion', '.2f')}, "
             f"while it is put back {self._means('insertion', '.2f')} for map / random map / "
@@ -93,8 +93,8 @@ class Faithfulness:
     def drop_verdict(self) -> str:
         """What average drop and increase in confidence say, in one line."""
         gains = [_gain(other.drop - self.maps.drop) for other in (self.random, self.centre)]
-        if self._too_few:
-            said = self._too_few
+        if len(self.maps.drop) < MIN_IMAGES:
+            said = TOO_FEW
         elif gains[0] < 1:
             said = "The marked part alone keeps no more confidence than a random part"
         elif gains[1] < 1:
@@ -107,10 +107,6 @@ class Faithfulness:
             f"{self._means('increase', '.0%')} of {len(self.maps.drop)} images for map / random "
             "map / centre (Chattopadhay et al. 2018)."
         )
-
-    @property
-    def _too_few(self) -> str:
-        return "Too few images for a verdict" if len(self.maps.drop) < MIN_IMAGES else ""
 
     def _means(self, measure: str, style: str) -> str:
         three = (self.maps, self.random, self.centre)

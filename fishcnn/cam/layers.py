@@ -90,8 +90,7 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
 
 def run_untouched(model: nn.Module, images: Tensor) -> Tensor:
     """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
-    # With detached parameters no graph begins before a hook starts one, and no parameter can get a
-    # gradient.
+    # With detached parameters no graph begins before a hook starts one, and none gets a gradient.
     detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
     # Compiled graphs do not see new hooks.
     with eval_mode(model), torch.compiler.set_stance("force_eager"):

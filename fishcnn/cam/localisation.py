@@ -199,18 +199,15 @@ def _place(
     area = _numpy(region.float().mean((1, 2)))
     excess = energy - area
     by_class = _by_class(truth, np.isfinite(excess) & (area > 0), count)
+    images = np.array([len(own) for own in by_class])
     errors = [
         excess[own].std(ddof=1) / sqrt(len(own)) if len(own) >= MIN_IMAGES else np.inf
         for own in by_class
     ]
     ordered = [own[np.argsort(excess[own])][:: -1 if most else 1] for own in by_class]
-    return Place(
-        energy=_means(energy, by_class),
-        area=_means(area, by_class),
-        error=np.array(errors),
-        images=np.array([len(own) for own in by_class]),
-        examples=tuple(tuple(own[:MAX_EXAMPLES].tolist()) for own in ordered),
-    )
+    examples = tuple(tuple(own[:MAX_EXAMPLES].tolist()) for own in ordered)
+    means = _means(energy, by_class), _means(area, by_class)
+    return Place(*means, np.array(errors), images, examples)
 
 
 def _by_class(

@@ -128,7 +128,7 @@ def score_cam_maps(seen: Seen) -> Tensor:
     return (weights[:, :, None, None] * activations).sum(1)
 
 
-METHODS: dict[str, CamMethod] = {
+METHODS = {
     method.name: method
     for method in (
         CamMethod("gradcam", grad_cam_maps, "Selvaraju et al., Grad-CAM, ICCV 2017"),

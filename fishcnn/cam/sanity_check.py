@@ -140,23 +140,22 @@ def _layers_from_the_head(model: nn.Module) -> Iterator[tuple[str, list[nn.Modul
     The order is that in which they are defined, which is that of the forward pass in all networks
     of this project.
     """
-    waiting: list[tuple[str, nn.Module]] = []
+    waiting: list[nn.Module] = []
     for name, module in reversed(list(model.named_modules())):
-        if not list(module.parameters(recurse=False)):
-            continue
-        waiting.append((name, module))
-        if not isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-            yield name, [part for _, part in waiting]
-            waiting = []
+        if list(module.parameters(recurse=False)):
+            lowest = name
+            waiting.append(module)
+            if not isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+                yield name, waiting
+                waiting = []
     if waiting:
-        yield waiting[-1][0], [part for _, part in waiting]
+        yield lowest, waiting
 
 
 @torch.no_grad()
 def _forget(module: nn.Module) -> None:
     """Give one module new parameters, without those of its parts."""
-    reset = getattr(module, "reset_parameters", None)
-    if callable(reset):
+    if callable(reset := getattr(module, "reset_parameters", None)):
         reset()
         return
     for parameter in module.parameters(recurse=False):

@@ -44,7 +44,7 @@ class Shortcut:
 
     Attributes:
         examples: for each class that goes by it, positions of images to look at.
-        classes: number of classes that could be judged.
+        classes: how many could be judged.
         patch: whether it is a small patch that recurs; else it may be all of the surroundings.
         why: the numbers in plain words.
     """

@@ -67,13 +67,13 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
     place, total = _binned(confidence, bins)
     count = np.bincount(place, minlength=bins)
     hits = np.bincount(place[right], minlength=bins)
-    nothing = np.full(bins, np.nan)
+    empty_as_nan = np.where(count > 0, count, np.nan)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
         count=count,
         hits=hits,
-        confidence=np.divide(total, count, out=nothing.copy(), where=count > 0),
-        accuracy=np.divide(hits, count, out=nothing.copy(), where=count > 0),
+        confidence=total / empty_as_nan,
+        accuracy=hits / empty_as_nan,
         ece=float(np.abs(hits - total).sum() / len(confidence)),
     )
 
@@ -113,14 +113,10 @@ class TemperatureFit:
     mistakes: int
 
     @property
-    def inside(self) -> bool:
-        """Whether the best one lies inside the range that is searched, not cut off there."""
-        return 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
-
-    @property
     def usable(self) -> bool:
-        """Whether predictions should use it."""
-        return self.inside and self.images >= MIN_FIT_IMAGES
+        """Whether enough images give one inside the range that is searched, not cut off there."""
+        inside = 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
+        return inside and self.images >= MIN_FIT_IMAGES
 
 
 def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:

@@ -41,11 +41,8 @@ class ClassScores:
     def macro(self) -> "MacroScores":
         """Average over the classes that have images; one never predicted has precision 0."""
         present = self.support > 0
-        return MacroScores(
-            precision=float(np.nan_to_num(self.precision[present]).mean()),
-            recall=float(self.recall[present].mean()),
-            f1=float(self.f1[present].mean()),
-        )
+        columns = (np.nan_to_num(self.precision), self.recall, self.f1)
+        return MacroScores(*(float(column[present].mean()) for column in columns))
 
 
 class MacroScores(NamedTuple):

@@ -28,8 +28,8 @@ def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
 
     Over folds it is somewhat too narrow: the folds share training images, and no unbiased
     estimate of the variance of their mean exists (Bengio & Grandvalet, JMLR 2004). Over seeds it
-    speaks of other weights and orders on the same images, not of other images. Below two
-    shares there is none.
+    speaks of other weights and orders on the same images, not of other images. It takes
+    two shares or more; else there is none.
     """
     if len(shares) < 2:
         return None

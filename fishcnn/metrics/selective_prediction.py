@@ -55,11 +55,7 @@ def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCu
 class Kept:
     """What a threshold does to a set of images.
 
-    Attributes:
-        threshold: images with this confidence or more are kept.
-        kept: how many that are.
-        hits: right ones among them.
-        total: images in all.
+    Of `total` images those with a confidence of `threshold` or more are kept; `hits` are right.
     """
 
     threshold: float
