@@ -20,16 +20,12 @@ from fishcnn.cam.scoring import confidence
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
 MIN_Z = 2.5  # standard errors: a smaller mean difference may be the chance of these images
 MIN_IMAGES = 8  # of fewer, the standard error itself is a guess
+TOO_FEW = "Too few images for a verdict"
 BLUR = 1 / 12  # of the side: no fish can be recognised where insertion starts
 
 
 class Curves(NamedTuple):
-    """Confidence in the target class while a image disappears, or comes back.
-
-    Attributes:
-        deletion: (N, steps + 1) in [0, 1], the whole image first.
-        insertion: (N, steps + 1) in [0, 1], the blurred image first.
-    """
+    """Confidence, (N, steps + 1) in [0, 1], while an image disappears, or comes back."""
 
     deletion: Tensor
     insertion: Tensor
@@ -46,12 +42,7 @@ class Curves(NamedTuple):
 
 
 class DropAndIncrease(NamedTuple):
-    """What a network makes of the marked part of a image alone.
-
-    Attributes:
-        drop: (N,) in [0, 1], the share of its confidence that it loses; 0 where it gains.
-        increase: (N,) 1 where it gains, else 0.
-    """
+    """Share of the confidence lost, (N,) in [0, 1], and whether it grows, (N,) 1 or 0."""
 
     drop: Tensor
     increase: Tensor
@@ -59,15 +50,7 @@ class DropAndIncrease(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """The measures of one kind of map on N images: see `Curves` and `DropAndIncrease`.
-
-    Attributes:
-        deletion: (N,) areas below the curves.
-        insertion: (N,), likewise.
-        drop: (N,).
-        increase: (N,).
-        mean_curves: (steps + 1,) each, over the images.
-    """
+    """Of one kind of map the (N,) areas, drop and increase, and the (steps + 1,) mean curves."""
 
     deletion: Tensor
     insertion: Tensor
@@ -78,13 +61,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """The measures of the maps and of both baselines on the same images.
-
-    Attributes:
-        maps: of the maps in question.
-        random: of smooth random maps.
-        centre: of a blob in the middle.
-    """
+    """The measures of the maps, of smooth random maps and of a blob in the middle."""
 
     maps: Scores
     random: Scores
@@ -93,24 +70,19 @@ class Faithfulness:
     @property
     def verdict(self) -> str:
         """What the deletion and insertion curves say, in one line."""
-
-        def quality(scores: Scores) -> Tensor:
-            return scores.insertion - scores.deletion
-
-        mine = quality(self.maps)
-        gains = [_gain(mine - quality(other)) for other in (self.random, self.centre)]
-        if self._too_few:
-            said = self._too_few
+        mine, *others = (s.insertion - s.deletion for s in (self.maps, self.random, self.centre))
+        gains = [_gain(mine - other) for other in others]
+        if len(self.maps.drop) < MIN_IMAGES:
+            said = TOO_FEW
         elif gains[0] < 1:
             said = "Not faithful: what the map marks matters no more than random places"
+        elif gains[1] < 0:
+            said = "Better than chance, but the image's centre matters more than what the map marks"
+        elif gains[1] == 0:
+            said = "Better than chance, but not clearly better than pointing at the image's centre"
         else:
-            said = {
-                1: "Faithful: the network's confidence hangs on what the map marks, more than on "
-                "random places and on the image's centre",
-                0: "Better than chance, but not clearly better than pointing at the image's centre",
-                -1: "Better than chance, but the image's centre matters more than what the map "
-                "marks",
-            }[gains[1]]
+            said = "Faithful: the network's confidence hangs on what the map marks, more than on "
+            said += "random places and on the image's centre"
         return (
             f"{said}: mean confidence while it is taken away {self._means('deletion', '.2f')}, "
             f"while it is put back {self._means('insertion', '.2f')} for map / random map / "
@@ -121,8 +93,8 @@ class Faithfulness:
     def drop_verdict(self) -> str:
         """What average drop and increase in confidence say, in one line."""
         gains = [_gain(other.drop - self.maps.drop) for other in (self.random, self.centre)]
-        if self._too_few:
-            said = self._too_few
+        if len(self.maps.drop) < MIN_IMAGES:
+            said = TOO_FEW
         elif gains[0] < 1:
             said = "The marked part alone keeps no more confidence than a random part"
         elif gains[1] < 1:
@@ -135,10 +107,6 @@ class Faithfulness:
             f"{self._means('increase', '.0%')} of {len(self.maps.drop)} images for map / random "
             "map / centre (Chattopadhay et al. 2018)."
         )
-
-    @property
-    def _too_few(self) -> str:
-        return "Too few images for a verdict" if len(self.maps.drop) < MIN_IMAGES else ""
 
     def _means(self, measure: str, style: str) -> str:
         three = (self.maps, self.random, self.centre)
@@ -158,7 +126,7 @@ def faithfulness(
 
     The generator, on the CPU, draws the random maps. The curves have `steps`, at least 1.
     """
-    shape = (len(images), images.shape[-2], images.shape[-1])
+    shape = maps.shape
     kinds = (maps, random_maps(shape, generator).to(maps), centre_maps(shape).to(maps))
     return Faithfulness(*(_scores(model, images, kind, targets, steps) for kind in kinds))
 
@@ -198,7 +166,7 @@ def average_drop_and_increase(
     return DropAndIncrease(lost, (part > whole).float())
 
 
-def random_maps(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+def random_maps(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Smooth random maps (N, H, W) in [0, 1], as coarse as a small network's last layer."""
     count, height, width = shape
     coarse = torch.rand(count, 1, 4, 4, generator=generator)
@@ -206,7 +174,7 @@ def random_maps(shape: tuple[int, int, int], generator: torch.Generator) -> Tens
     return smooth / smooth.amax((1, 2), keepdim=True)
 
 
-def centre_maps(shape: tuple[int, int, int]) -> Tensor:
+def centre_maps(shape: tuple[int, ...]) -> Tensor:
     """A Gaussian blob in the middle, a quarter of the side wide, (N, H, W) in (0, 1]."""
     count, height, width = shape
     y = torch.linspace(-1, 1, height)[:, None]
@@ -217,13 +185,9 @@ def centre_maps(shape: tuple[int, int, int]) -> Tensor:
 def _scores(model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, steps: int) -> Scores:
     curves = deletion_insertion(model, images, maps, targets, steps=steps)
     alone = average_drop_and_increase(model, images, maps, targets)
-    return Scores(
-        deletion=curves.deletion_area.cpu(),
-        insertion=curves.insertion_area.cpu(),
-        drop=alone.drop.cpu(),
-        increase=alone.increase.cpu(),
-        mean_curves=Curves(*(curve.mean(0).cpu() for curve in curves)),
-    )
+    deletion, insertion = curves.deletion_area.cpu(), curves.insertion_area.cpu()
+    mean_curves = Curves(*(curve.mean(0).cpu() for curve in curves))
+    return Scores(deletion, insertion, alone.drop.cpu(), alone.increase.cpu(), mean_curves)
 
 
 def _gain(differences: Tensor) -> int:

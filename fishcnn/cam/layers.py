@@ -12,11 +12,7 @@ from fishcnn.utils.errors import ArgumentError
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """The submodule with this dotted name, for example "blocks.2" or "layer4.1".
-
-    Raises:
-        ArgumentError: There is no such submodule; the message lists names that work.
-    """
+    """The submodule with this dotted name, such as "layer4.1"; an ArgumentError lists others."""
     model = uncompiled(model)
     try:
         return model.get_submodule(name)
@@ -31,16 +27,12 @@ def default_layer(model: nn.Module, images: Tensor) -> str:
     It is the model's own `cam_layer: str` where it has one; else the last module that gives feature
     maps (N, C, h, w) of more than one pixel. These depend on the image size, hence the images, of
     which one runs through the model. Where a block and its last part give the same maps, it is the
-    block.
-
-    Raises:
-        ArgumentError: The model has no such layer.
+    block. A model without such a layer is an ArgumentError.
     """
     model = uncompiled(model)
     if isinstance(own := getattr(model, "cam_layer", None), str):
         return own
-    name, _ = _feature_maps(model, images)[-1]
-    return name
+    return _feature_maps(model, images)[-1][0]
 
 
 def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
@@ -50,15 +42,9 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
     "blocks.1" and so on. Else they are the stages of the network: the last layer of each spatial
     resolution, of which the coarsest has more than one pixel. The resolution is counted in
     halvings, so that a convolution without padding begins no stage, and the name is the shortest:
-    "features.3" rather than "features.4.block.0" inside the block that halves next.
-
-    Args:
-        model: A classifier of (N, C, H, W) images.
-        images: Images of the size at hand, of which one runs through the model; None for an empty
-            image of 3 x 224 x 224.
-
-    Raises:
-        ArgumentError: The model has no such layer.
+    "features.3" rather than "features.4.block.0" inside the block that halves next. One image of
+    those given runs through the model, else an empty one of 3 x 224 x 224. A model without such a
+    layer is an ArgumentError.
     """
     model = uncompiled(model)
     parent, _, own = getattr(model, "cam_layer", "").rpartition(".")
@@ -87,27 +73,24 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
 
     def note(module: nn.Module, _args: object, output: object) -> None:
         if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            height, width = output.shape[2:]
-            found.append((names[module], (height, width)))
+            found.append((names[module], (output.shape[2], output.shape[3])))
 
     with ExitStack() as hooks:
         for module in names:
             hooks.enter_context(module.register_forward_hook(note))
         run_untouched(model, images[:1])
     if not found:
-        raise ArgumentError(
-            "layer",
-            None,
+        problem = (
             f"{type(model).__name__} has no layer with feature maps (N, channels, height, width) "
-            "of more than one pixel, so there is no class activation map of it",
+            "of more than one pixel, so there is no class activation map of it"
         )
+        raise ArgumentError("layer", None, problem)
     return found
 
 
 def run_untouched(model: nn.Module, images: Tensor) -> Tensor:
     """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
-    # With detached parameters no graph begins before a hook starts one, and no parameter can get a
-    # gradient.
+    # With detached parameters no graph begins before a hook starts one, and none gets a gradient.
     detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
     # Compiled graphs do not see new hooks.
     with eval_mode(model), torch.compiler.set_stance("force_eager"):

@@ -23,34 +23,22 @@ Floats = NDArray[np.float64]
 
 
 def energy_inside(maps: Tensor, masks: Tensor) -> Tensor:
-    """Share of each map's energy that lies on its mask, in [0, 1].
+    """Share (N,) of each map's energy on its mask, in [0, 1]; NaN for an all-zero map.
 
-    The energy-based pointing game of Wang et al., "Score-CAM", CVPR Workshops 2020.
-
-    Args:
-        maps: (N, H, W), not negative.
-        masks: (N, H, W) bool, or float in [0, 1] for the covered share of each pixel.
-
-    Returns:
-        (N,) float; NaN for an all-zero map, which points nowhere.
+    The energy-based pointing game of Wang et al., "Score-CAM", CVPR Workshops 2020. Maps (N, H, W)
+    are not negative, masks bool, or float in [0, 1] for the covered share of each pixel.
     """
     on_mask = maps * masks.to(maps)
     return on_mask.sum((1, 2)) / maps.sum((1, 2))
 
 
 def pointing_hit(maps: Tensor, masks: Tensor) -> Tensor:
-    """Whether each map's peak lies on its mask: 1 or 0, without the tolerance in pixels.
+    """Whether each map's peak lies on its mask, (N,) 1 or 0; NaN for an all-zero map.
 
     The pointing game of Zhang et al., "Top-down neural attention by excitation backprop", IJCV
-    2018. Upsampled maps are flat at the image's edge, so a peak may cover several pixels: then the
-    share of them that is on the mask counts.
-
-    Args:
-        maps: (N, H, W), not negative.
-        masks: (N, H, W) bool, or float in [0, 1], where 0.5 and more is on the mask.
-
-    Returns:
-        (N,) float; NaN for an all-zero map, which points nowhere.
+    2018, without the tolerance in pixels. Upsampled maps are flat at the image's edge, so a peak
+    may cover several pixels: then the share of them that is on the mask counts. Arguments are as in
+    `energy_inside`; 0.5 and more is on the mask.
     """
     top = maps.amax((1, 2), keepdim=True)
     peaks = (maps == top) & (top > 0)
@@ -65,7 +53,7 @@ class Place:
         energy: (K,) mean share of the energy, 0..1; NaN for a class without images of it.
         area: (K,) mean share of the image's area: what a map that points nowhere would have.
         error: (K,) standard error of the mean of energy - area; infinite for fewer than 4 images.
-        images: (K,) int64, how many these are averaged over.
+        images: (K,) int64, averaged over.
         examples: for each class, positions of the images with the most energy there.
     """
 
@@ -91,12 +79,10 @@ class Localisation:
     """Where a network looks on one set of images.
 
     Attributes:
-        classes: K names in the order of the labels.
-        fish: on the fish; None without masks.
+        fish: None without masks.
         pointing: (K,) share of peaks on the fish, NaN for classes without images; None likewise.
         border: on the outer frame, a tenth of the side wide.
         bars: on letterboxes, frames and caption bars, over the images that have such.
-        shortcut: what gives the species away beside the fish, if anything was found.
     """
 
     classes: tuple[str, ...]
@@ -151,9 +137,8 @@ class Localisation:
             f"{area:.0%} of the image, and so do {_overall(self.pointing, place.images):.0%} of "
             "their peaks."
         )
-        beside = np.isfinite(place.error) & (
-            place.energy - place.area <= MIN_Z_ON_FISH * place.error
-        )
+        excess = place.energy - place.area
+        beside = np.isfinite(place.error) & (excess <= MIN_Z_ON_FISH * place.error)
         if beside.any():
             examples = {label: place.examples[label] for label in np.flatnonzero(beside).tolist()}
             line += f" In {len(examples)} of {len(self.classes)} classes that is no more than "
@@ -183,18 +168,10 @@ def localise(
     """Measure where the maps' energy lies, and test whether a shortcut is taken.
 
     Some 20 images a class are enough; without masks, a class needs six to be judged. Images are
-    named by their position in the batch.
-
-    Args:
-        model: A classifier from (N, 3, S, S) images in [0, 1] to (N, K) logits.
-        images: (N, 3, S, S) float in [0, 1].
-        maps: (N, S, S) float in [0, 1], of the classes that the network predicts; all zeros where a
-            map points nowhere: such images do not count.
-        labels: (N,) int64, the true classes.
-        classes: K names.
-        bars: (N, S, S) bool, True on letterboxes, frames and caption bars.
-        masks: (N, S, S) float in [0, 1], the share of fish in each pixel.
-        seed: Of the choice of images that are compared.
+    named by their position in the batch; the seed is of the choice of those that are compared.
+    Arguments are as in `shortcut`: `maps` in [0, 1] of the classes that the network predicts, all
+    zeros where a map points nowhere, whose images do not count; `bars` (N, S, S) bool, True on
+    letterboxes, frames and caption bars.
     """
     generator = torch.Generator().manual_seed(seed)
     width = max(1, round(BORDER_WIDTH * images.shape[-1]))
@@ -209,14 +186,9 @@ def localise(
         fish = _place(maps, masks, truth, len(classes), most=False)
         hits = _numpy(pointing_hit(maps, masks))
         pointing = _means(hits, _by_class(truth, np.isfinite(hits), len(classes)))
-    return Localisation(
-        tuple(classes),
-        fish,
-        pointing,
-        _place(maps, frame.expand_as(maps), truth, len(classes)),
-        _place(maps, bars.to(maps), truth, len(classes)),
-        shortcut,
-    )
+    border = _place(maps, frame.expand_as(maps), truth, len(classes))
+    on_bars = _place(maps, bars.to(maps), truth, len(classes))
+    return Localisation(tuple(classes), fish, pointing, border, on_bars, shortcut)
 
 
 def _place(
@@ -227,18 +199,15 @@ def _place(
     area = _numpy(region.float().mean((1, 2)))
     excess = energy - area
     by_class = _by_class(truth, np.isfinite(excess) & (area > 0), count)
+    images = np.array([len(own) for own in by_class])
     errors = [
         excess[own].std(ddof=1) / sqrt(len(own)) if len(own) >= MIN_IMAGES else np.inf
         for own in by_class
     ]
     ordered = [own[np.argsort(excess[own])][:: -1 if most else 1] for own in by_class]
-    return Place(
-        energy=_means(energy, by_class),
-        area=_means(area, by_class),
-        error=np.array(errors),
-        images=np.array([len(own) for own in by_class]),
-        examples=tuple(tuple(own[:MAX_EXAMPLES].tolist()) for own in ordered),
-    )
+    examples = tuple(tuple(own[:MAX_EXAMPLES].tolist()) for own in ordered)
+    means = _means(energy, by_class), _means(area, by_class)
+    return Place(*means, np.array(errors), images, examples)
 
 
 def _by_class(

@@ -19,13 +19,10 @@ from fishcnn.utils.errors import ArgumentError
 
 
 class CamResult(NamedTuple):
-    """Maps and class scores of one batch, both detached.
+    """Maps and (N, K) class scores of one forward pass, both float32 and detached.
 
-    Attributes:
-        maps: (N, H, W) of one layer or (N, L, H, W) of several, float32 in [0, 1], each with
-            maximum 1, or all zeros where nothing speaks for the target class. Not finite only where
-            the network's own numbers are not.
-        logits: (N, K) float32 class scores of the same forward pass.
+    Maps are (N, H, W) of one layer or (N, L, H, W) of several, in [0, 1], each with maximum 1, or
+    all zeros where nothing speaks for the target class; not finite only where the network is not.
     """
 
     maps: Tensor
@@ -70,35 +67,21 @@ def class_activation_maps(
     targets: Tensor | None = None,
     against: Tensor | None = None,
 ) -> CamResult:
-    """Maps of several layers, by any method, for a class or for one class rather than another.
+    """Maps of L layers, by any method, for a class or for one class rather than another.
 
     One forward pass serves all layers, and so does one backward pass that ends at the lowest of
-    them, where the method needs it. Everything else is as in `grad_cam`.
-
-    Args:
-        model: As in `grad_cam`, and so are `images`.
-        images: (N, C, H, W).
-        layers: L modules or their dotted names, in any order; see `block_layers`.
-        method: One of `fishcnn.cam.methods.METHODS`.
-        targets: (N,) int64 class indices; None for the classes that the model predicts.
-        against: (N,) int64 class indices, for maps of the score logit[target] - logit[against]:
-            what speaks for the target rather than for this class. A map whose two classes are the
-            same is all zeros.
-
-    Returns:
-        Maps (N, L, H, W) and logits.
+    them, where the method needs it. Layers, or their dotted names, come in any order; the method is
+    one of `fishcnn.cam.methods.METHODS`. With `against`, (N,) int64 class indices, maps are of the
+    score logit[target] - logit[against]: what speaks for the target rather than for this class. A
+    map whose two classes are the same is all zeros. Everything else is as in `grad_cam`.
 
     Raises:
         ArgumentError: As in `grad_cam`; or there is no such method, or it cannot take `against`.
     """
     chosen = find_method(method)
     if against is not None and not chosen.looks_at_class:
-        raise ArgumentError(
-            "method",
-            method,
-            "its maps are the same for every class, so it cannot take against; leave that out or "
-            "choose another method",
-        )
+        problem = "its maps are the same for every class, so it cannot take against; leave that out"
+        raise ArgumentError("method", method, f"{problem} or choose another method")
     model = uncompiled(model)
     modules = [find_layer(model, layer) if isinstance(layer, str) else layer for layer in layers]
     device = images.device.type
@@ -137,9 +120,8 @@ def _forward_from(
     def cut(layer: nn.Module, _args: object, output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise _unusable(
-                layer, model, f"gives {shape}, not feature maps (N, channels, height, width)"
-            )
+            problem = f"gives {shape}, not feature maps (N, channels, height, width)"
+            raise _unusable(layer, model, problem)
         # Above the lowest layer the output is in its graph already and must stay there.
         captured[layer] = output if output.requires_grad else output.detach().requires_grad_()
         return captured[layer].clone()  # or an in-place ReLU behind it would overwrite them
@@ -174,8 +156,8 @@ _NO_GRADIENT = (
 
 def _unusable(layer: nn.Module, model: nn.Module, problem: str) -> ArgumentError:
     """An error with the layer's dotted name, or its class, if it is not a part of the model."""
-    names: dict[nn.Module, str] = {part: name for name, part in model.named_modules()}
-    name = names.get(layer, type(layer).__name__)
+    names = (name for name, part in model.named_modules() if part is layer)
+    name = next(names, type(layer).__name__)
     return ArgumentError("layer", name, f"{problem}; {suggestion(model)}")
 
 

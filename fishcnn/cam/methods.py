@@ -24,7 +24,7 @@ class Seen(NamedTuple):
         activations: (N, C, h, w) float32, the layer's output.
         gradients: (N, C, h, w) float32, of the class scores with respect to it; empty where the
             method needs none.
-        images: (N, 3, H, W), as the network takes them.
+        images: (N, 3, H, W).
         score: from (B, 3, H, W) images and the (B,) indices of their originals to (B,) scores of
             the originals' target classes.
     """
@@ -40,12 +40,8 @@ class CamMethod:
     """One method.
 
     Attributes:
-        name: as people type it.
         raw_maps: from what the layer sees to (N, h, w) maps, whose negative part speaks against
             the class; NaN where an image's activations are not finite.
-        paper: authors, name, venue and year.
-        needs_gradients: whether a backward pass is made.
-        looks_at_class: whether the maps depend on the target class.
         passes_per_channel: forward passes that an image takes for each channel of the layer, beyond
             the one that every method takes.
     """
@@ -132,7 +128,7 @@ def score_cam_maps(seen: Seen) -> Tensor:
     return (weights[:, :, None, None] * activations).sum(1)
 
 
-METHODS: dict[str, CamMethod] = {
+METHODS = {
     method.name: method
     for method in (
         CamMethod("gradcam", grad_cam_maps, "Selvaraju et al., Grad-CAM, ICCV 2017"),
@@ -160,11 +156,7 @@ METHODS: dict[str, CamMethod] = {
 
 
 def find_method(name: str) -> CamMethod:
-    """The method of this name.
-
-    Raises:
-        ArgumentError: There is no such method; the message lists those that exist.
-    """
+    """The method of this name; else an ArgumentError lists those that exist."""
     if name not in METHODS:
         raise ArgumentError("method", name, f"choose one of {', '.join(METHODS)}")
     return METHODS[name]

@@ -28,8 +28,7 @@ class Recurring(NamedTuple):
     Attributes:
         share: of the other images of the class that have it too, 0..1.
         images: (m,) int64 positions of the images in which it was found.
-        rows: (m,) its first row in each, as a share 0..1 of the height.
-        columns: (m,) its first column, likewise.
+        rows: (m,) its first row in each, as a share 0..1 of the height; likewise `columns`.
     """
 
     share: float
@@ -48,20 +47,13 @@ def find_recurring(
 ) -> dict[int, Recurring]:
     """Look in each class for the patch, among those its maps mark, that recurs most.
 
-    Args:
-        images: (N, 3, S, S) float in [0, 1], of several classes.
-        maps: (N, S, S) float, not negative; what is 0 is not looked at.
-        labels: (N,) int64.
-        generator: of the choice of images, on the CPU.
-
-    Returns:
-        A patch for each class with at least `MIN_OWN` images in which anything is marked.
+    Arguments are as in `shortcut`; where a map is 0, nothing is looked at. There is a patch for
+    each class with at least `MIN_OWN` images in which anything is marked.
     """
     found = {}
     for label in sorted(set(labels.tolist())):
-        own, other = ((labels == label).nonzero()[:, 0], (labels != label).nonzero()[:, 0])
-        own = _some(own, MAX_OWN, generator)
-        other = _some(other, MAX_OTHER, generator)
+        own = _some(labels == label, MAX_OWN, generator)
+        other = _some(labels != label, MAX_OTHER, generator)
         if len(own) >= MIN_OWN and len(other):
             marked = _shrunk(maps[own, None])[:, 0]
             patch = _most_recurring(_shrunk(images[own]), marked, _shrunk(images[other]))
@@ -74,7 +66,8 @@ def _shrunk(images: Tensor) -> Tensor:
     return F.interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True)
 
 
-def _some(positions: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def _some(wanted: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    positions = wanted.nonzero()[:, 0]
     chosen = torch.randperm(len(positions), generator=generator)[:most].sort().values
     return positions[chosen.to(positions.device)]
 
@@ -104,8 +97,7 @@ def _candidates(images: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     score = marked * _spread(images, colours=True) * figured
     windows = images.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # a view (N, 3, rows, columns, P, P)
     steps = score.shape[-1]
-    every, along = torch.arange(len(images)), torch.arange(steps, device=images.device)
-    every = every.to(images.device)
+    every, along = (torch.arange(n, device=images.device) for n in (len(images), steps))
     patches, source = [], []
     for _ in range(CANDIDATES):
         value, place = score.flatten(1).max(1)

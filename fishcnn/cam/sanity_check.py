@@ -19,12 +19,10 @@ MAX_TO_PASS, MIN_TO_FAIL = 0.3, 0.6
 
 @dataclass(frozen=True)
 class Depth:
-    """How much of the maps is left when a network has forgotten from its head down to here.
+    """How much of the maps is left when a network has forgotten from its head down to `layer`.
 
     Attributes:
-        layer: Dotted name of the lowest layer forgotten.
-        correlation: Mean over images and draws of the rank correlation with the first maps, in
-            -1..1.
+        correlation: Mean over images and draws of the rank correlation with the first maps, -1..1.
         absolute: Mean of its absolute value. Maps turned upside down have 1, but coarse maps that
             have nothing to do with each other already have 0.3.
     """
@@ -36,12 +34,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """The parameter-randomisation test.
-
-    Attributes:
-        depths: From the head down; the last one has forgotten everything.
-        images: How many maps each mean is over.
-    """
+    """Depths from the head down, the last one with everything forgotten, over so many images."""
 
     depths: tuple[Depth, ...]
     images: int
@@ -79,7 +72,7 @@ def randomisation_test(
 
     Args:
         model: Any network; it is copied and not touched.
-        images: (N, 3, H, W), as `make_maps` takes them.
+        images: (N, 3, H, W).
         make_maps: From a network and the images to maps (N, H, W), each time of the same classes.
         draws: How many times to forget: a single random network may resemble the trained one.
         seed: Of the new parameters.
@@ -123,17 +116,11 @@ def _cascade(model: nn.Module, images: Tensor) -> Iterator[tuple[str, nn.Module]
 
 
 def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
-    """Spearman's rank correlation of each row, with mean ranks for ties.
+    """Spearman's rank correlation, (N,) float64 in [-1, 1], of each row of (N, M).
 
-    Args:
-        one: (N, M).
-        other: (N, M).
-
-    Returns:
-        (N,) float64 in [-1, 1]; 0 where a row is constant, which agrees with nothing.
+    Ties have mean ranks. A row that is constant agrees with nothing: 0.
     """
-    a, b = (ranks(values) for values in (one, other))
-    a, b = (values - values.mean(1, keepdim=True) for values in (a, b))
+    a, b = (r - r.mean(1, keepdim=True) for r in (ranks(one), ranks(other)))
     size = (a.square().sum(1) * b.square().sum(1)).sqrt()
     return (a * b).sum(1) / torch.where(size > 0, size, 1)
 
@@ -153,23 +140,22 @@ def _layers_from_the_head(model: nn.Module) -> Iterator[tuple[str, list[nn.Modul
     The order is that in which they are defined, which is that of the forward pass in all networks
     of this project.
     """
-    waiting: list[tuple[str, nn.Module]] = []
+    waiting: list[nn.Module] = []
     for name, module in reversed(list(model.named_modules())):
-        if not list(module.parameters(recurse=False)):
-            continue
-        waiting.append((name, module))
-        if not isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-            yield name, [part for _, part in waiting]
-            waiting = []
+        if list(module.parameters(recurse=False)):
+            lowest = name
+            waiting.append(module)
+            if not isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+                yield name, waiting
+                waiting = []
     if waiting:
-        yield waiting[-1][0], [part for _, part in waiting]
+        yield lowest, waiting
 
 
 @torch.no_grad()
 def _forget(module: nn.Module) -> None:
     """Give one module new parameters, without those of its parts."""
-    reset = getattr(module, "reset_parameters", None)
-    if callable(reset):
+    if callable(reset := getattr(module, "reset_parameters", None)):
         reset()
         return
     for parameter in module.parameters(recurse=False):

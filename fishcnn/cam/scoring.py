@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# Bounds the memory of the activations.
-BATCH = 64
+BATCH = 64  # bounds the memory of the activations
 
 
 @contextmanager
@@ -24,15 +23,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def class_probabilities(model: nn.Module, images: Tensor) -> Tensor:
-    """Softmax probabilities in eval mode.
-
-    Args:
-        model: A classifier from (N, 3, H, W) images to (N, K) logits.
-        images: (N, 3, H, W), as the model takes them.
-
-    Returns:
-        (N, K) float32.
-    """
+    """Softmax probabilities in eval mode, (N, K) float32, of (N, 3, H, W) images."""
     with eval_mode(model):
         logits = torch.cat([model(batch).float() for batch in torch.split(images, BATCH)])
     return logits.softmax(1)

@@ -44,7 +44,7 @@ class Shortcut:
 
     Attributes:
         examples: for each class that goes by it, positions of images to look at.
-        classes: number of classes that could be judged.
+        classes: how many could be judged.
         patch: whether it is a small patch that recurs; else it may be all of the surroundings.
         why: the numbers in plain words.
     """
@@ -88,8 +88,7 @@ def shortcut_beside_masks(
         if float(right[own].float().mean()) - elsewhere > MIN_CLASS_Z * own_error:
             surest = torch.where(right & own, scores[:, label], -1).topk(min(MAX_EXAMPLES, total))
             examples[label] = tuple(surest.indices[surest.values >= 0].tolist())
-    beside = maps * (1 - masks)
-    recurring = find_recurring(images, beside, labels, generator)
+    recurring = find_recurring(images, maps * (1 - masks), labels, generator)
     patches = sum(label in recurring and recurring[label].recurs for label in examples)
     why = (
         f"with the fish painted over, the network still names the species in {hits:.0%} of "
@@ -105,8 +104,7 @@ def shortcut_by_recurrence(
 
     Single classes with such a patch are no proof without masks: a species' own pattern may recur.
     """
-    counts = torch.bincount(labels)
-    judged = int((counts >= MIN_OWN).sum())
+    judged = int((torch.bincount(labels) >= MIN_OWN).sum())
     found = find_recurring(images, maps, labels, generator)
     found = {label: patch for label, patch in found.items() if patch.recurs}
     if len(found) < max(2, MIN_SHARE_OF_CLASSES * judged):
@@ -122,9 +120,7 @@ def shortcut_by_recurrence(
         f"classes, and covering it costs {covered.mean():.0%} of confidence, where covering any "
         f"other place costs {elsewhere.mean():.0%}"
     )
-    examples = {
-        label: tuple(patch.images[:MAX_EXAMPLES].tolist()) for label, patch in found.items()
-    }
+    examples = {k: tuple(patch.images[:MAX_EXAMPLES].tolist()) for k, patch in found.items()}
     return Shortcut(examples, judged, True, why)
 
 
@@ -158,11 +154,9 @@ def _costs(
     places = torch.rand(2, len(which), generator=generator).to(rows) * (1 - PATCH / SIDE)
     chosen, targets = images[which], labels[which]
     whole = confidence(model, chosen, targets)
-    lost = [
-        whole - confidence(model, _cover(chosen, top, left), targets)
-        for top, left in ((rows, columns), (places[0], places[1]))
-    ]
-    return lost[0].cpu(), lost[1].cpu()
+    here = whole - confidence(model, _cover(chosen, rows, columns), targets)
+    elsewhere = whole - confidence(model, _cover(chosen, *places), targets)
+    return here.cpu(), elsewhere.cpu()
 
 
 def _cover(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -170,9 +164,9 @@ def _cover(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     side = images.shape[-1]
     place = (torch.arange(side, device=images.device) + 0.5) / side
     rim, size = PATCH / SIDE / 4, PATCH / SIDE
-
-    def inside(start: Tensor) -> Tensor:
-        return (place > start[:, None] - rim) & (place < start[:, None] + size + rim)
-
-    covered = inside(rows)[:, None, :, None] & inside(columns)[:, None, None, :]
+    down, across = (
+        (place > start[:, None] - rim) & (place < start[:, None] + size + rim)
+        for start in (rows, columns)
+    )
+    covered = down[:, None, :, None] & across[:, None, None, :]
     return torch.where(covered, images.mean((2, 3), keepdim=True), images)

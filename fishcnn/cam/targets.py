@@ -18,7 +18,7 @@ def class_targets(
     count: int,
     argument: str = "target",
 ) -> Tensor | None:
-    """The class of each image that a person means by `predicted|true|CLASSNAME|INDEX`.
+    """The class of each image, (N,) int64, that a person means; None for the predicted classes.
 
     Args:
         target: "predicted", "true" (or True, as YAML reads it), a class name or an index. Of a
@@ -28,9 +28,6 @@ def class_targets(
         count: N, the number of images.
         argument: What errors call `target`.
 
-    Returns:
-        (N,) int64 class indices, or None for the predicted classes.
-
     Raises:
         ArgumentError: There is no such class, or the true ones are not known.
     """
@@ -39,38 +36,24 @@ def class_targets(
         return None
     if name == "true":
         if labels is None:
-            raise ArgumentError(
-                argument,
-                name,
-                "the true classes of these images are not known; choose predicted or a class",
-            )
+            problem = "the true classes of these images are not known; choose predicted or a class"
+            raise ArgumentError(argument, name, problem)
         return labels.long()
     if name in classes:
         return torch.full((count,), classes.index(name))
     if name.isdecimal() and int(name) < len(classes):
         return torch.full((count,), int(name))
     near = get_close_matches(name, classes, n=5, cutoff=0.4) or classes[:5]
-    raise ArgumentError(
-        argument,
-        target,
-        f"is not a class; choose predicted, true, an index from 0 to {len(classes) - 1}, or a "
-        f"class name such as {', '.join(near)}",
-    )
+    problem = f"is not a class; choose predicted, true, an index from 0 to {len(classes) - 1}, or "
+    raise ArgumentError(argument, target, f"{problem}a class name such as {', '.join(near)}")
 
 
 def score_weights(logits: Tensor, targets: Tensor | None, against: Tensor | None) -> Tensor:
-    """What each logit counts in the score that is explained, logit[target] - logit[against].
+    """What each of (N, K) logits counts in the score logit[target] - logit[against].
 
-    Args:
-        logits: (N, K).
-        targets: (N,) int64 class indices; None for the classes with the highest logit.
-        against: (N,) int64 class indices, or None for the target's logit alone.
-
-    Returns:
-        (N, K) int64, 1 at the target and -1 at the class against it; 0 where they are the same.
-
-    Raises:
-        ArgumentError: There are not N indices, or one of them is not a class.
+    (N, K) int64: 1 at the target, by default the class with the highest logit, and -1 at the class
+    against it, if any; 0 where they are the same. Without one index (N,) of a class for each image
+    it is an ArgumentError.
     """
     wanted = _one_hot(logits.argmax(1) if targets is None else targets, logits, "targets")
     return wanted if against is None else wanted - _one_hot(against, logits, "against")
@@ -79,12 +62,10 @@ def score_weights(logits: Tensor, targets: Tensor | None, against: Tensor | None
 def _one_hot(indices: Tensor, logits: Tensor, argument: str) -> Tensor:
     count, classes = logits.shape
     if indices.shape != (count,):
-        raise ArgumentError(
-            argument, indices.tolist(), f"needs one class for each of the {count} images"
-        )
+        problem = f"needs one class for each of the {count} images"
+        raise ArgumentError(argument, indices.tolist(), problem)
     for index in (int(indices.min()), int(indices.max())):
         if not 0 <= index < classes:
-            raise ArgumentError(
-                argument, index, f"is not one of the model's {classes} classes, 0 to {classes - 1}"
-            )
+            problem = f"is not one of the model's {classes} classes, 0 to {classes - 1}"
+            raise ArgumentError(argument, index, problem)
     return F.one_hot(indices.to(logits.device).long(), classes)

@@ -48,10 +48,8 @@ class Reliability:
 
     Attributes:
         edges: ``(B + 1,)`` from 0 to 1; a bin holds its upper edge.
-        count: int64 ``(B,)``, images.
-        hits: int64 ``(B,)``, right ones among them.
-        confidence: ``(B,)`` mean confidence, NaN in an empty bin.
-        accuracy: ``(B,)``, NaN in an empty bin.
+        count: int64 ``(B,)``, images; `hits` are the right ones among them.
+        confidence: ``(B,)`` mean confidence, NaN in an empty bin, as is the accuracy.
         ece: expected calibration error: mean gap between confidence and accuracy, weighted by the
             images of each bin, in [0, 1].
     """
@@ -69,13 +67,13 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
     place, total = _binned(confidence, bins)
     count = np.bincount(place, minlength=bins)
     hits = np.bincount(place[right], minlength=bins)
-    nothing = np.full(bins, np.nan)
+    empty_as_nan = np.where(count > 0, count, np.nan)
     return Reliability(
         edges=np.linspace(0, 1, bins + 1),
         count=count,
         hits=hits,
-        confidence=np.divide(total, count, out=nothing.copy(), where=count > 0),
-        accuracy=np.divide(hits, count, out=nothing.copy(), where=count > 0),
+        confidence=total / empty_as_nan,
+        accuracy=hits / empty_as_nan,
         ece=float(np.abs(hits - total).sum() / len(confidence)),
     )
 
@@ -105,12 +103,9 @@ def _binned(confidence: Floats, bins: int) -> tuple[Counts, NDArray[Any]]:
 
 @dataclass(frozen=True)
 class TemperatureFit:
-    """A fitted temperature.
+    """What to divide logits by, above 1 where the network is too sure of itself.
 
-    Attributes:
-        temperature: what to divide logits by; above 1 where the network is too sure of itself.
-        images: how many it was fitted on.
-        mistakes: how many of them the network gets wrong.
+    It was fitted on so many images, of which the network gets so many wrong.
     """
 
     temperature: float
@@ -118,14 +113,10 @@ class TemperatureFit:
     mistakes: int
 
     @property
-    def inside(self) -> bool:
-        """Whether the best one lies inside the range that is searched, not cut off there."""
-        return 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
-
-    @property
     def usable(self) -> bool:
-        """Whether predictions should use it."""
-        return self.inside and self.images >= MIN_FIT_IMAGES
+        """Whether enough images give one inside the range that is searched, not cut off there."""
+        inside = 1.001 * MIN_TEMPERATURE < self.temperature < MAX_TEMPERATURE / 1.001
+        return inside and self.images >= MIN_FIT_IMAGES
 
 
 def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:

@@ -16,13 +16,7 @@ Counts = NDArray[np.int64]
 
 
 def confusion_counts(predicted: Counts, labels: Counts, num_classes: int) -> Counts:
-    """Count how often each class was taken for each other one.
-
-    Args:
-        predicted: int64 ``(N,)``, class indices.
-        labels: int64 ``(N,)``, the true ones.
-        num_classes: K.
-    """
+    """Count the confusion of predicted and true class indices, each int64 ``(N,)``."""
     flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes).astype(np.int64)
 
@@ -47,11 +41,8 @@ class ClassScores:
     def macro(self) -> "MacroScores":
         """Average over the classes that have images; one never predicted has precision 0."""
         present = self.support > 0
-        return MacroScores(
-            precision=float(np.nan_to_num(self.precision[present]).mean()),
-            recall=float(self.recall[present].mean()),
-            f1=float(self.f1[present].mean()),
-        )
+        columns = (np.nan_to_num(self.precision), self.recall, self.f1)
+        return MacroScores(*(float(column[present].mean()) for column in columns))
 
 
 class MacroScores(NamedTuple):
@@ -76,26 +67,16 @@ def class_scores(confusion: Counts) -> ClassScores:
 
 
 def top_k_accuracy(probabilities: Floats, labels: Counts, k: int) -> float:
-    """Share of images whose true class is among the k most probable ones.
+    """Share of images whose true class is among the k most probable ones, 1 to K.
 
-    Args:
-        probabilities: ``(N, K)``; of equal ones the lower class comes first, as in ``argmax``.
-        labels: int64 ``(N,)``.
-        k: 1 to K.
+    Of equal ``(N, K)`` probabilities the lower class comes first, as in ``argmax``.
     """
     ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((ranked == labels[:, None]).any(1).mean())
 
 
 class ConfusedPair(NamedTuple):
-    """One kind of mistake.
-
-    Attributes:
-        true: class index.
-        predicted: class index.
-        number: of images.
-        share: of the images of the true class.
-    """
+    """One kind of mistake by class indices; its share is of the images of the true class."""
 
     true: int
     predicted: int

@@ -14,12 +14,7 @@ _T = (
 
 
 def wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson 1927), which stays inside [0, 1] and is right for few.
-
-    Args:
-        hits: successes.
-        total: trials, at least 1.
-    """
+    """95% interval of a share (Wilson 1927), which stays inside [0, 1] and is right for few."""
     z = 1.959964  # 97.5% quantile of the normal distribution
     share = hits / total
     centre = share + z**2 / (2 * total)
@@ -33,13 +28,8 @@ def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
 
     Over folds it is somewhat too narrow: the folds share training images, and no unbiased
     estimate of the variance of their mean exists (Bengio & Grandvalet, JMLR 2004). Over seeds it
-    speaks of other weights and orders on the same images, not of other images.
-
-    Args:
-        shares: n values in [0, 1].
-
-    Returns:
-        Lower and upper end; None if n < 2.
+    speaks of other weights and orders on the same images, not of other images. It takes
+    two shares or more; else there is none.
     """
     if len(shares) < 2:
         return None

@@ -22,12 +22,7 @@ class MeanLoss(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, images: int) -> None:
-        """Add a batch.
-
-        Args:
-            loss: mean over the batch, a scalar.
-            images: how many there are in the batch.
-        """
+        """Add the mean loss, a scalar, of a batch of so many images."""
         self.total += loss * images
         self.count += images
 

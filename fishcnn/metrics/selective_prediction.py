@@ -19,14 +19,7 @@ MIN_KEPT = 20
 
 @dataclass(frozen=True)
 class SelectiveCurve:
-    """One point for each of M different confidences, from high to low.
-
-    Attributes:
-        threshold: ``(M,)``, images with this confidence or more are kept.
-        kept: int64 ``(M,)``, how many that are.
-        hits: int64 ``(M,)``, right ones among them.
-        total: images in all.
-    """
+    """One point for each of M different confidences, ``(M,)`` from high to low; see `Kept`."""
 
     threshold: Floats
     kept: Counts
@@ -35,7 +28,7 @@ class SelectiveCurve:
 
     @property
     def accuracy(self) -> Floats:
-        """``(M,)``, accuracy of the images that are kept."""
+        """Of the images that are kept, ``(M,)``."""
         return self.hits / self.kept
 
     @property
@@ -62,11 +55,7 @@ def selective_curve(confidence: Floats, right: NDArray[np.bool_]) -> SelectiveCu
 class Kept:
     """What a threshold does to a set of images.
 
-    Attributes:
-        threshold: images with this confidence or more are kept.
-        kept: how many that are.
-        hits: right ones among them.
-        total: images in all.
+    Of `total` images those with a confidence of `threshold` or more are kept; `hits` are right.
     """
 
     threshold: float
@@ -93,26 +82,16 @@ class Kept:
 def lowest_threshold(
     curve: SelectiveCurve, precision: float, at_least: int = MIN_KEPT
 ) -> Kept | None:
-    """Find the lowest threshold with a wanted precision, which keeps the most images.
+    """Find the lowest threshold with a wanted precision, in [0, 1], which keeps the most images.
 
-    Args:
-        curve: of the images to choose it on.
-        precision: wanted share of right ones among the kept, in [0, 1].
-        at_least: images that have to be kept for their precision to count.
-
-    Returns:
-        None if no threshold reaches the precision.
+    A precision counts where at least so many images are kept; None if no threshold reaches it.
     """
     good = np.flatnonzero((curve.accuracy >= precision) & (curve.kept >= at_least))
     if not len(good):
         return None
     point = int(good[-1])
-    return Kept(
-        threshold=float(curve.threshold[point]),
-        kept=int(curve.kept[point]),
-        hits=int(curve.hits[point]),
-        total=curve.total,
-    )
+    kept, hits = int(curve.kept[point]), int(curve.hits[point])
+    return Kept(float(curve.threshold[point]), kept, hits, curve.total)
 
 
 def keep(confidence: Floats, right: NDArray[np.bool_], threshold: float) -> Kept:
