@@ -47,7 +47,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class BengaliFishSource:
-    """The Kaggle data set "Bengali Fish Pixels": 20 classes, at ``root`` or else downloaded."""
+    """The Kaggle data set "Bengali Fish Images": 20 classes, at ``root`` or else downloaded."""
 
     root: str | Path | None = None
 

@@ -58,7 +58,7 @@ def cam(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def brightness(model: nn.Module, images: Tensor) -> Tensor:
-    """What many a pretty explanation is: a image of the image."""
+    """What many a pretty explanation is: an image of the image."""
     return images.mean(1)
 
 

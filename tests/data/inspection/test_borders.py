@@ -12,7 +12,7 @@ Pixels = NDArray[np.uint8]
 
 
 def photograph(seed: int = 0, side: int = 100) -> Pixels:
-    """Blurred noise: a image without one straight line."""
+    """Blurred noise: an image without one straight line."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(40, 220, (12, 12, 3), dtype=np.uint8))
     fine = rng.integers(-12, 13, (side, side, 3))
