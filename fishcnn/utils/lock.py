@@ -1,0 +1,59 @@
+"""One process at a time, and who it is."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import unwritable, write_text
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to ``path`` meanwhile, be it a file or a folder.
+
+    The lock is a hidden file inside the folder or beside the file. The system frees it when this
+    process ends, however it ends.
+
+    Raises:
+        FishError: another process holds it; the message says which. Or the folder may not be
+            written to.
+    """
+    folder, name = (path, "") if path.is_dir() else (path.parent, f"-{path.name}")
+    holder = folder / f".in-use-by{name}"
+    lock = FileLock(folder / f".lock{name}")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FishError(
+            f"{path} is being written to by {_read(holder)}: wait until that has ended, or choose "
+            "another place"
+        ) from None
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        write_text(
+            holder,
+            f"process {os.getpid()} on {platform.node()}, {Path(sys.argv[0]).name}, {_now()}",
+        )
+        yield
+        holder.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _read(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8")
+    except OSError:  # the other one is about to write it, or has ended just now
+        return "another process"
+
+
+def _now() -> str:
+    return time.strftime("since %Y-%m-%d %H:%M:%S")
