@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import TypeVar
@@ -188,7 +189,7 @@ class Callbacks:
         self.doctor = Doctor(folder, self.history, build_settings(config))
         self.checkpoint = BestCheckpoint(folder, resumed=resumed)
         self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
-        bar = ProgressBar if sys.stdout.isatty() else EpochLines
+        bar = ProgressBar if sys.stdout.isatty() else partial(EpochLines, self.history)
         called = (
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config, overridden),
@@ -201,8 +202,8 @@ class Callbacks:
             # After Grad-CAM: it takes the averaged weights back when a validation ends.
             _if_enabled(AveragedWeights, chosen.ema),
             _if_enabled(PatientEarlyStopping, chosen.early_stopping),
-            _if_enabled(bar, chosen.progress),
             self.history,
+            _if_enabled(bar, chosen.progress),
             Resuming(folder, self.history),
             self.doctor,
             self.checkpoint,

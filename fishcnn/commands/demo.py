@@ -23,6 +23,7 @@ from PIL import Image
 from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.methods import METHODS
+from fishcnn.commands.own_page import OwnPageOnly
 from fishcnn.commands.page_images import under_map
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import best_device, check_finite, find_trained, load_trained
@@ -203,6 +204,7 @@ def demo(config: DictConfig) -> None:
 def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
     """Serve until a KeyboardInterrupt."""
     import gradio as gr
+    from starlette.middleware import Middleware
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # with which gradio asks for its own page
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # deletes the uploads too
@@ -217,6 +219,7 @@ def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
             run_history=False,
             ssr_mode=False,
             mcp_server=False,
+            app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
             quiet=True,
             prevent_thread_lock=True,
         )

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -191,6 +192,7 @@ def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
             assert remark(page).startswith(f"layercam shows what speaks for {other} (")
 
             check_refusals(page, tmp_path)
+            check_strangers(url)
             # And it goes on after that.
             assert upload(page, path) == (400, 800)
 
@@ -231,6 +233,22 @@ def check_refusals(page: Page, folder: Path) -> None:
     toast = page.get_by_text('exceed the maximum allowed size of 51.2 KB: "heavy.bmp"')
     playwright.expect(toast.first).to_be_visible()
     playwright.expect(drop_zone(page)).to_be_visible()
+
+
+def check_strangers(url: str) -> None:
+    """Pages of other sites, and sites whose names lead here, are answered with 403."""
+    host = urlsplit(url).netloc
+
+    def status(**headers: str) -> int:
+        connection = HTTPConnection(host, timeout=20)
+        connection.request("GET", "/config", headers=headers)
+        answer = connection.getresponse().status
+        connection.close()
+        return answer
+
+    assert status() == status(Origin=f"http://{host}") == 200
+    assert status(Origin="http://evil.example") == status(Origin="null") == 403
+    assert status(Host="evil.example") == 403
 
 
 def command(*overrides: str) -> list[str]:

@@ -3,18 +3,26 @@
 import pytorch_lightning as pl
 
 from fishcnn.models.scores import SCORES
+from fishcnn.training.callbacks.history import History
 
 
 class EpochLines(pl.Callback):
-    """Print a line after every epoch: what is measured on both splits."""
+    """Print a line after every epoch: what is measured on both splits.
+
+    Args:
+        history: a callback before this one; its latest epoch is printed.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the latest numbers."""
         if not trainer.is_global_zero:
             return
-        metrics, keys = trainer.callback_metrics, [s.key for s in SCORES if s.in_training]
+        epoch, keys = self.history.epochs[-1], [s.key for s in SCORES if s.in_training]
         names = [f"{split}_{key}" for split in ("train", "val") for key in keys]
-        shown = [f"{name} {float(metrics[name]):.3f}" for name in names if name in metrics]
+        shown = [f"{name} {epoch[name]:.3f}" for name in names if name in epoch]
         print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *shown, sep="  ", flush=True
         )

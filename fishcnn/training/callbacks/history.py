@@ -63,6 +63,7 @@ class History(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self._earlier = dict(trainer.callback_metrics)
         self._images = 0
         self._waited = 0.0
         self._start = self._free_since = time.perf_counter()
@@ -106,10 +107,10 @@ class History(pl.Callback):
         if self._pending:  # the epoch was cut short
             self._read_losses(trainer)
         epoch = {"epoch": float(trainer.current_epoch + 1)}
-        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         for name, value in trainer.callback_metrics.items():
-            # Of an epoch without validation Lightning still shows the latest one's numbers.
-            if name in (COLUMNS if validated else TRAIN_SCORES):
+            # Lightning still shows what an earlier epoch has measured, and this one has not: in the
+            # very same tensor.
+            if name in COLUMNS and value is not self._earlier.get(name):
                 epoch[name] = float(value)
         epoch["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         epoch["seconds"] = time.perf_counter() - self._start

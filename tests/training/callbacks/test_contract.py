@@ -90,7 +90,7 @@ def together(kinds: list[type[pl.Callback]], folder: Path) -> list[pl.Callback]:
     history = History(RunFolder(folder))
     rest = [made(kind, folder, history) for kind in kinds if kind is not History]
     needs_history = any("history" in inspect.signature(kind).parameters for kind in kinds)
-    return [*rest, history] if needs_history or History in kinds else rest
+    return [history, *rest] if needs_history or History in kinds else rest
 
 
 def options(callbacks: list[pl.Callback]) -> dict[str, Any]:
@@ -226,4 +226,5 @@ def test_the_defaults_are_those_of_the_train_command() -> None:
     assert conf.keys() == switched.keys()
     for name, kind in switched.items():
         parameters = inspect.signature(kind).parameters.values()
-        assert {p.name: p.default for p in parameters} | {"enabled": True} == conf[name]
+        defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        assert defaults | {"enabled": True} == conf[name]

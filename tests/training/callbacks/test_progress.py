@@ -8,7 +8,9 @@ from networks import small_classifier
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.epoch_lines import EpochLines
+from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.progress_bar import ProgressBar
+from fishcnn.utils.run_folder import RunFolder
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.
@@ -32,7 +34,8 @@ def test_the_bar_counts_epochs_from_one(datamodule: FishDataModule, tmp_path: Pa
 def test_a_log_file_gets_a_line_of_numbers_for_each_epoch(
     datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = small_trainer(tmp_path, EpochLines(), logger=False)
+    history = History(RunFolder(tmp_path))
+    trainer = small_trainer(tmp_path, history, EpochLines(history), logger=False)
     trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
     lines = capsys.readouterr().out.splitlines()
     number = r"\d\.\d{3}"
@@ -40,3 +43,21 @@ def test_a_log_file_gets_a_line_of_numbers_for_each_epoch(
     assert re.fullmatch(f"epoch 1/2  {pattern}", lines[0])
     assert re.fullmatch(f"epoch 2/2  {pattern}", lines[1])
     assert f"val_acc {float(trainer.callback_metrics['val_acc']):.3f}" in lines[1]
+
+
+def test_the_line_of_an_epoch_without_validation_has_no_numbers_of_an_earlier_one(
+    datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(RunFolder(tmp_path))
+    trainer = small_trainer(
+        tmp_path,
+        history,
+        EpochLines(history),
+        logger=False,
+        max_epochs=4,
+        check_val_every_n_epoch=2,
+    )
+    trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
+    lines = capsys.readouterr().out.splitlines()
+    assert ["val_loss" in line for line in lines] == [False, True, False, True]
+    assert all("train_loss" in line for line in lines)
