@@ -152,16 +152,18 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
             with gr.Column(scale=1, min_width=280):
                 # gr.Image would decode the file itself, and not as the training does.
                 file = gr.File(label="Your photo", height=150)
-                classes = [(name, index) for index, name in enumerate(classifier.classes)]
-                choices = [("predicted", _PREDICTED), *classes]
-                target = gr.Dropdown(choices, value=_PREDICTED, label="Class")
-                layer = gr.Dropdown(layers, value=default, label="Layer")
-                method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method")
                 species = gr.Label(label="Species", num_top_classes=_SHOWN_CLASSES)
             with gr.Column(scale=3, min_width=280):
                 note = gr.HTML()
                 with gr.Row():
                     outputs = [species, image("Photo"), image("Overlay"), note]
+        # Below the answer, also on a telephone.
+        with gr.Accordion("Another class, layer or method", open=False), gr.Row():
+            classes = [(name, index) for index, name in enumerate(classifier.classes)]
+            choices = [("predicted", _PREDICTED), *classes]
+            target = gr.Dropdown(choices, value=_PREDICTED, label="Class")
+            layer = gr.Dropdown(layers, value=default, label="Layer")
+            method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method")
         gr.on(
             [file.change, target.change, layer.change, method.change],
             show,

@@ -178,6 +178,8 @@ def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
             assert species.inner_text().strip() == expected
             page.screenshot(path=tmp_path / "desktop.png")
 
+            options = page.get_by_role("button", name="Another class, layer or method")
+            options.click()
             # Not HiResCAM: behind a gap head its map is that of Grad-CAM.
             for setting, choice in (
                 ("Method", "layercam"),
@@ -196,8 +198,16 @@ def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
             # And it goes on after that.
             assert upload(page, path) == (400, 800)
 
+            options.click()
             page.set_viewport_size({"width": 400, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= 400
+            # The answer is seen without scrolling, and all options are below it.
+            answer = species.bounding_box()
+            below = options.bounding_box()
+            assert answer
+            assert below
+            assert answer["y"] + answer["height"] < 800
+            assert below["y"] > answer["y"]
             page.screenshot(path=tmp_path / "phone.png", full_page=True)
 
             port = urlsplit(url).port
@@ -309,7 +319,7 @@ def browser(url: str) -> Iterator[tuple[Page, set[str | None]]]:
 
 def put(page: Page, path: Path) -> None:
     """Put a file on the page in place of the one that is there."""
-    page.get_by_role("combobox", name="Method").wait_for()
+    page.get_by_role("button", name="Another class, layer or method").wait_for()
     if not drop_zone(page).is_visible():
         page.get_by_label("Clear").click()
     page.locator("input[type=file]").set_input_files(path)
