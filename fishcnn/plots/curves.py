@@ -29,7 +29,7 @@ def loss_per_iteration(
     mean = _running_mean(losses, window)
     axes.plot(steps, mean, color=TRAIN, linewidth=1.5, label=f"mean of {window}")
     axes.set_xlabel("iteration")
-    dress(axes, title, legend="best")
+    dress(axes, title, legend=True)
     return figure
 
 
@@ -80,9 +80,9 @@ def curves(
                 markersize=2.5,
             )
         if best_epoch is not None:
-            label = f"best epoch: {best_epoch}"
+            label = f"lowest validation loss: epoch {best_epoch}"
             axes.axvline(best_epoch, color=FAINT, linewidth=0.8, linestyle="--", label=label)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        dress(axes, title, legend="best", percent=percent)
+        dress(axes, title, legend=True, percent=percent)
     return figure

@@ -52,7 +52,7 @@ def faithfulness_curves(
             chart.plot(share, curve, color=colour, linestyle=dash, linewidth=1.5, label=label)
         chart.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="mean confidence")
         chart.set_xlabel(f"share of the image {done}, most marked first")
-        dress(chart, heading, size=_HEADING_SIZE, legend="best", percent="xy")
+        dress(chart, heading, size=_HEADING_SIZE, legend=True, percent="xy")
     if len(layers):
         _randomisation(axes[2], layers, correlation)
     return figure

@@ -3,8 +3,6 @@
 Nothing here touches pyplot: its global list of figures leaks memory over a long training.
 """
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -20,6 +18,7 @@ INK, FAINT, GRID, WRONG = "#202020", "#707070", "#dcdcdc", "#c00000"
 TRAIN, VAL = "#1f6fb4", "#d9720a"  # blue and orange, which colour-blind people can tell apart
 TITLE_SIZE, CAPTION_SIZE, NOTE_SIZE = 10.0, 6.5, 5.5  # points; 1 point is 1.8 pixels
 MARGIN, LINE_HEIGHT = 14, 15  # pixels
+_LEGEND_ROOM = 16  # points between the headline and its chart
 
 
 def headline(title: str, room: int, families: list[str]) -> tuple[str, float]:
@@ -38,18 +37,27 @@ def dress(
     title: str = "",
     *,
     size: float = TITLE_SIZE,
-    legend: Literal["best", "upper left", "lower left"] | None = None,
+    legend: bool = False,
     percent: str = "",
 ) -> None:
     """Give a chart the look of all our charts: a faint grid and no frame.
 
-    Its lines and the names of its axes are there already. ``percent`` names the axes, of ``"xy"``,
-    whose numbers are shares.
+    Its lines and the names of its axes are there already. A legend stands between the headline and
+    the chart, where it covers no line. ``percent`` names the axes, of ``"xy"``, whose numbers are
+    shares.
     """
     for name in percent:
         getattr(axes, f"{name}axis").set_major_formatter(PercentFormatter(1))
     fonts = label_fonts([title])
-    axes.set_title(title, loc="left", fontsize=size, color=INK, family=fonts, parse_math=False)
+    axes.set_title(
+        title,
+        loc="left",
+        pad=_LEGEND_ROOM if legend else None,
+        fontsize=size,
+        color=INK,
+        family=fonts,
+        parse_math=False,
+    )
     axes.tick_params(length=0, labelsize=CAPTION_SIZE, labelcolor=FAINT)
     axes.xaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
     axes.yaxis.label.set(fontsize=CAPTION_SIZE, color=FAINT)
@@ -58,7 +66,18 @@ def dress(
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     if legend:
-        axes.legend(loc=legend, fontsize=CAPTION_SIZE, frameon=False, labelcolor=INK)
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=4,
+            fontsize=CAPTION_SIZE,
+            frameon=False,
+            labelcolor=INK,
+            borderpad=0,
+            borderaxespad=0.3,
+            handlelength=1.5,
+            columnspacing=1.5,
+        )
 
 
 def figure_to_array(figure: Figure) -> npt.NDArray[np.uint8]:

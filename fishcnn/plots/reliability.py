@@ -17,7 +17,8 @@ CHART_INCHES = (5.0, 4.2)
 def reliability_diagram(bins: Reliability, title: str) -> Figure:
     """Draw accuracy against confidence, and below it how many images each bin has.
 
-    Bars of a calibrated network end on the diagonal; the whiskers are 95% intervals of Wilson.
+    The bar of a bin is its accuracy, with Wilson's 95% interval as whiskers, and the line across it
+    its mean confidence, where the bar of a calibrated network ends.
     """
     figure = Figure(figsize=CHART_INCHES, dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -26,8 +27,9 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
     accuracy = bins.accuracy[filled]
     pairs = zip(bins.hits[filled].tolist(), bins.count[filled].tolist(), strict=True)
     intervals = np.array([wilson_interval(hits, count) for hits, count in pairs]).reshape(-1, 2)
-    upper.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", label="calibrated")
-    upper.bar(middles[filled], accuracy, width=0.92 * width, color=TRAIN, alpha=0.75)
+    upper.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--")
+    bars = {"width": 0.92 * width, "color": TRAIN, "alpha": 0.75, "label": "accuracy"}
+    upper.bar(middles[filled], accuracy, **bars)
     upper.errorbar(
         middles[filled],
         accuracy,
@@ -37,14 +39,15 @@ def reliability_diagram(bins: Reliability, title: str) -> Figure:
         elinewidth=0.8,
         capsize=2,
     )
-    upper.plot(
-        bins.confidence[filled], accuracy, "o", color=VAL, markersize=3, label="mean confidence"
+    left, right = (middles[filled] + sign * 0.46 * width for sign in (-1, 1))
+    upper.hlines(
+        bins.confidence[filled], left, right, color=VAL, linewidth=2, label="mean confidence"
     )
     upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
     lower.bar(middles, bins.count, width=0.92 * width, color=FAINT, alpha=0.6)
     lower.set(xlabel="confidence", ylabel="images")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    dress(upper, title, legend="upper left", percent="y")
+    dress(upper, title, legend=True, percent="y")
     dress(lower, percent="x")
     figure.align_ylabels()
     return figure
@@ -70,5 +73,5 @@ def accuracy_by_confidence(curve: SelectiveCurve, chosen: Kept | None, title: st
             label=f"threshold {chosen.shown_threshold}",
         )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="images with at least this confidence")
-    dress(axes, title, legend="lower left", percent="xy")
+    dress(axes, title, legend=True, percent="xy")
     return figure

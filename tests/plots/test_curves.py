@@ -46,7 +46,7 @@ def test_curves_join_the_epochs_that_were_validated() -> None:
         assert lines["validation"].get_xdata().tolist() == [1, 3]
         assert lines["validation"].get_ydata().tolist() == expected
         assert lines["training"].get_xdata().tolist() == [0, 1, 2, 3]
-        assert list(lines["best epoch: 3"].get_xdata()) == [3, 3]
+        assert list(lines["lowest validation loss: epoch 3"].get_xdata()) == [3, 3]
     figure_to_array(figure)
     assert "%" in accuracy.get_yticklabels()[0].get_text()
     assert "%" not in loss.get_yticklabels()[0].get_text()

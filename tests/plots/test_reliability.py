@@ -22,6 +22,9 @@ def test_bars_are_accuracies_and_counts_and_whiskers_are_intervals() -> None:
     (whiskers,) = upper.containers[1].lines[2]
     low, high = whiskers.get_segments()[1][:, 1]
     assert (low, high) == pytest.approx(wilson_interval(2, 3))
+    # The mean confidence of each bin, at its own height.
+    marks = [mark[0, 1] for mark in upper.collections[-1].get_segments()]
+    assert marks == pytest.approx([0.325, np.mean([0.95, 0.9, 0.92])])
     assert figure_to_array(figure).shape[2] == 3
 
 
