@@ -33,7 +33,7 @@ from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import write_text
+from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.versions import versions
 
@@ -147,6 +147,8 @@ def _write_and_compare(
             if not metadata.items() <= loaded.metadata.items():
                 raise ValueError("its metadata did not come back as they were written")
             agreement = compare(loaded, images, expected)
+        except (OSError, Unwritable):  # of the disk, not of the network
+            raise
         except Exception as error:  # exporters and runtimes raise almost any type
             raise FishError(
                 f"formats: {name} does not work with this network, nothing was exported: "
