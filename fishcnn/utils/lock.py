@@ -34,6 +34,10 @@ def locked(path: Path) -> Iterator[None]:
             lock.release()
             lock.acquire(timeout=0)
     except Timeout:
+        try:
+            Path(lock.lock_file).touch()  # filelock says the same of a folder that takes no files
+        except OSError as error:
+            raise unwritable(path, error) from error
         raise FishError(
             f"{path} is being written to by {_read(holder)}: wait until that has ended, or choose "
             "another place"
