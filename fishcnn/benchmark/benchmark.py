@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from rich.table import Table
 from fishcnn.benchmark import planted_duplicates
 from fishcnn.benchmark.process import measure_alone
 from fishcnn.benchmark.training import CONTENDERS, FISHCNN, measure_training
+from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import plain
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import write_text
 from fishcnn.utils.versions import versions
 
 PARTS = ("training", "duplicates", "cams")
@@ -31,12 +34,15 @@ def benchmark(config: DictConfig) -> None:
     for part in parts:
         if part not in PARTS:
             raise FishError(f"parts={part}: choose from {', '.join(PARTS)}")
-    console = Console()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu}
     result: dict[str, Any] = {"machine": machine | versions()}
-    file = Path(config.output or ".").expanduser() / "benchmark.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with output_folder(config.output, Path()) as output:
+        _measure(config, parts, result, output / "benchmark.json")
+
+
+def _measure(config: DictConfig, parts: Sequence[str], result: dict[str, Any], file: Path) -> None:
+    console = Console()
     for part in parts:
         if part == "training":
             result |= measure_training(config)
@@ -49,7 +55,7 @@ def benchmark(config: DictConfig) -> None:
             result[part], _ = measure_alone("cams", plain(config.cams), threads=config.threads)
             _print_mapping(console, "Grad-CAM of one batch", result[part])
         # After each part: a run that is stopped has not measured for nothing.
-        file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(result, indent=1) + "\n")
     console.print(f"written: {file.resolve()}", soft_wrap=True, highlight=False)
 
 

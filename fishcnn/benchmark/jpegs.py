@@ -1,13 +1,12 @@
 """JPEGs of the sizes that cameras and web pages give, drawn once and kept."""
 
-import os
-import shutil
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from fishcnn.data.rendering.drawn_folder import drawn_folder, save_image
 from fishcnn.data.rendering.render import render_fish
 from fishcnn.data.rendering.synthetic import draw_all
 
@@ -26,18 +25,16 @@ def draw_jpegs(folder: Path, size: str, *, train: int, val: int, workers: int) -
     root = folder / f"{size}-{train}-{val}"
     if root.is_dir():
         return root
-    unfinished = root.with_name(f"{root.name}.{os.getpid()}")
-    tasks = [
-        partial(_draw, unfinished / split, size, number)
-        for split, count in (("train", train), ("val", val))
-        for number in range(count)
-    ]
-    for split in ("train", "val"):
-        for species in range(SPECIES):
-            (unfinished / split / f"species_{species}").mkdir(parents=True)
-    draw_all(tasks, workers=workers, description=f"Drawing {size} images")
-    shutil.rmtree(root, ignore_errors=True)
-    unfinished.rename(root)
+    with drawn_folder(root, files=train + val) as unfinished:
+        tasks = [
+            partial(_draw, unfinished / split, size, number)
+            for split, count in (("train", train), ("val", val))
+            for number in range(count)
+        ]
+        for split in ("train", "val"):
+            for species in range(SPECIES):
+                (unfinished / split / f"species_{species}").mkdir(parents=True)
+        draw_all(tasks, workers=workers, description=f"Drawing {size} images")
     return root
 
 
@@ -50,4 +47,4 @@ def _draw(folder: Path, size: str, number: int) -> None:
         grain = rng.integers(-6, 7, enlarged.shape, dtype=np.int16)
         enlarged = np.clip(enlarged + grain, 0, 255).astype(np.uint8)
     file = folder / f"species_{species}" / f"{number:04}.jpg"
-    Image.fromarray(enlarged).save(file, quality=92)
+    save_image(Image.fromarray(enlarged), file, quality=92)

@@ -8,13 +8,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fishcnn.utils.errors import FishError
 
 Measured = tuple[dict[str, Any], int]
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a temporary folder, and remove it at the end.
+
+    Raises:
+        FishError: there is no room for one.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise FishError(
+            f"nothing can be written to the temporary folder: {error}; free some space, or name "
+            "another one by the environment variable TMPDIR"
+        ) from error
 
 
 def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
@@ -29,7 +47,7 @@ def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", dir=folder) as said:
         process = subprocess.Popen(
             [sys.executable, *command], stdout=said, stderr=subprocess.STDOUT, cwd=folder,
             env=environment,
@@ -64,9 +82,9 @@ def measure_alone(module: str, settings: Mapping[str, Any], *, threads: int | No
     Returns:
         What ``measure`` returns, and the peak memory in bytes.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         output, peak_memory = run(
-            "-m", __name__, module, json.dumps(settings), threads=threads, folder=Path(folder)
+            "-m", __name__, module, json.dumps(settings), threads=threads, folder=folder
         )
     return json.loads(output.strip().splitlines()[-1]), peak_memory
 

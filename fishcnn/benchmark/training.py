@@ -3,7 +3,6 @@
 import csv
 import json
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from fishcnn.benchmark.jpegs import SPECIES, draw_jpegs
-from fishcnn.benchmark.process import Measured, measure_alone, run
+from fishcnn.benchmark.process import Measured, measure_alone, run, scratch_folder
 from fishcnn.utils.run_folder import RunFolder
 
 PLAIN, WORKERS, FISHCNN, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
@@ -96,15 +95,15 @@ def _train_fishcnn(config: DictConfig, root: Path, blocks: int, batch: int) -> M
 
     The first epoch includes all that came before the first step but imports.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = RunFolder(Path(scratch) / "run")
+    with scratch_folder() as scratch:
+        folder = RunFolder(scratch / "run")
         _, peak_memory = run(
             "-c",
             "from fishcnn.commands.cli import start; start('train')",
             "experiment=seed",
             "data=folder",
             f"data.root={root}",
-            f"data.cache_root={Path(scratch) / 'cache'}",
+            f"data.cache_root={scratch / 'cache'}",
             f"data.image_size={IMAGE_SIZE}",
             f"data.batch_size={batch}",
             f"model.blocks={blocks}",
@@ -113,7 +112,7 @@ def _train_fishcnn(config: DictConfig, root: Path, blocks: int, batch: int) -> M
             "logger=none",
             f"hydra.run.dir={folder.path}",
             threads=config.threads,
-            folder=Path(scratch),
+            folder=scratch,
         )
         summary = json.loads(folder.summary.read_text(encoding="utf-8"))
         split = json.loads(folder.split.read_text(encoding="ascii"))

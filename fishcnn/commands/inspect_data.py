@@ -15,9 +15,9 @@ from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
-from fishcnn.commands.trained_run import output_folder, writing_to
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import group_members
@@ -32,6 +32,7 @@ from fishcnn.plots.duplicate_sheet import (
 )
 from fishcnn.utils.checks import whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import write_text
 from fishcnn.utils.text import printable
 
 # A terminal shows so many items of a list and so many classes; the files have all.
@@ -52,32 +53,36 @@ def inspect_data(config: DictConfig) -> None:
     found = _inspect(build_datamodule(config))
     named = config.data.name
     name = found.images.index.root.resolve().name if named == "folder" else named
-    output = output_folder(config.output, Path("inspections") / name)
-    with writing_to(output):
-        for sheet in output.glob(_SHEETS.format("*")):  # of an earlier inspection
-            sheet.unlink()
+    with output_folder(config.output, Path("inspections") / name) as output:
+        _write(found, name, config.pages, output)
+
+
+def _write(found: Inspection, name: str, most_pages: int, output: Path) -> None:
+    """Write the files and print what they say; sheets of an earlier inspection go."""
     groups = found.groups()
-    pages = paginate([len(members) for members in groups])[: config.pages]
+    pages = paginate([len(members) for members in groups])[:most_pages]
     note = _left_out(len(groups), pages)
-    sheets = [output / _SHEETS.format(f"{number:02}") for number in range(1, len(pages) + 1)]
-    for number, (page, file) in enumerate(zip(pages, sheets, strict=True), start=1):
-        title = f"Near-duplicates in {name}"
-        if len(pages) > 1:
-            title += f", page {number} of {len(pages)}"
-        shown = [_group(found.images, groups[index], index + 1) for index in page]
-        last = number == len(pages)
-        save_figure(duplicate_sheet(shown, printable(title), note if last else ""), file)
+    sheets = [_SHEETS.format(f"{number:02}") for number in range(1, len(pages) + 1)]
     columns = found.columns()
     sections = found.sections()
     if groups:  # they are too many for a terminal
         sections["Lists"] = [group_members(found.images, groups)]
     text = to_markdown(found.images, columns, sections, named=None)
-    links = "".join(f"\n![Near-duplicates]({sheet.name})\n" for sheet in sheets)
-    (output / _REPORT).write_text(text + links, encoding="utf-8")
+    text += "".join(f"\n![Near-duplicates]({sheet})\n" for sheet in sheets)
     # Escaped, as file names need not be valid Unicode.
-    content = json.dumps(found.to_json(), indent=1, allow_nan=False)
-    (output / _NUMBERS).write_text(content + "\n", encoding="ascii")
-    _print(found, columns, note, [output / _REPORT, output / _NUMBERS, *sheets])
+    numbers = json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n"
+    with all_or_nothing(output, lambda: output.glob(_SHEETS.format("*"))) as folder:
+        for number, (page, sheet) in enumerate(zip(pages, sheets, strict=True), start=1):
+            title = f"Near-duplicates in {name}"
+            if len(pages) > 1:
+                title += f", page {number} of {len(pages)}"
+            shown = [_group(found.images, groups[index], index + 1) for index in page]
+            last = number == len(pages)
+            figure = duplicate_sheet(shown, printable(title), note if last else "")
+            save_figure(figure, folder / sheet)
+        write_text(folder / _NUMBERS, numbers)
+        write_text(folder / _REPORT, text)
+    _print(found, columns, note, [output / file for file in (_REPORT, _NUMBERS, *sheets)])
 
 
 @as_settings("data.", images_per_class="data.pictures_per_class")

@@ -136,18 +136,6 @@ def check_finite(answers: Tensor) -> None:
         )
 
 
-def output_folder(named: str | None, default: Path) -> Path:
-    """Make the folder ``output=``, or the default, before the first expensive step.
-
-    Raises:
-        FishError: it cannot be made.
-    """
-    folder = Path(named).expanduser().absolute() if named else default.absolute()
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch compute in the thread that asks: several would wait for each other."""
@@ -157,15 +145,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Raise a FishError that names ``output=`` where the system does not let a folder change."""
-    try:
-        yield
-    except OSError as error:
-        raise FishError(
-            f"output={folder} cannot be written to: {error.strerror}; choose another folder by "
-            "output="
-        ) from error

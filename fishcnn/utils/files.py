@@ -10,6 +10,21 @@ from pathlib import Path
 
 from fishcnn.utils.errors import FishError
 
+
+class Unwritable(FishError):
+    """A file or folder cannot be written.
+
+    Attributes:
+        error: of the system.
+        wanted: bytes that were to be written, at least; None where that is unknown.
+    """
+
+    def __init__(self, message: str, error: OSError, wanted: int | None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.wanted = wanted
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -79,7 +94,7 @@ def regular_target(path: Path) -> Path:
     return target
 
 
-def unwritable(path: Path, error: OSError, *, wanted: int | None = None) -> FishError:
+def unwritable(path: Path, error: OSError, *, wanted: int | None = None) -> Unwritable:
     """Say why a file or folder cannot be written, and what to do.
 
     Args:
@@ -93,12 +108,14 @@ def unwritable(path: Path, error: OSError, *, wanted: int | None = None) -> Fish
             folder = folder.parent
         free = shutil.disk_usage(folder).free
         more = f"{megabytes(wanted)} wanted, " if wanted else ""
-        return FishError(
+        message = (
             f"cannot write {path}: the disk of {folder} is full ({more}{megabytes(free)} free); "
             "free some space or choose another folder"
         )
-    reason = (error.strerror or str(error)).lower()
-    return FishError(f"cannot write {path}: {reason}; choose a folder that you may write to")
+    else:
+        reason = (error.strerror or str(error)).lower()
+        message = f"cannot write {path}: {reason}; choose a folder that you may write to"
+    return Unwritable(message, error, wanted)
 
 
 def megabytes(count: int) -> str:

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,7 +19,7 @@ def locked(path: Path) -> Iterator[None]:
     """Keep other processes from writing to ``path`` meanwhile, be it a file or a folder.
 
     The lock is a hidden file inside the folder or beside the file. The system frees it when this
-    process ends, however it ends.
+    process ends, however it ends; only after a kill does the file stay behind.
 
     Raises:
         FishError: another process holds it; the message says which. Or the folder may not be
@@ -30,7 +30,14 @@ def locked(path: Path) -> Iterator[None]:
     lock = FileLock(folder / f".lock{name}")
     try:
         lock.acquire(timeout=0)
+        while not Path(lock.lock_file).exists():  # the process before has removed it just now
+            lock.release()
+            lock.acquire(timeout=0)
     except Timeout:
+        try:
+            Path(lock.lock_file).touch()  # filelock says the same of a folder that takes no files
+        except OSError as error:
+            raise unwritable(path, error) from error
         raise FishError(
             f"{path} is being written to by {_read(holder)}: wait until that has ended, or choose "
             "another place"
@@ -43,8 +50,10 @@ def locked(path: Path) -> Iterator[None]:
             f"process {os.getpid()} on {platform.node()}, {Path(sys.argv[0]).name}, {_now()}",
         )
         yield
-        holder.unlink(missing_ok=True)
     finally:
+        with suppress(OSError):  # of a disk that has just failed, or of Windows
+            holder.unlink(missing_ok=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 

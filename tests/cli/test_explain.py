@@ -269,7 +269,10 @@ def test_a_folder_that_has_changed_since_the_training_is_told_in_the_words_of_th
         (["input=photos/gone.jpg"], ["input=photos/gone.jpg"]),
         (["input=photos/broken.jpg", "trust=false"], ["no image can be read"]),
         (["ckpt=nowhere"], ["ckpt=nowhere"]),
-        (["output=photos/wide.jpg/x"], ["output=", "wide.jpg/x"]),
+        (
+            ["output=photos/wide.jpg/x"],
+            ["cannot write ", "wide.jpg/x: not a directory", "by output="],
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_piece(
@@ -288,7 +291,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(trained: RunFolder) -> None
     Path("out/pictures").touch()
     status, printed = run_and_read("explain", "output=out", "trust=false")
     assert status == 1
-    assert "/out cannot be written to: File exists; choose another folder by output=" in printed
+    assert "/out/pictures is not a folder: move it away, or choose another" in printed
 
 
 @pytest.mark.slow

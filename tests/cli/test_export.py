@@ -228,7 +228,7 @@ def test_a_checkpoint_without_its_run_needs_images_and_says_so(
         (["formats=[]"], "formats=[]: choose one of onnx, torch"),
         (["input=nowhere"], "input=nowhere: there is no such file or folder"),
         (["input=runs/first/checkpoints"], "checkpoints: no image found"),
-        (["output=runs/first/config.yaml/x"], "config.yaml/x cannot be written to"),
+        (["output=runs/first/config.yaml/x"], "config.yaml/x: not a directory; choose a folder"),
     ],
 )
 def test_a_mistake_is_answered_in_one_message(

@@ -272,7 +272,7 @@ def test_an_output_that_is_a_file_is_refused(inspect: Inspect, tmp_path: Path) -
     Path("taken").touch()
     status, output = inspect(f"data.root={root}", "output=taken")
     assert status == 1
-    assert "taken cannot be written to: File exists; choose another folder by output=" in output
+    assert "taken is not a folder: choose another one by output=" in output
 
 
 def test_rendered_fish_can_be_inspected(

@@ -324,7 +324,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
         (["input=-"], "input=-: no image found"),
         (["output=photos"], "output=photos is a folder"),
         (["output=photo.jpg"], "output=photo.jpg: wanted a name that ends in .csv or .jsonl"),
-        (["output=/proc/out.csv"], "output=/proc/out.csv cannot be written"),
+        (["output=/proc/out.csv"], "cannot write /proc/out.csv: "),
         (["format=xml"], "format=xml: choose one of csv, jsonl"),
         (["threshold=2"], "threshold=2: must be a number from 0 to 1"),
         (["threshold=abc"], "threshold=abc: must be a number from 0 to 1"),

@@ -17,17 +17,18 @@ from fishcnn.commands.labelled_images import (
     labelled_folder,
     split_of_run,
 )
+from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
-    output_folder,
     run_datamodule,
 )
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import write_bytes
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
 from fishcnn.utils.versions import versions
 
@@ -58,7 +59,14 @@ def evaluate(config: DictConfig) -> float:
     name = split
     if config.data_root:
         name = Path(os.path.abspath(os.path.expanduser(config.data_root))).name
-    output = output_folder(config.output, (run or RunFolder(checkpoint.parent)).evaluation(name))
+    default = (run or RunFolder(checkpoint.parent)).evaluation(name)
+    with output_folder(config.output, default) as output:
+        return _evaluate(config, split, checkpoint, run, output)
+
+
+def _evaluate(
+    config: DictConfig, split: str, checkpoint: Path, run: RunFolder | None, output: Path
+) -> float:
     classifier = load_trained(checkpoint, best_device())
     images, validation = _images(config, split, checkpoint, run, classifier)
 
@@ -103,13 +111,14 @@ def evaluate(config: DictConfig) -> float:
         plain=score(once, images.labels, top_k) if config.tta else None,
         remarks=remarks,
     )
-    write_json(results, output / EVALUATION)
-    write_predictions(results, output / EVALUATION_PREDICTIONS)
     mistakes = results.costly_mistakes(_MISTAKES)
     predicted = scores.predicted[mistakes]
     maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
     page = evaluation_page(results, mistakes, maps, _made_of(results))
-    (output / EVALUATION_PAGE).write_bytes(page)
+    with all_or_nothing(output) as folder:
+        write_json(results, folder / EVALUATION)
+        write_predictions(results, folder / EVALUATION_PREDICTIONS)
+        write_bytes(folder / EVALUATION_PAGE, page)
     print_results(results, output)
     return scores.accuracy
 

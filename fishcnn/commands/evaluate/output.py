@@ -1,6 +1,7 @@
 """What an evaluation writes for machines and prints for people; the page is built elsewhere."""
 
 import csv
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from fishcnn.commands.evaluate.results import Results, Scores
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.metrics.calibration import true_class
 from fishcnn.metrics.selective_prediction import Kept
+from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS
 from fishcnn.utils.text import finite, printable
 
@@ -59,7 +61,7 @@ def write_json(results: Results, file: Path) -> None:
         "remarks": results.remarks,
     }
     # ASCII with escapes, as file names need not be valid Unicode.
-    file.write_text(json.dumps(finite(found), indent=1, allow_nan=False) + "\n", encoding="ascii")
+    write_text(file, json.dumps(finite(found), indent=1, allow_nan=False) + "\n")
 
 
 def _numbers(scores: Scores) -> dict[str, Any]:
@@ -94,12 +96,13 @@ def write_predictions(results: Results, file: Path) -> None:
         true_class(probabilities, images.labels).tolist(),
         strict=True,
     )
-    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(["path", "true", "predicted", "probability", "probability_of_true"])
-        for path, label, guess, probability, of_true in columns:
-            names = results.classes[label], results.classes[guess]
-            writer.writerow([path.as_posix(), *names, f"{probability:.6g}", f"{of_true:.6g}"])
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    writer.writerow(["path", "true", "predicted", "probability", "probability_of_true"])
+    for path, label, guess, probability, of_true in columns:
+        names = results.classes[label], results.classes[guess]
+        writer.writerow([path.as_posix(), *names, f"{probability:.6g}", f"{of_true:.6g}"])
+    write_text(file, lines.getvalue(), errors="backslashreplace")
 
 
 def print_results(results: Results, output: Path) -> None:

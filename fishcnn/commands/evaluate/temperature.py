@@ -1,9 +1,8 @@
 """The temperature that calibrates a network: fitted, judged, and stored in the checkpoint."""
 
+import io
 import math
-import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from fishcnn.metrics.calibration import (
 )
 from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import replacing
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,14 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
     """
     content = torch.load(checkpoint, weights_only=True, map_location="cpu")
     content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
-    unfinished = None
+    file = io.BytesIO()
+    torch.save(content, file)
     try:
-        handle, name = tempfile.mkstemp(dir=checkpoint.parent, prefix=f".{checkpoint.name}-")
-        unfinished = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copystat(checkpoint, unfinished)
-        unfinished.replace(checkpoint)
-    except (OSError, RuntimeError) as error:  # of the file system, and of torch's writer
+        with replacing(checkpoint, wanted=file.tell()) as unfinished:
+            unfinished.write_bytes(file.getbuffer())
+            shutil.copystat(checkpoint, unfinished)
+    except FishError as error:
         raise FishError(
-            f"calibrate=true: {checkpoint} cannot be written: {error}. Copy its run folder to a "
-            "place where you may write, and name that by ckpt="
+            f"calibrate=true: {error}. Or copy its run folder to a place where you may write, and "
+            "name that by ckpt="
         ) from error
-    finally:
-        if unfinished:
-            unfinished.unlink(missing_ok=True)

@@ -30,14 +30,13 @@ from fishcnn.commands.explain.question import Question, answer, ask
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
 from fishcnn.commands.labelled_images import split_of_run
+from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
-    output_folder,
     run_datamodule,
-    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
@@ -46,6 +45,7 @@ from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
 from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import write_text
 from fishcnn.utils.progress import track
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
@@ -95,30 +95,31 @@ def explain(config: DictConfig) -> None:
         folders = datamodule.source.folders() if datamodule else None
         files = typed_files(config.input, classifier.classes, folders)
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
-    output = output_folder(config.output, run.explanations)
-    with writing_to(output):
-        _remove_earlier(output)
-
-    explanation = Explanation(
-        checkpoint,
-        question,
-        "a sample of the validation split" if config.input is None else config.input,
-        remarks=remarks,
-    )
-    _explain(explanation, classifier, files, total, output, on_sheet=config.pictures)
-    if not explanation.total:
-        raise FishError(f"input={config.input}: no image found")
-    if config.trust and datamodule is not None:
-        explanation.measured = measured = measure(
-            classifier, datamodule, question, images=config.measured, seed=config.seed
-        )
-        head = {"checkpoint": str(checkpoint), "seed": config.seed}
-        # ASCII with escapes, as file names need not be valid Unicode.
-        text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
-        (output / names.EXPLANATION_MEASUREMENTS).write_text(text + "\n", encoding="utf-8")
-        _draw(measured, output)
-    text = report(explanation)
-    (output / names.EXPLANATION_REPORT).write_bytes(text.encode("utf-8", "backslashreplace"))
+    about = "a sample of the validation split" if config.input is None else config.input
+    explanation = Explanation(checkpoint, question, about, remarks=remarks)
+    with (
+        output_folder(config.output, run.explanations) as output,
+        all_or_nothing(output, lambda: _earlier(output)) as folder,
+    ):
+        images = output / names.EXPLANATION_IMAGES
+        if images.exists() and not images.is_dir():
+            raise FishError(
+                f"{images} is not a folder: move it away, or choose another folder by output="
+            )
+        _explain(explanation, classifier, files, total, folder, on_sheet=config.pictures)
+        if not explanation.total:
+            raise FishError(f"input={config.input}: no image found")
+        if config.trust and datamodule is not None:
+            explanation.measured = measured = measure(
+                classifier, datamodule, question, images=config.measured, seed=config.seed
+            )
+            head = {"checkpoint": str(checkpoint), "seed": config.seed}
+            # ASCII with escapes, as file names need not be valid Unicode.
+            text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
+            write_text(folder / names.EXPLANATION_MEASUREMENTS, text + "\n")
+            _draw(measured, folder)
+        text = report(explanation)
+        write_text(folder / names.EXPLANATION_REPORT, text, errors="backslashreplace")
     printed = (names.EXPLANATION_REPORT, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
     print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
     if explanation.unreadable == explanation.total:
@@ -144,18 +145,16 @@ def _data_of_run(
     return datamodule, []
 
 
-def _remove_earlier(output: Path) -> None:
-    """Remove what an earlier explanation has left in a folder, and nothing else."""
-    (output / names.EXPLANATION_IMAGES).mkdir(exist_ok=True)
-    if (output / names.EXPLANATION_TABLE).is_file():
-        with (output / names.EXPLANATION_TABLE).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row.get("png"):
-                    (output / names.EXPLANATION_IMAGES / Path(row["png"]).name).unlink(
-                        missing_ok=True
-                    )
-    for name in _FILES:
-        (output / name).unlink(missing_ok=True)
+def _earlier(output: Path) -> Iterator[Path]:
+    """What an earlier explanation has left in a folder, and nothing else."""
+    table = output / names.EXPLANATION_TABLE
+    if table.is_file():
+        # Whatever may have become of the table.
+        lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
+        for row in csv.DictReader(lines):
+            if row.get("png"):
+                yield output / names.EXPLANATION_IMAGES / Path(row["png"]).name
+    yield from (output / name for name in _FILES)
 
 
 def _explain(
@@ -170,6 +169,7 @@ def _explain(
     """Write the drawings, the table and the sheet, with a batch of images in memory at a time."""
     question = explanation.question
     tiles: list[Tile] = []
+    (output / names.EXPLANATION_IMAGES).mkdir()
     with (output / names.EXPLANATION_TABLE).open("w", encoding="utf-8", newline="") as file:
         head = columns(question.layers, len(classifier.classes))
         table = csv.DictWriter(file, head, lineterminator="\n")

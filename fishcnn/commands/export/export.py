@@ -1,11 +1,9 @@
 """Write a trained network to files, compare each with it, and describe it in a card."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,21 +19,21 @@ from fishcnn.commands.export.formats import FORMATS, check_formats, package_vers
 from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
+from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import plain
 from fishcnn.commands.terminal import print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
-    output_folder,
     run_config,
     run_datamodule,
-    writing_to,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.versions import versions
 
@@ -54,16 +52,20 @@ def export(config: DictConfig) -> None:
     check_formats(formats)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
-    output = output_folder(config.output, run.export)
+    with output_folder(config.output, run.export) as output:
+        files = _export(config, formats, checkpoint, output)
+    _print(output, files)
+
+
+def _export(
+    config: DictConfig, formats: Sequence[str], checkpoint: Path, output: Path
+) -> dict[str, dict[str, Any]]:
+    """Write everything, and return the numbers of each format."""
     # On the CPU, whatever is there: the files are compared where they can run anywhere.
     classifier = load_trained(checkpoint, torch.device("cpu"))
     images, datamodule = _images(config.input, classifier, checkpoint)
     compared_on = "images named by input=" if datamodule is None else "validation images"
-    with writing_to(output):
-        # In the same file system, so that moving is renaming.
-        staging = TemporaryDirectory(dir=output, prefix=".unverified-")
-    with staging as name:
-        folder = Path(name)
+    with all_or_nothing(output) as folder:
         files = _write_and_compare(classifier, formats, images, folder)
         if datamodule is not None:
             settings = plain(run_config(checkpoint).callbacks.grad_cam)
@@ -80,7 +82,7 @@ def export(config: DictConfig) -> None:
             sheet=None if datamodule is None else EXPORT_SHEET,
             made_with=made_with,
         )
-        (folder / MODEL_CARD).write_text(card, encoding="utf-8")
+        write_text(folder / MODEL_CARD, card)
         results = {
             "checkpoint": str(checkpoint),
             "classes": classifier.classes,
@@ -90,10 +92,8 @@ def export(config: DictConfig) -> None:
             "formats": files,
             "versions": made_with,
         }
-        (folder / EXPORT_RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        for file in sorted(folder.iterdir()):
-            os.replace(file, output / file.name)
-    _print(output, files)
+        write_text(folder / EXPORT_RESULTS, json.dumps(results, indent=1) + "\n")
+    return files
 
 
 def _images(
@@ -147,6 +147,8 @@ def _write_and_compare(
             if not metadata.items() <= loaded.metadata.items():
                 raise ValueError("its metadata did not come back as they were written")
             agreement = compare(loaded, images, expected)
+        except (OSError, Unwritable):  # of the disk, not of the network
+            raise
         except Exception as error:  # exporters and runtimes raise almost any type
             raise FishError(
                 f"formats: {name} does not work with this network, nothing was exported: "

@@ -3,6 +3,7 @@
 The packages of the extra ``export`` are imported where they are used: torch needs none of them.
 """
 
+import io
 import json
 import logging
 import warnings
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from fishcnn.commands.export.exported_classifier import ExportedClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import write_bytes
 
 # In the .pt2 archive, beside the program.
 _METADATA = "metadata"
@@ -90,7 +92,7 @@ def _write_onnx(module: ExportedClassifier, metadata: Mapping[str, str], path: P
         # Stack traces with paths of this machine.
         node.metadata_props.clear()
     program.model.metadata_props.update(metadata)
-    program.save(path)
+    write_bytes(path, program.model_proto.SerializeToString())
 
 
 def _read_onnx(path: Path) -> Loaded:
@@ -116,7 +118,10 @@ def _write_torch(module: ExportedClassifier, metadata: Mapping[str, str], path: 
         for node in program.graph.nodes:
             # Paths of this machine.
             node.meta.pop("stack_trace", None)
-        torch.export.save(program, path, extra_files={_METADATA: json.dumps(dict(metadata))})
+        # Into memory: on a full disk torch's own writer aborts the process.
+        file = io.BytesIO()
+        torch.export.save(program, file, extra_files={_METADATA: json.dumps(dict(metadata))})
+    write_bytes(path, file.getbuffer())
 
 
 def _read_torch(path: Path) -> Loaded:

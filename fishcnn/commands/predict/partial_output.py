@@ -5,12 +5,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fishcnn.commands.predict.prediction_rows import Row, RowFormat
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import regular_target, unwritable, write_bytes, write_text
 from fishcnn.utils.text import printable
 
 
@@ -24,14 +26,29 @@ class PartialOutput:
         labels: how many rows of each class, "" for images that cannot be read.
     """
 
+    resumable = ": go on by adding resume=true"  # what is said of an interruption
+
     def __init__(self, output: Path, rows: RowFormat, settings: Mapping[str, object]) -> None:
-        """Name the file that is wanted, and the settings that must be the same to go on."""
+        """Name the file that is wanted, and the settings that must be the same to go on.
+
+        One process at a time (:func:`fishcnn.utils.lock.locked`), in a folder that is there.
+
+        Raises:
+            FishError: something else than a regular file has one of the names.
+        """
         self.labels: Counter[str] = Counter()
         self.output = output
         self._rows = rows
         self._settings = dict(settings)
         self._part = output.with_name(output.name + ".part")
         self._begun = output.with_name(output.name + ".part.json")
+        for file in (output, self._part, self._begun):
+            regular_target(file)
+
+    @property
+    def name(self) -> str:
+        """What the finished file is called, for people."""
+        return str(self.output)
 
     @property
     def total(self) -> int:
@@ -53,9 +70,8 @@ class PartialOutput:
         """
         try:
             if not self._part.exists():
-                self.output.parent.mkdir(parents=True, exist_ok=True)
-                self._begun.write_text(json.dumps(self._settings, indent=1), encoding="utf-8")
-                self._part.write_bytes(self._rows.header())
+                write_text(self._begun, json.dumps(self._settings, indent=1))
+                write_bytes(self._part, self._rows.header())
             elif resume:
                 self._check_settings()
                 self._take_up(paths, batch_size)
@@ -66,7 +82,7 @@ class PartialOutput:
                 )
             self._file = self._part.open("ab")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self._part, error) from error
 
     def _check_settings(self) -> None:
         try:
@@ -111,18 +127,29 @@ class PartialOutput:
         Raises:
             FishError: the file cannot be written.
         """
+        content = self._rows.encode(rows)
         try:
-            self._file.write(self._rows.encode(rows))
+            self._file.write(content)
             self._file.flush()
         except OSError as error:
-            raise self._unwritable(error) from error
+            kept = f"{self.total} images are done: then go on by adding resume=true"
+            reason = unwritable(self._part, error, wanted=len(content))
+            raise FishError(f"{reason}. {kept}" if self.total else str(reason)) from error
         self.labels.update(row.label or "" for row in rows)
 
     def finish(self) -> None:
-        """Give the file its name."""
-        self._file.close()
-        self._part.replace(self.output)
-        self._begun.unlink()
+        """Give the file its name.
+
+        Raises:
+            FishError: the system does not let it, or has put something else there meanwhile.
+        """
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(regular_target(self.output))
+            self._begun.unlink()
+        except OSError as error:
+            raise unwritable(self.output, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -133,10 +160,8 @@ class PartialOutput:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a full disk, which has been told
+            self._file.close()
         if not self.total:
             self._part.unlink(missing_ok=True)
             self._begun.unlink(missing_ok=True)
-
-    def _unwritable(self, error: OSError) -> FishError:
-        return FishError(f"output={self.output} cannot be written: {error.strerror}")

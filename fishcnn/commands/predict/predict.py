@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -24,12 +25,20 @@ from fishcnn.commands.build import build_source
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
-from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
+from fishcnn.commands.predict.prediction_stream import Predictor, stream
+from fishcnn.commands.predict.streamed_output import (
+    STREAM,
+    StreamedOutput,
+    is_standard_output,
+    only_rows,
+)
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import regular_target, unwritable
+from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
@@ -58,24 +67,48 @@ def predict(config: DictConfig) -> None:
     """
     check_settings(config, _SETTINGS)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
+    if config.output is not None and is_standard_output(config.output):
+        if config.resume:
+            raise FishError(
+                f"output={config.output}: a stream cannot be resumed; leave out resume=true, or "
+                "name a file by output="
+            )
+        with only_rows() as stream:
+            _predict(config, checkpoint, stream, config.format or _FORMATS[0])
+        return
     output, row_format = _output(config, checkpoint)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(output, error) from error
+    with locked(output):
+        _predict(config, checkpoint, output, row_format)
+
+
+def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_format: str) -> None:
+    """Write the rows to a file that nobody else writes to, or to a stream."""
     paths, total, source = _images(config.input, checkpoint)
     classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
-    settings = {
-        "ckpt": _digest(checkpoint),
-        "input": source,
-        "format": row_format,
-        "threshold": config.threshold,
-        "top_k": top_k,
-    }
+    predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
     rows = CsvRows(top_k) if row_format == "csv" else JsonRows()
-    partial = PartialOutput(output, rows, settings)
-    partial.open(paths, resume=config.resume, batch_size=config.batch_size)
-    before, start = partial.total, time.perf_counter()
-    with partial:
+    output: PartialOutput | StreamedOutput
+    if isinstance(place, Path):
+        settings = {
+            "ckpt": _digest(checkpoint),
+            "input": source,
+            "format": row_format,
+            "threshold": config.threshold,
+            "top_k": top_k,
+        }
+        output = PartialOutput(place, rows, settings)
+        output.open(paths, resume=config.resume, batch_size=config.batch_size)
+    else:
+        output = StreamedOutput(place, rows)
+    before, start = output.total, time.perf_counter()
+    with output:
         batches = stream(
-            Predictor(classifier, threshold=config.threshold, top_k=top_k).rows,
+            predictor.rows,
             paths,
             batch_size=config.batch_size,
             workers=usable_cpus() if config.workers is None else config.workers,
@@ -84,30 +117,31 @@ def predict(config: DictConfig) -> None:
             with closing(batches), _progress() as progress:
                 bar = progress.add_task("Predicting", total=total, completed=before)
                 for batch in batches:
-                    partial.write(batch)
+                    output.write(batch)
                     progress.advance(bar, len(batch))
         except KeyboardInterrupt:
-            done = "before the first image was done"
-            if partial.total:
-                done = f"after {partial.total} images: go on by adding resume=true"
+            done = f"after {output.total} images" if output.total else "before the first image"
+            done += output.resumable if output.total else " was done"
             print(f"interrupted {done}", file=sys.stderr)
             raise SystemExit(_INTERRUPTED) from None
-        if not partial.total:
+        if not output.total:
             raise FishError(f"input={config.input}: no image found")
-        partial.finish()
-    _print_summary(partial, before, time.perf_counter() - start, checkpoint, config.threshold)
-    if partial.labels[""] == partial.total:
-        raise FishError(f"no image can be read; {printable(str(output))} says why")
+        output.finish()
+    _print_summary(output, before, time.perf_counter() - start, checkpoint, predictor)
+    if output.labels[""] == output.total:
+        raise FishError(f"no image can be read; {printable(output.name)} says why")
 
 
 def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
     """Where the rows go, and their format."""
     if config.output is None:
         chosen = config.format or _FORMATS[0]
-        return (RunFolder.of(checkpoint) or RunFolder(Path.cwd())).predictions(chosen), chosen
+        run = RunFolder.of(checkpoint) or RunFolder(Path.cwd())
+        return _target(run.predictions(chosen)), chosen
     output = Path(config.output).expanduser().absolute()
     if output.is_dir():
         raise FishError(f"output={config.output} is a folder: name a file in it")
+    output = _target(output)
     chosen = config.format or output.suffix[1:]
     # Nobody wants an image replaced by a mistaken output=.
     if chosen not in _FORMATS:
@@ -116,6 +150,14 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
             "format=jsonl beside it"
         )
     return output, chosen
+
+
+def _target(output: Path) -> Path:
+    """The regular file that a link leads to."""
+    try:
+        return regular_target(output)
+    except FishError as error:
+        raise FishError(f"{error}, or {STREAM} for standard output") from error
 
 
 def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
@@ -167,25 +209,32 @@ def _progress() -> Progress:
 
 
 def _print_summary(
-    partial: PartialOutput, before: int, seconds: float, checkpoint: Path, threshold: float
+    output: PartialOutput | StreamedOutput,
+    before: int,
+    seconds: float,
+    checkpoint: Path,
+    predictor: Predictor,
 ) -> None:
     """Print the end of a prediction."""
     table = plain_table()
-    table.add_row("images", f"[bold]{partial.total:,}[/bold]")
+    table.add_row("images", f"[bold]{output.total:,}[/bold]")
     if before:
         table.add_row("", f"{before:,} of them before the interruption")
-    table.add_row("cannot be read", f"{partial.labels['']:,}")
-    if threshold:
-        table.add_row(f"unknown, below {threshold:g}", f"{partial.labels[UNKNOWN]:,}")
+    table.add_row("cannot be read", f"{output.labels['']:,}")
+    if predictor.threshold:
+        unknown = f"{predictor.unknown}, below {predictor.threshold:g}"
+        table.add_row(unknown, f"{output.labels[predictor.unknown]:,}")
     named = [
-        (name, count) for name, count in partial.labels.most_common() if name not in ("", UNKNOWN)
+        (name, count)
+        for name, count in output.labels.most_common()
+        if name in predictor.classifier.classes
     ]
     for row, (name, count) in enumerate(named[:_SHOWN_CLASSES]):
-        share = f"{count:,}  ({count / partial.total:.1%})"
+        share = f"{count:,}  ({count / output.total:.1%})"
         table.add_row("" if row else "most frequent", f"{escape(name)}  {share}")
     if len(named) > _SHOWN_CLASSES:
         table.add_row("", f"and {len(named) - _SHOWN_CLASSES} more classes")
-    table.add_row("time", f"{seconds:.1f} s, {(partial.total - before) / seconds:.0f} images/s")
+    table.add_row("time", f"{seconds:.1f} s, {(output.total - before) / seconds:.0f} images/s")
     console = Console()
     console.print(table)
-    print_raw(console, (f"checkpoint: {checkpoint}", f"predictions: {partial.output}"))
+    print_raw(console, (f"checkpoint: {checkpoint}", f"predictions: {output.name}"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.errors import FishError
 
 # Class names with their probabilities, most probable first.
 Ranked = tuple[tuple[str, float], ...]
 
-UNKNOWN = "unknown"
+# The label of images below the threshold; the second one where a class is called like the first.
+_UNKNOWN = ("unknown", "below threshold")
 # CPU kernels round the last digit differently for batches that are no multiple of this.
 _MULTIPLE = 8
 
@@ -31,13 +34,30 @@ class Predictor:
 
     Attributes:
         classifier: in eval mode.
-        threshold: images whose highest probability, as written, is below this are "unknown".
+        threshold: images whose highest probability, as written, is below this are :attr:`unknown`.
         top_k: how many of the most probable classes are listed, at most all.
     """
 
     classifier: FishClassifier
     threshold: float
     top_k: int
+
+    @cached_property
+    def unknown(self) -> str:
+        """The label of images below the threshold, which is not the name of a class.
+
+        Raises:
+            FishError: both words for it are classes.
+        """
+        taken = set(map(str.casefold, self.classifier.classes))
+        for word in _UNKNOWN:
+            if word not in taken:
+                return word
+        raise FishError(
+            f"threshold={self.threshold:g}: the network has classes called "
+            f"{' and '.join(_UNKNOWN)}, so that no word is left for images below it; type "
+            "threshold=0"
+        )
 
     def rows(self, paths: list[str]) -> list[Row]:
         """Classify a batch of images; one that cannot be read gets a row with the reason.
@@ -85,7 +105,7 @@ class Predictor:
     def _row(self, path: str, ranked: Ranked) -> Row:
         top = tuple((name, round(share, DIGITS)) for name, share in ranked)
         label, probability = top[0]
-        return Row(path, UNKNOWN if probability < self.threshold else label, top, None)
+        return Row(path, self.unknown if probability < self.threshold else label, top, None)
 
 
 def stream(

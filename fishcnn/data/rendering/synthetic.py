@@ -3,9 +3,7 @@
 import hashlib
 import json
 import multiprocessing
-import shutil
 import signal
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fishcnn.data.rendering.drawn_folder import drawn_folder, save_image
 from fishcnn.data.rendering.render import RENDERER_VERSION, render_fish
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import check_arguments, number, whole
@@ -45,9 +44,8 @@ def ensure_synthetic(
 ) -> Path:
     """Draws the data set with these settings below ``folder``, unless it is there already.
 
-    The same settings give the same bytes, whatever the number of workers. The images are
-    drawn into a hidden folder beside their final place and moved there when all are done, so
-    what is found under the final name is complete.
+    The same settings give the same bytes, whatever the number of workers. What is found under the
+    final name is complete.
 
     Args:
         folder: where data sets are kept; created if missing.
@@ -66,6 +64,7 @@ def ensure_synthetic(
 
     Raises:
         ArgumentError: a value is out of its range.
+        FishError: the disk is full or may not be written to.
     """
     check_arguments(locals(), _WANTED)
     settings = {
@@ -82,9 +81,8 @@ def ensure_synthetic(
     if final.is_dir():
         return final
 
-    growing = folder / f".{final.name}-{uuid.uuid4().hex[:8]}"
     tasks = []
-    try:
+    with drawn_folder(final, files=2 * species * images_per_class) as growing:
         for index in range(species):
             for kind in ("pictures", "masks"):
                 (growing / kind / SPECIES[index].name).mkdir(parents=True)
@@ -98,13 +96,6 @@ def ensure_synthetic(
         workers = workers if species * images_per_class >= FEW_IMAGES else 1
         draw_all(tasks, workers=workers, description="Drawing fish")
         (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-        try:
-            growing.replace(final)
-        except OSError:  # Another process may have been quicker.
-            if not final.is_dir():
-                raise
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
     return final
 
 
@@ -117,8 +108,8 @@ def _draw(
         rng = np.random.default_rng([seed, species, index])
         image, mask = render_fish(species, rng, long_side=long_side, marker=index in marked)
         path = folder / "pictures" / name / f"{index:04d}.jpg"
-        Image.fromarray(image).save(path, quality=92)
-        Image.fromarray(mask).save(folder / "masks" / name / f"{index:04d}.png")
+        save_image(Image.fromarray(image), path, quality=92)
+        save_image(Image.fromarray(mask), folder / "masks" / name / f"{index:04d}.png")
 
 
 def draw_all(tasks: Sequence[Callable[[], None]], *, workers: int, description: str) -> None:

@@ -1,6 +1,7 @@
 """The temperature: fitted on validation images, judged on others, stored in a checkpoint."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +83,11 @@ def test_the_latest_run_stays_the_latest_and_nothing_is_left_behind(checkpoint: 
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
-def test_a_checkpoint_is_whole_even_if_writing_fails(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    before = checkpoint.read_bytes()
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(FishError, match=r"calibrate=true: .*No space left"):
-        store_temperature(checkpoint, 2.0)
-    assert checkpoint.read_bytes() == before
-    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+def test_a_checkpoint_is_whole_even_if_writing_fails(checkpoint: Path, small_disk: Path) -> None:
+    crowded = Path(shutil.copy(checkpoint, small_disk))
+    (small_disk / "filler").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    before = crowded.read_bytes()
+    with pytest.raises(FishError, match=r"calibrate=true: .* is full \(0\.0 MB wanted"):
+        store_temperature(crowded, 2.0)
+    assert crowded.read_bytes() == before
+    assert sorted(path.name for path in small_disk.iterdir()) == [checkpoint.name, "filler"]

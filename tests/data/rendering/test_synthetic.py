@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.rendering import synthetic
+from fishcnn.data.rendering import drawn_folder, synthetic
 from fishcnn.data.rendering.render import render_fish
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.data.rendering.synthetic import ensure_synthetic
@@ -133,12 +133,13 @@ def test_an_interrupted_build_is_not_believed(
     # What a power cut leaves: the hidden folder, some pictures in it.
     with monkeypatch.context() as patch:
         patch.setattr(synthetic, "render_fish", _interrupted_after(3))
-        patch.setattr(synthetic.shutil, "rmtree", lambda *args, **options: None)
+        patch.setattr(drawn_folder.shutil, "rmtree", lambda *args, **options: None)
         with pytest.raises(KeyboardInterrupt):
             ensure_synthetic(tmp_path, **SETTINGS)
     assert all(name.startswith(".") for name in _names(tmp_path))
     made = ensure_synthetic(tmp_path, **SETTINGS)
     assert len(list(made.rglob("*.jpg"))) == 10
+    assert _names(tmp_path) == [made.name]
 
 
 def _interrupted_after(pictures: int) -> Callable[..., Drawn]:

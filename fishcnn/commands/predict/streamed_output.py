@@ -1,0 +1,88 @@
+"""Rows on standard output as they come, for another program to read."""
+
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import BinaryIO, Self
+
+from fishcnn.commands.predict.prediction_rows import Row, RowFormat
+from fishcnn.utils.errors import FishError
+
+STREAM = "-"
+_NAMES = (STREAM, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+# What a shell reports of a program that was ended because nobody reads on.
+_NOBODY_READS = 141
+
+
+def is_standard_output(typed: str) -> bool:
+    """Whether a person means standard output by the name of a file."""
+    return typed in _NAMES
+
+
+@contextmanager
+def only_rows() -> Iterator[BinaryIO]:
+    """Give standard output to the rows alone; whatever else is printed meanwhile goes to errors."""
+    rows = sys.stdout
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is rows:
+            handler.setStream(sys.stderr)
+    with redirect_stdout(sys.stderr):
+        yield rows.buffer
+
+
+class StreamedOutput:
+    """Rows go to a stream, batch by batch; it cannot go on where it was interrupted.
+
+    Attributes:
+        labels: how many rows of each class, "" for images that cannot be read.
+    """
+
+    name = "standard output"
+    resumable = ""  # what is said of an interruption
+
+    def __init__(self, stream: BinaryIO, rows: RowFormat) -> None:
+        self.labels: Counter[str] = Counter()
+        self._stream = stream
+        self._rows = rows
+        self._put(rows.header())
+
+    @property
+    def total(self) -> int:
+        """How many rows were written."""
+        return self.labels.total()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Pass rows on.
+
+        Raises:
+            FishError: they cannot be written.
+            SystemExit: nobody reads them any more.
+        """
+        self._put(self._rows.encode(rows))
+        self.labels.update(row.label or "" for row in rows)
+
+    def finish(self) -> None:
+        """Nothing: all rows were passed on."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing: others may write to the stream."""
+
+    def _put(self, content: bytes) -> None:
+        try:
+            self._stream.write(content)
+            self._stream.flush()
+        except BrokenPipeError:
+            # Python would complain of what it could not flush at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            raise SystemExit(_NOBODY_READS) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise FishError(
+                f"output={STREAM}: cannot write to standard output: {reason}"
+            ) from error
