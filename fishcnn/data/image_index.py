@@ -3,11 +3,13 @@
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
+from fishcnn.utils.arrays import read_arrays, write_arrays
 
 DIGEST_BYTES = 32
 FACTS = np.dtype(
@@ -23,6 +25,8 @@ FACTS = np.dtype(
         ("fingerprint", np.uint8, (FINGERPRINT_BYTES,)),
         # Sum and sum of squares of each channel of the decoded image.
         ("moments", np.int64, (2, 3)),
+        # CRC-32 of the decoded image and of its mask, of which nobody else keeps an account.
+        ("checksum", np.uint32, (2,)),
     ]
 )
 
@@ -66,7 +70,7 @@ class ImageIndex:
         return self.root / path, mask_path(self.masks_root, path)
 
     def save(self, file: Path, **more: str) -> None:
-        """Write everything to one ``.npz`` file; ``more`` is kept along with it."""
+        """Write everything to one file; ``more`` is kept along with it."""
         words = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "root": str(self.root),
@@ -78,14 +82,17 @@ class ImageIndex:
         arrays = {"labels": words.pop("labels"), "facts": words.pop("facts")}
         # Escaped, as file names need not be valid Unicode.
         text = np.frombuffer(json.dumps(words).encode("ascii"), np.uint8)
-        with file.open("wb") as stream:
-            np.savez(stream, words=text, **arrays)
+        write_arrays(file, words=text, **arrays)
 
     @staticmethod
     def load(file: Path) -> tuple["ImageIndex", dict[str, str]]:
-        """Read what save() has written."""
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
+        """Read what save() has written.
+
+        Raises:
+            DamagedFile: It is something else by now.
+            OSError: It cannot be read.
+        """
+        arrays: dict[str, Any] = read_arrays(file)
         words = json.loads(arrays.pop("words").tobytes())
         more = words.pop("more")
         words |= {

@@ -1,6 +1,7 @@
 """Image files, and their masks, to square arrays and what has to be known of each."""
 
 import hashlib
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,6 +57,7 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void
     facts["moments"] = levels.sum(0), (levels**2).sum(0)
     aspect = size[0] / size[1]
     covered = None if mask is None else read_mask(mask, side=side, aspect=aspect)
+    facts["checksum"] = zlib.crc32(square.data), 0 if covered is None else zlib.crc32(covered.data)
     return facts, Decoded(square, covered)
 
 

@@ -1,4 +1,4 @@
-"""Decoded images on disk: one memory-mapped array a folder, shared by whoever trains on it.
+"""Decoded images on disk: one array a folder, shared by whoever trains on it.
 
 A folder of the cache belongs to one folder of images at one working size. It holds
 
@@ -8,43 +8,44 @@ A folder of the cache belongs to one folder of images at one working size. It ho
     lock
 
 The index is replaced in one step, after the arrays it names are complete: whatever a killed build
-leaves behind is named by no index, and is swept away by the next one.
+leaves behind is named by no index, and is swept away by the next one. Nothing is believed
+unchecked: the index has a checksum, and in it is one for each image, compared whenever the cache is
+opened and whenever an image is read.
 """
 
 import errno
 import hashlib
 import logging
 import math
-import mmap
 import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import PIL
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.decode import Decoded, content_digest, decode_files, in_order
+from fishcnn.data.decoding.decode import Decoded, content_digest, decode, decode_files, in_order
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_index import FACTS, ImageIndex
-from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.arrays import DamagedFile
+from fishcnn.utils.errors import ArgumentError, FishError
 
 log = logging.getLogger(__name__)
 
 # Of what is decoded and how; a cache of another version is built anew.
-_VERSION = 2
+_VERSION = 3
 # A file written this shortly before its stamp was read may be written again with the same stamp:
 # clocks of file systems tick that slowly.
 _TICK_NS = 2_000_000_000
-_MAP_NORESERVE = 0x4000  # of Linux; Python has a name for it from 3.13 on
 _WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
 
 
@@ -52,11 +53,11 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
     """Open the decoded images of an index, after decoding what is new or has changed.
 
     A file counts as unchanged if its size and modification time are those of last time, or else if
-    its bytes are. Processes that come at the same time wait for the first one.
+    its bytes are. What has been damaged in the cache is decoded again, and that is said. Processes
+    that come at the same time wait for the first one.
 
     Returns:
-        The images, squashed to side x side pixels and memory-mapped below the folder ``cache``:
-        writing to them changes no file.
+        The images, squashed to side x side pixels, in files below the folder ``cache``.
 
     Raises:
         ArgumentError: The disk is full or cannot be written to.
@@ -69,18 +70,20 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
         # The stamps of files that were written a moment ago are forgotten: these are read again.
         fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
         believed = np.where(fresh[:, None], np.int64(-2), stamps)
-        old = _open(folder, side)
+        old = _open(folder, index, side, workers)
         rows: list[int | None] = [None] * len(index.paths)
         if old is not None and old.arrays:
-            facts = old.index.facts
+            facts, intact = old.index.facts, _intact(old, folder)
             digests = _digests(old.index, index, stamps, workers)
-            if old.index.paths == index.paths and np.array_equal(facts["digest"], digests):
-                index = replace(index, facts=facts, reasons=old.index.reasons)
+            unchanged = old.index.paths == index.paths and np.array_equal(facts["digest"], digests)
+            if unchanged and intact.all():
                 if not np.array_equal(facts["stamp"], believed):
                     facts["stamp"] = believed
-                    _write_index(index, old.arrays)
-                return ImageSet(index, old.pixels, old.masks, old.arrays)
-            row_of = {digest.tobytes(): row for row, digest in enumerate(old.facts["digest"])}
+                    _write_index(old.index, old.arrays)
+                return old
+            row_of = {
+                old.facts["digest"][row].tobytes(): row for row in np.flatnonzero(intact).tolist()
+            }
             rows = [row_of.get(digest.tobytes()) for digest in digests]
         _sweep(folder, keep=old)
         _check_space(index, side, rows.count(None), folder)
@@ -163,38 +166,62 @@ def _check_space(index: ImageIndex, side: int, count: int, folder: Path) -> None
         raise ArgumentError("cache_root", folder, problem)
 
 
-def _open(folder: Path, side: int) -> ImageSet | None:
-    """Open what the index names; None where there is none yet, or somebody has damaged it."""
+def _open(folder: Path, index: ImageIndex, side: int, workers: int) -> ImageSet | None:
+    """Open what is there for the root of an index; None where there is none, or it is damaged."""
     file = folder / "index.npz"
     if not file.is_file():
         return None
     try:
-        index, more = ImageIndex.load(file)
+        old, more = ImageIndex.load(file)
+        # The same folder may have been typed in another way, from elsewhere.
+        old = replace(old, root=index.root, masks_root=index.masks_root)
         arrays = folder / more["arrays"]
-        count = len(index.readable)
-        pixels = _mapped(arrays.with_suffix(".images"), (count, side, side, 3))
-        file = arrays.with_suffix(".masks")
-        masks = _mapped(file, (count, side, side)) if index.masks_root else None
-        return ImageSet(index, pixels, masks, arrays)
-    except (ValueError, KeyError, TypeError, EOFError, BadZipFile, FileNotFoundError) as error:
+        shape = (len(old.readable), side, side)
+        pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, workers)
+        masks = old.masks_root and _stored(arrays.with_suffix(".masks"), shape, old, workers)
+        return ImageSet(old, pixels, masks or None, arrays)
+    except (DamagedFile, FileNotFoundError) as error:
         log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
         return None
 
 
-def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if file.stat().st_size != math.prod(shape):
-        raise ValueError(f"{file} has {file.stat().st_size} bytes instead of {math.prod(shape)}")
-    if not shape[0]:  # nothing cannot be mapped
-        return np.empty(shape, np.uint8)
-    if sys.platform != "linux":
-        return np.memmap(file, np.uint8, "c", shape=shape)
-    # Copy-on-write, as torch wants arrays that can be written to; but without reserving memory for
-    # that, or Linux would refuse to map more than it has.
-    flags = mmap.MAP_PRIVATE | _MAP_NORESERVE
-    access = mmap.PROT_READ | mmap.PROT_WRITE
-    with file.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), math.prod(shape), flags=flags, prot=access)
-    return np.frombuffer(mapped, np.uint8).reshape(shape)
+def _stored(file: Path, shape: tuple[int, ...], index: ImageIndex, workers: int) -> Stored:
+    if (size := file.stat().st_size) != math.prod(shape):
+        raise DamagedFile(f"{file.name} has {size} bytes instead of {math.prod(shape)}")
+    part = 0 if len(shape) == 4 else 1
+    checksums = index.facts["checksum"][index.readable, part]
+    again = partial(_decode_again, index, shape[1], part)
+    return Stored(file, shape, checksums, again, workers)
+
+
+def _decode_again(index: ImageIndex, side: int, part: int, row: int) -> NDArray[np.uint8]:
+    """Decode a readable image (part 0), or its mask (part 1), that the cache has lost.
+
+    Raises:
+        FishError: The file has been changed or removed meanwhile.
+    """
+    file = int(index.readable[row])
+    facts, decoded = decode(*index.files(file), side=side)
+    if isinstance(decoded, str) or (facts["digest"] != index.facts["digest"][file]).any():
+        raise FishError(
+            f"the decoded image of {index.files(file)[0]} has been damaged in the cache, and the "
+            "file has been changed or removed since it was decoded: start again"
+        )
+    lost = decoded[part]
+    assert lost is not None
+    return lost
+
+
+def _intact(images: ImageSet, folder: Path) -> NDArray[np.bool_]:
+    """Compare all checksums, bool (R,), and say in one line where something is damaged."""
+    intact = np.ones(len(images.paths), np.bool_)
+    for part in (images.pixels, images.masks):
+        if isinstance(part, Stored):
+            intact &= part.intact()
+    if damaged := int((~intact).sum()):
+        text = "The cache %s is damaged: %d of its %d images are decoded again."
+        log.warning(text, folder, damaged, len(intact))
+    return intact
 
 
 def _build(
@@ -240,8 +267,9 @@ def _build(
         raise
     facts["stamp"] = stamps
     _write_index(replace(index, facts=facts, reasons=reasons), arrays)
-    built = _open(folder, side)
-    assert built is not None
+    built = _open(folder, index, side, workers)
+    if built is None:  # what was written a moment ago
+        raise OSError(errno.EIO, "the disk does not keep what is written to it", str(folder))
     _sweep(folder, keep=built)
     return built
 
@@ -250,8 +278,6 @@ def _write_index(index: ImageIndex, arrays: Path) -> None:
     """Replace the index in one step."""
     new = arrays.with_suffix(".index")
     index.save(new, arrays=arrays.name)
-    with new.open("r+b") as file:
-        os.fsync(file.fileno())
     os.replace(new, arrays.with_name("index.npz"))
 
 
@@ -260,5 +286,5 @@ def _sweep(folder: Path, keep: ImageSet | None) -> None:
     kept = keep.arrays.name if keep and keep.arrays else None
     for file in folder.iterdir():
         if file.name not in ("lock", "index.npz") and file.stem != kept:
-            with suppress(PermissionError):  # Windows: open elsewhere, and swept another time
+            with suppress(PermissionError, IsADirectoryError):  # on Windows, open elsewhere
                 file.unlink(missing_ok=True)

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fishcnn.data.decoding.on_demand import OnDemand
+from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_index import DIGEST_BYTES, ImageIndex
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
 _MOST_OF_A_GPU = 0.5
 
 
-# N uint8 arrays of one shape: in memory, memory-mapped, or decoded when they are asked for.
-Pixels = NDArray[np.uint8] | OnDemand
+# N uint8 arrays of one shape: in memory, on disk, or decoded when they are asked for.
+Pixels = NDArray[np.uint8] | Stored | OnDemand
+# Images that are copied to a device at a time: some 100 MB.
+_COPIED = 1024
 
 
 class Unreadable(NamedTuple):
@@ -84,7 +87,7 @@ class ImageSet:
 
     def fits(self, device: torch.device) -> bool:
         """Whether a device is a GPU with enough memory for the images."""
-        if device.type != "cuda" or not isinstance(self.pixels, np.ndarray):
+        if device.type != "cuda" or isinstance(self.pixels, OnDemand):
             return False
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds for later is free as well: an earlier job of a sweep has left it.
@@ -94,9 +97,12 @@ class ImageSet:
     def keep_on(self, device: torch.device) -> None:
         """Copy images, aspect ratios and labels to a device; masks stay on the host."""
         if self.device != device:
-            assert isinstance(self.pixels, np.ndarray)
-            parts = {**self._parts, "image": torch.from_numpy(self.pixels)}
-            self._on_device = {name: part.to(device) for name, part in parts.items()}
+            images = torch.empty(self.pixels.shape, dtype=torch.uint8, device=device)
+            for start in range(0, len(images), _COPIED):
+                rows = torch.arange(start, min(start + _COPIED, len(images)))
+                images[start : start + _COPIED] = _rows(self.pixels, rows)
+            parts = {name: part.to(device) for name, part in self._parts.items()}
+            self._on_device = {**parts, "image": images}
             self.device = device
 
     def gather(self, index: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
+from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
 
 log = logging.getLogger(__name__)
 
@@ -81,19 +81,16 @@ def known_duplicates(images: ImageSet) -> Duplicates:
     file = images.arrays and images.arrays.with_suffix(f".duplicates{_VERSION}")
     if file and file.is_file():
         try:
-            with file.open("rb") as kept, np.load(kept) as content:
-                return Duplicates(content["pairs"], content["groups"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            content = read_arrays(file)
+            return Duplicates(content["pairs"], content["groups"])
+        except (OSError, DamagedFile) as error:
             log.warning("%s is damaged (%s): looking for near-duplicates again.", file, error)
     hashes = [digest.tobytes().hex() for digest in images.digests]
     duplicates = find_duplicates(images.fingerprints, images.pixels, images.aspect, hashes)
     if file:
         new = file.with_suffix(f".new{os.getpid()}")
         try:
-            with new.open("wb") as stream:
-                np.savez(stream, pairs=duplicates.pairs, groups=duplicates.groups)
-                stream.flush()
-                os.fsync(stream.fileno())
+            write_arrays(new, pairs=duplicates.pairs, groups=duplicates.groups)
             new.replace(file)
         except OSError as error:  # They are known for this run; only the next has to look again.
             log.warning("The near-duplicates cannot be kept in %s: %s", file, error)
