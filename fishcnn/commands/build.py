@@ -71,7 +71,8 @@ def build_source(config: DictConfig) -> Source:
     if data["name"] == "folder":
         if not data["root"]:
             raise FishError("data.root is not set: add data.root=/path/to/images")
-        return FolderSource(data["root"], data["masks_root"])
+        # A run folder of an earlier version has no layout.
+        return FolderSource(data["root"], data["masks_root"], data.get("layout", "auto"))
     if data["name"] == "bengali_fish":
         return BengaliFishSource(data["root"])
     if data["name"] == "synthetic":

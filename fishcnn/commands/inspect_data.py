@@ -21,7 +21,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import group_members
-from fishcnn.data.inspection.data_report import short, sizes, to_markdown
+from fishcnn.data.inspection.data_report import WARNINGS, short, sizes, to_markdown
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
     DuplicateGroup,
@@ -143,6 +143,9 @@ def _print(
     found: Inspection, columns: dict[str, NDArray[np.int64]], note: str, files: list[Path]
 ) -> None:
     console = Console(highlight=False)
+    sections = found.sections()
+    for finding in sections.pop(WARNINGS, []):
+        console.print(Text(f"Warning: {printable(finding.text)}", style="bold"))
     columns = {name: counts for name, counts in columns.items() if counts.any()}
     counted = (Column(name, justify="right") for name in columns)
     table = plain_table(Column("class", overflow="fold"), *counted)
@@ -154,7 +157,7 @@ def _print(
     table.add_row("all", *(str(counts.sum()) for counts in columns.values()), style="bold")
     console.print(table)
     console.print(Text(printable(sizes(found.images))))
-    for title, findings in found.sections().items():
+    for title, findings in sections.items():
         console.print(Text(f"\n{title}", style="bold"))
         for finding in findings:
             console.print(Text(printable(finding.text)))

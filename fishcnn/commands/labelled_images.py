@@ -108,8 +108,8 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
             readable image.
     """
     with as_settings(root="data_root"):
-        index = scan_folder(root)
-    remarks = _compare_classes(index, classifier.classes)
+        index = scan_folder(root, known_classes=classifier.classes)
+    remarks = [*index.remarks, *_compare_classes(index, classifier.classes)]
 
     def decode(path: Path) -> NDArray[np.uint8] | FishError:
         try:

@@ -162,7 +162,7 @@ class FishDataModule(pl.LightningDataModule):
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
         return load_images(
-            scan_folder(folders.root, folders.masks_root),
+            scan_folder(folders.root, folders.masks_root, layout=folders.layout),
             working_size=self.working_size,
             workers=self.workers,
             cache=self.cache,

@@ -1,13 +1,20 @@
 """A folder of images to an index of their paths and labels; no image is opened here."""
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fishcnn.data.image_index import ImageIndex
+from fishcnn.data.layout.folders import Placed, Placement, by_class_folder, place_images
+from fishcnn.data.layout.masks import without_masks
+from fishcnn.data.layout.names import alike
+from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
+
+LAYOUTS = ("auto", "classes")
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -16,24 +23,35 @@ IMAGE_SUFFIXES = frozenset(
 )
 # Left behind by file managers and archivers; nobody wants to read about them.
 _LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LAYOUT = "expected one folder a class with the images inside"
 
 
-def scan_folder(root: Path, masks_root: Path | None = None) -> ImageIndex:
+def scan_folder(
+    root: Path,
+    masks_root: Path | None = None,
+    *,
+    layout: str = "auto",
+    known_classes: Collection[str] = (),
+) -> ImageIndex:
     """List the images under root, one folder a class, or train/ and val/ (and test/) of such.
 
     Images deeper inside a class folder belong to that class. Hidden files and the litter of file
-    managers are passed over. A file counts as an image by its suffix, in any case.
+    managers are passed over, and so are masks, by their names. A file counts as an image by its
+    suffix, in any case.
 
     Args:
         root: The folder.
         masks_root: Folder of their masks, or None; it is not looked into.
+        layout: "auto", or "classes" if every folder in root is a class, whatever it is called or
+            holds.
+        known_classes: If every folder with images in root is called like one of these, they are the
+            classes as well.
 
     Raises:
         ArgumentError: There is no such folder, or it does not have this layout with at least two
             classes; the message says what is there instead.
     """
+    check_arguments(locals(), {"layout": choice(*LAYOUTS)})
     root = root.expanduser()
     if not root.exists():
         raise ArgumentError("root", root, f"does not exist; {_LAYOUT}")
@@ -44,31 +62,45 @@ def scan_folder(root: Path, masks_root: Path | None = None) -> ImageIndex:
     if not images:
         problem = f"has no image, only {len(files)} other file(s); {_LAYOUT}"
         raise ArgumentError("root", root, problem)
-    splits = _split_folders(root, images)
-    # Where the class name stands in a path: Koi/1.jpg or train/Koi/1.jpg.
-    depth = 1 if splits else 0
-    if splits:
-        images = [path for path in images if path.parts[0] in splits]
-    images = [path for path in images if len(path.parts) > depth + 1]
-    names = [path.parts[depth] for path in images]
+    tops = {path.parts[0] for path in images if len(path.parts) > 1}
+    masks: list[Path] = []
+    mask_folders: frozenset[Path] = frozenset()
+    known = set(map(alike, known_classes))
+    if layout == "classes" or (tops and {alike(name) for name in tops} <= known):
+        placement = Placement(by_class_folder(images), [])
+    else:
+        images, masks, mask_folders = without_masks(root, images)
+        empty = [folder.name for folder in _visible_folders(root) if folder.name not in tops]
+        placement = place_images(root, images, empty)
+    placed, remarks = placement
+    names = _class_names(root, placed)
     classes = tuple(sorted(set(names)))
-    if splits:
-        _check_classes_of_splits(root, images, splits)
-    elif len(classes) < 2:
-        raise _too_few_classes(root, classes, len(images))
+    if len(classes) < 2:
+        raise _too_few_classes(root, placed, classes)
+    if masks:
+        remarks = [f"{_masks(masks, mask_folders)} were left out.", *remarks]
     label_of_class = {name: label for label, name in enumerate(classes)}
-    class_folders = [f for top in splits or [""] for f in _visible_folders(root / top)]
-    filled = {root.joinpath(*path.parts[: depth + 1]) for path in images}
-    empty = sorted(f.relative_to(root).as_posix() for f in class_folders if f not in filled)
+    folders = {image.folder for image in placed}
+    empty_classes = (
+        {
+            folder.relative_to(root)
+            for parent in {folder.parent for folder in folders}
+            for folder in _visible_folders(root / parent)
+        }
+        - folders
+        - mask_folders
+    )
+    splits = [image.split for image in placed if image.split]
     return ImageIndex(
         root=root,
         classes=classes,
-        paths=tuple(images),
+        paths=tuple(image.path for image in placed),
         labels=np.array([label_of_class[name] for name in names], dtype=np.int64),
-        splits=tuple(splits[path.parts[0]] for path in images) if splits else None,
-        empty_classes=tuple(empty),
-        ignored=len(files) - len(images),
+        splits=tuple(splits) or None,
+        empty_classes=tuple(sorted(folder.as_posix() for folder in empty_classes)),
+        ignored=len(files) - len(placed) - len(masks),
         masks_root=masks_root,
+        remarks=(*remarks, *_look_alike(classes)),
     )
 
 
@@ -97,62 +129,73 @@ def _visible_files(root: Path) -> Iterator[Path]:
         yield from (here.relative_to(root) / name for name in names if _is_visible(name))
 
 
-def _split_folders(root: Path, images: list[Path]) -> dict[str, str]:
-    """Map the names of root's train, val and test folders to these three; {} if not split.
+def _class_names(root: Path, placed: Sequence[Placed]) -> list[str]:
+    """Name the class of each image as train/ spells it, or as its folder is called.
 
     Raises:
-        ArgumentError: The folder is split, but not so that a fit could use it.
+        ArgumentError: val/ or test/ has a class that train/ does not have.
     """
-    folders = [folder.name for folder in _visible_folders(root)]
-    splits = {name: _SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS}
-    found = list(splits.values())
-    if "train" not in found or len(folders) == 1:
-        return {}
-    names = ", ".join(f"{name}/" for name in splits)
-    if len(found) > len(set(found)):
-        raise ArgumentError("root", root, f"has {names}; keep one folder each for train, val, test")
-    if "val" not in found:
-        if len(splits) < len(folders):
-            return {}
-        train = next(name for name, split in splits.items() if split == "train")
+    names = [image.folder.name for image in placed]
+    known = {image.folder.name for image in placed if image.split == "train"}
+    spellings = defaultdict(set)
+    for name in known:
+        spellings[alike(name)].add(name)
+    spelt = {}
+    for name in set(names) - known if known else ():
+        if len(same := spellings[alike(name)]) == 1:
+            (spelt[name],) = same
+    unknown: dict[Path, set[str]] = defaultdict(set)
+    for name, image in zip(names, placed, strict=True):
+        if known and name not in known and name not in spelt:
+            unknown[image.folder.parent].add(name)
+    for folder in sorted(unknown):
+        train = next(image.folder.parent for image in placed if image.split == "train")
+        held_out = sorted({i.folder.name for i in placed if i.folder.parent == folder})
+        if folder == train:  # a split in every class folder
+            problem = f"has no training image in {', '.join(sorted(unknown[folder]))}"
+            raise ArgumentError("root", root, problem)
         problem = (
-            f"has {names} but no val/; add a val/ folder with the same classes, or name "
-            f"{root / train} to have its images split"
+            f"{folder.as_posix()}/ has classes that {train.as_posix()}/ does not have: "
+            f"{', '.join(sorted(unknown[folder]))}; {train.as_posix()}/ has "
+            f"{', '.join(sorted(known))}; {folder.as_posix()}/ has {', '.join(held_out)}"
         )
         raise ArgumentError("root", root, problem)
-    for name, split in splits.items():
-        if split != "test" and not any(p.parts[0] == name and len(p.parts) > 2 for p in images):
-            problem = (
-                f"has {names} but no class folder with images in {root / name}; expected one "
-                "folder a class inside each"
-            )
-            raise ArgumentError("root", root, problem)
-    return splits
+    return [spelt.get(name, name) for name in names]
 
 
-def _check_classes_of_splits(root: Path, images: list[Path], splits: dict[str, str]) -> None:
-    """Raise an ArgumentError if val/ or test/ has a class that train/ does not have."""
-    classes = {
-        name: sorted({path.parts[1] for path in images if path.parts[0] == name}) for name in splits
-    }
-    train = next(name for name, split in splits.items() if split == "train")
-    known = classes[train]
-    for name, held_out in classes.items():
-        if unknown := sorted(set(held_out) - set(known)):
-            problem = (
-                f"{name}/ has classes that {train}/ does not have: {', '.join(unknown)}; {train}/ "
-                f"has {', '.join(known)}; {name}/ has {', '.join(held_out)}"
-            )
-            raise ArgumentError("root", root, problem)
-    if len(known) < 2:
-        problem = f"{train}/ has only one class with images, {known[0]}; expected at least two "
-        raise ArgumentError("root", root, problem + "class folders")
+def _masks(masks: Sequence[Path], folders: Collection[Path]) -> str:
+    example = min(folders or masks, key=Path.as_posix).as_posix()
+    return f"{len(masks)} masks, such as {example}{'/' if folders else ''},"
 
 
-def _too_few_classes(root: Path, classes: tuple[str, ...], count: int) -> ArgumentError:
+def _look_alike(classes: Sequence[str]) -> list[str]:
+    """Warn of classes that differ only in upper and lower case, spaces, or how Unicode is put."""
+    spellings = defaultdict(list)
+    for name in classes:
+        spellings[alike(name)].append(name)
+    # Escaped where two look the same on paper.
+    pairs = [" and ".join(map(ascii, names)) for names in spellings.values() if len(names) > 1]
+    if not pairs:
+        return []
+    return [
+        f"Classes that differ only in upper and lower case or in how Unicode is written: "
+        f"{'; '.join(pairs)}. Bring them into one folder if they are the same."
+    ]
+
+
+def _too_few_classes(
+    root: Path, placed: Sequence[Placed], classes: tuple[str, ...]
+) -> ArgumentError:
     """Say what a folder with images but without two classes seems to be instead."""
     if not classes:
         problem = f"has images directly in it and none in a sub-folder; {_LAYOUT}"
+        return ArgumentError("root", root, problem)
+    if placed[0].split:
+        train = next(i.folder.parent for i in placed if i.split == "train").as_posix()
+        problem = (
+            f"{train}/ has only one class with images, {classes[0]}; expected at least two class "
+            "folders"
+        )
         return ArgumentError("root", root, problem)
     # An unpacked archive often has the folder once more inside itself.
     inner = root / classes[0]
@@ -165,7 +208,7 @@ def _too_few_classes(root: Path, classes: tuple[str, ...], count: int) -> Argume
         )
     else:
         problem = (
-            f"has only one class with images, {classes[0]} ({count} image(s)); expected at least "
-            "two class folders"
+            f"has only one class with images, {classes[0]} ({len(placed)} image(s)); expected at "
+            "least two class folders"
         )
     return ArgumentError("root", root, problem)

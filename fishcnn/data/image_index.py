@@ -44,6 +44,7 @@ class ImageIndex:
         empty_classes: Folders relative to root that hold no image and were left out.
         ignored: Files that are not images by their suffix or lie outside every class folder.
         masks_root: Folder with a mask for every image, see :func:`mask_path`; None without masks.
+        remarks: What a person should know of how the folders were understood.
         facts: FACTS (N,), what reading the files has found; (0,) before.
         reasons: Why a file cannot be read, by its position; empty before.
     """
@@ -56,6 +57,7 @@ class ImageIndex:
     empty_classes: tuple[str, ...]
     ignored: int
     masks_root: Path | None = None
+    remarks: tuple[str, ...] = ()
     facts: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -100,6 +102,7 @@ class ImageIndex:
             "masks_root": words["masks_root"] and Path(words["masks_root"]),
             "paths": tuple(map(Path, words["paths"])),
             "reasons": dict(words["reasons"]),
+            "remarks": tuple(words["remarks"]),
         }
         return ImageIndex(**arrays, **words), more
 

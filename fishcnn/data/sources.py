@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from fishcnn.data.image_folder import LAYOUTS
 from fishcnn.data.rendering.synthetic import ensure_synthetic
+from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 
@@ -16,6 +18,7 @@ class Folders(NamedTuple):
 
     root: Path  # one folder a class below it
     masks_root: Path | None  # a fish mask for each image, at the same relative path with .png
+    layout: str = "auto"  # as scan_folder() takes it
 
 
 class Source(Protocol):
@@ -28,10 +31,23 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FolderSource:
-    """The user's own folder of images, and that of their masks."""
+    """The user's own folder of images, and that of their masks.
+
+    Attributes:
+        layout: how the folders are understood, see
+            :func:`~fishcnn.data.image_folder.scan_folder`.
+
+    Raises:
+        ArgumentError: there is no such layout.
+    """
 
     root: str | Path
     masks_root: str | Path | None = None
+    layout: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a look at the disk."""
+        check_arguments(vars(self), {"layout": choice(*LAYOUTS)})
 
     def folders(self) -> Folders:
         """Check that the masks have a folder; that of the images is checked when it is scanned.
@@ -42,7 +58,7 @@ class FolderSource:
         masks_root = Path(self.masks_root).expanduser() if self.masks_root else None
         if masks_root and not masks_root.is_dir():
             raise ArgumentError("masks_root", masks_root, "is not a folder")
-        return Folders(Path(self.root).expanduser(), masks_root)
+        return Folders(Path(self.root).expanduser(), masks_root, self.layout)
 
 
 @dataclass(frozen=True)

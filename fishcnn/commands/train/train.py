@@ -35,6 +35,7 @@ from fishcnn.commands.train.summary import print_summary
 from fishcnn.commands.train.train_settings import check_train_settings
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.inspection.data_findings import look_first
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
@@ -46,6 +47,8 @@ from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
 from fishcnn.utils.text import finite
 from fishcnn.utils.versions import versions
+
+log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> float:
@@ -62,6 +65,8 @@ def train(config: DictConfig) -> float:
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     datamodule, resumed = _prepare(config, run)
     prepare_images(datamodule)
+    for finding in look_first(datamodule.images, datamodule.splitting):
+        log.warning(finding.text)
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0

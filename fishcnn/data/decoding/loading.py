@@ -103,16 +103,26 @@ def check_enough(images: ImageSet) -> None:
     """
     needed, needed_for = 2, "one for training, one for validation"
     usable = np.ones(len(images.paths), np.bool_)
-    index, where = images.index, images.index.root
+    index = images.index
     if images.splits is not None and index.splits is not None:
         needed, needed_for = 1, "for training"
         usable = np.array(images.splits, dtype="U5") == "train"
-        where /= index.paths[index.splits.index("train")].parts[0]
     counts = np.bincount(images.labels[usable], minlength=len(images.classes))
-    for name, count in zip(images.classes, counts, strict=True):
+    for label, (name, count) in enumerate(zip(images.classes, counts, strict=True)):
         if count < needed:
             found = f"{count} readable image{'' if count == 1 else 's'}"
             raise FishError(
-                f"class {name} in {where / name} has {found}; "
+                f"class {name} in {_class_folder(index, label)} has {found}; "
                 f"needs at least {needed}: {needed_for}. Add images, or move the folder away."
             )
+
+
+def _class_folder(index: ImageIndex, label: int) -> Path:
+    """Where the training images of a class are; for images in deeper folders, around them."""
+    name = index.classes[label]
+    splits = index.splits or ("train",) * len(index.paths)
+    file = next(
+        i for i, split in enumerate(splits) if split == "train" and index.labels[i] == label
+    )
+    parts = index.paths[file].parts
+    return index.root.joinpath(*parts[: parts.index(name) + 1])

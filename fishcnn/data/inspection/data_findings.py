@@ -20,6 +20,9 @@ MIN_IMBALANCE = 2.0
 # have, and so many times as large a share as of the other classes.
 MIN_BARRED_SHARE, MIN_BARRED_IMAGES, MIN_BARRED_RATIO = 0.5, 3, 2.0
 
+# A group is worth a warning if it holds this share of a class, and so many images.
+MIN_SWALLOWED_SHARE, MIN_SWALLOWED_IMAGES = 0.3, 6
+
 
 class Finding(NamedTuple):
     """One thing that was found."""
@@ -54,6 +57,26 @@ def label_conflicts(duplicates: Duplicates | None, labels: NDArray[np.int64]) ->
     pairs = np.empty((0, 2), np.int64) if duplicates is None else duplicates.pairs
     conflicts: NDArray[np.int64] = pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]]
     return conflicts
+
+
+def look_first(images: ImageSet, splitting: Splitting) -> list[Finding]:
+    """Say what should be looked at first: how the folders were understood, and huge groups."""
+    findings = [Finding(remark) for remark in images.index.remarks]
+    labels, groups = images.labels, splitting.groups
+    sizes = np.bincount(labels, minlength=len(images.classes))
+    validated = np.bincount(labels[splitting.split.val], minlength=len(images.classes))
+    for label, name in enumerate(images.classes):
+        largest = int(np.bincount(groups[labels == label]).max(initial=0))
+        if largest >= MIN_SWALLOWED_IMAGES and largest >= MIN_SWALLOWED_SHARE * sizes[label]:
+            text = (
+                f"{largest} of {sizes[label]} images of {name} are one group that no split "
+                f"divides, which leaves {_count(int(validated[label]), 'image')} of it for "
+                "validation. If they do not show the same, type data.group_duplicates=false"
+            )
+            if splitting.duplicates is None or len(splitting.duplicates.pairs) == 0:
+                text = text.replace("group_duplicates=false", "group_regex=null")
+            findings.append(Finding(f"{text}."))
+    return findings
 
 
 def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:

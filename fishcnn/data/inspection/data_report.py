@@ -11,6 +11,7 @@ from fishcnn.data.inspection.data_findings import (
     Finding,
     balance,
     left_out,
+    look_first,
     near_duplicates,
 )
 from fishcnn.data.splitting.grouped_split import Splitting
@@ -19,6 +20,8 @@ from fishcnn.utils.text import printable
 
 # Of a long list, the report of a training names so many items.
 MAX_NAMED = 20
+# The headline of what stands before everything else.
+WARNINGS = "Warnings"
 
 
 def data_report(images: ImageSet, splitting: Splitting) -> str:
@@ -38,8 +41,10 @@ def data_report(images: ImageSet, splitting: Splitting) -> str:
 
 
 def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
-    """Put together what every report has: findings by headline."""
+    """Put together what every report has: findings by headline; warnings only if there are any."""
+    first = look_first(images, splitting)
     return {
+        **({WARNINGS: first} if first else {}),
         "Near-duplicates": near_duplicates(images, splitting),
         "Balance": balance(images, splitting.split),
         "Left out": left_out(images),
@@ -66,15 +71,19 @@ def to_markdown(
 
     So many items of a list are ``named``, all of them for None or where the finding says so.
     """
+    blocks = {title: _section(title, findings, named) for title, findings in sections.items()}
+    first = [blocks.pop(WARNINGS)] if WARNINGS in blocks else []
     table = _class_table(images.classes, columns)
-    parts = [f"# Images in {images.index.root}", table, sizes(images)]
-    for title, findings in sections.items():
-        lines = []
-        for finding in findings:
-            items = short(finding.items, None if finding.complete else named)
-            lines += [f"- {finding.text}", *(f"  - {item}" for item in items)]
-        parts.append(f"## {title}\n\n" + "\n".join(lines))
+    parts = [f"# Images in {images.index.root}", *first, table, sizes(images), *blocks.values()]
     return printable("\n\n".join(parts) + "\n")
+
+
+def _section(title: str, findings: Sequence[Finding], named: int | None) -> str:
+    lines = []
+    for finding in findings:
+        items = short(finding.items, None if finding.complete else named)
+        lines += [f"- {finding.text}", *(f"  - {item}" for item in items)]
+    return f"## {title}\n\n" + "\n".join(lines)
 
 
 def short(items: Sequence[str], most: int | None) -> list[str]:

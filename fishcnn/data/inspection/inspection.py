@@ -17,7 +17,7 @@ from fishcnn.data.inspection.data_findings import (
     imbalance,
     label_conflicts,
 )
-from fishcnn.data.inspection.data_report import class_columns, report_sections
+from fishcnn.data.inspection.data_report import WARNINGS, class_columns, report_sections
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split, leaked_by_random_split
 from fishcnn.data.splitting.split_settings import SplitSettings
@@ -64,9 +64,14 @@ class Inspection:
     def sections(self) -> dict[str, list[Finding]]:
         """All findings by headline."""
         obstacles = [Finding(f"It would stop with: {error}") for error in self.obstacles]
+        sections = report_sections(self.images, self.splitting)
+        first = {title: sections.pop(title) for title in (WARNINGS,) if title in sections}
+        begins = "Nothing keeps it from beginning"
+        begins += ", but look at the warnings first." if first else "."
         return {
-            "Training": obstacles or [Finding("Nothing keeps it from beginning.")],
-            **report_sections(self.images, self.splitting),
+            **first,
+            "Training": obstacles or [Finding(begins)],
+            **sections,
             "Borders and bars": borders(self.images, self.bars),
         }
 
@@ -111,6 +116,7 @@ class Inspection:
                 | {"captions": list(bars.captions)}
                 for row, bars in sorted(self.bars.items())
             ],
+            "warnings": [finding.text for finding in self.sections().get(WARNINGS, [])],
             "training_stops_with": [str(error) for error in self.obstacles],
         }
 

@@ -1,0 +1,1 @@
+"""What the folders around the images mean: classes, a split, masks."""
