@@ -28,7 +28,7 @@ from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, strea
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
-from fishcnn.utils.checks import choice, flag, number, optional, whole
+from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
@@ -36,16 +36,25 @@ from fishcnn.utils.text import printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
+    "ckpt": optional(text),
+    "runs": text,
+    "input": optional(text),
+    "output": optional(text),
     "format": optional(choice(*_FORMATS)),
     "resume": flag,
     "threshold": number(0, 1),
     "top_k": whole(1),
-    "batch_size": whole(1),
-    "workers": optional(whole(1)),
+    "batch_size": whole(1, 65536),
+    "workers": optional(whole(1, 1024)),
 }
 _SHOWN_CLASSES = 5
 # What a shell reports of a program that was ended by Ctrl-C.
 _INTERRUPTED = 130
+
+
+def check_predict(config: DictConfig) -> None:
+    """Check the settings of a prediction, or raise a FishError that names one."""
+    check_settings(config, _SETTINGS)
 
 
 def predict(config: DictConfig) -> None:
@@ -56,7 +65,7 @@ def predict(config: DictConfig) -> None:
             be read; the message says which.
         SystemExit: with status 130, after Ctrl-C.
     """
-    check_settings(config, _SETTINGS)
+    check_predict(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     output, row_format = _output(config, checkpoint)
     paths, total, source = _images(config.input, checkpoint)
