@@ -1,7 +1,6 @@
 """Run what ``conf/benchmark.yaml`` names, print it as tables and write ``benchmark.json``."""
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,29 +12,58 @@ from rich.console import Console
 from rich.table import Table
 
 from fishcnn.benchmark import planted_duplicates
+from fishcnn.benchmark.jpegs import SIZES
 from fishcnn.benchmark.process import measure_alone
 from fishcnn.benchmark.training import CONTENDERS, FISHCNN, measure_training
 from fishcnn.commands.output_folder import output_folder
-from fishcnn.commands.settings import plain
-from fishcnn.utils.errors import FishError
+from fishcnn.commands.settings import check_settings, plain
+from fishcnn.data.rendering.species import SPECIES
+from fishcnn.utils.checks import choice, either, optional, several, text, whole
 from fishcnn.utils.files import write_text
+from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.versions import versions
 
 PARTS = ("training", "duplicates", "cams")
+_WANTED = {
+    "parts": either(choice(*PARTS), several(choice(*PARTS))),
+    "training.photos": several(choice(*SIZES)),
+    "training.blocks": several(whole(1, 7)),  # of images of 128 pixels
+    "training.batches": several(whole(2, 65536)),
+    "training.repetitions": whole(1),
+    "training.epochs": whole(2),
+    **{f"training.pictures.{size}": whole(2, 100_000) for size in SIZES},
+    "training.limit_steps": whole(1),
+    "duplicates.species": whole(2, len(SPECIES)),
+    "duplicates.pictures_per_class": whole(2, 100_000),
+    "duplicates.long_side": whole(48, 1024),
+    "duplicates.per_kind": whole(1),
+    "duplicates.seed": whole(0),
+    "cams.batch": whole(1, 65536),
+    "cams.image_size": whole(2, 4096),
+    "cams.blocks": whole(1, 12),
+    "cams.repetitions": whole(1),
+    "threads": optional(whole(1, 1024)),
+    "workers": whole(0, 1024),
+    "cache_root": text,
+    "output": optional(text),
+}
+
+
+def check_benchmark(config: DictConfig) -> None:
+    """Check the settings of the benchmark, or raise a FishError that names one."""
+    check_settings(config, _WANTED)
 
 
 def benchmark(config: DictConfig) -> None:
     """Measure, print and write what ``conf/benchmark.yaml`` says.
 
     Raises:
-        FishError: there is no such part, or a contender failed.
+        FishError: a setting is out of range, or a contender failed.
     """
+    check_benchmark(config)
     parts = [config.parts] if isinstance(config.parts, str) else config.parts
-    for part in parts:
-        if part not in PARTS:
-            raise FishError(f"parts={part}: choose from {', '.join(PARTS)}")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    machine = {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu}
+    machine = {"processor": platform.processor(), "cores": usable_cpus(), "gpu": gpu}
     result: dict[str, Any] = {"machine": machine | versions()}
     with output_folder(config.output, Path()) as output:
         _measure(config, parts, result, output / "benchmark.json")

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -15,16 +16,17 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import CONF, as_settings, plain
+from fishcnn.commands.settings import CONF, as_settings, check_group, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import check_network
-from fishcnn.models.optimization import check_optimization
+from fishcnn.models.optimization import check_optimizer, check_scheduler
 from fishcnn.models.registry import NETWORKS
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
@@ -37,9 +39,11 @@ from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
 from fishcnn.training.diagnosis import Settings
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.checks import choice
+from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
 
+_SOURCE = choice("folder", "bengali_fish", "synthetic")
 Made = TypeVar("Made", bound=pl.Callback)
 # The arguments of a classifier that are not in the group ``model``.
 _CLASSIFIER_SETTINGS = {
@@ -68,19 +72,20 @@ def build_source(config: DictConfig) -> Source:
         FishError: ``data.root`` is not set, or no source has that name.
     """
     data = plain(config)
-    if data["name"] == "folder":
-        if not data["root"]:
+    name = data.get("name")
+    if problem := _SOURCE(name):
+        raise FishError(f"data.name={typed(name)}: {problem}")
+    with as_settings("data.", images_per_class="data.pictures_per_class"):
+        if name == "bengali_fish":
+            return BengaliFishSource(data.get("root"))
+        if name == "synthetic":
+            data["images_per_class"] = data.pop("pictures_per_class", None)
+            names = (field.name for field in fields(SyntheticSource))
+            return SyntheticSource(**{name: data[name] for name in names if name in data})
+        if not data.get("root"):
             raise FishError("data.root is not set: add data.root=/path/to/images")
         # A run folder of an earlier version has no layout.
-        return FolderSource(data["root"], data["masks_root"], data.get("layout", "auto"))
-    if data["name"] == "bengali_fish":
-        return BengaliFishSource(data["root"])
-    if data["name"] == "synthetic":
-        names = ("species", "long_side", "shortcut", "seed", "cache_root", "workers")
-        return SyntheticSource(
-            images_per_class=data["pictures_per_class"], **{name: data[name] for name in names}
-        )
-    raise FishError(f"data.name={data['name']}: choose one of folder, bengali_fish, synthetic")
+        return FolderSource(data["root"], data.get("masks_root"), data.get("layout", "auto"))
 
 
 def build_datamodule(config: DictConfig) -> FishDataModule:
@@ -89,6 +94,8 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     Raises:
         FishError: a setting is out of range.
     """
+    for group in ("data", "augment"):
+        check_group(config, group)
     arguments = signature(FishDataModule).parameters.keys() - {"root", "masks_root"}  # the source's
     data = {name: value for name, value in plain(config.data).items() if name in arguments}
     with as_settings("augment."):
@@ -108,25 +115,34 @@ def prepare_images(datamodule: FishDataModule) -> None:
         datamodule.setup()
 
 
-def check_classifier(config: DictConfig) -> None:
+def check_classifier(config: DictConfig) -> nn.Module | None:
     """Raise the errors of :func:`build_classifier` that need no data.
+
+    Returns:
+        The network, without weights; None where that is not possible.
 
     Raises:
         FishError: a setting of the network, the optimizer or the schedule is unknown or out of
             range.
     """
+    for group in ("model", "optimizer", "scheduler"):
+        check_group(config, group)
+    with as_settings("optimizer.", optimizer="optimizer"):
+        check_optimizer(plain(config.optimizer))
+    with as_settings("scheduler.", scheduler="scheduler"):
+        check_scheduler(plain(config.scheduler))
     model = plain(config.model)
-    with as_settings("model.", **_CLASSIFIER_SETTINGS):
-        known = NETWORKS.complete(model["name"])
-        if others := [key for key in model if key not in known]:
+    with as_settings("model.", model="model", image_size="data.image_size"):
+        known = NETWORKS.complete(model)
+        if others := [key for key in model if key not in NETWORKS.complete(known["name"])]:
             # An experiment that sets up one network, say, with another one on the command line.
             raise FishError(
                 f"model={model['name']} has no setting {', '.join(others)}; leave "
                 f"{'it' if len(others) == 1 else 'them'} out by adding "
                 f"{' '.join(f'~model.{key}' for key in others)}"
             )
-        check_network(model, image_size=config.data.image_size)
-        check_optimization(plain(config.optimizer), plain(config.scheduler))
+        network = check_network(model, image_size=config.data.image_size)
+    return network
 
 
 def build_classifier(

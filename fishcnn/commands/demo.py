@@ -30,7 +30,7 @@ from fishcnn.commands.trained_run import best_device, check_finite, find_trained
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.checks import number, optional, whole
+from fishcnn.utils.checks import number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
@@ -45,7 +45,13 @@ _FONTS = ("system-ui", "sans-serif")  # of the system: none is fetched
 # Stands for the predicted class, among class indices.
 _PREDICTED = -1
 _LIMIT = number(0, 1e6, above=True)
-_WANTED = {"port": optional(whole(1, 65535)), "max_file_mb": _LIMIT, "max_megapixels": _LIMIT}
+_WANTED = {
+    "ckpt": optional(text),
+    "runs": text,
+    "port": optional(whole(1, 65535)),
+    "max_file_mb": _LIMIT,
+    "max_megapixels": _LIMIT,
+}
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,11 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
     return page
 
 
+def check_demo(config: DictConfig) -> None:
+    """Check the settings of the demo, or raise a FishError that names one."""
+    check_settings(config, _WANTED)
+
+
 def demo(config: DictConfig) -> None:
     """Serve the page on this computer until Ctrl-C, by ``conf/demo.yaml``.
 
@@ -181,9 +192,9 @@ def demo(config: DictConfig) -> None:
         FishError: gradio is not installed, a setting is out of range, the port is taken, or there
             is no such checkpoint.
     """
+    check_demo(config)
     if find_spec("gradio") is None:
         raise FishError('the demo needs gradio, which is not installed: pip install -e ".[demo]"')
-    check_settings(config, _WANTED)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     classifier = load_trained(checkpoint, best_device())
     Image.MAX_IMAGE_PIXELS = int(config.max_megapixels * 1e6 / 2)  # Pillow refuses twice as many

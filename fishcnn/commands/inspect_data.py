@@ -30,7 +30,7 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
-from fishcnn.utils.checks import whole
+from fishcnn.utils.checks import optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
 from fishcnn.utils.text import printable
@@ -38,6 +38,12 @@ from fishcnn.utils.text import printable
 # A terminal shows so many items of a list and so many classes; the files have all.
 _NAMED, _CLASSES = 5, 100
 _REPORT, _NUMBERS, _SHEETS = "report.md", "report.json", "duplicates_{}.png"
+
+
+def check_inspect_data(config: DictConfig) -> None:
+    """Check the settings of an inspection, or raise a FishError that names one."""
+    check_settings(config, {"output": optional(text), "pages": whole(0)})
+    build_datamodule(config)
 
 
 def inspect_data(config: DictConfig) -> None:
@@ -49,7 +55,7 @@ def inspect_data(config: DictConfig) -> None:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
     """
-    check_settings(config, {"pages": whole(0)})
+    check_inspect_data(config)
     found = _inspect(build_datamodule(config))
     named = config.data.name
     name = found.images.index.root.resolve().name if named == "folder" else named

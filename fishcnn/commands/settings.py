@@ -1,11 +1,12 @@
 """Reading settings, and checking them before anything expensive begins."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fishcnn.utils.checks import Check
 from fishcnn.utils.errors import ArgumentError, FishError, typed
@@ -13,6 +14,8 @@ from fishcnn.utils.errors import ArgumentError, FishError, typed
 # The folder of the configuration: inside the package in a wheel, beside it in a checkout.
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+# In the folder of a group: what its choices have in common.
+_COMMON = "base"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -20,6 +23,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def literal(text: str) -> str:
+    """A text as OmegaConf has to be given it so that ``${`` in it, of a folder say, stays."""
+    return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", text)
 
 
 @contextmanager
@@ -46,13 +54,37 @@ def check_settings(config: DictConfig, wanted: Mapping[str, Check]) -> None:
 
     Args:
         config: of the command.
-        wanted: what each setting may be, by dotted name; a name that the configuration does not
-            have, such as that of another network, is passed over.
+        wanted: what each setting may be, by dotted name.
 
     Raises:
-        FishError: a setting has a value that it may not have.
+        FishError: a setting has a value that it may not have, or is not there.
     """
+    for group in dict.fromkeys(name.rpartition(".")[0] for name in wanted):
+        if group:
+            check_group(config, group)
     for name, check in wanted.items():
         value = OmegaConf.select(config, name, default=check, throw_on_missing=True)
-        if value is not check and (problem := check(value)):
+        if value is check:
+            raise FishError(f"{name} is missing: leave out ~{name}")
+        if isinstance(value, DictConfig | ListConfig):
+            value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        if problem := check(value):
             raise FishError(f"{name}={typed(value)}: {problem}")
+
+
+def check_group(config: DictConfig, name: str) -> None:
+    """Check that a group, or a part of one by dotted name, was not removed.
+
+    Raises:
+        FishError: it was; the message says what there is to choose from.
+    """
+    group = name.partition(".")[0]
+    folder = CONF / group
+    value = OmegaConf.select(config, group)
+    if value is None and folder.is_dir():
+        choices = sorted({file.stem for file in folder.glob("*.yaml")} - {_COMMON})
+        raise FishError(f"{group}=null: choose one of {', '.join(choices)}")
+    value = OmegaConf.select(config, name)
+    if not isinstance(value, DictConfig):
+        problem = f"{name}={typed(value)}: is a group of settings"
+        raise FishError(f"{problem}; set one of them, by {name}.SETTING=VALUE")

@@ -29,7 +29,7 @@ from fishcnn.data.sources import Folders, FolderSource, Source
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
-from fishcnn.utils.checks import check_arguments, choice, flag, optional, whole
+from fishcnn.utils.checks import check_arguments, choice, flag, optional, path, whole
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
@@ -42,6 +42,7 @@ _WANTED = {
     "balance": choice("none", "sampler", "loss"),
     "normalize": choice("dataset", *STATISTICS),
     "cache": choice("disk", "ram", "none"),
+    "cache_root": optional(path),
     "on_device": optional(flag),
     "workers": optional(whole(1, 1024)),
 }

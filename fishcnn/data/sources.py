@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fishcnn.data.image_folder import LAYOUTS
-from fishcnn.data.rendering.synthetic import ensure_synthetic
-from fishcnn.utils.checks import check_arguments, choice
+from fishcnn.data.rendering.synthetic import SETTINGS, ensure_synthetic
+from fishcnn.utils.checks import check_arguments, choice, optional, path, whole
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 
@@ -46,8 +46,13 @@ class FolderSource:
     layout: str = "auto"
 
     def __post_init__(self) -> None:
-        """Check what can be checked without a look at the disk."""
-        check_arguments(vars(self), {"layout": choice(*LAYOUTS)})
+        """Check what can be checked before the folders are looked at.
+
+        Raises:
+            ArgumentError: one of them is not a path, or there is no such layout.
+        """
+        wanted = {"root": path, "masks_root": optional(path), "layout": choice(*LAYOUTS)}
+        check_arguments(vars(self), wanted)
 
     def folders(self) -> Folders:
         """Check that the masks have a folder; that of the images is checked when it is scanned.
@@ -66,6 +71,10 @@ class BengaliFishSource:
     """The Kaggle data set "Bengali Fish Images": 20 classes, at ``root`` or else downloaded."""
 
     root: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the root is a path, or raise an ArgumentError."""
+        check_arguments(vars(self), {"root": optional(path)})
 
     def folders(self) -> Folders:
         """Download the data set on first use; kagglehub keeps it in its own cache.
@@ -112,12 +121,17 @@ class SyntheticSource:
     cache_root: str | Path | None = None
     workers: int | None = None
 
-    def folders(self) -> Folders:
-        """Draw the images on first use.
+    def __post_init__(self) -> None:
+        """Check the ranges.
 
         Raises:
             ArgumentError: an attribute is out of range.
         """
+        places = {"cache_root": optional(path), "workers": optional(whole(0, 1024))}
+        check_arguments(vars(self), SETTINGS | places)
+
+    def folders(self) -> Folders:
+        """Draw the images on first use."""
         folder = ensure_synthetic(
             cache_folder(self.cache_root),
             species=self.species,

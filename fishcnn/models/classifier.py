@@ -21,7 +21,12 @@ from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
 from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
-from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS, check_optimization
+from fishcnn.models.optimization import (
+    OPTIMIZERS,
+    SCHEDULERS,
+    check_optimizer,
+    check_scheduler,
+)
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.models.scores import MONITOR, SCORES, build_scores
 from fishcnn.utils.errors import ArgumentError, FishError
@@ -99,7 +104,8 @@ class FishClassifier(pl.LightningModule):
         model = NETWORKS.complete(model)
         optimizer = OPTIMIZERS.complete(optimizer)
         scheduler = SCHEDULERS.complete(scheduler)
-        check_optimization(optimizer, scheduler)  # torch is asked for them only when a fit starts
+        check_optimizer(optimizer)  # torch is asked for it only when a fit starts
+        check_scheduler(scheduler)
         self.save_hyperparameters()
         self.classes = classes
         self.image_size = image_size
@@ -159,7 +165,8 @@ class FishClassifier(pl.LightningModule):
                 raise ArgumentError(name, value, f"unknown; choose from {', '.join(owners)}")
             owners[name][name] = value
         check_network(chosen["model"], image_size=datamodule.image_size)
-        check_optimization(chosen["optimizer"], chosen["scheduler"])
+        check_optimizer(chosen["optimizer"])
+        check_scheduler(chosen["scheduler"])
         datamodule.prepare_data()
         datamodule.setup()
         classifier = cls(

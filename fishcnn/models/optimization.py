@@ -3,6 +3,7 @@
 Besides the settings that stand here they take every other argument of torch's own.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,6 +18,25 @@ from torch.optim.lr_scheduler import (
 )
 
 from fishcnn.models.registry import Config, Registry
+from fishcnn.utils.checks import Check, check_arguments, flag, number, several, whole
+
+# Of any optimizer and any schedule; torch's own checks, of these and others, name none of them.
+_OPTIMIZER_SETTINGS = {
+    "lr": number(0, 1000),
+    "weight_decay": number(0, 1000),
+    "momentum": number(0, 1),
+    "dampening": number(0, 1),
+    "nesterov": flag,
+    "betas": several(number(0, 0.999999), 2),
+    "eps": number(0, 1),
+    "amsgrad": flag,
+}
+_SCHEDULER_SETTINGS = {
+    "factor": number(0, 0.999),
+    "patience": whole(0),
+    "eta_min": number(0, 1000),
+    "pct_start": number(0.01, 0.99),
+}
 
 
 def _onecycle(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
@@ -42,11 +62,21 @@ SCHEDULERS.add("onecycle", _onecycle, pct_start=0.2)
 SCHEDULERS.add("none", lambda opt, steps, **more: ConstantLR(opt, factor=1.0, **more))
 
 
-def check_optimization(optimizer: Config, scheduler: Config) -> None:
-    """Build both for a single weight, to see whether torch takes their settings.
+def check_optimizer(config: Config) -> None:
+    """Build an optimizer of a single weight, to see whether torch takes its settings.
 
     Raises:
-        ArgumentError: a name is unknown, or torch does not take one of the settings.
+        ArgumentError: the name is unknown, or one of the settings cannot be used.
     """
-    nothing = [nn.Parameter(torch.zeros(1))]
-    SCHEDULERS.build(scheduler, OPTIMIZERS.build(optimizer, nothing, fused=False), 10)
+    _check(OPTIMIZERS.complete(config), _OPTIMIZER_SETTINGS)
+    OPTIMIZERS.build(config, [nn.Parameter(torch.zeros(1))], fused=False)
+
+
+def check_scheduler(config: Config) -> None:
+    """Build a schedule of a single weight and a few steps, as :func:`check_optimizer` does."""
+    _check(SCHEDULERS.complete(config), _SCHEDULER_SETTINGS)
+    SCHEDULERS.build(config, OPTIMIZERS.build("sgd", [nn.Parameter(torch.zeros(1))]), 10)
+
+
+def _check(settings: Mapping[str, Any], wanted: Mapping[str, Check]) -> None:
+    check_arguments(settings, {name: wanted[name] for name in wanted if name in settings})

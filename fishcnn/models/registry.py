@@ -52,7 +52,7 @@ class Registry(Generic[Built]):
         """
         given = {"name": config} if isinstance(config, str) else config
         name = given.get("name")
-        if name not in self._choices:
+        if not isinstance(name, str) or name not in self._choices:
             raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
         return {"name": name, **self._choices[name][1], **given}
 
@@ -66,7 +66,9 @@ class Registry(Generic[Built]):
         name = settings.pop("name")
         try:
             return self._choices[name][0](*args, **more, **settings)
-        except (TypeError, ValueError) as error:
+        except NotImplementedError:  # of torch, where values are needed and there are none
+            raise
+        except (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError) as error:
             raise ArgumentError(self.argument, name, str(error)) from error
 
 

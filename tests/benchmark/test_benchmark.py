@@ -83,7 +83,9 @@ def test_every_part_writes_its_numbers(
 
 def test_a_part_that_does_not_exist_is_named(config: DictConfig) -> None:
     config.parts = ["speed"]
-    with pytest.raises(FishError, match=r"parts=speed: choose from training, duplicates, cams"):
+    with pytest.raises(
+        FishError, match=r"parts=\[speed\]: choose one of training, duplicates, cams"
+    ):
         benchmark(config)
 
 

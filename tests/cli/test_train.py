@@ -16,8 +16,8 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fishcnn.commands.build import build_datamodule, check_classifier, compose_config
-from fishcnn.commands.train.train_settings import check_train_settings
+from fishcnn.commands.build import compose_config
+from fishcnn.commands.train.train_settings import check_train
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks.cnn import FishCNN
 from fishcnn.training.callbacks.resuming import Resuming
@@ -441,9 +441,7 @@ def test_the_choices_of_every_group_train(
 )
 def test_every_experiment_takes_its_steps(experiment: str, expected: set[str]) -> None:
     config = compose_config("data=folder", "data.root=images", f"experiment={experiment}")
-    check_train_settings(config)
-    build_datamodule(config)
-    check_classifier(config)
+    check_train(config)
     steps = {
         "blocks": config.model.blocks == 3,
         "augment": config.augment.name == "strong",

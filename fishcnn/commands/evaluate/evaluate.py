@@ -26,7 +26,7 @@ from fishcnn.commands.trained_run import (
     run_datamodule,
 )
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.checks import choice, flag, number, optional, whole
+from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
@@ -35,6 +35,10 @@ from fishcnn.utils.versions import versions
 _MISTAKES = 12
 _SPLIT = choice(*SPLITS)
 _WANTED = {
+    "ckpt": optional(text),
+    "runs": text,
+    "data_root": optional(text),
+    "output": optional(text),
     "split": _SPLIT,
     "side": optional(_SPLIT),
     "top_k": whole(1),
@@ -46,13 +50,18 @@ _WANTED = {
 log = logging.getLogger(__name__)
 
 
+def check_evaluate(config: DictConfig) -> None:
+    """Check the settings of an evaluation, or raise a FishError that names one."""
+    check_settings(config, _WANTED)
+
+
 def evaluate(config: DictConfig) -> float:
     """Judge a network on images of known classes by ``conf/evaluate.yaml``; return its accuracy.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
     """
-    check_settings(config, _WANTED)
+    check_evaluate(config)
     split = _split(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint)

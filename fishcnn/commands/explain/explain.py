@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
 
+from fishcnn.cam.methods import METHODS
 from fishcnn.commands.explain.drawing import Tile, drawing, photograph, sheet, tile
 from fishcnn.commands.explain.explained_images import (
     ImageFile,
@@ -43,7 +44,7 @@ from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
-from fishcnn.utils.checks import flag, whole
+from fishcnn.utils.checks import choice, either, flag, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
 from fishcnn.utils.progress import track
@@ -58,13 +59,29 @@ _FILES = (
     names.EXPLANATION_MEASUREMENTS,
     names.EXPLANATION_REPORT,
 )
+# Its name or index, or a word; YAML takes the word true for something else.
+_CLASS = either(text, whole(0), choice(True))
 _SETTINGS = {
+    "ckpt": optional(text),
+    "runs": text,
+    "input": optional(text),
+    "output": optional(text),
+    "target": _CLASS,
+    "against": optional(_CLASS),
+    # A layer inside another one may be called by a number.
+    "layer": optional(either(text, whole(0))),
+    "method": choice(*METHODS),
     "pictures": whole(1, 200),
     "measured": whole(1, 2**31),
     "seed": whole(0, 2**32 - 1),
     "trust": flag,
 }
 _MAX_NAME = 60  # letters of up to four bytes: file systems take 255 bytes
+
+
+def check_explain(config: DictConfig) -> None:
+    """Check the settings of an explanation, or raise a FishError that names one."""
+    check_settings(config, _SETTINGS)
 
 
 def explain(config: DictConfig) -> None:
@@ -74,7 +91,7 @@ def explain(config: DictConfig) -> None:
         FishError: a setting, the checkpoint or the images are at fault, or none of the images can
             be read; the message says which.
     """
-    check_settings(config, _SETTINGS)
+    check_explain(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     classifier = load_trained(checkpoint, best_device())
     question = ask(

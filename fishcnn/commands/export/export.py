@@ -20,7 +20,7 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
-from fishcnn.commands.settings import plain
+from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
@@ -32,6 +32,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.utils.checks import choice, either, optional, several, text
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
@@ -41,6 +42,25 @@ from fishcnn.utils.versions import versions
 _COMPARED = 64
 
 
+_WANTED = {
+    "ckpt": optional(text),
+    "runs": text,
+    "input": optional(text),
+    "output": optional(text),
+    "formats": either(choice(*FORMATS), several(choice(*FORMATS))),
+}
+
+
+def check_export(config: DictConfig) -> None:
+    """Check the settings of an export, or raise a FishError that names one."""
+    check_settings(config, _WANTED)
+    check_formats(_formats(config))
+
+
+def _formats(config: DictConfig) -> list[str]:
+    return [config.formats] if isinstance(config.formats, str) else list(config.formats)
+
+
 def export(config: DictConfig) -> None:
     """Write a trained network to files that have been compared with it, all of them or none.
 
@@ -48,8 +68,8 @@ def export(config: DictConfig) -> None:
         FishError: there is no such checkpoint or format, a package or the images are missing, or
             a file does not agree with the network.
     """
-    formats = [config.formats] if isinstance(config.formats, str) else list(config.formats or [])
-    check_formats(formats)
+    check_export(config)
+    formats = _formats(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
     with output_folder(config.output, run.export) as output:

@@ -35,7 +35,7 @@ from fishcnn.commands.predict.streamed_output import (
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
-from fishcnn.utils.checks import choice, flag, number, optional, whole
+from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import regular_target, unwritable
 from fishcnn.utils.lock import locked
@@ -45,16 +45,25 @@ from fishcnn.utils.text import printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
+    "ckpt": optional(text),
+    "runs": text,
+    "input": optional(text),
+    "output": optional(text),
     "format": optional(choice(*_FORMATS)),
     "resume": flag,
     "threshold": number(0, 1),
     "top_k": whole(1),
-    "batch_size": whole(1),
-    "workers": optional(whole(1)),
+    "batch_size": whole(1, 65536),
+    "workers": optional(whole(1, 1024)),
 }
 _SHOWN_CLASSES = 5
 # What a shell reports of a program that was ended by Ctrl-C.
 _INTERRUPTED = 130
+
+
+def check_predict(config: DictConfig) -> None:
+    """Check the settings of a prediction, or raise a FishError that names one."""
+    check_settings(config, _SETTINGS)
 
 
 def predict(config: DictConfig) -> None:
@@ -65,7 +74,7 @@ def predict(config: DictConfig) -> None:
             be read; the message says which.
         SystemExit: with status 130, after Ctrl-C.
     """
-    check_settings(config, _SETTINGS)
+    check_predict(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     if config.output is not None and is_standard_output(config.output):
         if config.resume:

@@ -19,8 +19,6 @@ from fishcnn.commands.build import (
     build_classifier,
     build_datamodule,
     build_trainer,
-    check_classifier,
-    check_compiler,
     prepare_images,
 )
 from fishcnn.commands.figures import save_figure
@@ -32,7 +30,7 @@ from fishcnn.commands.train.resume import (
     read_checkpoint,
 )
 from fishcnn.commands.train.summary import print_summary
-from fishcnn.commands.train.train_settings import check_train_settings
+from fishcnn.commands.train.train_settings import check_train
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_findings import look_first
@@ -131,14 +129,8 @@ def _evaluate(
 
 def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None]:
     """Find the faults of the settings before the data is read."""
-    try:
-        check_train_settings(config)
-        datamodule = build_datamodule(config)
-        check_classifier(config)
-        check_compiler(config.trainer)
-    except (TypeError, ValueError, RuntimeError) as error:
-        # What no check of ours has caught: a word where a number belongs, say.
-        raise FishError(f"a setting has a value of the wrong kind: {error}") from error
+    check_train(config)
+    datamodule = build_datamodule(config)
     resumed = None
     if config.ckpt_path:
         named = None if config.ckpt_path == "last" else config.ckpt_path

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fishcnn.utils.errors import ArgumentError, FishError
+from fishcnn.utils.checks import Check, check_arguments, flag, number, several, text
+from fishcnn.utils.errors import FishError
 
 # The lowest value is 0 for all.
 HIGHEST = {
@@ -20,6 +21,26 @@ HIGHEST = {
     "erasing": 1.0,
     "mixup": 100.0,
     "cutmix": 100.0,
+}
+
+
+def _pair(highest: float) -> Check:
+    parts = several(number(0, above=True), 2)
+
+    def check(pair: object) -> str | None:
+        if not isinstance(pair, list) or parts(pair) or pair[0] > pair[1]:
+            return "must be [low, high] with 0 < low <= high"
+        return None if pair[1] <= highest else f"must be at most {highest}"
+
+    return check
+
+
+_WANTED = {
+    "name": text,
+    "crop_scale": _pair(1.0),
+    "crop_ratio": _pair(100.0),
+    **{name: number(0, highest) for name, highest in HIGHEST.items()},
+    "trivial": flag,
 }
 
 
@@ -69,17 +90,8 @@ class Recipe:
         Raises:
             ArgumentError: a value is out of its range.
         """
-        for name in ("crop_scale", "crop_ratio"):
-            pair = getattr(self, name)
-            if not (isinstance(pair, tuple) and len(pair) == 2 and 0 < pair[0] <= pair[1]):
-                shown = list(pair) if isinstance(pair, tuple) else pair
-                raise ArgumentError(name, shown, "must be [low, high] with 0 < low <= high")
-        if self.crop_scale[1] > 1:
-            raise ArgumentError("crop_scale", list(self.crop_scale), "must be at most 1.0")
-        for name, highest in HIGHEST.items():
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value <= highest:
-                raise ArgumentError(name, value, f"must be a number from 0 to {highest:g}")
+        shown = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
+        check_arguments(shown, _WANTED)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Recipe":

@@ -23,9 +23,10 @@ from fishcnn.utils.progress import track
 IMAGES_PER_TASK = 50
 FEW_IMAGES = 200  # starting processes takes longer than drawing these
 
-_WANTED = {
+# What each setting of the images may be.
+SETTINGS = {
     "species": whole(2, len(SPECIES)),
-    "images_per_class": whole(2),
+    "images_per_class": whole(2, 100_000),
     "long_side": whole(48, 1024),
     "shortcut": number(0, 1),
     "seed": whole(0),
@@ -66,7 +67,7 @@ def ensure_synthetic(
         ArgumentError: a value is out of its range.
         FishError: the disk is full or may not be written to.
     """
-    check_arguments(locals(), _WANTED)
+    check_arguments(locals(), SETTINGS)
     settings = {
         "species": species,
         "pictures_per_class": images_per_class,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fishcnn.data.splitting.groups import groups_by_name
-from fishcnn.utils.checks import check_arguments, flag, number, optional, whole
+from fishcnn.utils.checks import check_arguments, flag, number, optional, text, whole
 from fishcnn.utils.errors import ArgumentError
 
 _WANTED = {
@@ -13,6 +13,7 @@ _WANTED = {
     "fold": whole(0),
     "split_seed": whole(0),
     "group_duplicates": flag,
+    "group_regex": optional(text),
 }
 
 

@@ -13,6 +13,9 @@ from torch import nn
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.utils.errors import ArgumentError
 
+# The largest network of torchvision has 0.64 billion.
+_MOST_PARAMETERS = 2e9
+
 for _file in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_file.name}")
 
@@ -36,18 +39,26 @@ def build_network(config: Config, *, num_classes: int, image_size: int) -> nn.Mo
     return NETWORKS.build(settings, num_classes=num_classes, image_size=image_size)
 
 
-def check_network(config: Config, *, image_size: int) -> None:
-    """Run a network without weights.
+def check_network(config: Config, *, image_size: int) -> nn.Module | None:
+    """Build a network without weights, and run it.
+
+    Returns:
+        The network on the meta device; None where it cannot be built there.
 
     Raises:
-        ArgumentError: as :func:`build_network`, or the network does not take ``image_size``.
+        ArgumentError: as :func:`build_network`, or the network does not take ``image_size`` or is
+            larger than any machine's memory.
     """
     try:
         with torch.device("meta"), torch.no_grad():  # it knows shapes and no values
             network = build_network(config, num_classes=2, image_size=image_size).eval()
+            size = sum(parameter.numel() for parameter in network.parameters())
+            if size > _MOST_PARAMETERS:
+                problem = f"would have {size / 1e9:.1f} billion parameters; choose a smaller one"
+                raise ArgumentError("model", NETWORKS.complete(config)["name"], problem)
             network(torch.zeros(1, 3, image_size, image_size))
     except NotImplementedError:
-        pass  # RegNet computes its widths from tensors with values; any size suits it.
+        return None  # RegNet computes its widths from tensors with values; any size suits it.
     except (RuntimeError, AssertionError) as error:
         settings = NETWORKS.complete(config)
         raise ArgumentError(
@@ -56,3 +67,4 @@ def check_network(config: Config, *, image_size: int) -> None:
             f"{settings.get('architecture', settings['name'])} does not take this size ({error}); "
             "224 suits every network",
         ) from error
+    return network

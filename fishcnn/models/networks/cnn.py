@@ -8,10 +8,10 @@ from fishcnn.utils.errors import ArgumentError
 
 _WANTED = {
     "blocks": whole(1),
-    "base_channels": whole(1),
-    "max_channels": whole(1),
+    "base_channels": whole(1, 8192),
+    "max_channels": whole(1, 8192),
     "head": choice("flatten", "gap"),
-    "hidden": whole(1),
+    "hidden": whole(1, 65536),
     "dropout": number(0, 1),
 }
 

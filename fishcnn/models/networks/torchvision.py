@@ -9,8 +9,10 @@ import torchvision
 from torch import Tensor, nn
 
 from fishcnn.models.registry import NETWORKS
-from fishcnn.utils.checks import check_arguments, flag
+from fishcnn.utils.checks import check_arguments, flag, text
 from fishcnn.utils.errors import ArgumentError
+
+_WANTED = {"architecture": text, "pretrained": flag, "freeze_backbone": flag}
 
 
 @NETWORKS.register("torchvision")
@@ -42,7 +44,7 @@ class TorchvisionNetwork(nn.Module):
         freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
-        check_arguments(locals(), {"pretrained": flag, "freeze_backbone": flag})
+        check_arguments(locals(), _WANTED)
         known = torchvision.models.list_models(module=torchvision.models)
         if architecture not in known:
             near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]
