@@ -10,8 +10,7 @@ from fishcnn.data.decoding.file_bytes import UnreadableImage
 # Pillow's names. It knows some forty formats more, of which one starts Ghostscript (EPS) and most
 # have few users and old decoders.
 _READ = (
-    "JPEG",
-    "MPO",  # JPEGs of cameras with a preview or a second lens
+    "JPEG",  # and so MPO, of cameras with a preview or a second lens
     "PNG",
     "WEBP",
     "TIFF",
