@@ -186,6 +186,7 @@ def test_what_is_imported_is_declared(late: bool) -> None:
         str(found)
         for found in third_party()
         if found.late == late
-        and not declared & {d.lower() for d in installed.get(top(found), [top(found)])}
+        and not declared
+        & {d.lower().replace("_", "-") for d in installed.get(top(found), [top(found)])}
     }
     assert missing == set()

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from PIL import Image
 
 from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps
@@ -27,6 +26,7 @@ from fishcnn.commands.own_page import OwnPageOnly
 from fishcnn.commands.page_images import under_map
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import best_device, check_finite, find_trained, load_trained
+from fishcnn.data.decoding import pixel_limit
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
@@ -50,7 +50,7 @@ _WANTED = {
     "runs": text,
     "port": optional(whole(1, 65535)),
     "max_file_mb": _LIMIT,
-    "max_megapixels": _LIMIT,
+    "max_megapixels": optional(_LIMIT),
 }
 
 
@@ -94,6 +94,7 @@ def explain_photo(
     width, height = (max(1, round(side * scale)) for side in image.size)
     photo = image.resize((width, height))
 
+    del image  # not beside the next one, which may be as large
     decoded = torch.tensor(classifier.decode(path)[None], device=classifier.device)
     images = classifier.normalize(resize(decoded, classifier.image_size))
     targets = None if target is None else torch.tensor([target])
@@ -197,7 +198,8 @@ def demo(config: DictConfig) -> None:
         raise FishError('the demo needs gradio, which is not installed: pip install -e ".[demo]"')
     checkpoint = find_trained(config.ckpt, Path(config.runs))
     classifier = load_trained(checkpoint, best_device())
-    Image.MAX_IMAGE_PIXELS = int(config.max_megapixels * 1e6 / 2)  # Pillow refuses twice as many
+    if config.max_megapixels is not None:
+        os.environ[pixel_limit.VARIABLE] = str(max(1, int(config.max_megapixels * 1e6)))
     run = RunFolder.of(checkpoint)
     # Of the run folder: its date and time, or what a person has called it.
     origin = "/".join(((run and run.path) or checkpoint).parts[-2:])

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from fishcnn.data.folder_walk import walk
 from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.utils.errors import FishError
 
@@ -25,8 +26,8 @@ def image_paths(typed: str) -> Iterator[str]:
             - ``-``: a path on each line of standard input, in its order; empty lines are passed
               over;
             - a file, whatever its suffix;
-            - a folder: every image below it by its suffix, sorted; hidden files and folders are
-              passed over, links are followed. A folder that cannot be listed stands for itself;
+            - a folder: every image below it by its suffix, sorted, in every visible folder once, as
+              :func:`walk` goes through them. A folder that cannot be listed stands for itself;
             - a glob, in which ``**`` stands for folders at any depth, links not followed: every
               file that matches, whatever its suffix, and, where there is no ``**``, every image
               below a folder that matches.
@@ -42,13 +43,13 @@ def image_paths(typed: str) -> Iterator[str]:
         return (os.fsdecode(line) for line in lines if line)
     path = os.path.expanduser(typed)
     if os.path.isdir(path):
-        return _below(path, ())
+        return _below(path, set())
     if os.path.lexists(path):
         return iter([path])
     if not glob.has_magic(path):
         raise FishError(f"input={typed}: there is no such file or folder in {os.getcwd()}")
     parts = PurePath(path).parts
-    return _matching("", parts, deep="**" in parts)
+    return _matching("", parts, set(), deep="**" in parts)
 
 
 def count_images(typed: str) -> int | None:
@@ -61,52 +62,38 @@ def count_images(typed: str) -> int | None:
     return total
 
 
-def _below(folder: str, around: tuple[str, ...]) -> Iterator[str]:
-    """Yield the images below a folder; ``around`` are the real paths of the folders around it."""
-    here = os.path.realpath(folder)
-    if here in around:
-        return  # a link to a folder around itself has no end
-    try:
-        with os.scandir(folder) as entries:
-            # With the slash, names sort as whole paths do.
-            names = sorted(e.name + "/" if e.is_dir() else e.name for e in entries)
-    except OSError:
-        yield folder  # reading it as an image will say why
-        return
-    for name in names:
-        path = os.path.join(folder, name)
-        if name.startswith("."):
-            continue
-        if name.endswith("/"):
-            yield from _below(path[:-1], (*around, here))
-        elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+def _below(folder: str, visited: set[str]) -> Iterator[str]:
+    """Yield the images below a folder; reading one that cannot be listed will say why."""
+    for path, error in walk(folder, visited):
+        if error is not None or os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
             yield path
 
 
-def _matching(folder: str, parts: Sequence[str], *, deep: bool) -> Iterator[str]:
+def _matching(folder: str, parts: Sequence[str], visited: set[str], *, deep: bool) -> Iterator[str]:
     """Yield what the parts of a glob match in a folder, "" for where the user stands.
 
-    Where the glob is ``deep``, its ``**`` comes to every folder by itself.
+    Where the glob is ``deep``, its ``**`` comes to every folder by itself; otherwise the folders
+    that match are gone through, but none that was ``visited``.
     """
     if not parts:
         if not os.path.isdir(folder):
             yield folder
         elif not deep:
-            yield from _below(folder, ())
+            yield from _below(folder, visited)
         return
     part, rest = parts[0], parts[1:]
     if part == "**":
         # A last ** is everything below.
-        yield from _matching(folder, rest or ["*"], deep=deep)
+        yield from _matching(folder, rest or ["*"], visited, deep=deep)
         for name in _names(folder, "*"):
             inner = os.path.join(folder, name)
             if os.path.isdir(inner) and not os.path.islink(inner):
-                yield from _matching(inner, parts, deep=deep)
+                yield from _matching(inner, parts, visited, deep=deep)
     elif glob.has_magic(part):
         for name in _names(folder, part):
-            yield from _matching(os.path.join(folder, name), rest, deep=deep)
+            yield from _matching(os.path.join(folder, name), rest, visited, deep=deep)
     elif os.path.lexists(literal := os.path.join(folder, part)):
-        yield from _matching(literal, rest, deep=deep)
+        yield from _matching(literal, rest, visited, deep=deep)
 
 
 def _names(folder: str, pattern: str) -> list[str]:

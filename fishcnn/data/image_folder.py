@@ -1,12 +1,12 @@
 """A folder of images to an index of their paths and labels; no image is opened here."""
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fishcnn.data.folder_walk import is_visible, walk
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.layout.folders import Placed, Placement, by_class_folder, place_images
 from fishcnn.data.layout.masks import without_masks
@@ -21,8 +21,6 @@ IMAGE_SUFFIXES = frozenset(
     # Pillow may not read these, but then their files are named in the report.
     | {".avif", ".heic", ".heif", ".jp2"}
 )
-# Left behind by file managers and archivers; nobody wants to read about them.
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _LAYOUT = "expected one folder a class with the images inside"
 
 
@@ -104,29 +102,16 @@ def scan_folder(
     )
 
 
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _LITTER
-
-
 def _visible_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and _is_visible(p.name))
+    return sorted(p for p in folder.iterdir() if p.is_dir() and is_visible(p.name))
 
 
 def _visible_files(root: Path) -> Iterator[Path]:
     """Yield every file below root that is not hidden, relative to root."""
-
-    def refuse(error: OSError) -> None:
-        raise ArgumentError("root", root, f"cannot list {error.filename}: {error.strerror}")
-
-    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
-        here = Path(folder)
-        # A class folder may be a link to elsewhere, but a link to a folder around it has no end.
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if _is_visible(name) and not here.resolve().is_relative_to((here / name).resolve())
-        ]
-        yield from (here.relative_to(root) / name for name in names if _is_visible(name))
+    for path, error in walk(str(root)):
+        if error is not None:
+            raise ArgumentError("root", root, f"cannot list {path}: {error.strerror}") from error
+        yield Path(path).relative_to(root)
 
 
 def _class_names(root: Path, placed: Sequence[Placed]) -> list[str]:

@@ -5,15 +5,23 @@ UnreadableImage; half an image is never returned.
 """
 
 import io
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
+
+from fishcnn.data.decoding import jpeg_stream, png_chunks
+from fishcnn.data.decoding.file_bytes import UnreadableImage, read_bytes
+from fishcnn.data.decoding.image_formats import check_format, readable_formats
+from fishcnn.data.decoding.pixel_limit import VARIABLE, max_pixels
+from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
+
+__all__ = ["UnreadableImage", "decode_image", "read_bytes", "read_image", "upright_rgb"]
 
 # EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright.
 _UPRIGHT = {
@@ -26,14 +34,6 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = (5, 6, 7, 8)
-
-
-class UnreadableImage(Exception):
-    """An image file that cannot be decoded whole, for a ``reason`` such as "empty file"."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
@@ -49,22 +49,10 @@ def read_image(path: Path, *, long_enough_for: int | None) -> Image.Image:
             decodes at full size. Images that are smaller to begin with are not enlarged.
 
     Raises:
-        UnreadableImage: The file is missing, empty, truncated, not an image, or too large for
-            Pillow's limit against decompression bombs.
+        UnreadableImage: The file is missing, empty, damaged, not a regular file, not an image in
+            one of the formats that are read, or has more pixels than max_pixels().
     """
     return decode_image(read_bytes(path), long_enough_for=long_enough_for)[0]
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file that should hold an image.
-
-    Raises:
-        UnreadableImage: The file is missing, or may not be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(_reason(error)) from error
 
 
 def decode_image(
@@ -77,21 +65,98 @@ def decode_image(
     """
     if not content:
         raise UnreadableImage("empty file")
+    limit = max_pixels()
     with _pillow_is_quiet():
         try:
-            with Image.open(io.BytesIO(content)) as file:
-                full_size = file.size
-                if long_enough_for is not None:
-                    file.draft(None, (long_enough_for, long_enough_for))
-                file.load()
-                image, swaps_sides = _upright(file)
+            if content.startswith(jpeg_stream.BEGINNING):
+                return _decode_jpeg(content, long_enough_for, limit)
+            if content.startswith(png_chunks.SIGNATURE):
+                content = png_chunks.without_metadata(content)
+            else:
+                check_format(content)
+                _check_not_zeroed(content)
+            return _decode(io.BytesIO(content), long_enough_for, limit)
         except UnreadableImage:
             raise
         # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
         # ValueError, struct.error, ...
         except Exception as error:
             raise UnreadableImage(_reason(error)) from error
+
+
+def _decode_jpeg(
+    content: bytes, long_enough_for: int | None, limit: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode a JPEG, and make sure that it is whole."""
+    jpeg = jpeg_stream.parse(content)
+    jpeg_stream.check_structure(jpeg)
+    if jpeg.in_one_scan:
+        watched = jpeg_stream.WatchedJpeg(jpeg)
+        decoded = _decode(watched, long_enough_for, limit)
+        watched.check()
+        return decoded
+    # The coefficients of several scans are all kept, some 3 to 6 bytes for a pixel at full size.
+    _check_size(jpeg.size, limit, share=2, what=" of a JPEG in several scans")
+    decoded = _decode(io.BytesIO(content), long_enough_for, limit)
+    if jpeg.frame:
+        probed, _ = _decode(io.BytesIO(jpeg_stream.with_probes(jpeg)), long_enough_for, limit)
+        jpeg_stream.check_same(decoded[0], probed)
+    return decoded
+
+
+def _decode(
+    stream: io.BytesIO, long_enough_for: int | None, limit: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode what Pillow can identify, if it is not too large."""
+    with Image.open(stream, formats=readable_formats()) as file:
+        full_size = file.size
+        if long_enough_for is not None:
+            file.draft(None, (long_enough_for, long_enough_for))
+        _check_size(file.size, limit)
+        of_16_bits = file.mode in ("RGB", "RGBA") and ";16" in str(file.tile)
+        file.load()
+        if of_16_bits and is_almost_black(file):
+            file.im = with_low_bytes(file, _low_bytes(stream)).im
+        image, swaps_sides = _upright(file)
     return image, (full_size[1], full_size[0]) if swaps_sides else full_size
+
+
+def _low_bytes(stream: io.BytesIO) -> Image.Image:
+    """Decode colours of 16 bits, of which Pillow keeps the high byte, to their low bytes."""
+    stream.seek(0)
+    with Image.open(stream, formats=readable_formats()) as file:
+        ends = {
+            ";16B": ";16L",
+            ";16L": ";16B",
+            ";16N": ";16B" if sys.byteorder == "little" else ";16L",
+        }
+        tiles = []
+        for tile in file.tile:
+            rawmode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
+            swapped = rawmode[:-4] + ends[rawmode[-4:]]
+            tiles.append(tile._replace(args=(swapped, *rest) if rest else swapped))
+        file.tile = tiles
+        file.load()
+    return file
+
+
+def _check_not_zeroed(content: bytes) -> None:
+    """Refuse compressed data of which a part is zeros: decoders make something of them as well."""
+    packed = content[8:12] == b"WEBP" or content[4:8] in (b"ftyp", b"jP  ")
+    # Of a flat image, the largest run was 5 % of the file.
+    if packed and content.find(bytes(max(1024, len(content) // 8))) >= 0:
+        raise UnreadableImage("damaged: a part of it was overwritten with zeros")
+
+
+def _check_size(size: tuple[int, int], limit: int, *, share: int = 1, what: str = "") -> None:
+    """Refuse an image of more than ``share`` times the limit."""
+    pixels = size[0] * size[1]
+    if pixels > share * limit:
+        wanted = -(-pixels // share)
+        raise UnreadableImage(
+            f"{size[0]}x{size[1]} are {pixels:,} pixels{what}, more than the limit of "
+            f"{share * limit:,}; set {VARIABLE}={wanted} to read it"
+        )
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -111,35 +176,16 @@ def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF, again of almost any type, is no reason to drop a good image
         orientation = 1
-    image = _to_rgb(image)
+    image = to_rgb(image)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     return image, orientation in _SWAPS_SIDES
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB without clipping bright greys or showing what was transparent."""
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise UnreadableImage("32-bit pixels, whose white level is unknown")
-        # Pillow's own conversion of 0..65535 clips at 255.
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
-    elif image.mode == "F":
-        raise UnreadableImage("floating-point pixels, whose white level is unknown")
-    if image.has_transparency_data:
-        on_white = Image.new("RGBA", image.size, "white")
-        on_white.alpha_composite(image.convert("RGBA"))
-        return on_white.convert("RGB")
-    return image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:
     """Say in a few words why Pillow gave up."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image in any known format"
-    if isinstance(error, Image.DecompressionBombError):
-        return "more pixels than Pillow's limit against decompression bombs"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     text = str(error).strip().split("\n")[0]
@@ -155,10 +201,11 @@ _quiet_filters = ExitStack()
 
 @contextmanager
 def _pillow_is_quiet() -> Iterator[None]:
-    """Ignore Pillow's warnings about odd but readable files.
+    """Ignore Pillow's warnings about odd but readable files, and its limit: there is our own.
 
-    catch_warnings() swaps a list that belongs to the whole process. Threads that overlap would put
-    back each other's lists, so the first one in swaps and the last one out restores.
+    Pillow looks at its limit before a JPEG is reduced. catch_warnings() swaps a list that belongs
+    to the whole process, as the limit does. Threads that overlap would put back each other's, so
+    the first one in swaps and the last one out restores.
     """
     global _quiet_readers
     with _quiet_lock:
@@ -166,6 +213,8 @@ def _pillow_is_quiet() -> Iterator[None]:
         if _quiet_readers == 1:
             _quiet_filters.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            _quiet_filters.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            Image.MAX_IMAGE_PIXELS = None
     try:
         yield
     finally:

@@ -226,8 +226,11 @@ def test_the_reason_is_short_and_says_what_is_wrong(
     path.write_bytes(path.read_bytes()[:-100])
     assert reason_for(path) == "truncated"
     four_corners().save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 96 * 64 // 2 - 1)
-    assert reason_for(path) == "more pixels than Pillow's limit against decompression bombs"
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", str(96 * 64 - 1))
+    assert reason_for(path) == (
+        "96x64 are 6,144 pixels, more than the limit of 6,143; set FISHCNN_MAX_PIXELS=6144 to "
+        "read it"
+    )
 
 
 def test_large_but_fine_images_are_read_in_silence(

@@ -1,0 +1,29 @@
+"""How many pixels an image may have, the same for every reader."""
+
+import os
+
+from fishcnn.utils.errors import FishError
+
+VARIABLE = "FISHCNN_MAX_PIXELS"
+# 8000 x 8000: some 600 MB of memory at the worst while one image is converted.
+DEFAULT = 64_000_000
+
+
+def max_pixels() -> int:
+    """The most pixels of an image that are held in memory; JPEGs count as they are decoded.
+
+    It is an environment variable, FISHCNN_MAX_PIXELS, as it says something of the machine and not
+    of a run: the scripts, the demo and ``classifier.predict`` share it without handing it on, and a
+    run that is repeated on a larger machine is still the same run.
+
+    Raises:
+        FishError: The variable is not a whole number above 0.
+    """
+    typed = os.environ.get(VARIABLE)
+    if not typed:
+        return DEFAULT
+    if not typed.isdecimal() or not int(typed):
+        raise FishError(
+            f"{VARIABLE}={typed}: set a whole number of pixels, such as {DEFAULT}, or unset it"
+        )
+    return int(typed)
