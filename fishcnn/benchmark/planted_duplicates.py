@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from fishcnn.data.decoding.read import read_image
 from fishcnn.data.duplicates.finder import find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint
 from fishcnn.data.rendering.synthetic import ensure_synthetic
@@ -104,10 +105,8 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         seed=0,
         workers=settings["workers"],
     )
-    images = []
-    for file in sorted((folder / "pictures").rglob("*.jpg")):
-        with Image.open(file) as opened:
-            images.append(opened.convert("RGB"))
+    files = sorted((folder / "pictures").rglob("*.jpg"))
+    images = [read_image(file, long_enough_for=None) for file in files]
     some = images[:200]
     start = time.perf_counter()
     for image in some:
@@ -127,7 +126,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as decoded:
+    with Image.open(buffer, formats=["JPEG"]) as decoded:
         return decoded.convert("RGB")
 
 

@@ -17,6 +17,7 @@ from fishcnn.commands.export.agreement import TOLERANCE, compare
 from fishcnn.commands.export.exported_classifier import ExportedClassifier, metadata_of
 from fishcnn.commands.export.formats import FORMATS, check_formats, package_versions
 from fishcnn.commands.export.model_card import model_card
+from fishcnn.commands.export.preparation import compare_files
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
@@ -83,10 +84,12 @@ def _export(
     """Write everything, and return the numbers of each format."""
     # On the CPU, whatever is there: the files are compared where they can run anywhere.
     classifier = load_trained(checkpoint, torch.device("cpu"))
-    images, datamodule = _images(config.input, classifier, checkpoint)
+    images, paths, datamodule = _images(config.input, classifier, checkpoint)
+    expected = _probabilities(classifier, images)
+    from_files = compare_files(classifier, paths, expected)
     compared_on = "images named by input=" if datamodule is None else "validation images"
     with all_or_nothing(output) as folder:
-        files = _write_and_compare(classifier, formats, images, folder)
+        files = _write_and_compare(classifier, formats, images, expected, folder)
         if datamodule is not None:
             settings = plain(run_config(checkpoint).callbacks.grad_cam)
             settings.pop("enabled")
@@ -99,6 +102,7 @@ def _export(
             checkpoint,
             files=files,
             compared_on=compared_on,
+            from_files=from_files,
             sheet=None if datamodule is None else EXPORT_SHEET,
             made_with=made_with,
         )
@@ -109,6 +113,7 @@ def _export(
             "temperature": float(classifier.temperature),
             "compared_on": compared_on,
             "tolerance": TOLERANCE,
+            "prepared_from_files": asdict(from_files),
             "formats": files,
             "versions": made_with,
         }
@@ -118,13 +123,17 @@ def _export(
 
 def _images(
     named: str | None, classifier: FishClassifier, checkpoint: Path
-) -> tuple[NDArray[np.uint8], FishDataModule | None]:
-    """1 to 64 real images to compare on, uint8, and the data of the run if they are of it."""
+) -> tuple[NDArray[np.uint8], list[Path], FishDataModule | None]:
+    """1 to 64 real images to compare on, uint8, their files, and the run's data if they are of it.
+
+    They are prepared as predict does.
+    """
     if named is not None:
-        paths = list(image_paths(named))
-        if not paths:
+        found = list(image_paths(named))
+        if not found:
             raise FishError(f"input={named}: no image found")
-        return np.stack([classifier.decode(paths[row]) for row in _spread(len(paths))]), None
+        paths = [Path(found[row]) for row in _spread(len(found))]
+        return np.stack([classifier.decode(path) for path in paths]), paths, None
     run_config(checkpoint)  # its own error says what to do
     try:
         datamodule = run_datamodule(checkpoint)
@@ -139,7 +148,8 @@ def _images(
             f"trained on {', '.join(classifier.classes)}: name images by input=/path/to/images"
         )
     rows = datamodule.split.val[_spread(len(datamodule.split.val))]
-    return datamodule.images.pixels[rows], datamodule
+    paths = [datamodule.images.index.root / datamodule.images.paths[row] for row in rows.tolist()]
+    return datamodule.images.pixels[rows], paths, datamodule
 
 
 def _spread(count: int) -> list[int]:
@@ -148,14 +158,21 @@ def _spread(count: int) -> list[int]:
     return [int(position) for position in positions]
 
 
+def _probabilities(classifier: FishClassifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        batch = resize(torch.from_numpy(images), classifier.image_size)
+        return classifier.probabilities(batch).numpy()
+
+
 def _write_and_compare(
-    classifier: FishClassifier, formats: Sequence[str], images: NDArray[np.uint8], folder: Path
+    classifier: FishClassifier,
+    formats: Sequence[str],
+    images: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+    folder: Path,
 ) -> dict[str, dict[str, Any]]:
     """Write each format, read it back in its own runtime and compare it with the network."""
     module, metadata = ExportedClassifier(classifier), metadata_of(classifier)
-    with torch.inference_mode():
-        batch = resize(torch.from_numpy(images), classifier.image_size)
-        expected = classifier.probabilities(batch).numpy()
     files = {}
     for name in formats:
         path = folder / FORMATS[name].file

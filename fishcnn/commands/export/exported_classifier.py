@@ -12,9 +12,11 @@ from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 
 _PREPROCESSING = (
-    "Turn the image upright (EXIF), lay transparency on white, convert to 8-bit RGB, squash to "
-    "{working} x {working} pixels with an anti-aliased bilinear filter (Pillow: BILINEAR), "
-    "whatever its shape. The rest is inside: anti-aliased bilinear resize to {image} x {image}, "
+    "Decode a JPEG at the smallest scale of 1, 1/2, 1/4, 1/8 that leaves both sides at least "
+    "{working} pixels (Pillow: draft), turn the image upright (EXIF), lay transparency on white, "
+    "convert to 8-bit RGB, squash to {working} x {working} pixels with an anti-aliased bilinear "
+    "filter (Pillow: BILINEAR, reducing_gap=3), whatever its shape. "
+    "The rest is inside: anti-aliased bilinear resize to {image} x {image}, "
     "division by 255, normalisation by mean and std, softmax of logits / temperature."
 )
 

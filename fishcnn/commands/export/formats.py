@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fishcnn.commands.export import preparation
 from fishcnn.commands.export.exported_classifier import ExportedClassifier
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
@@ -137,19 +138,19 @@ def _read_torch(path: Path) -> Loaded:
     return Loaded(classify, json.loads(extra[_METADATA]))
 
 
-# Of a photograph; the metadata say what else images may need.
 _USAGE = """\
 import json
 
-import numpy as np
 import {package}
-from PIL import Image, ImageOps
+{imports}
+
+
+{prepare}
+
 
 {load}
 side = int(metadata["working_size"])
-image = ImageOps.exif_transpose(Image.open("fish.jpg")).convert("RGB")
-image = image.resize((side, side), Image.Resampling.BILINEAR)
-images = np.asarray(image)[None]  # uint8 (N, side, side, 3), here with N = 1
+images = prepare("fish.jpg", side)[None]  # uint8 (N, side, side, 3), here with N = 1
 {classify}
 best = probabilities[0].argmax()
 print(json.loads(metadata["classes"])[best], round(float(probabilities[0, best]), 3))"""
@@ -162,6 +163,8 @@ FORMATS = {
         _write_onnx,
         _read_onnx,
         _USAGE.format(
+            imports=preparation.IMPORTS,
+            prepare=preparation.source(),
             package="onnxruntime",
             load="session = onnxruntime.InferenceSession("
             '"model.onnx", providers=["CPUExecutionProvider"])\n'
@@ -176,6 +179,8 @@ FORMATS = {
         _write_torch,
         _read_torch,
         _USAGE.format(
+            imports=preparation.IMPORTS,
+            prepare=preparation.source(),
             package="torch",
             load='extra = {"metadata": ""}\n'
             'module = torch.export.load("model.pt2", extra_files=extra).module()\n'

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from fishcnn.commands.export.agreement import TOLERANCE
 from fishcnn.commands.export.formats import FORMATS
+from fishcnn.commands.export.preparation import FilesAgreement
 from fishcnn.commands.settings import plain
 from fishcnn.commands.templates import render
 from fishcnn.commands.train.resume import read_checkpoint
@@ -26,14 +27,16 @@ def model_card(
     *,
     files: Mapping[str, Mapping[str, Any]],
     compared_on: str,
+    from_files: FilesAgreement,
     sheet: str | None,
     made_with: Mapping[str, str],
 ) -> str:
     """Describe a network in Markdown, for people who have only the exported files.
 
     The run folder of the checkpoint is read. Of each exported format, ``files`` has its ``file``,
-    ``bytes`` and the numbers of its :class:`~fishcnn.commands.export.agreement.Agreement`; there
-    may be a Grad-CAM sheet beside the card; ``made_with`` are versions by package.
+    ``bytes`` and the numbers of its :class:`~fishcnn.commands.export.agreement.Agreement`;
+    ``from_files`` says how the card's own code prepares image files; there may be a Grad-CAM sheet
+    beside the card; ``made_with`` are versions by package.
 
     Raises:
         FishError: the checkpoint cannot be read.
@@ -52,6 +55,7 @@ def model_card(
         formats=FORMATS,
         tolerance=TOLERANCE,
         compared_on=compared_on,
+        from_files=from_files,
         sheet=sheet,
         made_with=made_with,
         record=_record(run, checkpoint) if run else None,

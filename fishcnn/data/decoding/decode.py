@@ -131,7 +131,7 @@ def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint
     Raises:
         FishError: The mask does not fit; see :func:`decode`.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FishError(f"mask {path} does not exist; every image needs one")
     try:
         mask = read_image(path, long_enough_for=None).convert("L")
@@ -143,7 +143,7 @@ def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint
             f"mask {path} is {mask.width}x{mask.height}, another shape than its image, whose "
             f"width / height is {aspect:.3f}"
         )
-    brightest = int(np.asarray(mask).max())
+    brightest = max(level for level, count in enumerate(mask.histogram()) if count)
     if 0 < brightest <= 127:
         raise FishError(
             f"mask {path} is nowhere brighter than {brightest}; write 255 on the fish and 0 "

@@ -28,12 +28,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import PIL
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.decode import Decoded, content_digest, decode, decode_files, in_order
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.read import decoder_version
 from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.arrays import DamagedFile
@@ -93,7 +93,7 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
 def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
     root, masks_root = index.root.resolve(), index.masks_root and index.masks_root.resolve()
     # Another Pillow may read what this one cannot.
-    decoder = (_VERSION, PIL.__version__)
+    decoder = (_VERSION, *decoder_version())
     of = [str(root), str(masks_root), side, decoder]
     digest = hashlib.blake2b(repr(of).encode("utf-8", "surrogateescape"), digest_size=6)
     return cache / f"{root.name}-{side}px-{digest.hexdigest()}"

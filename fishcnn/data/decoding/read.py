@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import PIL
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
@@ -21,8 +22,17 @@ from fishcnn.data.decoding.image_formats import check_format, readable_formats
 from fishcnn.data.decoding.pixel_limit import VARIABLE, max_pixels
 from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
 
-__all__ = ["UnreadableImage", "decode_image", "read_bytes", "read_image", "upright_rgb"]
+__all__ = [
+    "UnreadableImage",
+    "decode_image",
+    "decoder_version",
+    "read_bytes",
+    "read_image",
+    "upright_rgb",
+]
 
+# Of what is decoded here and how; higher when that changes.
+_VERSION = 2
 # EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright.
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -33,6 +43,8 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+# Of files in a format that is read, whatever else may be wrong with them.
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _SWAPS_SIDES = (5, 6, 7, 8)
 
 
@@ -81,7 +93,7 @@ def decode_image(
         # Pillow's format readers raise almost any type on broken bytes: OSError, SyntaxError,
         # ValueError, struct.error, ...
         except Exception as error:
-            raise UnreadableImage(_reason(error)) from error
+            raise UnreadableImage(_reason(error, content)) from error
 
 
 def _decode_jpeg(
@@ -159,6 +171,11 @@ def _check_size(size: tuple[int, int], limit: int, *, share: int = 1, what: str 
         )
 
 
+def decoder_version() -> tuple[object, ...]:
+    """What it depends on, besides the file, whether and how an image is decoded."""
+    return (_VERSION, PIL.__version__, readable_formats(), max_pixels())
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Turn an image in memory into what :func:`read_image` gives.
 
@@ -182,10 +199,11 @@ def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     return image, orientation in _SWAPS_SIDES
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: bytes) -> str:
     """Say in a few words why Pillow gave up."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image in any known format"
+        known = content.startswith(_BEGINNINGS) or content[4:8] in (b"ftyp", b"jP  ")
+        return "damaged" if known else "not an image in any known format"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     text = str(error).strip().split("\n")[0]
