@@ -43,8 +43,8 @@ def locked(path: Path) -> Iterator[None]:
             f"process {os.getpid()} on {platform.node()}, {Path(sys.argv[0]).name}, {_now()}",
         )
         yield
-        holder.unlink(missing_ok=True)
     finally:
+        holder.unlink(missing_ok=True)
         lock.release()
 
 

@@ -1,9 +1,8 @@
 """The temperature that calibrates a network: fitted, judged, and stored in the checkpoint."""
 
+import io
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from fishcnn.metrics.calibration import (
 )
 from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import replacing
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,15 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
     """
     content = torch.load(checkpoint, weights_only=True, map_location="cpu")
     content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
-    unfinished = None
+    written, before = io.BytesIO(), checkpoint.stat()
+    torch.save(content, written)
     try:
-        handle, name = tempfile.mkstemp(dir=checkpoint.parent, prefix=f".{checkpoint.name}-")
-        unfinished = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copystat(checkpoint, unfinished)
-        unfinished.replace(checkpoint)
-    except (OSError, RuntimeError) as error:  # of the file system, and of torch's writer
+        with replacing(checkpoint, wanted=written.getbuffer().nbytes) as unfinished:
+            unfinished.write_bytes(written.getbuffer())
+            os.utime(unfinished, ns=(before.st_atime_ns, before.st_mtime_ns))
+        checkpoint.chmod(before.st_mode)
+    except (OSError, FishError) as error:
         raise FishError(
-            f"calibrate=true: {checkpoint} cannot be written: {error}. Copy its run folder to a "
-            "place where you may write, and name that by ckpt="
+            f"calibrate=true: {error}; or copy the run folder to a place where you may write, and "
+            "name that by ckpt="
         ) from error
-    finally:
-        if unfinished:
-            unfinished.unlink(missing_ok=True)
