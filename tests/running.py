@@ -5,8 +5,10 @@ import csv
 import io
 import logging
 import runpy
+import signal
 import sys
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 from omegaconf import OmegaConf
@@ -21,6 +23,7 @@ def run_script(name: str, *arguments: str) -> int:
     """Run ``scripts/NAME.py`` and return its exit status."""
     script = str(SCRIPTS / f"{name}.py")
     handlers = list(logging.getLogger().handlers)
+    answers = {name: signal.getsignal(name) for name in (SIGINT, SIGTERM, SIGHUP)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [script, *arguments])
         try:
@@ -28,6 +31,8 @@ def run_script(name: str, *arguments: str) -> int:
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:
+            for name, answer in answers.items():
+                signal.signal(name, answer)
             # Hydra's own would go on writing to this test's files.
             for handler in set(logging.getLogger().handlers) - set(handlers):
                 logging.getLogger().removeHandler(handler)

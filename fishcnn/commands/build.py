@@ -38,6 +38,7 @@ from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
+from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
@@ -221,7 +222,7 @@ class Callbacks:
             _if_enabled(PatientEarlyStopping, chosen.early_stopping),
             self.history,
             _if_enabled(bar, chosen.progress),
-            Resuming(folder, self.history),
+            Resuming(self.history),
             self.doctor,
             self.checkpoint,
             # Lightning's save_last writes only when the best checkpoint is written as well.
@@ -267,8 +268,10 @@ def check_compiler(trainer: DictConfig) -> None:
         raise FishError("trainer.compile=true needs a C++ compiler such as g++ on the CPU")
 
 
-def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
-    """Build the trainer of the ``trainer`` and ``logger`` groups.
+def build_trainer(
+    config: DictConfig, callbacks: list[pl.Callback], folder: Path, writer: CheckpointWriter
+) -> pl.Trainer:
+    """Build the trainer of the ``trainer`` and ``logger`` groups, for a run folder.
 
     Raises:
         FishError: Lightning does not take one of the settings.
@@ -285,6 +288,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], folder: Path
             **arguments,
             logger=logger if config.logger.name == "tensorboard" else False,
             callbacks=callbacks,
+            plugins=[writer],
             enable_progress_bar=has_bar,
             enable_model_summary=False,
             # Errors show in the first epoch as well, and its numbers would be in the curves.

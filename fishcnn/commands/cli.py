@@ -1,22 +1,26 @@
 """The commands by name, and what they share: errors for people instead of tracebacks.
 
-Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
+Imported before Hydra answers ``--help``, so nothing heavy may be imported here; and before signals
+are answered, so not even Hydra.
 """
 
+import errno
+import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-
-from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import CONF
+from fishcnn.commands import command_line
+from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import unwritable
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 # Each has a configuration of its name in conf/, and is a function of its name in this module.
 COMMANDS = {
@@ -29,6 +33,9 @@ COMMANDS = {
     "inspect_data": ("fishcnn.commands.inspect_data", "report on a folder of images"),
     "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_BROKEN_PIPE = 141  # what a shell reports of a program whose reader has gone
 
 
 def main() -> None:
@@ -50,36 +57,104 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
     """Run a command, and exit with status 1 if any of its jobs has failed.
 
     A :class:`FishError` is printed in one piece. Within a sweep, whatever else goes wrong with a
-    job is printed as well and does not take the other jobs along.
+    job is printed as well and does not take the other jobs along. SIGINT, SIGTERM and SIGHUP end
+    everything, with one line and the status 130, 143 or 129.
 
     Args:
         name: of the command.
         typed: what stands after it on the command line; None is all of it.
     """
-    arguments = quote_values(sys.argv[1:] if typed is None else typed)
+    stopping.watch()
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        stopping.done()  # the first process of a fit speaks for all
+    logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well
+    try:
+        _run(name, sys.argv[1:] if typed is None else typed)
+    except BaseException as error:
+        if stopping.stopped_by() or isinstance(error, KeyboardInterrupt):
+            if not isinstance(error, SystemExit):  # by which a command says that it has spoken
+                stopping.say()
+            stopping.leave()
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            sys.exit(_BROKEN_PIPE)
+        if not isinstance(error, Exception):
+            raise
+        _report(error)
+        sys.exit(1)
+    finally:
+        stopping.done()
+
+
+def _run(name: str, typed: Sequence[str]) -> None:
+    """Let Hydra compose the configuration and run the command with it, once or as a sweep."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    from fishcnn.commands.overrides import quote_values
+    from fishcnn.commands.settings import CONF
+
+    command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
+    arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
     failed = False
 
-    def job(config: DictConfig) -> float | None:
+    def job(config: "DictConfig") -> float | None:
         nonlocal failed
         sys.argv = repeated
+        command = getattr(import_module(COMMANDS[name][0]), name)
         try:
-            result: float | None = getattr(import_module(COMMANDS[name][0]), name)(config)
+            with stopping.raising():
+                result: float | None = command(config)
             return result
         except (FishError, OmegaConfBaseException) as error:
             failed = True
-            print(f"error: {error}", file=sys.stderr)
-        except Exception:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
+            stopping.check_stopped()  # of which the error may be a consequence
+            _report(error)
+        except Exception as error:
+            stopping.check_stopped()
+            if HydraConfig.get().mode != RunMode.MULTIRUN or isinstance(error, BrokenPipeError):
                 raise
             failed = True
-            traceback.print_exc()
+            _report(error)
         return float("nan")
 
     # Hydra names the log file of a job after the module of its function.
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
     hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
     if failed:
         sys.exit(1)
+
+
+def _report(error: Exception) -> None:
+    """Print what went wrong: one message where a person can put it right, else the traceback."""
+    from hydra.errors import CompactHydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    disk = next((c for c in causes if isinstance(c, OSError) and c.errno in _DISK), None)
+    if isinstance(error, FishError | OmegaConfBaseException):
+        print(f"error: {error}", file=sys.stderr)
+    elif isinstance(error, CompactHydraException):
+        words = [str(c) for c in (error, error.__cause__) if c]
+        print(*words, sep="\n", file=sys.stderr)
+    elif isinstance(disk, OSError):
+        print(f"error: {unwritable(Path(disk.filename or '.'), disk)}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output has lost its reader; what is left for it is then thrown away."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

@@ -6,7 +6,6 @@ gradio belongs to the extra ``demo`` and is imported where it is used.
 import html
 import logging
 import os
-import signal
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,6 +29,7 @@ from fishcnn.data.decoding import pixel_limit
 from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils import stopping
 from fishcnn.utils.checks import number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
@@ -214,6 +214,7 @@ def demo(config: DictConfig) -> None:
             _serve(build_page(classifier, origin), config)
     except KeyboardInterrupt:
         print("\nEnded, and the uploads are deleted.")
+        raise SystemExit(stopping.exit_status()) from None
 
 
 def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
@@ -222,7 +223,6 @@ def _serve(page: "gradio.Blocks", config: DictConfig) -> None:
     from starlette.middleware import Middleware
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # with which gradio asks for its own page
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # deletes the uploads too
     try:
         _, address, _ = page.launch(
             server_name=_HOST,

@@ -257,6 +257,14 @@ class FishClassifier(pl.LightningModule):
         self.confusion = self.val_confusion.compute().cpu()
         self.val_confusion.reset()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the confusion matrix, for a run that is stopped after its last epoch."""
+        checkpoint["confusion"] = self.confusion
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the confusion matrix back; older checkpoints have none."""
+        self.confusion = checkpoint.get("confusion", self.confusion)
+
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
         """Build the optimizer and schedule that the hyperparameters describe."""
         trained = [p for p in self.network.parameters() if p.requires_grad]

@@ -36,7 +36,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"
         self.summary = self.path / "summary.json"  # the numbers at the end
-        self.figures = self.path / "figures"
+        self.figures = self.path / "figures"  # written before the summary
         self.explanations = self.path / "explanations"
         self.export = self.path / "export"
 
@@ -51,6 +51,16 @@ class RunFolder:
         """The newest checkpoint of this name of all runs below a folder; None if there is none."""
         found = folder.rglob(f"{CHECKPOINTS}/{name}")
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+    @classmethod
+    def newest_begun_below(cls, folder: Path) -> "RunFolder | None":
+        """The run below a folder that was begun or has gone on last; None if there is none."""
+        names = (cls(Path()).versions, cls(Path()).last_checkpoint)
+        found = [path for name in names for path in folder.rglob(name.as_posix())]
+        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+        if newest is None:
+            return None
+        return cls(newest.parents[1] if newest.name == LAST_CHECKPOINT else newest.parent)
 
     @classmethod
     def below(cls, folder: Path) -> "list[RunFolder]":

@@ -219,7 +219,7 @@ def test_a_dropped_photo_gets_its_species_and_overlay_in_the_browser(
 
             # Ctrl-C, while a page is open.
             server.send_signal(signal.SIGINT)
-            assert server.wait(timeout=20) == 0
+            assert server.wait(timeout=20) == 130
         assert hosts - {None} == {"127.0.0.1"}  # None: what the page carries within itself
     assert "Traceback" not in log(tmp_path)
     assert list((tmp_path / "temporary").iterdir()) == []

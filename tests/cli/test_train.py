@@ -355,7 +355,7 @@ def test_a_run_that_was_killed_goes_on_with_its_schedule(
     def keep(self: Resuming, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Put the checkpoint of the first epoch aside, as a kill in the second would leave it."""
         if trainer.current_epoch == 1 and not killed.is_file():
-            shutil.copytree(self.folder.path, killed.parents[1])
+            shutil.copytree(self.history.folder.path, killed.parents[1])
 
     monkeypatch.setattr(Resuming, "on_train_epoch_start", keep)
     command = [*tiny, *QUICK, *settings, "trainer.max_epochs=3"]

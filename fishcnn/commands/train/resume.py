@@ -28,6 +28,7 @@ class Checkpoint:
         steps: optimizer steps in these epochs.
         planned_steps: for how many its schedule was made; None where that does not matter.
         averaged: whether it holds the moving average of the weights.
+        stopped_early: whether early stopping has ended its training.
         classes: class names in the order of the logits.
         settings: what must be the same to go on, by dotted name.
     """
@@ -37,6 +38,7 @@ class Checkpoint:
     steps: int
     planned_steps: int | None
     averaged: bool
+    stopped_early: bool
     classes: list[str]
     settings: dict[str, Any]
 
@@ -57,6 +59,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             steps=content["global_step"],
             planned_steps=schedule.get("T_max", schedule.get("total_steps")),  # cosine, onecycle
             averaged="averaging_state" in content,
+            stopped_early=any(s.get("stopped_epoch") for s in content["callbacks"].values()),
             classes=list(known["classes"]),
             settings=_settings(known["image_size"], known["label_smoothing"], known),
         )
@@ -78,7 +81,7 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     """Check that a run can go on under this configuration.
 
     Raises:
-        FishError: the network or its training would be another one, or nothing is left to train.
+        FishError: the network or its training would be another one.
     """
     groups = {group: plain(config[group]) for group in _GROUPS}
     now = _settings(config.data.image_size, config.loss.label_smoothing, groups)
@@ -91,11 +94,6 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
         raise FishError(
             f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled={typed(checkpoint.averaged)}, "
             "as it was in that run"
-        )
-    if checkpoint.epochs >= config.trainer.max_epochs:
-        raise FishError(
-            f"ckpt_path={checkpoint.path} has been trained for {checkpoint.epochs} epochs already "
-            f"and trainer.max_epochs={config.trainer.max_epochs}: raise it to go on"
         )
 
 

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, RunFolder
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
@@ -155,7 +156,7 @@ class CompareJobs(Callback):
             "repeated": [asdict(row) for row in rows],
         }
         file = sweep / SWEEP
-        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
         _print_tables(jobs, over, rows)
         # Raw, as a table would cut it.
         print(f"sweep: {file}")

@@ -4,9 +4,8 @@ import hashlib
 import json
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
 from operator import call
 from pathlib import Path
@@ -115,14 +114,26 @@ def _draw(
 
 def draw_all(tasks: Sequence[Callable[[], None]], *, workers: int, description: str) -> None:
     """Call each in processes of their own, or in this one where it is alone, and show progress."""
-    with ExitStack() as stack:
-        done: Iterable[None] = map(call, tasks)
-        if workers > 1:
-            # "spawn", because a fork of a process that runs threads may hang. Ctrl-C reaches every
-            # process; only the one that holds the pool should answer it.
-            context = multiprocessing.get_context("spawn")
-            ignore = (signal.SIGINT, signal.SIG_IGN)
-            pool = ProcessPoolExecutor(workers, context, signal.signal, ignore)
-            done = stack.enter_context(pool).map(call, tasks)
+    if workers < 2:
+        for _ in track(map(call, tasks), description, total=len(tasks), show=True):
+            pass
+        return
+    # "spawn", because a fork of a process that runs threads may hang.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    before = set(multiprocessing.active_children())
+    try:
+        # Ctrl-C reaches every process; only the one that holds the pool should answer it, so the
+        # others, which begin now, inherit that it waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            done = pool.map(call, tasks)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for _ in track(done, description, total=len(tasks), show=True):
             pass
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.data.splitting.stratified_groups import assign_folds, draw_groups
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.files import write_text
 
 
 @dataclass(frozen=True)
@@ -202,4 +203,4 @@ def write_split(
     for name, rows in vars(split).items():
         content[name] = [paths[row].as_posix() for row in rows]
     # ASCII with escapes, as file names need not be valid Unicode.
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(content, indent=1) + "\n")

@@ -1,12 +1,13 @@
 """The checkpoint with the lowest validation loss, also over a fit that was interrupted."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.models.scores import MONITOR
+from fishcnn.utils.files import unwritable, write_bytes
 from fishcnn.utils.run_folder import BEST_CHECKPOINT, RunFolder
 
 
@@ -34,8 +35,7 @@ class BestCheckpoint(ModelCheckpoint):
         """Copy the best checkpoint so far into this folder."""
         if self.earlier.is_file():
             if self.earlier.resolve() != self.here.resolve():
-                self.here.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(self.earlier, self.here)
+                _copy(self.earlier, self.here)
             best = str(self.here)
             state_dict = {
                 **state_dict,
@@ -45,3 +45,12 @@ class BestCheckpoint(ModelCheckpoint):
                 "kth_best_model_path": best,
             }
         super().load_state_dict(state_dict)
+
+
+@rank_zero_only
+def _copy(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    write_bytes(target, source.read_bytes())

@@ -8,6 +8,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.diagnosis import Curves, Settings, Verdict, diagnose, report
 from fishcnn.training.writer import tensorboard_writer
+from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import RunFolder
 
 
@@ -43,6 +44,6 @@ class Doctor(pl.Callback):
         )
         self.verdicts = diagnose(curves, self.settings)
         text = report(self.verdicts)
-        self.folder.diagnosis.write_text(text, encoding="utf-8")
+        write_text(self.folder.diagnosis, text)
         if writer := tensorboard_writer(trainer):
             writer.add_text("diagnosis", text, trainer.current_epoch)

@@ -1,6 +1,7 @@
 """Keeps the curves of a fit: every iteration's loss, every epoch's metrics."""
 
 import csv
+import io
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from fishcnn.data.datasets import Batch
 from fishcnn.models.scores import TRAIN_SCORES, VAL_SCORES
 from fishcnn.training.callbacks.grad_cam import CAM_SCORES
 from fishcnn.training.writer import tensorboard_writer
+from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import RunFolder
 
 # Of metrics.csv, in this order.
@@ -124,11 +126,17 @@ class History(pl.Callback):
                 writer.add_scalar(name, epoch[name], trainer.current_epoch + 1)
 
     def _write_csv(self) -> None:
-        with self.folder.metrics.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")  # an older run's columns
-            writer.writeheader()
-            for epoch in self.epochs:
-                writer.writerow({name: f"{value:.6g}" for name, value in epoch.items()})
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore")  # an older run's columns
+        writer.writeheader()
+        for epoch in self.epochs:
+            writer.writerow({name: f"{value:.6g}" for name, value in epoch.items()})
+        write_text(self.folder.metrics, table.getvalue())
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``metrics.csv`` where nothing was left to train."""
+        if trainer.is_global_zero and not self.folder.metrics.is_file():
+            self._write_csv()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -1,31 +1,36 @@
-"""Going on with an earlier run as if it had not stopped."""
+"""Going on with an earlier run as if it had not stopped, and stopping so that one can."""
 
 import pytorch_lightning as pl
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from fishcnn.data.datasets import Batch
 from fishcnn.models.scores import MONITOR
 from fishcnn.training.callbacks.history import History
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils import stopping
 
 
 class Resuming(pl.Callback):
-    """Let the plateau schedule catch up, and say how to go on after Ctrl-C."""
+    """Let the plateau schedule catch up, and let signals end a fit.
 
-    def __init__(self, folder: RunFolder, history: History) -> None:
-        self.folder = folder
+    Lightning would end a fit at SIGTERM with status 0, and only after asking the other processes.
+    """
+
+    def __init__(self, history: History) -> None:
         self.history = history
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the schedule the latest validation: Lightning does so only after it has saved."""
+        """Take SIGTERM back from Lightning, and show the schedule the latest validation.
+
+        Lightning shows it that only after it has saved.
+        """
+        stopping.answer_signals()
         latest = self.history.epochs[-1] if self.history.epochs else {}
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau) and MONITOR in latest:
                 config.scheduler.step(latest[MONITOR])
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Name the checkpoint to go on from."""
-        checkpoint = self.folder.last_checkpoint
-        if isinstance(exception, KeyboardInterrupt) and checkpoint.is_file():
-            print(f"\nStopped. To go on, repeat the command with ckpt_path={checkpoint}")
+        """Stop where some library has swallowed the exception that a signal has raised."""
+        stopping.check_stopped()

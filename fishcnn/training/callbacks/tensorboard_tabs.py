@@ -86,7 +86,7 @@ class TensorBoardTabs(pl.Callback):
         if writer := tensorboard_writer(trainer):
             _write_status(writer, api_pb2.STATUS_FAILURE)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the confusion matrix of the last validation, and mark the run as finished."""
         classifier = cast(FishClassifier, pl_module)
         if writer := tensorboard_writer(trainer):

@@ -47,7 +47,7 @@ def rates(
         folder,
         watched,
         history,
-        Resuming(run, history),
+        Resuming(history),
         last,
         max_epochs=epochs,
         logger=False,
@@ -66,20 +66,3 @@ def test_the_plateau_schedule_goes_on_as_if_the_run_had_not_stopped(
     parts = rates(datamodule, tmp_path / "parts", stopped)
     last = next((tmp_path / "parts" / "checkpoints").glob("last*.ckpt"))
     assert parts + rates(datamodule, tmp_path / "parts", 7, last) == whole
-
-
-def test_a_run_that_is_stopped_by_hand_says_how_to_go_on(
-    datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = RunFolder(tmp_path)
-    run.checkpoints.mkdir()
-
-    class Impatient(pl.Callback):
-        def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-            trainer.save_checkpoint(run.last_checkpoint)
-            raise KeyboardInterrupt
-
-    trainer = small_trainer(tmp_path, Impatient(), Resuming(run, History(run)), logger=False)
-    with pytest.raises(SystemExit):
-        trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
-    assert f"repeat the command with ckpt_path={run.last_checkpoint}\n" in capsys.readouterr().out

@@ -1,0 +1,32 @@
+"""The command as it was typed, for messages that say what to type next."""
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+
+_PLAIN = re.compile(r"[\w./+:@%-]+", re.ASCII)
+
+
+class _Typed:
+    """Of this process."""
+
+    words: Sequence[str] = ()
+
+
+def remember(words: Sequence[str]) -> None:
+    """Keep what was typed, from the program on, before anything is quoted for Hydra."""
+    _Typed.words = words
+
+
+def with_setting(name: str, value: str) -> str:
+    """The command that was typed, with a setting added unless it is there, quoted for a shell."""
+    words = list(_Typed.words)
+    if words and words[0].endswith(".py"):
+        words.insert(0, sys.executable)
+    if not any(word.startswith(f"{name}=") for word in words):
+        if not _PLAIN.fullmatch(value):
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            value = f"'{escaped}'"
+        words.append(f"{name}={value}")
+    return shlex.join(words)

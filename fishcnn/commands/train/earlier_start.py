@@ -1,0 +1,141 @@
+"""What an earlier start has left of a run, and where this start goes on."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
+from fishcnn.commands.trained_run import find_checkpoint
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
+
+log = logging.getLogger(__name__)
+
+# Those that every run has.
+FIGURES = ("loss_per_iteration", "curves", "confusion_matrix")
+
+
+def in_a_sweep() -> bool:
+    """Whether this run is a job of a sweep."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def written_config(config: DictConfig) -> str:
+    """The content of ``config.yaml``: the folders of the data are found from wherever it is read.
+
+    Two starts of the same command give the same text.
+    """
+    absolute = config.copy()
+    for name in ("root", "masks_root", "cache_root"):
+        if folder := absolute.data.get(name):
+            absolute.data[name] = str(Path(folder).expanduser().absolute())
+    return OmegaConf.to_yaml(absolute, resolve=True)
+
+
+def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None, bool]:
+    """Find the checkpoint that this start goes on from.
+
+    The same command, typed again after a kill, goes on in its run folder. Otherwise it is the
+    checkpoint of ``ckpt_path=``. A run that was ended before its first checkpoint begins again.
+
+    Args:
+        config: of this start.
+        run: the folder that this start writes.
+
+    Returns:
+        The checkpoint, None to begin; and whether nothing is left to train, only to evaluate.
+
+    Raises:
+        FishError: the folder holds another run, or one that is finished; or the checkpoint of
+            ``ckpt_path=`` does not fit the settings.
+    """
+    own, named = _usable_checkpoint(run), _named_checkpoint(config)
+    ours = named is not None and named.path.is_relative_to(run.path.resolve())
+    if own and not is_finished(run, own.epochs) and _is_same_command(config, run, named=ours):
+        return own, own.stopped_early or own.epochs >= config.trainer.max_epochs
+    if (own or run.summary.is_file()) and not ours:
+        setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
+        raise FishError(
+            f"{setting}: {run.path} holds a run already; choose another folder, or continue "
+            f"it with ckpt_path={run.path}"
+        )
+    if named is None:
+        return None, False
+    check_resumable(named, config)
+    left = config.trainer.max_epochs - named.epochs
+    source = RunFolder.of(named.path)
+    if left < 0 or (left == 0 and (source is None or is_finished(source, named.epochs))):
+        raise FishError(
+            f"ckpt_path={named.path} has been trained for {named.epochs} epochs already "
+            f"and trainer.max_epochs={config.trainer.max_epochs}: raise it to go on"
+        )
+    return named, left == 0
+
+
+def finished_job(config: DictConfig, run: RunFolder) -> dict[str, Any] | None:
+    """The summary of a job that an earlier start of the same sweep has finished, or None."""
+    summary = _summary(run)
+    finished = is_finished(run, summary.get("epochs", 0)) and in_a_sweep()
+    return summary if finished and _is_same_command(config, run) else None
+
+
+def is_finished(run: RunFolder, epochs: int) -> bool:
+    """Whether a run that was trained for so many epochs has its summary and its figures."""
+    drawn = all((run.figures / f"{name}.png").is_file() for name in FIGURES)
+    return drawn and _summary(run).get("epochs", -1) >= epochs
+
+
+def _summary(run: RunFolder) -> dict[str, Any]:
+    try:
+        summary = json.loads(run.summary.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _is_same_command(config: DictConfig, run: RunFolder, *, named: bool = False) -> bool:
+    """Whether a run was begun with these settings; ``ckpt_path=`` may have been added to name it.
+
+    The text is compared, so that nothing has to be parsed that may be damaged.
+    """
+    try:
+        before = run.config.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    unnamed = config.copy()
+    unnamed.ckpt_path = None
+    return before == written_config(config) or (named and before == written_config(unnamed))
+
+
+def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
+    """The last checkpoint of a run; the best one where the last is damaged."""
+    if not run.last_checkpoint.is_file():
+        return None
+    for file in (run.last_checkpoint, run.best_checkpoint):
+        try:
+            return read_checkpoint(file)
+        except FishError as error:
+            log.warning("%s", error)
+    return None
+
+
+def _named_checkpoint(config: DictConfig) -> Checkpoint | None:
+    """The checkpoint of ``ckpt_path=``; None for a run that was ended before its first one."""
+    typed = config.ckpt_path
+    if not typed:
+        return None
+    runs = Path(config.runs)
+    newest = RunFolder.newest_begun_below(runs.expanduser().absolute()) if typed == "last" else None
+    run = newest or RunFolder(Path(typed).expanduser())
+    if run.versions.is_file() and not run.summary.is_file():
+        usable = _usable_checkpoint(run)
+        if not usable:
+            log.warning("%s was ended before its first checkpoint: it begins again", run.path)
+        return usable
+    path = find_checkpoint("ckpt_path", None if typed == "last" else typed, [runs], LAST_CHECKPOINT)
+    return read_checkpoint(path)

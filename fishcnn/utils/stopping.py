@@ -1,0 +1,163 @@
+"""What a program says and does when SIGINT, SIGTERM or SIGHUP asks it to end.
+
+A signal is raised as :class:`Stopped` where the main thread is, so that ``finally`` and ``with``
+tidy up. Nothing heavy may be imported here, as this has to be there before anything else.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the program to end; which one is :func:`stopped_by`."""
+
+
+class _State:
+    """Of this process, as signals are."""
+
+    program = False  # whether this process ends with the command
+    watched = False
+    received: int | None = None
+    raises = False  # whether a signal is raised; else it ends the program at once
+    line: Callable[[], str] | None = None
+    said = False
+
+
+def watch() -> None:
+    """Answer the three signals from now on; while there is nothing to tidy up, end at once.
+
+    A signal that is ignored stays so, as ``nohup`` and shells in the background want it. In another
+    thread than the main one nothing happens.
+    """
+    _State.watched = True
+    _State.received, _State.raises, _State.said = None, False, False
+    _State.line = lambda: " before it began"
+    answer_signals()
+
+
+def watch_program(scripts: str) -> None:
+    """Call :func:`watch` if a program of this project is starting, not a test or another program.
+
+    Args:
+        scripts: the folder of its scripts; the other program is ``fishcnn``.
+    """
+    program = getattr(sys.modules["__main__"], "__file__", None) or ""
+    if (
+        os.path.basename(program) == "fishcnn"
+        or os.path.dirname(os.path.abspath(program)) == scripts
+    ):
+        _State.program = True
+        watch()
+
+
+def answer_signals() -> None:
+    """Take the signals back from whoever has taken them since :func:`watch`, if that was called."""
+    if _State.watched and threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _answer)
+
+
+def stopped_by() -> signal.Signals | None:
+    """The first signal that has come since :func:`watch`."""
+    return None if _State.received is None else signal.Signals(_State.received)
+
+
+def check_stopped() -> None:
+    """Raise :class:`Stopped` again where a library has swallowed it.
+
+    Raises:
+        Stopped: a signal has come.
+    """
+    if _State.received is not None:
+        raise Stopped(_name())
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Let a signal be raised as :class:`Stopped` meanwhile.
+
+    A second Ctrl-C ends the program at once. Any other second signal changes nothing: batch systems
+    send several, and the end is under way.
+    """
+    _State.raises, _State.line = True, None
+    try:
+        yield
+    finally:
+        _State.raises = False
+
+
+@contextmanager
+def telling(line: Callable[[], str]) -> Iterator[None]:
+    """Say this line, made when it is needed, if a signal comes meanwhile."""
+    before, _State.line = _State.line, line
+    try:
+        yield
+    except BaseException as error:
+        if _State.received is not None or isinstance(error, KeyboardInterrupt):
+            say()
+        raise
+    finally:
+        _State.line = before
+
+
+def say() -> None:
+    """Print what there is to say of the end, once; see :func:`telling`."""
+    if not _State.said:
+        line = _State.line() if _State.line else ""
+        _State.said = True
+        with suppress(OSError):  # SIGHUP says that the terminal is gone
+            # Not by print, in the middle of which the signal may have come.
+            os.write(2, f"stopped by {_name()}{line}\n".encode(errors="backslashreplace"))
+
+
+def done() -> None:
+    """Say no more: a signal that comes now interrupts nothing."""
+    _State.said = True
+
+
+def leave() -> NoReturn:
+    """End a program that was stopped, without waiting for threads that are in the middle of things.
+
+    Raises:
+        SystemExit: where the process is another program's, a test's say.
+    """
+    if not _State.program:
+        sys.exit(exit_status())
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_status())
+
+
+def exit_status() -> int:
+    """What a shell reports of a program that this signal has ended: 130, 143 or 129."""
+    return 128 + (stopped_by() or signal.SIGINT)
+
+
+def _name() -> str:
+    return (stopped_by() or signal.SIGINT).name
+
+
+def _answer(number: int, frame: FrameType | None) -> None:
+    first = _State.received is None
+    if first:
+        _State.received = number
+    if _State.raises:
+        if first:
+            raise Stopped(_name())
+        if number != signal.SIGINT:
+            return
+    say()
+    # Idle processes of a pool wait for ever for one that is gone.
+    if pools := sys.modules.get("multiprocessing"):
+        for process in pools.active_children():
+            process.kill()
+    os._exit(exit_status())
