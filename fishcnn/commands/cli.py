@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.settings import CONF
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.streams import print_any_letter
 
 # Each has a configuration of its name in conf/, and is a function of its name in this module.
 COMMANDS = {
@@ -56,6 +57,7 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         name: of the command.
         typed: what stands after it on the command line; None is all of it.
     """
+    print_any_letter()
     arguments = quote_values(sys.argv[1:] if typed is None else typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]

@@ -163,10 +163,14 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
 
 def _target(output: Path) -> Path:
     """The regular file that a link leads to."""
+    folder = os.path.realpath(output.parent)
+    # What /dev/stderr leads to is in use.
+    if output.is_symlink() and (folder == "/dev" or folder.startswith("/proc")):
+        raise FishError(f"output={output}: name a file, or {STREAM} for standard output")
     try:
         return regular_target(output)
     except FishError as error:
-        raise FishError(f"{error}, or {STREAM} for standard output") from error
+        raise FishError(f"output={error}, or {STREAM} for standard output") from error
 
 
 def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
