@@ -25,7 +25,7 @@ from fishcnn.commands.build import build_source
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
-from fishcnn.commands.predict.prediction_stream import Predictor, stream
+from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
 from fishcnn.commands.predict.streamed_output import (
     STREAM,
     StreamedOutput,
@@ -100,6 +100,12 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
     classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
+    if config.threshold and predictor.unknown != UNKNOWN:
+        print(
+            f"note: a class is called {UNKNOWN}, so the label of images below the threshold is "
+            f'"{predictor.unknown}"',
+            file=sys.stderr,
+        )
     rows = CsvRows(top_k) if row_format == "csv" else JsonRows()
     output: PartialOutput | StreamedOutput
     if isinstance(place, Path):
