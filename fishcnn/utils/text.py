@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
@@ -18,6 +19,24 @@ def printable(name: str) -> str:
 def normalised(name: str) -> str:
     """The one way of writing a name of those that look the same in Unicode (NFC)."""
     return unicodedata.normalize("NFC", name)
+
+
+def by_looks(name: str) -> tuple[str, str]:
+    """A key by which names sort in one order, however Unicode writes them."""
+    return normalised(name), name
+
+
+def same_names(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether names look the same, one by one."""
+    return list(map(normalised, some)) == list(map(normalised, others))
+
+
+def find_name(name: str, among: Sequence[str]) -> int | None:
+    """Where a name stands among others: itself, or else the first that looks the same."""
+    if name in among:
+        return among.index(name)
+    looks = [normalised(other) for other in among]
+    return looks.index(normalised(name)) if normalised(name) in looks else None
 
 
 def markdown(text: str) -> str:

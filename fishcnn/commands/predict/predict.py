@@ -37,7 +37,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import regular_target, unwritable
+from fishcnn.utils.files import as_on_disk, regular_target, unwritable
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
@@ -204,7 +204,7 @@ def _validation_paths(checkpoint: Path) -> list[str]:
             f"data.root={root} of {run.path} no longer exists: name other images by input="
         )
     split = json.loads(run.split.read_text(encoding="utf-8"))
-    return [str(root / path) for path in split["val"]]
+    return [str(as_on_disk(root, Path(path))) for path in split["val"]]
 
 
 def _digest(file: Path) -> str:
