@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.text import find_name
 
 
 def class_targets(
@@ -39,8 +40,8 @@ def class_targets(
             problem = "the true classes of these images are not known; choose predicted or a class"
             raise ArgumentError(argument, name, problem)
         return labels.long()
-    if name in classes:
-        return torch.full((count,), classes.index(name))
+    if (index := find_name(name, classes)) is not None:
+        return torch.full((count,), index)
     if name.isdecimal() and int(name) < len(classes):
         return torch.full((count,), int(name))
     near = get_close_matches(name, classes, n=5, cutoff=0.4) or classes[:5]

@@ -18,6 +18,7 @@ from fishcnn.commands import command_line
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import unwritable
+from fishcnn.utils.streams import print_any_letter
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -65,6 +66,7 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         typed: what stands after it on the command line; None is all of it.
     """
     stopping.watch()
+    print_any_letter()
     if os.environ.get("LOCAL_RANK", "0") != "0":
         stopping.done()  # the first process of a fit speaks for all
     logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well

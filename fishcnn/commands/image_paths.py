@@ -13,6 +13,7 @@ from pathlib import PurePath
 from fishcnn.data.folder_walk import walk
 from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.streams import paths_of_lines
 
 STANDARD_INPUT = "-"
 
@@ -23,8 +24,8 @@ def image_paths(typed: str) -> Iterator[str]:
     Args:
         typed: one of these, looked at in this order:
 
-            - ``-``: a path on each line of standard input, in its order; empty lines are passed
-              over;
+            - ``-``: a path on each line of standard input, in its order, in any encoding that
+              :func:`~fishcnn.utils.streams.paths_of_lines` reads; empty lines are passed over;
             - a file, whatever its suffix;
             - a folder: every image below it by its suffix, sorted, in every visible folder once, as
               :func:`walk` goes through them. A folder that cannot be listed stands for itself;
@@ -39,8 +40,7 @@ def image_paths(typed: str) -> Iterator[str]:
         FishError: there is no such file, or no glob matches.
     """
     if typed == STANDARD_INPUT:
-        lines = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
-        return (os.fsdecode(line) for line in lines if line)
+        return paths_of_lines(sys.stdin.buffer)
     path = os.path.expanduser(typed)
     if os.path.isdir(path):
         return _below(path, set())

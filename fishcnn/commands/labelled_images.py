@@ -18,6 +18,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import find_name, same_names
 
 SPLITS = {"val": "validation", "test": "test"}
 _NAMED = 5  # files that a remark lists by name
@@ -69,7 +70,7 @@ def split_of_run(
         FishError: there are none, or other ones than at the time of the run.
     """
     root = datamodule.images.index.root
-    if datamodule.classes != list(classes):
+    if not same_names(datamodule.classes, classes):
         raise _other_classes(f"the image folder of the run, {root},", datamodule.classes, classes)
     rows = datamodule.split.val if split == "val" else datamodule.split.test
     paths = tuple(datamodule.images.paths[row] for row in rows.tolist())
@@ -81,7 +82,7 @@ def split_of_run(
     now = [path.as_posix() for path in paths]
     if run.split.is_file():
         before = json.loads(run.split.read_text(encoding="utf-8"))[split]
-        if before != now:
+        if not same_names(before, now):
             raise FishError(
                 f"{root} has changed since the training: {run.split} lists {len(before)} {split} "
                 f"images; the folder now gives {len(now)}, of which {len(set(before) & set(now))} "
@@ -125,7 +126,7 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     if failures:
         more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
         remarks.append(f"Left out as unreadable: {'; '.join(failures[:_NAMED])}{more}.")
-    known = np.array([classifier.classes.index(name) for name in index.classes])
+    known = np.array([find_name(name, classifier.classes) for name in index.classes])
     return LabelledImages(
         name=index.root.resolve().name,
         root=index.root.absolute(),
@@ -139,9 +140,10 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
 
 def _compare_classes(index: ImageIndex, classes: Sequence[str]) -> list[str]:
     """Refuse classes that the network does not know, and remark on those that are missing."""
-    if set(index.classes) - set(classes):
+    found = [find_name(name, classes) for name in index.classes]
+    if None in found:
         raise _other_classes(f"data_root={index.root}", index.classes, classes)
-    missing = [name for name in classes if name not in index.classes]
+    missing = [name for label, name in enumerate(classes) if label not in found]
     if not missing:
         return []
     return [
@@ -151,8 +153,8 @@ def _compare_classes(index: ImageIndex, classes: Sequence[str]) -> list[str]:
 
 
 def _other_classes(folder: str, found: Sequence[str], classes: Sequence[str]) -> FishError:
-    unknown = sorted(set(found) - set(classes))
-    missing = sorted(set(classes) - set(found))
+    unknown = sorted(name for name in found if find_name(name, classes) is None)
+    missing = sorted(name for name in classes if find_name(name, found) is None)
     return FishError(
         f"{folder} has other classes than the network.\n"
         f"  the folder has {len(found)}: {', '.join(found)}\n"

@@ -1,19 +1,19 @@
 """Pages of ``templates/``: whatever is filled in is text and never markup."""
 
 import math
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+from fishcnn.utils.text import markdown, markdown_code
 
 
 def render(template: str, **content: object) -> str:
     """Fill in a template of HTML or of Markdown, by its suffix.
 
     What it prints is escaped, but for what passes the filter ``safe``. The filters ``percent``, for
-    a share in [0, 1], and ``number`` write a dash for None and for NaN.
+    a share in [0, 1], and ``number`` write a dash for None and for NaN; ``code`` makes code of
+    Markdown, which is ``safe``.
     """
     html = template.endswith(".html")
     templates = Environment(
@@ -25,7 +25,7 @@ def render(template: str, **content: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=not html,
     )
-    templates.filters |= {"percent": _percent, "number": _number}
+    templates.filters |= {"percent": _percent, "number": _number, "code": markdown_code}
     return templates.get_template(template).render(content)
 
 
@@ -33,7 +33,7 @@ def escape(value: object) -> str:
     """Escape a text for Markdown, in which it stands on one line and is nothing but itself."""
     if hasattr(value, "__html__"):  # the mark of the filter safe
         return str(value)
-    return _MARKUP.sub(r"\\\1", " ".join(str(value).split()))
+    return markdown(str(value))
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

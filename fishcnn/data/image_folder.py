@@ -13,6 +13,7 @@ from fishcnn.data.layout.masks import without_masks
 from fishcnn.data.layout.names import alike
 from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.text import by_looks
 
 LAYOUTS = ("auto", "classes")
 
@@ -55,7 +56,7 @@ def scan_folder(
         raise ArgumentError("root", root, f"does not exist; {_LAYOUT}")
     if not root.is_dir():
         raise ArgumentError("root", root, f"is a file; {_LAYOUT}")
-    files = sorted(_visible_files(root), key=Path.as_posix)
+    files = sorted(_visible_files(root), key=lambda path: by_looks(path.as_posix()))
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         problem = f"has no image, only {len(files)} other file(s); {_LAYOUT}"
@@ -72,7 +73,7 @@ def scan_folder(
         placement = place_images(root, images, empty)
     placed, remarks = placement
     names = _class_names(root, placed)
-    classes = tuple(sorted(set(names)))
+    classes = tuple(sorted(set(names), key=by_looks))
     if len(classes) < 2:
         raise _too_few_classes(root, placed, classes)
     if masks:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.utils.arrays import read_arrays, write_arrays
+from fishcnn.utils.files import as_on_disk
 
 DIGEST_BYTES = 32
 FACTS = np.dtype(
@@ -109,4 +110,4 @@ class ImageIndex:
 
 def mask_path(masks_root: Path | None, image: Path) -> Path | None:
     """Where the mask of an image lies: at the same relative path, with the suffix .png."""
-    return None if masks_root is None else masks_root / image.with_suffix(".png")
+    return None if masks_root is None else as_on_disk(masks_root, image.with_suffix(".png"))

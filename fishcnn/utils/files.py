@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import normalised
 
 
 class Unwritable(FishError):
@@ -75,6 +76,23 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 def write_text(path: Path, text: str, *, encoding: str = "utf-8", errors: str = "strict") -> None:
     """Write a text file in one step, with the line ends as they are; see :func:`write_bytes`."""
     write_bytes(path, text.encode(encoding, errors))
+
+
+def as_on_disk(root: Path, path: Path) -> Path:
+    """Find a file below a folder, though the disk may write its name in another form of Unicode.
+
+    An archive from a Mac does, for one. Where there is none, the path is as it was.
+    """
+    found = root
+    for part in path.parts:
+        if not os.path.lexists(found / part):
+            try:
+                names = {normalised(name): name for name in os.listdir(found)}
+            except OSError:
+                return root / path
+            part = names.get(normalised(part), part)
+        found /= part
+    return found if os.path.lexists(found) else root / path
 
 
 def regular_target(path: Path) -> Path:

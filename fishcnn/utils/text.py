@@ -1,12 +1,65 @@
-"""What can be written: file names that need not be Unicode, numbers that JSON does not know."""
+"""What can be written: names of any letters, in any kind of file; numbers that JSON knows."""
 
 import math
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+# What a spreadsheet takes for the beginning of a formula, and what it was marked with.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def printable(name: str) -> str:
     """Escape the bytes of a file name that are not UTF-8, which Python keeps as lone surrogates."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def normalised(name: str) -> str:
+    """The one way of writing a name of those that look the same in Unicode (NFC)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def by_looks(name: str) -> tuple[str, str]:
+    """A key by which names sort in one order, however Unicode writes them."""
+    return normalised(name), name
+
+
+def same_names(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether names look the same, one by one."""
+    return list(map(normalised, some)) == list(map(normalised, others))
+
+
+def find_name(name: str, among: Sequence[str]) -> int | None:
+    """Where a name stands among others: itself, or else the first that looks the same."""
+    if name in among:
+        return among.index(name)
+    looks = [normalised(other) for other in among]
+    return looks.index(normalised(name)) if normalised(name) in looks else None
+
+
+def markdown(text: str) -> str:
+    """Escape a text for Markdown, in which it stands on one line and is nothing but itself."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def markdown_code(text: str) -> str:
+    """Write a text as code in Markdown, to be copied; it stands on one line."""
+    line = re.sub(r"[\r\n]", lambda end: repr(end[0])[1:-1], text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    # One blank on either side is not part of the code.
+    return f"{fence} {line} {fence}" if len(fence) > 1 else f"`{line}`"
+
+
+def to_cell(text: str) -> str:
+    """Write a text into a cell of CSV, marked by an apostrophe where it looks like a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_cell(cell: str) -> str:
+    """Read what :func:`to_cell` has written."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold

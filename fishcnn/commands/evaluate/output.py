@@ -16,7 +16,7 @@ from fishcnn.metrics.calibration import true_class
 from fishcnn.metrics.selective_prediction import Kept
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS
-from fishcnn.utils.text import finite, printable
+from fishcnn.utils.text import finite, printable, to_cell
 
 _LISTED = 5
 
@@ -100,8 +100,8 @@ def write_predictions(results: Results, file: Path) -> None:
     writer = csv.writer(lines)
     writer.writerow(["path", "true", "predicted", "probability", "probability_of_true"])
     for path, label, guess, probability, of_true in columns:
-        names = results.classes[label], results.classes[guess]
-        writer.writerow([path.as_posix(), *names, f"{probability:.6g}", f"{of_true:.6g}"])
+        texts = path.as_posix(), results.classes[label], results.classes[guess]
+        writer.writerow([*map(to_cell, texts), f"{probability:.6g}", f"{of_true:.6g}"])
     write_text(file, lines.getvalue(), errors="backslashreplace")
 
 

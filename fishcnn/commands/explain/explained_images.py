@@ -19,7 +19,7 @@ from fishcnn.data.image_index import mask_path
 from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.utils.machine import usable_cpus
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import find_name, printable
 
 BATCH = 32
 
@@ -63,7 +63,6 @@ def typed_files(typed: str, classes: Sequence[str], folders: Folders | None) -> 
     Raises:
         FishError: there is no such file.
     """
-    known = {name: label for label, name in enumerate(classes)}
     root = folders.root.resolve() if folders and folders.masks_root else None
     for path in image_paths(typed):
         full = Path(os.path.abspath(path))
@@ -71,7 +70,7 @@ def typed_files(typed: str, classes: Sequence[str], folders: Folders | None) -> 
         if root and folders and full.resolve().is_relative_to(root):
             mask = mask_path(folders.masks_root, full.resolve().relative_to(root))
         mask = mask if mask and mask.is_file() else None
-        yield ImageFile(path, known.get(printable(full.parent.name)), mask)
+        yield ImageFile(path, find_name(printable(full.parent.name), classes), mask)
 
 
 def decode_batches(

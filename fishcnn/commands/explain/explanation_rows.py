@@ -9,7 +9,7 @@ from torch import Tensor
 from fishcnn.cam.localisation import energy_inside
 from fishcnn.commands.explain.explained_images import ImageFile
 from fishcnn.commands.explain.question import Answer
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import printable, to_cell
 
 TOP_K = 3
 
@@ -123,7 +123,7 @@ def cells(row: Row, layers: Sequence[str]) -> dict[str, str]:
     if row.top:
         text["predicted"], numbers["probability"] = row.top[0]
     written = {name: f"{share:.6f}" for name, share in numbers.items() if share is not None}
-    return written | {name: value for name, value in text.items() if value is not None}
+    return written | {name: to_cell(value) for name, value in text.items() if value is not None}
 
 
 def _energy_columns(layers: Sequence[str]) -> list[str]:

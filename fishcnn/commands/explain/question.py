@@ -14,6 +14,7 @@ from fishcnn.commands.settings import as_settings
 from fishcnn.commands.trained_run import finite_probabilities
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import same_names
 
 PREDICTED, TRUE = "predicted", "true"
 ALL_LAYERS = "all"
@@ -111,7 +112,7 @@ def ask(
         )
         # A layer may not exist or have no feature maps, and a class may not exist.
         answer(classifier, example, torch.zeros(1, dtype=torch.int64), question)
-    if question.against == question.target:
+    if question.against is not None and same_names([question.target], [question.against]):
         raise FishError(f"target={target} against={against}: choose two different classes")
     return question
 

@@ -37,6 +37,7 @@ from fishcnn.utils.checks import choice, either, optional, several, text
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
+from fishcnn.utils.text import same_names
 from fishcnn.utils.versions import versions
 
 # On how many images a file is compared with its network.
@@ -142,7 +143,7 @@ def _images(
             "the images of the run, on which the files are compared with the network, cannot be "
             f"read: {error}. To compare on other images, add input=/path/to/images"
         ) from error
-    if datamodule.classes != classifier.classes:
+    if not same_names(datamodule.classes, classifier.classes):
         raise FishError(
             f"data.root has the classes {', '.join(datamodule.classes)} by now, and the run was "
             f"trained on {', '.join(classifier.classes)}: name images by input=/path/to/images"

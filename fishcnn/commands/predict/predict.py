@@ -25,7 +25,7 @@ from fishcnn.commands.build import build_source
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
-from fishcnn.commands.predict.prediction_stream import Predictor, stream
+from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
 from fishcnn.commands.predict.streamed_output import (
     STREAM,
     StreamedOutput,
@@ -37,7 +37,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import regular_target, unwritable
+from fishcnn.utils.files import as_on_disk, regular_target, unwritable
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.run_folder import RunFolder
@@ -100,6 +100,12 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
     classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
+    if config.threshold and predictor.unknown != UNKNOWN:
+        print(
+            f"note: a class is called {UNKNOWN}, so the label of images below the threshold is "
+            f'"{predictor.unknown}"',
+            file=sys.stderr,
+        )
     rows = CsvRows(top_k) if row_format == "csv" else JsonRows()
     output: PartialOutput | StreamedOutput
     if isinstance(place, Path):
@@ -163,10 +169,14 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
 
 def _target(output: Path) -> Path:
     """The regular file that a link leads to."""
+    folder = os.path.realpath(output.parent)
+    # What /dev/stderr leads to is in use.
+    if output.is_symlink() and (folder == "/dev" or folder.startswith("/proc")):
+        raise FishError(f"output={output}: name a file, or {STREAM} for standard output")
     try:
         return regular_target(output)
     except FishError as error:
-        raise FishError(f"{error}, or {STREAM} for standard output") from error
+        raise FishError(f"output={error}, or {STREAM} for standard output") from error
 
 
 def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
@@ -194,7 +204,7 @@ def _validation_paths(checkpoint: Path) -> list[str]:
             f"data.root={root} of {run.path} no longer exists: name other images by input="
         )
     split = json.loads(run.split.read_text(encoding="utf-8"))
-    return [str(root / path) for path in split["val"]]
+    return [str(as_on_disk(root, Path(path))) for path in split["val"]]
 
 
 def _digest(file: Path) -> str:

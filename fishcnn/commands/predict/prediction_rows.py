@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import from_cell, printable, to_cell
 
 # Beyond this digit, results would depend on the hardware and on how many images are in a batch.
 DIGITS = 6
@@ -42,7 +42,10 @@ class WrittenRow(NamedTuple):
 
 @dataclass(frozen=True)
 class CsvRows:
-    """CSV: ``path, class, probability, top1_class, top1_probability, ..., error``, up to top_k."""
+    """CSV: ``path, class, probability, top1_class, top1_probability, ..., error``, up to top_k.
+
+    No cell looks like a formula (:func:`~fishcnn.utils.text.to_cell`).
+    """
 
     top_k: int
 
@@ -60,9 +63,10 @@ class CsvRows:
 
     def _cells(self, row: Row) -> list[str]:
         if not row.top:
-            return [row.path, *[""] * (2 + 2 * self.top_k), row.error or ""]
-        top = [cell for name, share in row.top for cell in (name, f"{share:.{DIGITS}f}")]
-        return [row.path, row.label or "", top[1], *top, ""]
+            nothing = [""] * (2 + 2 * self.top_k)
+            return [to_cell(row.path), *nothing, to_cell(row.error or "")]
+        top = [cell for name, share in row.top for cell in (to_cell(name), f"{share:.{DIGITS}f}")]
+        return [to_cell(row.path), to_cell(row.label or ""), top[1], *top, ""]
 
     def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
         text = io.StringIO(newline="")
@@ -91,7 +95,7 @@ class CsvRows:
                 # A row that was cut inside a quoted path with a newline ends there.
                 if len(cells) != len(columns):
                     return
-                yield WrittenRow(cells[0], cells[1], end)
+                yield WrittenRow(from_cell(cells[0]), from_cell(cells[1]), end)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from fishcnn.utils.errors import FishError
 Ranked = tuple[tuple[str, float], ...]
 
 # The label of images below the threshold; the second one where a class is called like the first.
-_UNKNOWN = ("unknown", "below threshold")
+UNKNOWN, _OTHERWISE = "unknown", "below threshold"
 # CPU kernels round the last digit differently for batches that are no multiple of this.
 _MULTIPLE = 8
 
@@ -50,12 +50,12 @@ class Predictor:
             FishError: both words for it are classes.
         """
         taken = set(map(str.casefold, self.classifier.classes))
-        for word in _UNKNOWN:
+        for word in (UNKNOWN, _OTHERWISE):
             if word not in taken:
                 return word
         raise FishError(
-            f"threshold={self.threshold:g}: the network has classes called "
-            f"{' and '.join(_UNKNOWN)}, so that no word is left for images below it; type "
+            f"threshold={self.threshold:g}: the network has classes called {UNKNOWN} and "
+            f"{_OTHERWISE}, so that no word is left for images below it; type "
             "threshold=0"
         )
 

@@ -14,6 +14,7 @@ from fishcnn.commands.settings import plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import same_names
 
 _GROUPS = ("model", "optimizer", "scheduler")
 
@@ -126,7 +127,7 @@ def check_same_data(
     Raises:
         FishError: images of the earlier training split would be validated on, say.
     """
-    if checkpoint.classes != datamodule.classes:
+    if not same_names(checkpoint.classes, datamodule.classes):
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained on the classes "
             f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
@@ -135,7 +136,7 @@ def check_same_data(
     if run and run.split.is_file():
         before = json.loads(run.split.read_text(encoding="utf-8"))["val"]
         now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
-        if before != now:
+        if not same_names(before, now):
             raise FishError(
                 f"ckpt_path={checkpoint.path} was validated on other images (see {run.split}):"
                 f"{_command(checkpoint)} take the same images, and "

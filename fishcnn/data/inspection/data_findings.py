@@ -12,6 +12,7 @@ from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
+from fishcnn.utils.text import markdown, markdown_code
 
 # From this ratio of the largest to the smallest class on, a network may do well by forgetting the
 # rare classes.
@@ -27,8 +28,8 @@ MIN_SWALLOWED_SHARE, MIN_SWALLOWED_IMAGES = 0.3, 6
 class Finding(NamedTuple):
     """One thing that was found."""
 
-    text: str  # a sentence, complete without the items
-    items: Sequence[str] = ()  # what it is about, such as "`Koi/1.jpg`", one a line
+    text: str  # a sentence in plain text, complete without the items
+    items: Sequence[str] = ()  # what it is about, such as "`Koi/1.jpg`", one a line in Markdown
     complete: bool = False  # whether a short report names all the items, too
 
 
@@ -211,7 +212,9 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
 
 def left_out(images: ImageSet) -> list[Finding]:
     """Name what was found in the folder and is in no split."""
-    unreadable = [f"`{bad.path.as_posix()}`: {bad.reason}" for bad in images.unreadable]
+    unreadable = [
+        f"{markdown_code(bad.path.as_posix())}: {markdown(bad.reason)}" for bad in images.unreadable
+    ]
     return [
         Finding(f"Unreadable images: {len(unreadable)}", unreadable, complete=True),
         Finding(f"Empty class folders: {', '.join(images.index.empty_classes) or 'none'}"),
@@ -226,7 +229,7 @@ def group_members(images: ImageSet, groups: Sequence[NDArray[np.int64]]) -> Find
     items = []
     for members in groups:
         classes = Counter(images.classes[label] for label in images.labels[members])
-        counted = ", ".join(f"{name} {count}" for name, count in classes.most_common())
+        counted = ", ".join(f"{markdown(name)} {count}" for name, count in classes.most_common())
         mixed = f" (**{counted}**)" if len(classes) > 1 else ""
         items.append(", ".join(quoted(images, members)) + mixed)
     return Finding(f"Groups of near-duplicates: {len(groups)}", items)
@@ -234,7 +237,7 @@ def group_members(images: ImageSet, groups: Sequence[NDArray[np.int64]]) -> Find
 
 def quoted(images: ImageSet, rows: Iterable[int]) -> list[str]:
     """Paths of images as code in Markdown."""
-    return [f"`{images.paths[row].as_posix()}`" for row in rows]
+    return [markdown_code(images.paths[row].as_posix()) for row in rows]
 
 
 def _count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from fishcnn.data.inspection.data_findings import (
 )
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import markdown, markdown_code, printable
 
 # Of a long list, the report of a training names so many items.
 MAX_NAMED = 20
@@ -37,7 +37,8 @@ def data_report(images: ImageSet, splitting: Splitting) -> str:
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
     root = printable(shlex.quote(f"data.root={images.index.root}"))
-    return f"{text}\n`python scripts/inspect_data.py {root}` shows the groups and lists all.\n"
+    command = markdown_code(f"python scripts/inspect_data.py {root}")
+    return f"{text}\n{command} shows the groups and lists all.\n"
 
 
 def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
@@ -74,7 +75,8 @@ def to_markdown(
     blocks = {title: _section(title, findings, named) for title, findings in sections.items()}
     first = [blocks.pop(WARNINGS)] if WARNINGS in blocks else []
     table = _class_table(images.classes, columns)
-    parts = [f"# Images in {images.index.root}", *first, table, sizes(images), *blocks.values()]
+    title = f"# Images in {markdown(str(images.index.root))}"
+    parts = [title, *first, table, sizes(images), *blocks.values()]
     return printable("\n\n".join(parts) + "\n")
 
 
@@ -82,7 +84,7 @@ def _section(title: str, findings: Sequence[Finding], named: int | None) -> str:
     lines = []
     for finding in findings:
         items = short(finding.items, None if finding.complete else named)
-        lines += [f"- {finding.text}", *(f"  - {item}" for item in items)]
+        lines += [f"- {markdown(finding.text)}", *(f"  - {item}" for item in items)]
     return f"## {title}\n\n" + "\n".join(lines)
 
 
@@ -95,7 +97,7 @@ def short(items: Sequence[str], most: int | None) -> list[str]:
 
 def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]]) -> str:
     counts = np.stack(list(columns.values()), axis=1)
-    names = [*(name.replace("|", "\\|") for name in classes), "**all**"]
+    names = [*map(markdown, classes), "**all**"]
     rows = [[name, *row] for name, row in zip(names, [*counts, counts.sum(axis=0)], strict=True)]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in (["class", *columns], *rows)]
     return "\n".join([lines[0], "|---|" + "---:|" * len(columns), *lines[1:]])

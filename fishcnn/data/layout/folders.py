@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fishcnn.data.layout.names import is_filler, split_name, without_fillers, words
 from fishcnn.data.layout.siblings import check_siblings, listed
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.text import by_looks
 
 
 class Placed(NamedTuple):
@@ -45,7 +46,7 @@ def place_images(root: Path, images: Sequence[Path], empty: Iterable[str]) -> Pl
         return _in_splits(root, tops, splits)
     if len(tops) > 1:
         if placed := _split_in_classes(root, tops):
-            return Placement(sorted(placed, key=lambda image: image.path.as_posix()), [])
+            return Placement(sorted(placed, key=lambda image: by_looks(image.path.as_posix())), [])
         _refuse_split_names(root, tops)
     remarks = check_siblings(root, Path(), tops)
     return Placement(by_class_folder(images), remarks)
@@ -126,7 +127,7 @@ def _in_splits(
             f"{count} image(s) in {listed(others)} beside {listed(splits)} are in no split and "
             "were left out."
         )
-    return Placement(sorted(placed, key=lambda image: image.path.as_posix()), remarks)
+    return Placement(sorted(placed, key=lambda image: by_looks(image.path.as_posix())), remarks)
 
 
 def _split_in_classes(root: Path, tops: Mapping[str, Sequence[Path]]) -> list[Placed]:

@@ -14,6 +14,7 @@ from fishcnn.training.diagnosis.learning import (
 from fishcnn.training.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
 from fishcnn.training.diagnosis.records import Curves, Settings, Verdict
 from fishcnn.training.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
+from fishcnn.utils.text import markdown, markdown_code
 
 # One report must not ask for both longer and shorter training.
 _SUBJECT = {"callbacks.early_stopping.enabled": "length", "trainer.max_epochs": "length"}
@@ -45,9 +46,11 @@ def report(verdicts: Sequence[Verdict]) -> str:
     """Write Markdown: a heading, and for each verdict its sentence and the overrides to try."""
     parts = ["# Diagnosis"]
     for verdict in verdicts:
-        parts.append(f"**{verdict.name.capitalize()}:** {verdict.why}")
+        parts.append(f"**{verdict.name.capitalize()}:** {markdown(verdict.why)}")
         if verdict.suggestions:
-            overrides = "\n".join(f"- `{override}`" for override in verdict.suggestions)
+            overrides = "\n".join(
+                f"- {markdown_code(override)}" for override in verdict.suggestions
+            )
             parts.append(f"Try next, one at a time so that you see what helped:\n\n{overrides}")
     return "\n\n".join(parts) + "\n"
 
