@@ -1,13 +1,13 @@
-"""Which layer of a network to look at, by its dotted name, and how to run it without a trace."""
+"""Which layer of a network to look at, by its dotted name."""
 
 import math
 from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from fishcnn.cam.scoring import eval_mode
+from fishcnn.cam.channel_axis import LAST, by_shape
+from fishcnn.cam.running import run_untouched
 from fishcnn.utils.errors import ArgumentError
 
 
@@ -25,9 +25,9 @@ def default_layer(model: nn.Module, images: Tensor) -> str:
     """Name of the layer to look at when nobody chose one.
 
     It is the model's own `cam_layer: str` where it has one; else the last module that gives feature
-    maps (N, C, h, w) of more than one pixel. These depend on the image size, hence the images, of
-    which one runs through the model. Where a block and its last part give the same maps, it is the
-    block. A model without such a layer is an ArgumentError.
+    maps of more than one pixel, (N, C, h, w) or (N, h, w, C). These depend on the image size, hence
+    the images, of which one runs through the model. Where a block and its last part give the same
+    maps, it is the block. A model without such a layer is an ArgumentError.
     """
     model = uncompiled(model)
     if isinstance(own := getattr(model, "cam_layer", None), str):
@@ -57,7 +57,7 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
     height, width = images.shape[-2:]
     for name, (h, w) in _feature_maps(model, images):
         if abs(h * width - w * height) > max(height, width):
-            continue  # not an image any more: a transformer's (N, height, width, channels)
+            continue  # not an image any more
         halvings = round(math.log2(height / h))
         if halvings < max(stages, default=halvings):
             continue  # adaptive pooling may enlarge small maps
@@ -72,8 +72,12 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
     names = {module: name for name, module in model.named_modules() if name}
 
     def note(module: nn.Module, _args: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            found.append((names[module], (output.shape[2], output.shape[3])))
+        if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != 1:
+            return
+        last = by_shape(output.shape, images.shape[2:]) == [LAST]
+        h, w = output.shape[1:3] if last else output.shape[2:]
+        if h * w > 1:
+            found.append((names[module], (h, w)))
 
     with ExitStack() as hooks:
         for module in names:
@@ -86,16 +90,6 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
         )
         raise ArgumentError("layer", None, problem)
     return found
-
-
-def run_untouched(model: nn.Module, images: Tensor) -> Tensor:
-    """The logits of one uncompiled forward pass in eval mode that leaves no trace in the model."""
-    # With detached parameters no graph begins before a hook starts one, and none gets a gradient.
-    detached = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    # Compiled graphs do not see new hooks.
-    with eval_mode(model), torch.compiler.set_stance("force_eager"):
-        logits: Tensor = functional_call(model, detached, (images,))
-    return logits
 
 
 def uncompiled(model: nn.Module) -> nn.Module:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fishcnn.cam.layers import default_layer, find_layer, run_untouched, suggestion, uncompiled
+from fishcnn.cam.channel_axis import channel_axis
+from fishcnn.cam.layers import default_layer, find_layer, suggestion, uncompiled
 from fishcnn.cam.methods import Seen, find_method
+from fishcnn.cam.running import run_untouched
 from fishcnn.cam.targets import score_weights
 from fishcnn.utils.errors import ArgumentError
 
@@ -44,7 +46,8 @@ def grad_cam(
     Args:
         model: A classifier from (N, C, H, W) images to (N, K) class scores.
         images: (N, C, H, W), as the model takes them.
-        layer: The module to look at, or its dotted name. Its output must be (N, channels, h, w).
+        layer: The module to look at, or its dotted name. Its output must be (N, channels, h, w) or
+            (N, h, w, channels).
             If the model calls it several times, the last call counts. None for `default_layer`.
         targets: (N,) int64 class indices; None for the classes that the model predicts.
 
@@ -90,6 +93,10 @@ def class_activation_maps(
     with torch.inference_mode(False), torch.set_grad_enabled(chosen.needs_gradients):
         images = images.detach().clone()
         activations, logits = _forward_from(modules, model, images)
+        axes = [
+            _axis_of(layer, model, activation.shape, images)
+            for layer, activation in zip(modules, activations, strict=True)
+        ]
         weights = score_weights(logits, targets, against)
 
         def score(masked: Tensor, originals: Tensor) -> Tensor:
@@ -104,8 +111,11 @@ def class_activation_maps(
             # The scores of a class against itself are all 0, which a softmax would take for a map.
             distinct = weights.any(1)[:, None, None]
             raw = [
-                distinct * chosen.raw_maps(Seen(a.detach().float(), g.float(), images, score))
-                for a, g in zip(activations, gradients, strict=True)
+                distinct
+                * chosen.raw_maps(
+                    Seen(_channels_first(a.detach(), axis), _channels_first(g, axis), images, score)
+                )
+                for a, g, axis in zip(activations, gradients, axes, strict=True)
             ]
             maps = torch.stack([_normalised(r, images.shape[-2:]) for r in raw], dim=1)
     return CamResult(maps, logits.detach().float())
@@ -119,9 +129,7 @@ def _forward_from(
 
     def cut(layer: nn.Module, _args: object, output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            problem = f"gives {shape}, not feature maps (N, channels, height, width)"
-            raise _unusable(layer, model, problem)
+            raise _no_maps(layer, model, output)
         # Above the lowest layer the output is in its graph already and must stay there.
         captured[layer] = output if output.requires_grad else output.detach().requires_grad_()
         return captured[layer].clone()  # or an in-place ReLU behind it would overwrite them
@@ -149,9 +157,31 @@ def _gradients(
     return list(found)
 
 
+def _axis_of(layer: nn.Module, model: nn.Module, shape: torch.Size, images: Tensor) -> int:
+    axis = channel_axis(model, layer, shape, images)
+    if axis is None:
+        raise _no_maps(layer, model, torch.empty(shape, device="meta"))
+    return axis
+
+
+def _channels_first(maps: Tensor, axis: int) -> Tensor:
+    """Float32 (N, C, h, w); empty tensors stay so."""
+    return maps.float().movedim(axis, 1) if maps.ndim == 4 else maps
+
+
 _NO_GRADIENT = (
     "has no gradient: the class scores do not depend on it, or the model runs it under no_grad"
 )
+
+
+def _no_maps(layer: nn.Module, model: nn.Module, output: object) -> ArgumentError:
+    """An error that says what a layer gives instead of feature maps."""
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    problem = (
+        f"gives {shape}, not feature maps (N, channels, height, width) or "
+        "(N, height, width, channels)"
+    )
+    return _unusable(layer, model, problem)
 
 
 def _unusable(layer: nn.Module, model: nn.Module, problem: str) -> ArgumentError:

@@ -39,9 +39,23 @@ _SCHEDULER_SETTINGS = {
 }
 
 
-def _onecycle(optimizer: Optimizer, steps: int, **settings: Any) -> LRScheduler:
+def _onecycle(
+    optimizer: Optimizer, steps: int, *, pct_start: float, **settings: Any
+) -> LRScheduler:
+    if steps < 2:  # torch's would take the only step at its lowest rate
+        return ConstantLR(optimizer, factor=1.0)
+    if steps == 2 or pct_start * steps == 1:
+        # The way up has no step of its own: torch divides by its length, so it begins at the peak.
+        pct_start = min(pct_start, (1 - 1e-6) / steps)
     peak = optimizer.param_groups[0]["lr"]
-    return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, **settings)
+    return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, pct_start=pct_start, **settings)
+
+
+def _cosine(optimizer: Optimizer, steps: int, *, eta_min: float, **settings: Any) -> LRScheduler:
+    peak = optimizer.param_groups[0]["lr"]
+    if not 0 <= eta_min <= peak:
+        raise ValueError(f"eta_min={eta_min}: choose from 0 to optimizer.lr, which is {peak}")
+    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=eta_min, **settings)
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
@@ -55,9 +69,7 @@ SCHEDULERS: Registry[LRScheduler] = Registry("scheduler")
 SCHEDULERS.add(
     "plateau", lambda opt, steps, **more: ReduceLROnPlateau(opt, **more), factor=0.5, patience=3
 )
-SCHEDULERS.add(
-    "cosine", lambda opt, steps, **more: CosineAnnealingLR(opt, T_max=steps, **more), eta_min=0.0
-)
+SCHEDULERS.add("cosine", _cosine, eta_min=0.0)
 SCHEDULERS.add("onecycle", _onecycle, pct_start=0.2)
 SCHEDULERS.add("none", lambda opt, steps, **more: ConstantLR(opt, factor=1.0, **more))
 

@@ -56,7 +56,7 @@ def test_the_layers_of_our_network_are_its_blocks(head: str) -> None:
         # What its adaptive pooling enlarges again is no stage.
         (alexnet, 64, ["features.1", "features.4", "features.11"]),
         # Its channels come last, until the end.
-        (swin_t, 64, ["features.0.0", "permute"]),
+        (swin_t, 64, ["features.1", "features.3", "features.5", "permute"]),
     ],
 )
 def test_the_layers_of_a_backbone_are_its_stages(
