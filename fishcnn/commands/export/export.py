@@ -1,6 +1,7 @@
 """Write a trained network to files, compare each with it, and describe it in a card."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -34,11 +35,13 @@ from fishcnn.commands.trained_run import (
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS, GradCam
 from fishcnn.utils.checks import choice, either, optional, several, text
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.versions import versions
+
+log = logging.getLogger(__name__)
 
 # On how many images a file is compared with its network.
 _COMPARED = 64
@@ -86,10 +89,9 @@ def export(config: DictConfig) -> None:
         folder = Path(name)
         files = _write_and_compare(classifier, formats, images, folder)
         if datamodule is not None:
-            settings = plain(run_config(checkpoint).callbacks.grad_cam)
-            settings.pop("enabled")
+            drawn = _grad_cam(checkpoint)
             title = "Grad-CAM on validation images"
-            sheet = GradCam(**settings).sheet(classifier, datamodule, title)
+            sheet = drawn.sheet(classifier, datamodule, title)
             save_figure(sheet, folder / EXPORT_SHEET)
         made_with = {**versions(), **package_versions(formats)}
         card = model_card(
@@ -140,6 +142,17 @@ def _images(
         )
     rows = datamodule.split.val[_spread(len(datamodule.split.val))]
     return datamodule.images.pixels[rows], datamodule
+
+
+def _grad_cam(checkpoint: Path) -> GradCam:
+    """What draws the maps as in the training; by default where its settings are damaged."""
+    settings = run_config(checkpoint).callbacks.get("grad_cam")
+    known = plain(settings) if isinstance(settings, DictConfig) else {}
+    try:
+        return GradCam(**{name: known[name] for name in GRAD_CAM_SETTINGS if name in known})
+    except FishError as error:
+        log.warning("%s: Grad-CAM is drawn with the default settings.", error)
+        return GradCam()
 
 
 def _spread(count: int) -> list[int]:

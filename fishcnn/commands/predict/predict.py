@@ -1,7 +1,6 @@
 """Classify any number of images and write a row for each."""
 
 import hashlib
-import json
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_pat
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
+from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
@@ -151,8 +151,7 @@ def _validation_paths(checkpoint: Path) -> list[str]:
         raise FishError(
             f"data.root={root} of {run.path} no longer exists: name other images by input="
         )
-    split = json.loads(run.split.read_text(encoding="utf-8"))
-    return [str(root / path) for path in split["val"]]
+    return [str(root / path) for path in read_split(run)["val"]]
 
 
 def _digest(file: Path) -> str:

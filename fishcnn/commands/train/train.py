@@ -36,6 +36,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
 from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import MONITOR, VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -109,7 +110,7 @@ def _evaluate(
     path = callbacks.checkpoint.best_model_path
     if not path:
         raise FishError("nothing was validated, so there is no best checkpoint")
-    best = torch.load(path, weights_only=True, map_location="cpu")
+    best = verified_checkpoint(Path(path), finite=False)
     classifier.load_state_dict(best["state_dict"])
     best_epoch = best["epoch"] + 1
     # A compiled network would be compiled again for the sizes of the last batches.
