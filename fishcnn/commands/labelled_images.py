@@ -1,6 +1,5 @@
 """Images whose classes are known: a split of a run, or any folder with one folder a class."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import in_order
@@ -81,7 +81,7 @@ def split_of_run(
         )
     now = [path.as_posix() for path in paths]
     if run.split.is_file():
-        before = json.loads(run.split.read_text(encoding="utf-8"))[split]
+        before = read_split(run)[split]
         if not same_names(before, now):
             raise FishError(
                 f"{root} has changed since the training: {run.split} lists {len(before)} {split} "

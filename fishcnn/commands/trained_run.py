@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from fishcnn.commands.build import build_datamodule, prepare_images
+from fishcnn.commands.run_files import read_config, read_split
 from fishcnn.commands.settings import CONF
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.models.checkpoint import CheckpointError, check_finite_weights
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import BEST_CHECKPOINT, CHECKPOINTS, RunFolder
@@ -64,16 +66,13 @@ def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
     """Load a checkpoint for use: in eval mode, on a device.
 
     Raises:
-        FishError: the file is not a checkpoint of this project.
+        FishError: the file is damaged, of another program, or its network has diverged.
     """
     try:
-        classifier = FishClassifier.load_from_checkpoint(
-            checkpoint, weights_only=True, map_location=device
-        )
-    except FishError:
-        raise
-    except Exception as error:  # torch passes on whatever its readers raise
-        raise FishError(f"ckpt={checkpoint} is not a checkpoint of fishcnn: {error}") from error
+        classifier = FishClassifier.load_from_checkpoint(checkpoint, map_location=device)
+        check_finite_weights(checkpoint, classifier.state_dict())
+    except CheckpointError as error:
+        raise FishError(f"ckpt={error}") from error
     return classifier.eval()
 
 
@@ -81,7 +80,7 @@ def run_config(checkpoint: Path) -> DictConfig:
     """The configuration of the run that a checkpoint comes from.
 
     Raises:
-        FishError: the checkpoint was moved out of its run folder.
+        FishError: the checkpoint was moved out of its run folder, or that is damaged.
     """
     run = RunFolder.of(checkpoint)
     if run is None:
@@ -89,9 +88,7 @@ def run_config(checkpoint: Path) -> DictConfig:
             f"ckpt={checkpoint} lies outside its run folder, which says what it was trained on: "
             "name the run folder by ckpt=, or the images by input="
         )
-    config = OmegaConf.load(run.config)
-    assert isinstance(config, DictConfig)
-    return config
+    return read_config(run)
 
 
 def run_datamodule(checkpoint: Path) -> FishDataModule:
@@ -102,7 +99,12 @@ def run_datamodule(checkpoint: Path) -> FishDataModule:
     Raises:
         FishError: the checkpoint was moved out of its run folder, or the images are gone.
     """
-    datamodule = build_datamodule(run_config(checkpoint))
+    config, run = run_config(checkpoint), RunFolder(checkpoint.parents[1])
+    read_split(run)  # without it nobody could tell what was held out
+    try:
+        datamodule = build_datamodule(config)
+    except (FishError, TypeError) as error:  # of a setting that somebody has changed
+        raise FishError(f"{run.config} is damaged: {error}") from error
     prepare_images(datamodule)
     return datamodule
 

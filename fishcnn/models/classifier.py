@@ -1,7 +1,10 @@
 """The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from io import IOBase
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -19,6 +22,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
 from fishcnn.data.decoding.resize import resize, squash
+from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.models.networks import build_network, check_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
 from fishcnn.models.optimization import (
@@ -33,6 +37,12 @@ from fishcnn.utils.errors import ArgumentError, FishError
 
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
+_MOST_LETTERS = 300
+# A path, or an image in memory.
+ImageLike = str | os.PathLike[str] | Image.Image
+_IMAGE = (str, os.PathLike, Image.Image)
+# Each holds something else than images, or has no order.
+_NO_SERIES = (bytes, bytearray, memoryview, np.ndarray, Tensor, Mapping, Set, IOBase)
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,33 @@ class FishClassifier(pl.LightningModule):
             cast(TorchvisionNetwork, classifier.network).load_pretrained()
         return classifier
 
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,  # noqa: ANN401 - as Lightning takes them
+        map_location: Any = None,  # noqa: ANN401
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **settings: Any,
+    ) -> Self:
+        """Load a checkpoint as Lightning does, after its checksums have been compared.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, or of another program or version.
+        """
+        path = checkpoint_path
+        if isinstance(path, str | Path) and weights_only:
+            verified_checkpoint(Path(path), finite=False)
+        try:
+            return super().load_from_checkpoint(
+                path, map_location, hparams_file, strict, weights_only, **settings
+            )
+        except (TypeError, ValueError, KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:_MOST_LETTERS]
+            problem = f"does not fit this version of fishcnn ({reason})"
+            raise CheckpointError(Path(path), problem) from error
+
     def normalize(self, images: Tensor) -> Tensor:
         """Turn images in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
         normalized = (images - self.mean) / self.std
@@ -284,28 +321,31 @@ class FishClassifier(pl.LightningModule):
         }
 
     @torch.inference_mode()
-    def predict(
-        self, images: str | Path | Image.Image | Sequence[str | Path | Image.Image]
-    ) -> list[Prediction]:
+    def predict(self, images: ImageLike | Iterable[ImageLike]) -> list[Prediction]:
         """Classify images from disk or memory.
 
         Args:
-            images: one image or several: paths, or PIL images of any mode.
+            images: one image, or a list or any other series of them: paths, or PIL images of any
+                mode.
 
         Returns:
             A prediction for each image, in order.
 
         Raises:
-            FishError: a file holds no image that can be read; the message names it.
+            FishError: a file holds no image that can be read, or what was given is not an image;
+                the message names it.
         """
-        if isinstance(images, str | Path | Image.Image):
+        if isinstance(images, _IMAGE):
             images = [images]
+        elif not isinstance(images, Iterable) or isinstance(images, _NO_SERIES):
+            raise _not_an_image(images)
+        series = iter(images)
         training = self.training
         self.eval()
         predictions = []
         try:
-            for start in range(0, len(images), _PREDICT_BATCH):
-                decoded = [self.decode(image) for image in images[start : start + _PREDICT_BATCH]]
+            while some := list(islice(series, _PREDICT_BATCH)):
+                decoded = [self.decode(image) for image in some]
                 batch = torch.from_numpy(np.stack(decoded)).to(self.device)
                 for row in self.probabilities(resize(batch, self.image_size)).cpu():
                     order = row.argsort(descending=True).tolist()
@@ -316,7 +356,7 @@ class FishClassifier(pl.LightningModule):
             self.train(training)
         return predictions
 
-    def decode(self, image: str | Path | Image.Image) -> NDArray[np.uint8]:
+    def decode(self, image: ImageLike) -> NDArray[np.uint8]:
         """Decode one image as those of the training were.
 
         Args:
@@ -328,12 +368,28 @@ class FishClassifier(pl.LightningModule):
 
         Raises:
             FishError: the file holds no image that can be read; the message names it.
+            ArgumentError: it is neither.
         """
         try:
             if isinstance(image, Image.Image):
                 upright = upright_rgb(image)
-            else:
+            elif isinstance(image, str | PathLike):
                 upright = read_image(Path(image), long_enough_for=self.working_size)
+            else:
+                raise _not_an_image(image)
         except UnreadableImage as error:
             raise FishError(f"{image}: {error.reason}") from error
         return squash(upright, self.working_size)
+
+
+def _not_an_image(value: object) -> ArgumentError:
+    ways = {
+        np.ndarray: "turn an array into one by PIL.Image.fromarray(array)",
+        Tensor: "call the network itself: classifier(images) takes floats (N, 3, S, S) in [0, 1]",
+        bytes: "open the bytes by PIL.Image.open(io.BytesIO(content))",
+        IOBase: "open it by PIL.Image.open(file)",
+    }
+    way = next((way for kind, way in ways.items() if isinstance(value, kind)), None)
+    problem = "is neither a path nor a PIL image, nor a list of these"
+    shown = f"<{type(value).__name__}>"
+    return ArgumentError("images", shown, f"{problem}; {way}" if way else problem)

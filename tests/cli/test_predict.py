@@ -329,8 +329,8 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
         (["threshold=2"], "threshold=2: must be a number from 0 to 1"),
         (["threshold=abc"], "threshold=abc: must be a number from 0 to 1"),
         (["top_k=0"], "top_k=0: must be a whole number, 1 or more"),
-        (["batch_size=0"], "batch_size=0: must be a whole number, 1 or more"),
-        (["workers=1.5"], "workers=1.5: must be a whole number, 1 or more"),
+        (["batch_size=0"], "batch_size=0: must be a whole number from 1 to 65536"),
+        (["workers=1.5"], "workers=1.5: must be a whole number from 1 to 1024"),
         (["resume=yes please"], "resume=yes please: must be true or false"),
     ],
 )
@@ -352,7 +352,7 @@ def test_a_network_that_has_diverged_is_no_answer(trained: RunFolder, photos: li
     torch.save(content, "nan.ckpt")
     status, printed = run_and_read("predict", "ckpt=nan.ckpt", "input=photos", "output=out.csv")
     assert status == 1
-    assert "the network answers with numbers that are not finite" in printed
+    assert "holds weights that are not finite (temperature): its training has diverged" in printed
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["nan.ckpt", "photos", "runs"]
 
 

@@ -22,6 +22,7 @@ from fishcnn.metrics.calibration import (
     softmax,
 )
 from fishcnn.metrics.classification import Counts, Floats
+from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import replacing
 
@@ -135,7 +136,7 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
     Raises:
         FishError: the file cannot be written.
     """
-    content = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    content = verified_checkpoint(checkpoint)
     content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
     file = io.BytesIO()
     torch.save(content, file)

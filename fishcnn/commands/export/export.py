@@ -1,6 +1,7 @@
 """Write a trained network to files, compare each with it, and describe it in a card."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,13 +33,15 @@ from fishcnn.commands.trained_run import (
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.training.callbacks.grad_cam import GradCam
+from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS, GradCam
 from fishcnn.utils.checks import choice, either, optional, several, text
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.text import same_names
 from fishcnn.utils.versions import versions
+
+log = logging.getLogger(__name__)
 
 # On how many images a file is compared with its network.
 _COMPARED = 64
@@ -92,10 +95,9 @@ def _export(
     with all_or_nothing(output) as folder:
         files = _write_and_compare(classifier, formats, images, expected, folder)
         if datamodule is not None:
-            settings = plain(run_config(checkpoint).callbacks.grad_cam)
-            settings.pop("enabled")
+            drawn = _grad_cam(checkpoint)
             title = "Grad-CAM on validation images"
-            sheet = GradCam(**settings).sheet(classifier, datamodule, title)
+            sheet = drawn.sheet(classifier, datamodule, title)
             save_figure(sheet, folder / EXPORT_SHEET)
         made_with = {**versions(), **package_versions(formats)}
         card = model_card(
@@ -151,6 +153,17 @@ def _images(
     rows = datamodule.split.val[_spread(len(datamodule.split.val))]
     paths = [datamodule.images.index.root / datamodule.images.paths[row] for row in rows.tolist()]
     return datamodule.images.pixels[rows], paths, datamodule
+
+
+def _grad_cam(checkpoint: Path) -> GradCam:
+    """What draws the maps as in the training; by default where its settings are damaged."""
+    settings = run_config(checkpoint).callbacks.get("grad_cam")
+    known = plain(settings) if isinstance(settings, DictConfig) else {}
+    try:
+        return GradCam(**{name: known[name] for name in GRAD_CAM_SETTINGS if name in known})
+    except FishError as error:
+        log.warning("%s: Grad-CAM is drawn with the default settings.", error)
+        return GradCam()
 
 
 def _spread(count: int) -> list[int]:

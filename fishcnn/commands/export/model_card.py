@@ -1,24 +1,29 @@
 """The model card: what a network is, how good, and for what (Mitchell et al. 2019)."""
 
-import json
+import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from jinja2 import TemplateError
 
 from fishcnn.commands.export.agreement import TOLERANCE
 from fishcnn.commands.export.formats import FORMATS
 from fishcnn.commands.export.preparation import FilesAgreement
+from fishcnn.commands.run_files import read_notes, read_overrides
 from fishcnn.commands.settings import plain
 from fishcnn.commands.templates import render
-from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.commands.trained_run import run_config
 from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import SCORES
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
+
+log = logging.getLogger(__name__)
 
 
 def model_card(
@@ -38,12 +43,12 @@ def model_card(
     ``from_files`` says how the card's own code prepares image files; there may be a Grad-CAM sheet
     beside the card; ``made_with`` are versions by package.
 
-    Raises:
-        FishError: the checkpoint cannot be read.
+    What the run folder says is left out, with a warning, where that is damaged.
     """
     run = RunFolder.of(checkpoint)
     model: Mapping[str, Any] = classifier.hparams["model"]
-    card = render(
+    card = partial(
+        render,
         "model_card.md",
         classes=classifier.classes,
         network=model.get("architecture", model["name"]),
@@ -58,24 +63,28 @@ def model_card(
         from_files=from_files,
         sheet=sheet,
         made_with=made_with,
-        record=_record(run, checkpoint) if run else None,
     )
-    return printable(card)
+    try:
+        return printable(card(record=_record(run, checkpoint) if run else None))
+    except (FishError, TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # Any of a dozen files may hold anything.
+        log.warning("The model card says nothing of the training: %s", error)
+        return printable(card(record=None))
 
 
 def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
     """What a run folder says of one of its checkpoints; what is not there is empty."""
     config = plain(run_config(checkpoint))
     root = config["data"].get("root")
-    typed = list(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    typed = read_overrides(run)
     report, diagnosis = _text(run.data_report).splitlines(), _text(run.diagnosis).splitlines()
-    summary = _json(run.summary)
-    if summary and summary["best_epoch"] != read_checkpoint(checkpoint).epochs:
+    summary = read_notes(run.summary)
+    if summary.get("best_epoch") != verified_checkpoint(checkpoint)["epoch"] + 1:
         summary = {}
-    evaluations = [_json(file) for file in run.evaluations()]
+    evaluations = [read_notes(file) for file in run.evaluations()]
     shares = {score.title: summary.get(f"val_{score.key}") for score in SCORES if score.is_share}
     shares["accuracy after the last epoch"] = summary.get("last_val_acc")
-    validated = len(_json(run.split).get("val", []))
+    validated = len(read_notes(run.split).get("val", []))
     return {
         "config": config,
         "folder": root and Path(root).name,
@@ -85,7 +94,7 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "data": [line for line in report if line.startswith("|")],
         "constant": [line for line in report if line.startswith("Always ")],
         "diagnosis": [line for line in diagnosis if line.startswith("**")],
-        "versions": _json(run.versions),
+        "versions": read_notes(run.versions),
         "summary": summary,
         "validated": validated,
         "shares": [
@@ -97,7 +106,7 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         ],
         # The other checkpoint of the run has other scores.
         "evaluations": [
-            one for one in evaluations if Path(one["checkpoint"]).name == checkpoint.name
+            one for one in evaluations if Path(one.get("checkpoint", "")).name == checkpoint.name
         ],
     }
 
@@ -118,8 +127,4 @@ def _without_folders(override: str) -> str:
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return json.loads(_text(file) or "{}") or {}
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""

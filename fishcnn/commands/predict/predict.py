@@ -1,7 +1,6 @@
 """Classify any number of images and write a row for each."""
 
 import hashlib
-import json
 import os
 import sys
 import time
@@ -32,6 +31,7 @@ from fishcnn.commands.predict.streamed_output import (
     is_standard_output,
     only_rows,
 )
+from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
@@ -203,8 +203,7 @@ def _validation_paths(checkpoint: Path) -> list[str]:
         raise FishError(
             f"data.root={root} of {run.path} no longer exists: name other images by input="
         )
-    split = json.loads(run.split.read_text(encoding="utf-8"))
-    return [str(as_on_disk(root, Path(path))) for path in split["val"]]
+    return [str(as_on_disk(root, Path(path))) for path in read_split(run)["val"]]
 
 
 def _digest(file: Path) -> str:

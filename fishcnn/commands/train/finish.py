@@ -13,6 +13,7 @@ from fishcnn.commands.build import Callbacks
 from fishcnn.commands.figures import save_figure
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -50,7 +51,7 @@ def finish_run(
     path = callbacks.checkpoint.best_model_path
     if not path or not Path(path).is_file():
         raise FishError("nothing was validated, so there is no best checkpoint")
-    best = torch.load(path, weights_only=True, map_location="cpu")
+    best = verified_checkpoint(Path(path), finite=False)
     classifier.load_state_dict(best["state_dict"])
     best_epoch = best["epoch"] + 1
     # A compiled network would be compiled again for the sizes of the last batches.

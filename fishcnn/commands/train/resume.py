@@ -1,17 +1,17 @@
 """Going on with an earlier run: whether its checkpoint fits."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from fishcnn.commands.run_files import read_overrides, read_split
 from fishcnn.commands.settings import plain
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import same_names
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         FishError: the file is not a checkpoint of this project.
     """
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = verified_checkpoint(path)
         known = content["hyper_parameters"]
         schedule = content["lr_schedulers"][0]
         return Checkpoint(
@@ -64,8 +64,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             classes=list(known["classes"]),
             settings=_settings(known["image_size"], known["label_smoothing"], known),
         )
-    except Exception as error:  # torch passes on whatever its readers raise
-        raise FishError(f"ckpt_path={path} is not a checkpoint of fishcnn: {error}") from error
+    except CheckpointError as error:
+        raise FishError(f"ckpt_path={error}") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        problem = f"is not a checkpoint of fishcnn that a run can go on from: {error!r}"
+        raise FishError(f"ckpt_path={path} {problem}") from error
 
 
 def _settings(
@@ -101,9 +104,8 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
 def _command(checkpoint: Checkpoint) -> str:
     """What was typed for the earlier run, as far as Hydra has written it down."""
     run = RunFolder.of(checkpoint.path)
-    if run is None or not run.overrides.is_file():
-        return ""
-    return f" repeat its overrides, which were: {' '.join(OmegaConf.load(run.overrides))}; or"
+    typed = read_overrides(run) if run else []
+    return f" repeat its overrides, which were: {' '.join(typed)}; or" if typed else ""
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -133,8 +135,8 @@ def check_same_data(
             f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
         )
     run = RunFolder.of(checkpoint.path)
-    if run and run.split.is_file():
-        before = json.loads(run.split.read_text(encoding="utf-8"))["val"]
+    if run:
+        before = read_split(run)["val"]
         now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
         if not same_names(before, now):
             raise FishError(

@@ -7,12 +7,14 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from fishcnn.commands.run_files import read_notes, read_overrides
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, RunFolder
@@ -20,6 +22,7 @@ from fishcnn.utils.run_folder import SWEEP, RunFolder
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
 _REPEATS = (_FOLD, "seed")
+_NUMBERS = ("val_acc", "val_pictures", "val_loss", "best_epoch", "seconds")
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,21 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 def _read_job(run: RunFolder, sweep: Path) -> Job:
     folder = run.path.relative_to(sweep).as_posix()
-    typed = OmegaConf.load(run.overrides)
-    overrides = dict(str(override).lstrip("+").partition("=")[::2] for override in typed)
+    typed = read_overrides(run)
+    overrides = dict(override.lstrip("+").partition("=")[::2] for override in typed)
     # An older summary is one of a run that was there before and that this job has not replaced.
     if not run.summary.is_file() or run.summary.stat().st_mtime < run.overrides.stat().st_mtime:
         return Job(folder, overrides)
-    try:
-        found = json.loads(run.summary.read_text(encoding="utf-8"))
-    except ValueError:  # half written, say
-        return Job(folder, overrides)
-    numbers = [field.name for field in fields(Job) if field.name not in ("folder", "overrides")]
-    return Job(folder, overrides, **{name: found.get(name) for name in numbers})
+    found = read_notes(run.summary)
+    numbers = {name: _number(found.get(name)) for name in _NUMBERS}
+    interval = found.get("val_acc_interval")
+    both = [_number(end) for end in interval] if isinstance(interval, list) else []
+    given = (both[0], both[1]) if len(both) == 2 and None not in both else None
+    return Job(folder, overrides, val_acc_interval=given, **numbers)
+
+
+def _number(value: object) -> Any:  # noqa: ANN401 - the fields are of two types
+    return value if isinstance(value, int | float) else None
 
 
 def differing(jobs: Sequence[Job]) -> list[str]:

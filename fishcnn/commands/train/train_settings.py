@@ -1,13 +1,16 @@
 """The settings of a training, all of them checked before its data is read."""
 
 from collections.abc import Sequence
+from inspect import signature
 
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
 from fishcnn.cam.layers import find_layer
 from fishcnn.commands.build import build_datamodule, check_classifier, check_compiler
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
 from fishcnn.utils.checks import Check, choice, either, flag, number, optional, several, text, whole
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import usable_cpus
@@ -23,11 +26,7 @@ _WANTED = {
     "callbacks.early_stopping.patience": whole(1),
     "callbacks.early_stopping.start_epoch": whole(1),
     "callbacks.grad_cam.enabled": flag,
-    "callbacks.grad_cam.every_n_epochs": whole(1),
-    "callbacks.grad_cam.layer": optional(text),
-    "callbacks.grad_cam.pictures": whole(1, 1000),
-    "callbacks.grad_cam.measured": whole(1),
-    "callbacks.grad_cam.seed": whole(0, 2**32 - 1),
+    **{f"callbacks.grad_cam.{name}": check for name, check in GRAD_CAM_SETTINGS.items()},
     "callbacks.ema.enabled": flag,
     "callbacks.ema.decay": number(0, 1),
     "callbacks.progress.enabled": flag,
@@ -50,6 +49,9 @@ def check_train(config: DictConfig) -> None:
         FishError: a setting is out of range; the message names it and its range.
     """
     check_settings(config, _WANTED)
+    taken = signature(pl.Trainer).parameters.keys() | {"compile"}
+    if others := [name for name in config.trainer if name not in taken]:
+        raise FishError(f"trainer.{others[0]}: Lightning's Trainer has no such setting")
     _check_devices(config)
     epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if every > epochs:

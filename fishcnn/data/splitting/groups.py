@@ -1,6 +1,9 @@
 """Groups of images as numbers: images with the same number belong together."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +15,16 @@ from fishcnn.utils.errors import ArgumentError
 
 # It can be typed in a shell without quotes.
 EXAMPLE_PATTERN = ".+_"
+# Some patterns take longer than the age of the universe on a name that does not fit them. A million
+# names take a sensible one two seconds.
+MATCHING_SECONDS = 20.0
+# Python cannot be stopped within a match, but a process can be, in any thread and on any system.
+_MATCH = """
+import json, re, sys
+pattern, part, names = json.load(sys.stdin)
+matches = map(re.compile(pattern).search, names)
+json.dump([match and match[part] for match in matches], sys.stdout)
+"""
 
 
 def numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,7 +44,9 @@ def merge_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray
     return connected(len(first), np.concatenate([chained(first), chained(second)]))
 
 
-def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
+def groups_by_name(
+    paths: Sequence[Path], pattern: str, *, seconds: float = MATCHING_SECONDS
+) -> NDArray[np.int64]:
     r"""Group N images by a part of their file names; int64 (N,), from 0 by first appearance.
 
     ``(?P<group>...)`` in the pattern, a regular expression of Python, marks that part; without it,
@@ -42,18 +57,19 @@ def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
     found is a group of its own.
 
     Raises:
-        ArgumentError: The pattern is not a regular expression, or matches none of the names.
+        ArgumentError: The pattern is not a regular expression, matches none of the names, or takes
+            more than so many ``seconds`` for all of them.
     """
     advice = f"{EXAMPLE_PATTERN} groups by all that stands before the last underscore"
     try:
         expression = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         problem = f"is not a regular expression ({error}); for example, {advice}"
         raise ArgumentError("group_regex", pattern, problem) from error
     part = "group" if "group" in expression.groupindex else 0
-    matches = [expression.search(path.stem) for path in paths]
+    found = _matches(pattern, part, [path.stem for path in paths], seconds) if paths else []
     # An index is not a name, so that it makes a group of its own.
-    names = [(match and match[part]) or index for index, match in enumerate(matches)]
+    names = [match or index for index, match in enumerate(found)]
     if names and not any(isinstance(name, str) for name in names):
         raise ArgumentError(
             "group_regex",
@@ -63,3 +79,26 @@ def groups_by_name(paths: Sequence[Path], pattern: str) -> NDArray[np.int64]:
         )
     numbers: dict[str | int, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def _matches(
+    pattern: str, part: str | int, names: Sequence[str], seconds: float
+) -> list[str | None]:
+    """What a pattern finds in each name, in a process that is stopped when it takes too long."""
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-I", "-c", _MATCH],
+            input=json.dumps([pattern, part, names]),  # ASCII, as names need not be valid Unicode
+            capture_output=True,
+            encoding="ascii",
+            timeout=seconds,
+            check=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        problem = (
+            f"takes more than {seconds:g} s on {len(names)} file names, as it can match in too "
+            "many ways; take repetitions out of repetitions, such as (a+)+"
+        )
+        raise ArgumentError("group_regex", pattern, problem) from error
+    found: list[str | None] = json.loads(finished.stdout)
+    return found

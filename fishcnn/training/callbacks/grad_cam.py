@@ -18,6 +18,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import grad_cam_sheet
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.training.writer import tensorboard_writer
+from fishcnn.utils.checks import check_arguments, optional, text, whole
 
 # The columns of metrics.csv that this callback logs.
 CAM_SCORES = (
@@ -26,6 +27,13 @@ CAM_SCORES = (
     "cam_average_drop",
     "cam_average_drop_random_map",
 )
+GRAD_CAM_SETTINGS = {
+    "every_n_epochs": whole(1),
+    "layer": optional(text),
+    "pictures": whole(1, 1000),
+    "measured": whole(1),
+    "seed": whole(0, 2**32 - 1),
+}
 # Bounds the memory of the activations.
 _BATCH = 64
 # The average drop takes two forward passes for each of two kinds of map: with one in 60 validation
@@ -55,7 +63,8 @@ class GradCam(pl.Callback):
         seed: of the choice of images.
 
     Raises:
-        ArgumentError: the network has no such layer; raised when a fit starts.
+        ArgumentError: an argument is out of range, or, when a fit starts, the network has no such
+            layer.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class GradCam(pl.Callback):
         measured: int = 128,
         seed: int = 0,
     ) -> None:
+        check_arguments(locals(), GRAD_CAM_SETTINGS)
         self.every_n_epochs = every_n_epochs
         self.layer = layer
         self.pictures = pictures

@@ -63,7 +63,9 @@ def test_a_fit_that_cannot_be_believed_is_not_stored(validation: Answers, reason
 def checkpoint(tmp_path: Path) -> Path:
     file = tmp_path / "best.ckpt"
     state = {"temperature": torch.tensor(1.0), "network.weight": torch.arange(3.0)}
-    torch.save({"state_dict": state, "epoch": 4, "optimizer_states": [{"lr": 0.1}]}, file)
+    settings = dict.fromkeys(("classes", "image_size", "working_size", "mean", "std", "model"), 0)
+    more = {"epoch": 4, "optimizer_states": [{"lr": 0.1}], "hyper_parameters": settings}
+    torch.save({"state_dict": state, **more}, file)
     os.utime(file, (1000, 2000))
     return file
 

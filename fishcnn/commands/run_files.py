@@ -1,0 +1,140 @@
+"""Reading what a run has written down, which somebody may have damaged since.
+
+Hydra loads this before any job of a sweep, so nothing heavy may be imported here.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fishcnn.commands.settings import literal
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+# A run writes a few thousand bytes, and no anchors, by which a small file can grow to any size.
+_MOST_BYTES = 50_000
+# Each in the other would take the reader a time that grows with the square of their number.
+_MOST_BRACKETS = 500
+# Without them nothing can be said about the images of a run.
+_GROUPS = ("data", "augment", "optimizer", "scheduler", "callbacks")
+_SPLITS = ("train", "val", "test")
+_STILL_USABLE = (
+    "The checkpoints of the run can be used without it, on images that you name: predict and "
+    "export by input=, explain by input= and trust=false, evaluate by data_root="
+)
+
+
+def read_config(run: RunFolder) -> DictConfig:
+    """The configuration of a run, in which nothing is an interpolation any more.
+
+    Raises:
+        FishError: the file is missing or damaged; the message says what can be used all the same.
+    """
+    try:
+        content = _read_yaml(run.config)
+    except _Damaged as error:
+        raise FishError(f"{run.config} {error}. {_STILL_USABLE}") from error
+    config = OmegaConf.create(_literal(content) if isinstance(content, dict) else {})
+    for group in _GROUPS:
+        if not isinstance(config.get(group), DictConfig):
+            problem = f"is damaged: it has no group {group}"
+            raise FishError(f"{run.config} {problem}. {_STILL_USABLE}")
+    return config
+
+
+def read_overrides(run: RunFolder) -> list[str]:
+    """What was typed for a run, as far as Hydra has written it down."""
+    try:
+        content = _read_yaml(run.overrides)
+    except _Damaged:
+        return []
+    return [str(override) for override in content] if isinstance(content, list) else []
+
+
+def read_split(run: RunFolder) -> dict[str, list[str]]:
+    """The images of the splits ``train``, ``val`` and ``test`` of a run, by relative path.
+
+    Raises:
+        FishError: the file is missing or damaged; the message says what can be used all the same.
+    """
+    try:
+        content = {"train": [], "test": [], **_read_json(run.split)}
+        for name in _SPLITS:
+            paths = content.get(name)
+            if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+                raise _Damaged(f"is damaged: it has no list {name}")
+    except _Damaged as error:
+        problem = f"{run.split} {error}, so it is not known which images the run has held out"
+        raise FishError(f"{problem}. {_STILL_USABLE}") from error
+    return {name: content[name] for name in _SPLITS}
+
+
+def read_notes(file: Path) -> dict[str, Any]:
+    """What is good to know of a run, such as ``summary.json``; {} with a warning if damaged."""
+    if not file.is_file():
+        return {}
+    try:
+        return _read_json(file)
+    except _Damaged as error:
+        log.warning("%s %s; what it says is left out.", file, error)
+        return {}
+
+
+class _Damaged(Exception):
+    """What is wrong with a file, in words that follow its name."""
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    text = _read(file)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _Damaged(f"is damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise _Damaged("is damaged: it is not an object with names")
+    return content
+
+
+def _read_yaml(file: Path) -> Any:  # noqa: ANN401 - YAML can be anything
+    text = _read(file)
+    if len(text) > _MOST_BYTES:
+        raise _Damaged(f"is damaged: no run writes {len(text):,} bytes there")
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise _Damaged("is damaged: no run writes so many brackets there")
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise _Damaged("is damaged: no run writes an alias (*name) there")
+        return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _Damaged(f"is damaged ({reason})") from error
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise _Damaged("is missing") from error
+    except OSError as error:
+        raise _Damaged(f"cannot be read ({(error.strerror or str(error)).lower()})") from error
+    except ValueError as error:
+        raise _Damaged("is damaged: it is not text") from error
+    if not text.strip():
+        raise _Damaged("is empty")
+    return text
+
+
+def _literal(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can hold
+    """Keep OmegaConf from taking ``${`` in a name for an interpolation: a run has resolved all."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return literal(value) if isinstance(value, str) else value
