@@ -26,7 +26,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import check_network
-from fishcnn.models.optimization import check_optimizer, check_scheduler
+from fishcnn.models.optimization import OPTIMIZERS, check_optimizer, check_scheduler
 from fishcnn.models.registry import NETWORKS
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
@@ -131,7 +131,8 @@ def check_classifier(config: DictConfig) -> nn.Module | None:
     with as_settings("optimizer.", optimizer="optimizer"):
         check_optimizer(plain(config.optimizer))
     with as_settings("scheduler.", scheduler="scheduler"):
-        check_scheduler(plain(config.scheduler))
+        lr = OPTIMIZERS.complete(plain(config.optimizer))["lr"]
+        check_scheduler(plain(config.scheduler), lr=lr)
     model = plain(config.model)
     with as_settings("model.", model="model", image_size="data.image_size"):
         known = NETWORKS.complete(model)

@@ -115,7 +115,7 @@ class FishClassifier(pl.LightningModule):
         optimizer = OPTIMIZERS.complete(optimizer)
         scheduler = SCHEDULERS.complete(scheduler)
         check_optimizer(optimizer)  # torch is asked for it only when a fit starts
-        check_scheduler(scheduler)
+        check_scheduler(scheduler, lr=optimizer["lr"])
         self.save_hyperparameters()
         self.classes = classes
         self.image_size = image_size
@@ -176,7 +176,7 @@ class FishClassifier(pl.LightningModule):
             owners[name][name] = value
         check_network(chosen["model"], image_size=datamodule.image_size)
         check_optimizer(chosen["optimizer"])
-        check_scheduler(chosen["scheduler"])
+        check_scheduler(chosen["scheduler"], lr=chosen["optimizer"]["lr"])
         datamodule.prepare_data()
         datamodule.setup()
         classifier = cls(
@@ -373,7 +373,7 @@ class FishClassifier(pl.LightningModule):
         try:
             if isinstance(image, Image.Image):
                 upright = upright_rgb(image)
-            elif isinstance(image, str | PathLike):
+            elif isinstance(image, str | os.PathLike):
                 upright = read_image(Path(image), long_enough_for=self.working_size)
             else:
                 raise _not_an_image(image)

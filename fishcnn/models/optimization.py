@@ -84,10 +84,10 @@ def check_optimizer(config: Config) -> None:
     OPTIMIZERS.build(config, [nn.Parameter(torch.zeros(1))], fused=False)
 
 
-def check_scheduler(config: Config) -> None:
-    """Build a schedule of a single weight and a few steps, as :func:`check_optimizer` does."""
+def check_scheduler(config: Config, *, lr: float) -> None:
+    """Build a schedule of a few steps from this learning rate, as :func:`check_optimizer` does."""
     _check(SCHEDULERS.complete(config), _SCHEDULER_SETTINGS)
-    SCHEDULERS.build(config, OPTIMIZERS.build("sgd", [nn.Parameter(torch.zeros(1))]), 10)
+    SCHEDULERS.build(config, SGD([nn.Parameter(torch.zeros(1))], lr=lr), 10)
 
 
 def _check(settings: Mapping[str, Any], wanted: Mapping[str, Check]) -> None:

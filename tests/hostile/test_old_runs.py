@@ -11,6 +11,7 @@ import torch
 from running import images_of, network_of, run_and_read
 
 from fishcnn.commands.export.model_card import model_card
+from fishcnn.commands.export.preparation import FilesAgreement
 from fishcnn.commands.train.sweep import read_jobs
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.models.classifier import FishClassifier
@@ -141,6 +142,7 @@ def test_with_a_damaged_run_folder_named_images_can_still_be_classified(
         trained.best_checkpoint,
         files={},
         compared_on="images",
+        from_files=FilesAgreement(1, 0, 1, 0.0),
         sheet=None,
         made_with={},
     )

@@ -12,7 +12,7 @@ from fishcnn.cam.channel_axis import FIRST, LAST, channel_axis
 from fishcnn.cam.maps import class_activation_maps, grad_cam
 from fishcnn.cam.methods import METHODS
 from fishcnn.models.networks.cnn import FishCNN
-from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS, check_optimization
+from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS, check_scheduler
 from fishcnn.utils.errors import ArgumentError
 
 PEAK = 0.01
@@ -72,8 +72,10 @@ def test_the_other_schedules_never_rise(scheduler: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("eta_min", [2 * PEAK, -1e-3, math.nan])
 def test_a_lowest_rate_above_the_highest_is_refused(eta_min: float) -> None:
-    with pytest.raises(ArgumentError, match=r"eta_min=.*choose from 0 to optimizer.lr"):
-        check_optimization({"name": "sgd", "lr": PEAK}, {"name": "cosine", "eta_min": eta_min})
+    with pytest.raises(
+        ArgumentError, match=r"eta_min=.*(choose from 0 to optimizer.lr|must be a number from 0)"
+    ):
+        check_scheduler({"name": "cosine", "eta_min": eta_min}, lr=PEAK)
 
 
 class LastChannels(nn.Module):
