@@ -5,7 +5,7 @@ import os
 from fishcnn.utils.errors import FishError
 
 VARIABLE = "FISHCNN_MAX_PIXELS"
-# 8000 x 8000: some 600 MB of memory at the worst while one image is converted.
+# 8000 x 8000. At the worst (WebP) one takes 16 bytes a pixel, or 1 GB, while it is decoded.
 DEFAULT = 64_000_000
 
 
