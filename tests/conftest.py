@@ -54,6 +54,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def read_only_disk(small_disk: Path) -> Path:
+    """A disk that nobody may write to, not even root."""
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    return small_disk
+
+
+@pytest.fixture
 def datamodule(fish: Path, plain_recipe: Recipe) -> FishDataModule:
     """The rendered pictures at 16 pixels, 27 for training and 9 for validation, set up."""
     module = FishDataModule(

@@ -7,6 +7,7 @@ import html
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -167,7 +168,7 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
         # Below the answer, also on a telephone.
         with gr.Accordion("Another class, layer or method", open=False), gr.Row():
             classes = [(name, index) for index, name in enumerate(classifier.classes)]
-            choices = [("predicted", _PREDICTED), *classes]
+            choices = [(_predicted(classifier.classes), _PREDICTED), *classes]
             target = gr.Dropdown(choices, value=_PREDICTED, label="Class")
             layer = gr.Dropdown(layers, value=default, label="Layer")
             method = gr.Dropdown(list(METHODS), value=next(iter(METHODS)), label="Method")
@@ -184,6 +185,11 @@ def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":
 def check_demo(config: DictConfig) -> None:
     """Check the settings of the demo, or raise a FishError that names one."""
     check_settings(config, _WANTED)
+
+
+def _predicted(classes: Sequence[str]) -> str:
+    """What the choice of the predicted class is called, beside the classes."""
+    return "predicted" if "predicted" not in classes else "the predicted class"
 
 
 def demo(config: DictConfig) -> None:

@@ -27,7 +27,12 @@ from fishcnn.commands.explain.explained_images import (
 from fishcnn.commands.explain.explanation_report import Explanation, print_explanation, report
 from fishcnn.commands.explain.explanation_rows import Row, cells, columns, make_row
 from fishcnn.commands.explain.measurements import Measured, as_json, measure
-from fishcnn.commands.explain.question import Question, answer, ask
+from fishcnn.commands.explain.question import (
+    Question,
+    answer,
+    ask,
+    words_that_are_classes,
+)
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
 from fishcnn.commands.labelled_images import split_of_run
@@ -102,6 +107,7 @@ def explain(config: DictConfig) -> None:
         against=config.against,
     )
     datamodule, remarks = _data_of_run(config, checkpoint, classifier)
+    remarks += words_that_are_classes(question, classifier.classes)
     if config.input is None:
         assert datamodule is not None
         chosen = validation_sample(datamodule, config.pictures, config.seed)

@@ -1,5 +1,6 @@
 """What is asked of the network, and its answer for a batch of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from fishcnn.commands.settings import as_settings
 from fishcnn.commands.trained_run import finite_probabilities
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.text import same_names
+from fishcnn.utils.text import find_name, same_names
 
 PREDICTED, TRUE = "predicted", "true"
 ALL_LAYERS = "all"
@@ -62,6 +63,16 @@ class Question:
         if self.against is None:
             return f"what speaks for {words(self.target)}"
         return f"what speaks for {words(self.target)} rather than for {words(self.against)}"
+
+
+def words_that_are_classes(question: Question, classes: Sequence[str]) -> list[str]:
+    """Say what "predicted" and "true" mean where a class is called so as well."""
+    return [
+        f"{setting}={word} means the {word} class of each image; the class that is called {word} "
+        f"is chosen by its index: {setting}={find_name(word, classes)}."
+        for setting, word in (("target", question.target), ("against", question.against))
+        if word in (PREDICTED, TRUE) and find_name(word, classes) is not None
+    ]
 
 
 class Answer(NamedTuple):
