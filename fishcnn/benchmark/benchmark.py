@@ -2,7 +2,6 @@
 
 import json
 import platform
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from fishcnn.benchmark.training import CONTENDERS, FISHCNN, measure_training
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import choice, either, optional, several, text, whole
-from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.versions import versions
 
 PARTS = ("training", "duplicates", "cams")
@@ -63,7 +62,7 @@ def benchmark(config: DictConfig) -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"processor": platform.processor(), "cores": usable_cpus(), "gpu": gpu}
     result: dict[str, Any] = {"machine": machine | versions()}
-    file = Path(config.output or ".").expanduser() / "benchmark.json"
+    file = user_path(config.output or ".") / "benchmark.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     for part in parts:
         if part == "training":

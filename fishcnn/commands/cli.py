@@ -3,10 +3,12 @@
 Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,9 +16,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from fishcnn.commands.overrides import quote_values
+from fishcnn.commands.overrides import check_places, quote_values
 from fishcnn.commands.settings import CONF
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import given_cpus, usable_cpus
 
 # Each has a configuration of its name in conf/, and is a function of its name in this module.
 COMMANDS = {
@@ -56,14 +59,24 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         name: of the command.
         typed: what stands after it on the command line; None is all of it.
     """
-    arguments = quote_values(sys.argv[1:] if typed is None else typed)
+    typed = sys.argv[1:] if typed is None else typed
+    try:
+        check_places(typed, writes_runs=name == "train")
+    except FishError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
-    failed = False
+    failed, stands = False, Path.cwd()
+    if usable_cpus() < given_cpus():
+        # Read when torch is imported, which looks at no share of a container.
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
 
     def job(config: DictConfig) -> float | None:
         nonlocal failed
         sys.argv = repeated
+        os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
         try:
             result: float | None = getattr(import_module(COMMANDS[name][0]), name)(config)
             return result

@@ -8,6 +8,7 @@ import numpy as np
 
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.machine import user_path
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -34,7 +35,7 @@ def scan_folder(root: Path, masks_root: Path | None = None) -> ImageIndex:
         ArgumentError: There is no such folder, or it does not have this layout with at least two
             classes; the message says what is there instead.
     """
-    root = root.expanduser()
+    root = user_path(root)
     if not root.exists():
         raise ArgumentError("root", root, f"does not exist; {_LAYOUT}")
     if not root.is_dir():

@@ -365,10 +365,10 @@ class FishClassifier(pl.LightningModule):
         try:
             if isinstance(image, Image.Image):
                 upright = upright_rgb(image)
-            elif not isinstance(image, _IMAGE):
-                raise _not_an_image(image)
-            else:
+            elif isinstance(image, str | os.PathLike):
                 upright = read_image(Path(image), long_enough_for=self.working_size)
+            else:
+                raise _not_an_image(image)
         except UnreadableImage as error:
             raise FishError(f"{image}: {error.reason}") from error
         return squash(upright, self.working_size)

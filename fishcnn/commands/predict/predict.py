@@ -30,7 +30,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
@@ -114,7 +114,7 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
     if config.output is None:
         chosen = config.format or _FORMATS[0]
         return (RunFolder.of(checkpoint) or RunFolder(Path.cwd())).predictions(chosen), chosen
-    output = Path(config.output).expanduser().absolute()
+    output = user_path(config.output).absolute()
     if output.is_dir():
         raise FishError(f"output={config.output} is a folder: name a file in it")
     chosen = config.format or output.suffix[1:]

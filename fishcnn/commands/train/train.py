@@ -22,7 +22,7 @@ from fishcnn.commands.build import (
     prepare_images,
 )
 from fishcnn.commands.figures import save_figure
-from fishcnn.commands.settings import as_settings
+from fishcnn.commands.settings import as_settings, literal
 from fishcnn.commands.train.resume import (
     Checkpoint,
     check_resumable,
@@ -179,7 +179,7 @@ def _from_anywhere(config: DictConfig) -> DictConfig:
     absolute = config.copy()
     for name in ("root", "masks_root", "cache_root"):
         if folder := absolute.data.get(name):
-            absolute.data[name] = str(Path(folder).expanduser().absolute())
+            absolute.data[name] = literal(str(Path(folder).expanduser().absolute()))
     return absolute
 
 
