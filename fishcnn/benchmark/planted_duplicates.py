@@ -3,7 +3,6 @@
 import io
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from fishcnn.data.decoding.read import read_image
 from fishcnn.data.duplicates.finder import find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint
 from fishcnn.data.rendering.synthetic import ensure_synthetic
+from fishcnn.utils.machine import cache_folder
 
 KINDS = ("reencoded", "resized", "cropped", "mirrored", "watermarked", "next_frame")
 
@@ -97,7 +97,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     These are all different. ``settings["seed"]`` is that of the near-duplicates.
     """
     folder = ensure_synthetic(
-        Path(settings["cache_root"]).expanduser(),
+        cache_folder(settings["cache_root"]),
         species=settings["species"],
         images_per_class=settings["pictures_per_class"],
         long_side=settings["long_side"],

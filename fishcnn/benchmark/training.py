@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from fishcnn.benchmark.jpegs import SPECIES, draw_jpegs
 from fishcnn.benchmark.process import Measured, measure_alone, run, scratch_folder
+from fishcnn.utils.machine import cache_folder
 from fishcnn.utils.run_folder import RunFolder
 
 PLAIN, WORKERS, FISHCNN, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
@@ -39,7 +40,7 @@ def measure_training(config: DictConfig) -> dict[str, list[dict[str, Any]]]:
     ratios: list[dict[str, Any]] = []
     for photos in settings.photos:
         root = draw_jpegs(
-            Path(config.cache_root).expanduser() / "benchmark",
+            cache_folder(config.cache_root) / "benchmark",
             photos,
             train=settings.pictures[photos],
             val=SPECIES,

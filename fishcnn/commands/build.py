@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import CONF, as_settings, check_group, plain
+from fishcnn.commands.settings import CONF, as_settings, check_group, literal, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
@@ -269,6 +269,13 @@ def check_compiler(trainer: DictConfig) -> None:
         raise FishError("trainer.compile=true needs a C++ compiler such as g++ on the CPU")
 
 
+class _Logger(TensorBoardLogger):
+    """Lightning has OmegaConf write ``hparams.yaml``, which would take ``${`` in a class apart."""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().log_hyperparams(literal(dict(params)), *args, **kwargs)
+
+
 def build_trainer(
     config: DictConfig, callbacks: list[pl.Callback], folder: Path, writer: CheckpointWriter
 ) -> pl.Trainer:
@@ -282,7 +289,7 @@ def build_trainer(
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
     # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...
-    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    logger = _Logger(folder, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return pl.Trainer(

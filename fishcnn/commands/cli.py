@@ -18,6 +18,7 @@ from fishcnn.commands import command_line
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import unwritable
+from fishcnn.utils.machine import given_cpus, usable_cpus
 from fishcnn.utils.streams import print_any_letter
 
 if TYPE_CHECKING:
@@ -94,19 +95,24 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    from fishcnn.commands.overrides import quote_values
+    from fishcnn.commands.overrides import check_places, quote_values
     from fishcnn.commands.settings import CONF
 
     command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
+    check_places(typed, writes_runs=name == "train")
     arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
-    failed = False
+    failed, stands = False, Path.cwd()
+    if usable_cpus() < given_cpus():
+        # Read when torch is imported, which looks at no share of a container.
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
 
     def job(config: "DictConfig") -> float | None:
         nonlocal failed
         sys.argv = repeated
         command = getattr(import_module(COMMANDS[name][0]), name)
+        os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
         try:
             with stopping.raising():
                 result: float | None = command(config)

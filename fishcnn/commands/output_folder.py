@@ -9,6 +9,7 @@ from pathlib import Path
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, regular_target, unwritable, write_bytes
 from fishcnn.utils.lock import locked
+from fishcnn.utils.machine import user_path
 
 # A page or a card says that the files beside it are there, so it comes last.
 _PAGES = (".html", ".md")
@@ -28,7 +29,7 @@ def output_folder(named: str | None, default: Path) -> Iterator[Path]:
         FishError: it cannot be made or written to, something else has its name, or another command
             is writing to it.
     """
-    folder = Path(named).expanduser().absolute() if named else default.absolute()
+    folder = user_path(named).absolute() if named else default.absolute()
     if os.path.lexists(folder) and not folder.is_dir():
         raise FishError(f"output={folder} is not a folder: choose another one by output=")
     with ExitStack() as stack:

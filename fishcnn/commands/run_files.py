@@ -32,20 +32,20 @@ _STILL_USABLE = (
 
 
 def read_config(run: RunFolder) -> DictConfig:
-    """The configuration of a run, in which nothing is an interpolation any more.
+    """The configuration of a run, which has resolved all interpolations.
 
     Raises:
         FishError: the file is missing or damaged; the message says what can be used all the same.
     """
     try:
         content = _read_yaml(run.config)
-    except _Damaged as error:
-        raise FishError(f"{run.config} {error}. {_STILL_USABLE}") from error
-    config = OmegaConf.create(_literal(content) if isinstance(content, dict) else {})
-    for group in _GROUPS:
-        if not isinstance(config.get(group), DictConfig):
-            problem = f"is damaged: it has no group {group}"
-            raise FishError(f"{run.config} {problem}. {_STILL_USABLE}")
+        config = OmegaConf.create(literal(content) if isinstance(content, dict) else {})
+        for group in _GROUPS:
+            if not isinstance(config.get(group), DictConfig):
+                raise _Damaged(f"is damaged: it has no group {group}")
+    except (_Damaged, OmegaConfBaseException) as error:
+        problem = error if isinstance(error, _Damaged) else f"is damaged ({error})"
+        raise FishError(f"{run.config} {problem}. {_STILL_USABLE}") from error
     return config
 
 
@@ -111,8 +111,8 @@ def _read_yaml(file: Path) -> Any:  # noqa: ANN401 - YAML can be anything
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise _Damaged("is damaged: no run writes an alias (*name) there")
-        return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise _Damaged(f"is damaged ({reason})") from error
 
@@ -129,12 +129,3 @@ def _read(file: Path) -> str:
     if not text.strip():
         raise _Damaged("is empty")
     return text
-
-
-def _literal(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can hold
-    """Keep OmegaConf from taking ``${`` in a name for an interpolation: a run has resolved all."""
-    if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_literal(item) for item in value]
-    return literal(value) if isinstance(value, str) else value

@@ -25,9 +25,15 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def literal(text: str) -> str:
-    """A text as OmegaConf has to be given it so that ``${`` in it, of a folder say, stays."""
-    return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", text)
+def literal(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can hold
+    """What OmegaConf has to be given so that ``${`` in a text, of a folder say, stays as it is."""
+    if isinstance(value, Mapping):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [literal(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
 
 
 @contextmanager

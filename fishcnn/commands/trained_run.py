@@ -15,6 +15,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.checkpoint import CheckpointError, check_finite_weights
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import BEST_CHECKPOINT, CHECKPOINTS, RunFolder
 
 
@@ -33,7 +34,7 @@ def find_checkpoint(
         FishError: there is none.
     """
     if typed is None:
-        places = list(dict.fromkeys(folder.expanduser().absolute() for folder in folders))
+        places = list(dict.fromkeys(user_path(folder).absolute() for folder in folders))
         for place in places:
             if found := RunFolder.newest_checkpoint_below(place, name):
                 return found.resolve()
@@ -41,7 +42,7 @@ def find_checkpoint(
             f"there is no run with a checkpoint below {' or '.join(map(str, places))}: train one "
             f"by python scripts/train.py, or name one by {setting}=/path/to/run"
         )
-    path = Path(typed).expanduser()
+    path = user_path(typed)
     for file in (path / CHECKPOINTS / name, path):
         if file.is_file():
             return file.resolve()

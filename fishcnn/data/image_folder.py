@@ -13,6 +13,7 @@ from fishcnn.data.layout.masks import without_masks
 from fishcnn.data.layout.names import alike
 from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import by_looks
 
 LAYOUTS = ("auto", "classes")
@@ -51,7 +52,7 @@ def scan_folder(
             classes; the message says what is there instead.
     """
     check_arguments(locals(), {"layout": choice(*LAYOUTS)})
-    root = root.expanduser()
+    root = user_path(root)
     if not root.exists():
         raise ArgumentError("root", root, f"does not exist; {_LAYOUT}")
     if not root.is_dir():

@@ -8,7 +8,7 @@ from fishcnn.data.image_folder import LAYOUTS
 from fishcnn.data.rendering.synthetic import SETTINGS, ensure_synthetic
 from fishcnn.utils.checks import check_arguments, choice, optional, path, whole
 from fishcnn.utils.errors import ArgumentError
-from fishcnn.utils.machine import cache_folder, usable_cpus
+from fishcnn.utils.machine import cache_folder, usable_cpus, user_path
 
 _BENGALI = "neloybarman018/bengali-fish-images-dataset"
 
@@ -60,10 +60,10 @@ class FolderSource:
         Raises:
             ArgumentError: ``masks_root`` is not a folder.
         """
-        masks_root = Path(self.masks_root).expanduser() if self.masks_root else None
+        masks_root = user_path(self.masks_root) if self.masks_root else None
         if masks_root and not masks_root.is_dir():
             raise ArgumentError("masks_root", masks_root, "is not a folder")
-        return Folders(Path(self.root).expanduser(), masks_root, self.layout)
+        return Folders(user_path(self.root), masks_root, self.layout)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class BengaliFishSource:
         Raises:
             ArgumentError: kagglehub is not installed, or the download failed.
         """
-        root = Path(self.root).expanduser() if self.root else self._download()
+        root = user_path(self.root) if self.root else self._download()
         nested = root / "fish_images"
         return Folders(nested if nested.is_dir() else root, None)
 

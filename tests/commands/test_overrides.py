@@ -37,7 +37,23 @@ def test_a_regular_expression_needs_no_more_than_the_quotes_of_the_shell(pattern
 
 
 def test_everything_else_is_left_alone() -> None:
-    arguments = ["input=null", "output=", "ckpt='a b'", 'runs="x,y"', "top_k=3", "--help", "a,b"]
+    arguments = ["--help", "a,b", "input=null", "output=", "ckpt='a b'", 'runs="x,y"', "top_k=3"]
     assert quote_values(arguments) == arguments
-    sweep = ["-m", "ckpt=a,b"]
+    sweep = ["-m", "ckpt=a,b", "input=glob(*)"]
     assert quote_values(sweep) == sweep
+    hydras = "hydra.run.dir=${runs}/${now:%Y}/${oc.env:HOME}/${hydra.job.num}"
+    assert quote_values([hydras]) == [hydras.replace("=", "='") + "'"]
+
+
+def test_options_come_before_the_settings() -> None:
+    typed = [
+        "model.blocks=2,3",
+        "-m",
+        "data.root=a b",
+        "~model.head",
+        "--config-dir",
+        "x=y",
+        "+a=1",
+    ]
+    options, settings = ["-m", "--config-dir", "x=y"], ["model.blocks=2,3", "data.root='a b'"]
+    assert quote_values(typed) == [*options, *settings, "~model.head", "+a=1"]

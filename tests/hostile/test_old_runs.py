@@ -107,6 +107,7 @@ CONFIGS = {
     "long": "data: [" + "1, " * 1_000_000 + "]",
     "code": "!!python/object/apply:os.getcwd []",
     "binary": "\0\x01\x02",
+    "date": "data: {name: 2020-01-01, 5: 6}",
 }
 
 

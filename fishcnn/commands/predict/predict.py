@@ -39,7 +39,7 @@ from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import as_on_disk, regular_target, unwritable
 from fishcnn.utils.lock import locked
-from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
@@ -153,7 +153,7 @@ def _output(config: DictConfig, checkpoint: Path) -> tuple[Path, str]:
         chosen = config.format or _FORMATS[0]
         run = RunFolder.of(checkpoint) or RunFolder(Path.cwd())
         return _target(run.predictions(chosen)), chosen
-    output = Path(config.output).expanduser().absolute()
+    output = user_path(config.output).absolute()
     if output.is_dir():
         raise FishError(f"output={config.output} is a folder: name a file in it")
     output = _target(output)

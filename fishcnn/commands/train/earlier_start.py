@@ -2,16 +2,17 @@
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fishcnn.commands.settings import literal
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def written_config(config: DictConfig) -> str:
     absolute = config.copy()
     for name in ("root", "masks_root", "cache_root"):
         if folder := absolute.data.get(name):
-            absolute.data[name] = str(Path(folder).expanduser().absolute())
+            absolute.data[name] = literal(str(user_path(folder).absolute()))
     return OmegaConf.to_yaml(absolute, resolve=True)
 
 
@@ -129,9 +130,9 @@ def _named_checkpoint(config: DictConfig) -> Checkpoint | None:
     typed = config.ckpt_path
     if not typed:
         return None
-    runs = Path(config.runs)
-    newest = RunFolder.newest_begun_below(runs.expanduser().absolute()) if typed == "last" else None
-    run = newest or RunFolder(Path(typed).expanduser())
+    runs = user_path(config.runs)
+    newest = RunFolder.newest_begun_below(runs.absolute()) if typed == "last" else None
+    run = newest or RunFolder(user_path(typed))
     if run.versions.is_file() and not run.summary.is_file():
         usable = _usable_checkpoint(run)
         if not usable:

@@ -1,6 +1,7 @@
 """What the HParams tab of TensorBoard shows of a configuration."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -37,7 +38,8 @@ _HYPERPARAMETERS = (
 
 def overridden_settings() -> list[str]:
     """Names of the settings that the command line has chosen; a whole group gives its name."""
-    task = HydraConfig.get().overrides.task
+    # As typed: an interpolation would be looked for among the settings of Hydra.
+    task: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     keys = [override.lstrip("+~").partition("=")[0] for override in task]
     groups = HydraConfig.get().runtime.choices
     return [f"{key}.name" if key in groups and key != "experiment" else key for key in keys]
@@ -49,5 +51,5 @@ def hyperparameters(config: DictConfig, overridden: Sequence[str]) -> dict[str, 
     for name in dict.fromkeys(["experiment", *_HYPERPARAMETERS, *overridden]):
         value = OmegaConf.select(config, name)
         values[name] = value if isinstance(value, bool | int | float | str | None) else str(value)
-    values["experiment"] = HydraConfig.get().runtime.choices["experiment"]
+    values["experiment"] = HydraConfig.get().runtime.choices.get("experiment")
     return values
