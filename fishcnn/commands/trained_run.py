@@ -8,10 +8,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from fishcnn.commands.build import build_datamodule, prepare_images
-from fishcnn.commands.run_files import read_config, read_split
+from fishcnn.commands.run_files import read_config
 from fishcnn.commands.settings import CONF
-from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.checkpoint import CheckpointError, check_finite_weights
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
@@ -90,24 +88,6 @@ def run_config(checkpoint: Path) -> DictConfig:
             "name the run folder by ckpt=, or the images by input="
         )
     return read_config(run)
-
-
-def run_datamodule(checkpoint: Path) -> FishDataModule:
-    """The images of the folder that a checkpoint was trained on, split by the same settings.
-
-    Where the folder has changed since, so may the split: its ``split.json`` tells.
-
-    Raises:
-        FishError: the checkpoint was moved out of its run folder, or the images are gone.
-    """
-    config, run = run_config(checkpoint), RunFolder(checkpoint.parents[1])
-    read_split(run)  # without it nobody could tell what was held out
-    try:
-        datamodule = build_datamodule(config)
-    except (FishError, TypeError) as error:  # of a setting that somebody has changed
-        raise FishError(f"{run.config} is damaged: {error}") from error
-    prepare_images(datamodule)
-    return datamodule
 
 
 def best_device() -> torch.device:

@@ -32,6 +32,7 @@ class RunFolder:
         self.overrides = self.path / ".hydra" / "overrides.yaml"  # what was typed
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
+        self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
         self.data_report = self.path / "data.md"
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"

@@ -11,6 +11,7 @@ from fishcnn.commands.evaluate.inference import logits_of, mistake_maps
 from fishcnn.commands.evaluate.output import print_results, write_json, write_predictions
 from fishcnn.commands.evaluate.results import Results, choose_threshold, score
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
 from fishcnn.commands.labelled_images import (
     SPLITS,
     LabelledImages,
@@ -23,7 +24,6 @@ from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
-    run_datamodule,
 )
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
@@ -39,6 +39,7 @@ _WANTED = {
     "runs": text,
     "data_root": optional(text),
     "output": optional(text),
+    **MOVED_SETTINGS,
     "split": _SPLIT,
     "side": optional(_SPLIT),
     "top_k": whole(1),
@@ -162,7 +163,7 @@ def _images(
             f"{needs}ckpt={checkpoint} lies outside its run folder, whose config.yaml says what "
             f"it was trained on: name the run folder by ckpt={others}"
         )
-    datamodule = run_datamodule(checkpoint)
+    datamodule = run_datamodule(checkpoint, config.data)
     validation = split_of_run(datamodule, "val", classifier.classes, run)
     if folder:
         return labelled_folder(folder, classifier), validation

@@ -35,6 +35,7 @@ from fishcnn.commands.explain.question import (
 )
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
 from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
@@ -42,7 +43,6 @@ from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
     load_trained,
-    run_datamodule,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
@@ -71,6 +71,7 @@ _SETTINGS = {
     "runs": text,
     "input": optional(text),
     "output": optional(text),
+    **MOVED_SETTINGS,
     "target": _CLASS,
     "against": optional(_CLASS),
     # A layer inside another one may be called by a number.
@@ -157,7 +158,7 @@ def _data_of_run(
     if config.input is not None and not config.trust:
         return None, []
     try:
-        datamodule = run_datamodule(checkpoint)
+        datamodule = run_datamodule(checkpoint, config.data)
         run = RunFolder.of(checkpoint)
         assert run is not None
         split_of_run(datamodule, "val", classifier.classes, run, instead="input")

@@ -21,6 +21,7 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.export.preparation import compare_files
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import print_raw
@@ -28,7 +29,6 @@ from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
     run_config,
-    run_datamodule,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
@@ -52,6 +52,7 @@ _WANTED = {
     "runs": text,
     "input": optional(text),
     "output": optional(text),
+    **MOVED_SETTINGS,
     "formats": either(choice(*FORMATS), several(choice(*FORMATS))),
 }
 
@@ -88,7 +89,7 @@ def _export(
     """Write everything, and return the numbers of each format."""
     # On the CPU, whatever is there: the files are compared where they can run anywhere.
     classifier = load_trained(checkpoint, torch.device("cpu"))
-    images, paths, datamodule = _images(config.input, classifier, checkpoint)
+    images, paths, datamodule = _images(config, classifier, checkpoint)
     expected = _probabilities(classifier, images)
     from_files = compare_files(classifier, paths, expected)
     compared_on = "images named by input=" if datamodule is None else "validation images"
@@ -125,21 +126,21 @@ def _export(
 
 
 def _images(
-    named: str | None, classifier: FishClassifier, checkpoint: Path
+    config: DictConfig, classifier: FishClassifier, checkpoint: Path
 ) -> tuple[NDArray[np.uint8], list[Path], FishDataModule | None]:
     """1 to 64 real images to compare on, uint8, their files, and the run's data if they are of it.
 
     They are prepared as predict does.
     """
-    if named is not None:
-        found = list(image_paths(named))
+    if config.input is not None:
+        found = list(image_paths(config.input))
         if not found:
-            raise FishError(f"input={named}: no image found")
+            raise FishError(f"input={config.input}: no image found")
         paths = [Path(found[row]) for row in _spread(len(found))]
         return np.stack([classifier.decode(path) for path in paths]), paths, None
     run_config(checkpoint)  # its own error says what to do
     try:
-        datamodule = run_datamodule(checkpoint)
+        datamodule = run_datamodule(checkpoint, config.data)
     except FishError as error:
         raise FishError(
             "the images of the run, on which the files are compared with the network, cannot be "

@@ -20,8 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fishcnn.commands.build import build_source
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -31,13 +31,12 @@ from fishcnn.commands.predict.streamed_output import (
     is_standard_output,
     only_rows,
 )
-from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
-from fishcnn.commands.trained_run import best_device, find_trained, load_trained, run_config
+from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import as_on_disk, regular_target, unwritable
+from fishcnn.utils.files import regular_target, unwritable
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
@@ -49,6 +48,7 @@ _SETTINGS = {
     "runs": text,
     "input": optional(text),
     "output": optional(text),
+    **MOVED_SETTINGS,
     "format": optional(choice(*_FORMATS)),
     "resume": flag,
     "threshold": number(0, 1),
@@ -96,7 +96,7 @@ def predict(config: DictConfig) -> None:
 
 def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_format: str) -> None:
     """Write the rows to a file that nobody else writes to, or to a stream."""
-    paths, total, source = _images(config.input, checkpoint)
+    paths, total, source = _images(config, checkpoint)
     classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
@@ -179,31 +179,20 @@ def _target(output: Path) -> Path:
         raise FishError(f"output={error}, or {STREAM} for standard output") from error
 
 
-def _images(typed: str | None, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
+def _images(config: DictConfig, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
     """The images to classify, how many they are if that is known, and where they come from.
 
     Where they come from is compared when an interrupted prediction goes on.
     """
+    typed = config.input
     if typed is None:
-        paths = _validation_paths(checkpoint)
+        paths = [str(path) for path in validation_files(checkpoint, config.data)]
         return iter(paths), len(paths), "validation images"
     total = count_images(typed)
     source = typed
     if typed != STANDARD_INPUT:
         source = printable(os.path.abspath(os.path.expanduser(typed)))
     return image_paths(typed), total, source
-
-
-def _validation_paths(checkpoint: Path) -> list[str]:
-    """The images that a run held out, as its split.json says."""
-    root = build_source(run_config(checkpoint).data).folders().root
-    run = RunFolder.of(checkpoint)
-    assert run is not None
-    if not root.is_dir():
-        raise FishError(
-            f"data.root={root} of {run.path} no longer exists: name other images by input="
-        )
-    return [str(as_on_disk(root, Path(path))) for path in read_split(run)["val"]]
 
 
 def _digest(file: Path) -> str:

@@ -12,7 +12,7 @@ from fishcnn.commands.settings import literal
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.machine import user_path
+from fishcnn.utils.machine import cache_folder, user_path
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ def written_config(config: DictConfig) -> str:
     Two starts of the same command give the same text.
     """
     absolute = config.copy()
+    # Where nobody has chosen it, the cache belongs to the machine and not to the run.
+    if cache_folder(absolute.data.cache_root) == cache_folder():
+        absolute.data.cache_root = None
     for name in ("root", "masks_root", "cache_root"):
         if folder := absolute.data.get(name):
             absolute.data[name] = literal(str(user_path(folder).absolute()))

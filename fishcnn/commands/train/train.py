@@ -26,6 +26,7 @@ from fishcnn.commands.build import (
     prepare_images,
 )
 from fishcnn.commands.command_line import with_setting
+from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.train.earlier_start import (
     find_resumed,
@@ -123,6 +124,7 @@ def _train(
             trainer.fit_loop.max_epochs = resumed.epochs
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, run)
+        write_digests(datamodule, run, resumed=ckpt_path)
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
             run.checkpoints.mkdir(exist_ok=True)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())

@@ -1,0 +1,238 @@
+"""The images of a run, wherever they lie by now, and whether they are still the same."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from fishcnn.commands.build import build_datamodule, build_source, prepare_images
+from fishcnn.commands.run_files import read_overrides, read_split
+from fishcnn.commands.settings import literal
+from fishcnn.commands.trained_run import run_config
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.decode import content_digest, in_order
+from fishcnn.data.image_index import DIGEST_BYTES
+from fishcnn.data.splitting.split_digests import SplitDigests
+from fishcnn.utils.arrays import DamagedFile
+from fishcnn.utils.checks import Check, optional, path
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import as_on_disk
+from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import normalised
+
+log = logging.getLogger(__name__)
+
+# Settings of every script that looks at the images of a run.
+MOVED_SETTINGS: dict[str, Check] = {"data.root": optional(path), "data.masks_root": optional(path)}
+# Of what a data set brings along around the class folders.
+_INNER = ("", "pictures", "fish_images")
+_NAMED = 3
+_SPLITS = ("train", "val", "test")
+
+
+def run_datamodule(checkpoint: Path, moved: DictConfig | None = None) -> FishDataModule:
+    """The images of the folder that a checkpoint was trained on, split by the same settings.
+
+    Args:
+        checkpoint: in its run folder.
+        moved: the group ``data`` of the command, with the folders where the images are now.
+
+    Raises:
+        FishError: the checkpoint was moved out of its run folder, or the images are gone, or others
+            lie there by now.
+    """
+    config, run = _config_here(checkpoint, moved), _run_of(checkpoint)
+    # Drawn images are the same, but another version of the encoder writes other bytes.
+    drawn = config.data.name == "synthetic"
+    if moved is not None and moved.root:  # before errors about masks, which are of others as well
+        _check_files(run, Path(config.data.root), _SPLITS)
+    datamodule = build_datamodule(config)
+    prepare_images(datamodule)
+    images = datamodule.images
+    names = (normalised(file.as_posix()) for file in images.paths)
+    found = dict(zip(names, map(bytes, images.digests), strict=True))
+    _check_same(run, images.index.root, found, known_digests(run), _SPLITS, drawn=drawn)
+    return datamodule
+
+
+def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[Path]:
+    """The images that a run held out, as its ``split.json`` says.
+
+    Raises:
+        FishError: they are not where ``moved`` says, or others lie there.
+    """
+    config, run = _config_here(checkpoint, moved), _run_of(checkpoint)
+    root = build_source(config.data).folders().root
+    if moved is not None and moved.root:
+        _check_files(run, root, ("val",))
+    return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
+
+
+def write_digests(datamodule: FishDataModule, run: RunFolder, *, resumed: Path | None) -> None:
+    """Write down what the images of a run are, which goes on from a checkpoint or from none."""
+    before = RunFolder.of(resumed) if resumed else None
+    known = known_digests(before) if before else None
+    SplitDigests.of(datamodule.images, datamodule.split, known).save(run.digests)
+
+
+def known_digests(run: RunFolder) -> SplitDigests | None:
+    """What the images of a run were; None where that is not known."""
+    try:
+        return SplitDigests.load(run.digests)
+    except FileNotFoundError:  # of a run of an earlier version
+        return None
+    except (DamagedFile, OSError) as error:
+        log.warning("%s cannot be used (%s): images are compared by name.", run.digests, error)
+        return None
+
+
+def _config_here(checkpoint: Path, moved: DictConfig | None) -> DictConfig:
+    """The configuration of a run, with the folders of its data where they are now.
+
+    Raises:
+        FishError: a folder is gone.
+    """
+    config, run = run_config(checkpoint), _run_of(checkpoint)
+    data, typed = config.data, OmegaConf.create({}) if moved is None else moved
+    root = before = _folder(data.get("root"))
+    masks = _folder(data.get("masks_root"))
+    if typed.get("root"):
+        root = _class_folders(_typed_folder("data.root", typed.root), run)
+        masks = _masks_beside(root, before, masks)
+        # Of a source that would look for its images, or draw them, by itself.
+        data.name, data.root = "folder", literal(str(root))
+    elif before is not None and not before.is_dir():
+        raise FishError(
+            f"data.root={before}: the images of the run {run.path} are no longer there; say where "
+            "they are now by data.root=/where/they/are/now"
+        )
+    if typed.get("masks_root"):
+        masks = _typed_folder("data.masks_root", typed.masks_root)
+    elif masks is not None and not masks.is_dir():
+        log.warning(
+            "The masks of the run are not in %s, and are left out; say where they are now by "
+            "data.masks_root=/where/they/are/now",
+            masks,
+        )
+        masks = None
+    if data.name == "folder":
+        data.masks_root = masks and literal(str(masks))
+    data.cache_root = _cache_here(_folder(data.get("cache_root")), run)
+    return config
+
+
+def _run_of(checkpoint: Path) -> RunFolder:
+    run = RunFolder.of(checkpoint)
+    assert run is not None  # or run_config() would have said so
+    return run
+
+
+def _folder(known: str | None) -> Path | None:
+    return Path(known).expanduser() if known else None
+
+
+def _typed_folder(setting: str, typed: str) -> Path:
+    folder = Path(typed).expanduser().absolute()
+    if not folder.is_dir():
+        raise FishError(f"{setting}={typed}: is not a folder")
+    return folder
+
+
+def _class_folders(typed: Path, run: RunFolder) -> Path:
+    """Where the paths in ``split.json`` begin: in a folder, or in one that a data set has in it."""
+    if run.split.is_file():
+        listed = [path for paths in read_split(run).values() for path in paths]
+        for inner in _INNER:
+            if any(as_on_disk(typed / inner, Path(path)).is_file() for path in listed):
+                return typed / inner
+    return typed
+
+
+def _masks_beside(root: Path, before: Path | None, masks: Path | None) -> Path | None:
+    """Where masks lie that have moved along with their images, or else where they were."""
+    if masks is not None and before is not None:
+        beside = Path(os.path.normpath(root / os.path.relpath(masks, before)))
+        return beside if beside.is_dir() else masks
+    drawn = root.parent / "masks"
+    return drawn if before is None and drawn.is_dir() else None
+
+
+def _cache_here(known: Path | None, run: RunFolder) -> str | None:
+    """The folder of the cache that was typed for a run, if it can be there; None for today's."""
+    typed = any(override.startswith("data.cache_root=") for override in read_overrides(run))
+    if known is None or (not typed and run.overrides.is_file()):
+        return None  # runs of an earlier version have written down the one of their day
+    there = known if known.is_dir() else known.parent
+    if there.is_dir() and os.access(there, os.W_OK):
+        return literal(str(known))
+    log.warning("The cache of the run, %s, is not there: today's is used.", known)
+    return None
+
+
+def _check_files(run: RunFolder, root: Path, splits: Sequence[str]) -> None:
+    """Compare the files of splits with those that a run was trained on; see _check_same()."""
+    if not run.split.is_file():
+        return
+    split, digests = read_split(run), known_digests(run)
+    files = {
+        normalised(path): as_on_disk(root, Path(path)) for name in splits for path in split[name]
+    }
+    there = {name: file for name, file in files.items() if file.is_file()}
+
+    def digest(file: Path) -> bytes:
+        return bytes(content_digest(file, None)[: DIGEST_BYTES // 2]) if digests else b""
+
+    read = in_order(digest, there.values(), workers=usable_cpus())
+    found = dict(zip(there, read, strict=True))
+    _check_same(run, root, found, digests, splits, drawn=False)
+
+
+def _check_same(
+    run: RunFolder,
+    root: Path,
+    found: dict[str, bytes],
+    digests: SplitDigests | None,
+    splits: Sequence[str],
+    *,
+    drawn: bool,
+) -> None:
+    """Compare images, digests by normalised relative path, with those that a run was trained on.
+
+    Raises:
+        FishError: some are missing or have other content; the message says how many.
+    """
+    if not run.split.is_file():
+        return
+    split = read_split(run)
+    listed = [path for name in splits for path in split[name]]
+    missing = [path for path in listed if normalised(path) not in found]
+    different = []
+    for name in splits if digests else ():
+        known = getattr(digests, name)
+        if len(known) == len(split[name]):  # else one of the two files is of another run
+            pairs = zip(split[name], map(bytes, known), strict=True)
+            different += [
+                path for path, digest in pairs if found.get(normalised(path), digest) != digest
+            ]
+    if drawn and different and not missing:
+        log.warning(
+            "%d of %d images were drawn anew and are not the same to the byte as those of the "
+            "training; another version of Pillow writes them so.",
+            len(different),
+            len(listed),
+        )
+    elif missing or different:
+        faults = [_some("missing", missing), _some("different from then", different)]
+        raise FishError(
+            f"data.root={root} has changed since the training, or holds other images: of "
+            f"{len(listed)} that {run.split} lists, {', '.join(filter(None, faults))}. Restore "
+            "them, or say where they are now by data.root=/where/they/are/now"
+        )
+
+
+def _some(fault: str, paths: Sequence[str]) -> str:
+    more = ", ..." if len(paths) > _NAMED else ""
+    return f"{len(paths)} are {fault} ({', '.join(paths[:_NAMED])}{more})" if paths else ""
