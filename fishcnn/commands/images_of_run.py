@@ -19,7 +19,7 @@ from fishcnn.utils.arrays import DamagedFile
 from fishcnn.utils.checks import Check, optional, path
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import as_on_disk
-from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import normalised
 
@@ -49,7 +49,11 @@ def run_datamodule(checkpoint: Path, moved: DictConfig | None = None) -> FishDat
     drawn = config.data.name == "synthetic"
     if moved is not None and moved.root:  # before errors about masks, which are of others as well
         _check_files(run, Path(config.data.root), _SPLITS)
-    datamodule = build_datamodule(config)
+    read_split(run)  # without it nobody could tell what was held out
+    try:
+        datamodule = build_datamodule(config)
+    except (FishError, TypeError) as error:  # of a setting that somebody has changed
+        raise FishError(f"{run.config} is damaged: {error}") from error
     prepare_images(datamodule)
     images = datamodule.images
     names = (normalised(file.as_posix()) for file in images.paths)
@@ -131,11 +135,11 @@ def _run_of(checkpoint: Path) -> RunFolder:
 
 
 def _folder(known: str | None) -> Path | None:
-    return Path(known).expanduser() if known else None
+    return user_path(known) if known else None
 
 
 def _typed_folder(setting: str, typed: str) -> Path:
-    folder = Path(typed).expanduser().absolute()
+    folder = user_path(typed).absolute()
     if not folder.is_dir():
         raise FishError(f"{setting}={typed}: is not a folder")
     return folder
@@ -167,7 +171,7 @@ def _cache_here(known: Path | None, run: RunFolder) -> str | None:
         return None  # runs of an earlier version have written down the one of their day
     there = known if known.is_dir() else known.parent
     if there.is_dir() and os.access(there, os.W_OK):
-        return literal(str(known))
+        return str(literal(str(known)))
     log.warning("The cache of the run, %s, is not there: today's is used.", known)
     return None
 

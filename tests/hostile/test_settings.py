@@ -62,9 +62,10 @@ def composed(command: str, *overrides: str) -> DictConfig:
 
 def every_choice(command: str) -> Iterator[DictConfig]:
     """The configuration of a command, with each choice of each of its groups."""
-    yield (config := composed(command))
-    for group in config:
-        for file in sorted((CONF / str(group)).glob("*.yaml")):
+    yield composed(command)
+    defaults = OmegaConf.load(CONF / f"{command}.yaml").get("defaults", [])
+    for group in (str(name) for entry in defaults if entry != "_self_" for name in entry):
+        for file in sorted((CONF / group).glob("*.yaml")):
             if file.stem != "base":
                 yield composed(command, f"{group}={file.stem}")
 
