@@ -138,6 +138,19 @@ def test_only_commands_know_hydra_and_the_terminal() -> None:
     assert progress == {"rich"}
 
 
+def test_pillow_is_never_asked_for_any_format() -> None:
+    """Of the formats that it knows, one starts Ghostscript."""
+    calls = [
+        (path.name, node)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    ]
+    assert {name for name, _ in calls} > {"read.py"}
+    for name, call in calls:
+        assert "formats" in {argument.arg for argument in call.keywords}, name
+
+
 def test_class_activation_maps_need_torch_and_numpy_alone() -> None:
     maps = [found for found in imports() if found.importer.startswith("fishcnn.cam")]
     assert {top(f) for f in maps} - sys.stdlib_module_names == {"torch", "numpy", "fishcnn"}

@@ -83,10 +83,9 @@ def decode_image(
             if content.startswith(jpeg_stream.BEGINNING):
                 return _decode_jpeg(content, long_enough_for, limit)
             if content.startswith(png_chunks.SIGNATURE):
-                content = png_chunks.without_metadata(content)
-            else:
-                check_format(content)
-                _check_not_zeroed(content)
+                return _decode_png(content, long_enough_for, limit)
+            check_format(content)
+            _check_not_zeroed(content)
             return _decode(io.BytesIO(content), long_enough_for, limit)
         except UnreadableImage:
             raise
@@ -114,6 +113,26 @@ def _decode_jpeg(
         probed, _ = _decode(io.BytesIO(jpeg_stream.with_probes(jpeg)), long_enough_for, limit)
         jpeg_stream.check_same(decoded[0], probed)
     return decoded
+
+
+def _decode_png(
+    content: bytes, long_enough_for: int | None, limit: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode the pixels of a PNG, and make sure that none are missing."""
+    content = png_chunks.without_metadata(content)
+    image, size = _decode(io.BytesIO(content), long_enough_for, limit)
+    # To unpack everything again takes as long as to decode it, so only where it may be needed:
+    # missing lines are of one colour.
+    if png_chunks.is_interlaced(content) or _has_plain_edge(image):
+        png_chunks.check_enough(content)
+    return image, size
+
+
+def _has_plain_edge(image: Image.Image) -> bool:
+    width, height = image.size
+    edges = [(0, 0, width, 1), (0, height - 1, width, height)]
+    edges += [(0, 0, 1, height), (width - 1, 0, width, height)]
+    return any(image.crop(edge).getcolors(1) for edge in edges)
 
 
 def _decode(
