@@ -72,13 +72,16 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         stopping.done()  # the first process of a fit speaks for all
     logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well
     try:
-        _run(name, sys.argv[1:] if typed is None else typed)
+        try:
+            _run(name, sys.argv[1:] if typed is None else typed)
+        finally:
+            sys.stdout.flush()  # where that fails, it fails now
     except BaseException as error:
         if stopping.stopped_by() or isinstance(error, KeyboardInterrupt):
             if not isinstance(error, SystemExit):  # by which a command says that it has spoken
                 stopping.say()
             stopping.leave()
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
+        if not _can_print() and isinstance(error, BrokenPipeError):
             sys.exit(_BROKEN_PIPE)
         if not isinstance(error, Exception):
             raise
@@ -92,6 +95,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     """Let Hydra compose the configuration and run the command with it, once or as a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
@@ -103,13 +107,14 @@ def _run(name: str, typed: Sequence[str]) -> None:
     arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
-    failed, stands = False, Path.cwd()
+    begun, failed, stands = False, False, Path.cwd()
     if usable_cpus() < given_cpus():
         # Read when torch is imported, which looks at no share of a container.
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
 
     def job(config: "DictConfig") -> float | None:
-        nonlocal failed
+        nonlocal begun, failed
+        begun = True
         sys.argv = repeated
         command = getattr(import_module(COMMANDS[name][0]), name)
         os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
@@ -133,7 +138,13 @@ def _run(name: str, typed: Sequence[str]) -> None:
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
-    hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+    try:
+        hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+    except OSError as error:
+        if begun or not error.filename or isinstance(error, HydraException):
+            raise
+        # Hydra makes the folder of a run and writes into it.
+        raise unwritable(Path(error.filename), error) from error
     if failed:
         sys.exit(1)
 
@@ -150,19 +161,20 @@ def _report(error: Exception) -> None:
     if isinstance(error, FishError | OmegaConfBaseException):
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, CompactHydraException):
-        words = [str(c) for c in (error, error.__cause__) if c]
-        print(*words, sep="\n", file=sys.stderr)
+        print(*filter(None, (error, error.__cause__)), sep="\n", file=sys.stderr)
     elif isinstance(disk, OSError):
-        print(f"error: {unwritable(Path(disk.filename or '.'), disk)}", file=sys.stderr)
+        words = f"{(disk.strerror or str(disk)).lower()}; free some space or write elsewhere"
+        told = unwritable(Path(disk.filename), disk) if disk.filename else words
+        print(f"error: {told}", file=sys.stderr)
     else:
         traceback.print_exception(error)
 
 
-def _nobody_reads() -> bool:
-    """Whether standard output has lost its reader; what is left for it is then thrown away."""
+def _can_print() -> bool:
+    """Whether standard output takes what is left for it; else that is thrown away."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        return False
+    return True
