@@ -81,7 +81,8 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
             if not isinstance(error, SystemExit):  # by which a command says that it has spoken
                 stopping.say()
             stopping.leave()
-        if not _can_print() and isinstance(error, BrokenPipeError):
+        _throw_away_what_cannot_be_printed()
+        if isinstance(error, BrokenPipeError):
             sys.exit(_BROKEN_PIPE)
         if not isinstance(error, Exception):
             raise
@@ -108,6 +109,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
     begun, failed, stands = False, False, Path.cwd()
+    crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
         # Read when torch is imported, which looks at no share of a container.
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
@@ -128,10 +130,13 @@ def _run(name: str, typed: Sequence[str]) -> None:
             _report(error)
         except Exception as error:
             stopping.check_stopped()
-            if HydraConfig.get().mode != RunMode.MULTIRUN or isinstance(error, BrokenPipeError):
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                crashes.append(error)  # Hydra would add a line of its own
+            elif isinstance(error, BrokenPipeError):
                 raise
-            failed = True
-            _report(error)
+            else:
+                failed = True
+                _report(error)
         return float("nan")
 
     # Hydra names the log file of a job after the module of its function.
@@ -145,6 +150,8 @@ def _run(name: str, typed: Sequence[str]) -> None:
             raise
         # Hydra makes the folder of a run and writes into it.
         raise unwritable(Path(error.filename), error) from error
+    if crashes:
+        raise crashes[0]
     if failed:
         sys.exit(1)
 
@@ -170,11 +177,9 @@ def _report(error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def _can_print() -> bool:
-    """Whether standard output takes what is left for it; else that is thrown away."""
+def _throw_away_what_cannot_be_printed() -> None:
+    """Keep Python from failing once more at its end where standard output takes nothing."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
