@@ -72,13 +72,17 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         stopping.done()  # the first process of a fit speaks for all
     logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well
     try:
-        _run(name, sys.argv[1:] if typed is None else typed)
+        try:
+            _run(name, sys.argv[1:] if typed is None else typed)
+        finally:
+            sys.stdout.flush()  # where that fails, it fails now
     except BaseException as error:
         if stopping.stopped_by() or isinstance(error, KeyboardInterrupt):
             if not isinstance(error, SystemExit):  # by which a command says that it has spoken
                 stopping.say()
             stopping.leave()
-        if isinstance(error, BrokenPipeError) and _nobody_reads():
+        _throw_away_what_cannot_be_printed()
+        if isinstance(error, BrokenPipeError):
             sys.exit(_BROKEN_PIPE)
         if not isinstance(error, Exception):
             raise
@@ -92,6 +96,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     """Let Hydra compose the configuration and run the command with it, once or as a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
@@ -103,13 +108,15 @@ def _run(name: str, typed: Sequence[str]) -> None:
     arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
-    failed, stands = False, Path.cwd()
+    begun, failed, stands = False, False, Path.cwd()
+    crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
         # Read when torch is imported, which looks at no share of a container.
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
 
     def job(config: "DictConfig") -> float | None:
-        nonlocal failed
+        nonlocal begun, failed
+        begun = True
         sys.argv = repeated
         command = getattr(import_module(COMMANDS[name][0]), name)
         os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
@@ -123,17 +130,28 @@ def _run(name: str, typed: Sequence[str]) -> None:
             _report(error)
         except Exception as error:
             stopping.check_stopped()
-            if HydraConfig.get().mode != RunMode.MULTIRUN or isinstance(error, BrokenPipeError):
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                crashes.append(error)  # Hydra would add a line of its own
+            elif isinstance(error, BrokenPipeError):
                 raise
-            failed = True
-            _report(error)
+            else:
+                failed = True
+                _report(error)
         return float("nan")
 
     # Hydra names the log file of a job after the module of its function.
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
-    hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+    try:
+        hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+    except OSError as error:
+        if begun or not error.filename or isinstance(error, HydraException):
+            raise
+        # Hydra makes the folder of a run and writes into it.
+        raise unwritable(Path(error.filename), error) from error
+    if crashes:
+        raise crashes[0]
     if failed:
         sys.exit(1)
 
@@ -150,19 +168,18 @@ def _report(error: Exception) -> None:
     if isinstance(error, FishError | OmegaConfBaseException):
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, CompactHydraException):
-        words = [str(c) for c in (error, error.__cause__) if c]
-        print(*words, sep="\n", file=sys.stderr)
+        print(*filter(None, (error, error.__cause__)), sep="\n", file=sys.stderr)
     elif isinstance(disk, OSError):
-        print(f"error: {unwritable(Path(disk.filename or '.'), disk)}", file=sys.stderr)
+        words = f"{(disk.strerror or str(disk)).lower()}; free some space or write elsewhere"
+        told = unwritable(Path(disk.filename), disk) if disk.filename else words
+        print(f"error: {told}", file=sys.stderr)
     else:
         traceback.print_exception(error)
 
 
-def _nobody_reads() -> bool:
-    """Whether standard output has lost its reader; what is left for it is then thrown away."""
+def _throw_away_what_cannot_be_printed() -> None:
+    """Keep Python from failing once more at its end where standard output takes nothing."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False

@@ -3,18 +3,32 @@
 import json
 import os
 import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import pytest
-from running import table
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from running import SCRIPTS, table
 
+import fishcnn.commands.evaluate.evaluate
+import fishcnn.commands.explain.explain
+import fishcnn.commands.export.export
+import fishcnn.commands.inspect_data
+import fishcnn.commands.predict.predict
 import fishcnn.commands.train.finish
 import fishcnn.commands.train.train
 import fishcnn.training.checkpoint_writer
 from fishcnn.training.callbacks.history import History
+from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
 
 Command = Callable[..., Any]
@@ -92,3 +106,269 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
         return  # the others are no different
     assert train(*command[2:]).status == 0
     assert epochs(RunFolder(tmp_path / "run")) == ["1", "2"]
+
+
+def typed(run: RunFolder) -> list[str]:
+    """What was typed for a run."""
+    return [*OmegaConf.load(run.overrides), f"hydra.run.dir={run.path}"]
+
+
+def before_the_figures(run: RunFolder) -> None:
+    run.summary.unlink()
+    shutil.rmtree(run.figures)
+
+
+def within_the_figures(run: RunFolder) -> None:
+    run.summary.unlink()
+    (run.figures / "curves.png").unlink()
+
+
+def within_the_first_checkpoint(run: RunFolder) -> None:
+    before_the_figures(run)
+    run.last_checkpoint.unlink()
+    run.best_checkpoint.rename(run.best_checkpoint.with_name(".unfinished-best.ckpt"))
+    run.metrics.unlink()
+
+
+def within_the_first_checkpoint_long_ago(run: RunFolder) -> None:
+    """As Lightning's own writer left it: half a file under the final name."""
+    within_the_first_checkpoint(run)
+    run.last_checkpoint.write_bytes(b"PK\x03\x04 half a file")
+
+
+def before_the_last_checkpoint(run: RunFolder) -> None:
+    before_the_figures(run)
+    run.last_checkpoint.unlink()
+
+
+@pytest.mark.parametrize(
+    ("killed", "more"),
+    [
+        (before_the_figures, []),
+        (before_the_figures, ["ckpt_path=runs/first"]),
+        (before_the_figures, ["ckpt_path=last"]),
+        (within_the_figures, []),
+        (within_the_first_checkpoint, ["ckpt_path=last"]),
+        (within_the_first_checkpoint_long_ago, ["ckpt_path=runs/first"]),
+        (before_the_last_checkpoint, []),
+    ],
+)
+def test_a_killed_run_is_finished_by_the_same_command(
+    train: Command,
+    trained: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    killed: Callable[[RunFolder], None],
+    more: list[str],
+) -> None:
+    monkeypatch.chdir(trained.path.parents[1])
+    before, diagnosis = table(trained.metrics), trained.diagnosis.read_text()
+    confusion = (trained.figures / "confusion_matrix.png").read_bytes()
+    killed(trained)
+    finished = train(*typed(trained), *more)
+    assert finished.status == 0, finished.err
+    assert epochs(trained) == ["1", "2", "3", "4"]
+    if killed in (before_the_figures, within_the_figures):
+        assert table(trained.metrics) == before
+        assert trained.diagnosis.read_text() == diagnosis
+        assert (trained.figures / "confusion_matrix.png").read_bytes() == confusion
+
+
+def test_a_run_that_was_killed_before_its_figures_is_finished_in_another_folder(
+    train: Command, trained: RunFolder
+) -> None:
+    before = table(trained.metrics)
+    before_the_figures(trained)
+    finished = train(*typed(trained), "ckpt_path=last", "hydra.run.dir=runs/second")
+    assert finished.status == 0, finished.err
+    second = RunFolder(trained.path.with_name("second"))
+    assert table(second.metrics) == before
+    assert epochs(second) == ["1", "2", "3", "4"]
+    assert second.last_checkpoint.read_bytes() == trained.last_checkpoint.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["model.blocks=1", "optimizer.lr=1e-4", "seed=1"])
+def test_another_command_does_not_go_on_with_a_killed_run(
+    train: Command, trained: RunFolder, change: str
+) -> None:
+    before_the_figures(trained)
+    finished = train(*typed(trained), change)
+    assert finished.status == 1
+    assert "holds a run already" in finished.err
+
+
+def test_a_run_that_early_stopping_has_ended_is_not_trained_further(
+    train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["optimizer=sgd", "optimizer.lr=0.0", "callbacks.ema.enabled=false"]
+    settings += ["callbacks.early_stopping.patience=1", "callbacks.early_stopping.start_epoch=1"]
+    command = [*tiny, *QUICK, *settings, "trainer.max_epochs=30"]
+    with monkeypatch.context() as patch:
+        kill_before(patch, fishcnn.commands.train.finish, "save_figure", SIGTERM)
+        assert train(*command).status == 143
+    run = RunFolder(tmp_path / "run")
+    trained = len(table(run.metrics))
+    assert trained < 30
+    assert train(*command).status == 0
+    assert len(epochs(run)) == trained
+
+
+def test_a_stopped_sweep_goes_on_with_what_is_left(
+    train: Command, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ["-m", *tiny, *QUICK[:-1], "trainer.max_epochs=1", "seed=0,1,2"]
+    with monkeypatch.context() as patch:
+        kill_before(patch, History, "on_train_epoch_start", SIGTERM, 2)
+        finished = train(*sweep)
+    assert finished.status == 143
+    assert finished.err.count("\n") == 1
+    command = shlex.split(finished.err.partition("to begin again: ")[2])[2:]
+    folder = Path(command[-1].partition("=")[2])
+    assert command[:-1] == sweep
+    assert [(folder / job).exists() for job in "012"] == [True, True, False]
+    again = train(*command)
+    assert again.status == 0, again.err
+    assert "is finished already" in again.out
+    jobs = json.loads((folder / "sweep.json").read_text())["jobs"]
+    assert [job["best_epoch"] for job in jobs] == [1, 1, 1]
+
+
+def test_two_trainings_into_one_folder_do_not_meet(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run"):
+        finished = train(*tiny, *QUICK)
+    assert finished.status == 1
+    assert f"{tmp_path}/run is being written to by process {os.getpid()} on " in finished.err
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("logger", "free"), [("none", 0), ("none", 200_000), ("tensorboard", 20_000)]
+)
+def test_a_full_disk_is_told_in_one_message(
+    train: Command, tiny: list[str], small_disk: Path, logger: str, free: int
+) -> None:
+    (small_disk / "other.bin").write_bytes(bytes(1_000_000 - free))
+    command = [*tiny, *QUICK[:-1], f"hydra.run.dir={small_disk / 'run'}"]
+    finished = train(*command, f"logger={logger}")
+    assert finished.status == 1
+    assert finished.err.count("\n") == 1, finished.err
+    for part in ("error: cannot write ", f"the disk of {small_disk}", "is full", " MB free"):
+        assert part in finished.err
+    assert not list(small_disk.rglob("*.ckpt"))
+    assert not list(small_disk.rglob(".unfinished-*"))
+    (small_disk / "other.bin").unlink()
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoints_that_were_there(
+    train: Command, tiny: list[str], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(small_disk / "run")
+    whole = History.on_train_epoch_start
+
+    def fill(self: History, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            with suppress(OSError), (small_disk / "other.bin").open("wb") as file:
+                file.write(bytes(2_000_000))
+        whole(self, trainer, module)
+
+    command = [*tiny, *QUICK[:-1], "model.blocks=1", f"hydra.run.dir={run.path}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "on_train_epoch_start", fill)
+        finished = train(*command)
+    assert finished.status == 1
+    assert "is full" in finished.err
+    assert "Traceback" not in finished.out + finished.err
+    for file in (run.best_checkpoint, run.last_checkpoint):
+        assert torch.load(file, weights_only=True)["epoch"] == 0
+    (small_disk / "other.bin").unlink()
+    assert train(*command).status == 0
+    assert epochs(run) == ["1", "2"]
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_message(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in ("file", "file/run"):
+        finished = train(*tiny, f"hydra.run.dir={folder}")
+        assert finished.status == 1
+        assert finished.err.startswith("error: cannot write ")
+        assert finished.err.count("\n") == 1
+
+
+# Runs the script of its arguments, and is killed within the write of its second last.ckpt.
+KILLED = """
+import os, runpy, signal, sys
+from pathlib import Path
+whole, written = Path.write_bytes, []
+def write_bytes(self, content):
+    if "last.ckpt" in self.name:
+        written.append(self)
+        if len(written) == 2:
+            whole(self, bytes(content)[:1000])
+            os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, content)
+Path.write_bytes = write_bytes
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_kill_within_the_write_costs_one_epoch_and_leaves_nothing_behind(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    # Another file system than that of the run, as on clusters.
+    temporary = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    run, script = RunFolder(tmp_path / "run"), str(SCRIPTS / "train.py")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, script, *tiny, *QUICK],
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(SCRIPTS.parent)},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert killed.returncode == -SIGKILL, killed.stderr
+    assert torch.load(run.last_checkpoint, weights_only=True)["epoch"] == 0
+    assert list(temporary.iterdir()) == []
+    temporary.rmdir()
+    assert train(*tiny, *QUICK).status == 0
+    assert epochs(run) == ["1", "2"]
+    assert {file.name for file in run.checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_training_needs_no_temporary_folder(
+    train: Command, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", "/nowhere")
+        finished = train(*tiny, "trainer.max_epochs=1")
+    assert finished.status == 0, finished.err
+
+
+COMMANDS = {
+    "predict": (fishcnn.commands.predict.predict, "load_trained"),
+    "evaluate": (fishcnn.commands.evaluate.evaluate, "load_trained"),
+    "explain": (fishcnn.commands.explain.explain, "load_trained"),
+    "export": (fishcnn.commands.export.export, "load_trained"),
+    "inspect_data": (fishcnn.commands.inspect_data, "build_datamodule"),
+}
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_ends_every_command_with_its_status(
+    script: Command,
+    trained: RunFolder,
+    fish: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    number: Signals,
+) -> None:
+    settings = (
+        ["data=folder", f"data.root={fish}"] if name == "inspect_data" else [f"ckpt={trained.path}"]
+    )
+    kill_before(monkeypatch, *COMMANDS[name], number)
+    finished = script(name, *settings)
+    assert finished.status == 128 + number
+    assert finished.err == f"stopped by {number.name}\n"

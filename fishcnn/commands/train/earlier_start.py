@@ -122,7 +122,7 @@ def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
         return None
     for file in (run.last_checkpoint, run.best_checkpoint):
         try:
-            return read_checkpoint(file)
+            return read_checkpoint(file, finite=False)  # a diverged run has its figures as well
         except FishError as error:
             log.warning("%s", error)
     return None

@@ -44,14 +44,18 @@ class Checkpoint:
     settings: dict[str, Any]
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
     """Read what is known of a checkpoint.
+
+    Args:
+        path: of the file.
+        finite: whether one of a training that has diverged is refused.
 
     Raises:
         FishError: the file is not a checkpoint of this project.
     """
     try:
-        content = verified_checkpoint(path)
+        content = verified_checkpoint(path, finite=finite)
         known = content["hyper_parameters"]
         schedule = content["lr_schedulers"][0]
         return Checkpoint(

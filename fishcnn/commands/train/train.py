@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import pytorch_lightning as pl
@@ -166,7 +167,8 @@ def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
         cause: BaseException | None = error
         while cause and not isinstance(cause, FishError):
             cause = cause.__context__
-        if isinstance(error, OSError):
+        names = [f.f_globals.get("__name__", "") for f, _ in walk_tb(error.__traceback__)]
+        if isinstance(error, OSError) and any("tensorboard" in name for name in names):
             raise cause or unwritable(run.path / "events.out.tfevents", error) from error
         raise
     finally:

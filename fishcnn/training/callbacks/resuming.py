@@ -34,3 +34,14 @@ class Resuming(pl.Callback):
     ) -> None:
         """Stop where some library has swallowed the exception that a signal has raised."""
         stopping.check_stopped()
+
+    def on_validation_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Likewise."""
+        stopping.check_stopped()
