@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.build import build_datamodule, build_source, prepare_images
@@ -80,6 +82,16 @@ def write_digests(datamodule: FishDataModule, run: RunFolder, *, resumed: Path |
     before = RunFolder.of(resumed) if resumed else None
     known = known_digests(before) if before else None
     SplitDigests.of(datamodule.images, datamodule.split, known).save(run.digests)
+
+
+def training_rows(datamodule: FishDataModule, run: RunFolder) -> NDArray[np.int64]:
+    """Which images of a datamodule a run was trained on, by their names in ``split.json``."""
+    if not run.split.is_file():
+        return datamodule.split.train
+    trained = {normalised(path) for path in read_split(run)["train"]}
+    paths = datamodule.images.paths
+    names = np.array([normalised(path.as_posix()) in trained for path in paths], np.bool_)
+    return np.flatnonzero(names).astype(np.int64)
 
 
 def known_digests(run: RunFolder) -> SplitDigests | None:

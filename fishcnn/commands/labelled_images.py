@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.decoding.decode import in_order
+from fishcnn.data.decoding.decode import Decoded, decode, in_order
 from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
@@ -34,6 +34,7 @@ class LabelledImages:
         labels: int64 ``(N,)``, in the order of the network's classes.
         pixels: the decoded images, and others that do not belong here.
         rows: int64 ``(N,)``, where the N are in ``pixels``.
+        facts: FACTS ``(N,)``, what reading the files has found.
         remarks: what a reader of the scores has to know about the images.
     """
 
@@ -43,6 +44,7 @@ class LabelledImages:
     labels: NDArray[np.int64]
     pixels: Pixels
     rows: NDArray[np.int64]
+    facts: NDArray[np.void]
     remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -96,6 +98,7 @@ def split_of_run(
         labels=datamodule.images.labels[rows],
         pixels=datamodule.images.pixels,
         rows=rows,
+        facts=datamodule.images.facts[rows],
     )
 
 
@@ -112,15 +115,17 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
         index = scan_folder(root, known_classes=classifier.classes)
     remarks = [*index.remarks, *_compare_classes(index, classifier.classes)]
 
-    def decode(path: Path) -> NDArray[np.uint8] | FishError:
-        try:
-            return classifier.decode(index.root / path)
-        except FishError as error:
-            return error
+    def read(path: Path) -> tuple[NDArray[np.void], Decoded | str]:
+        return decode(index.root / path, None, side=classifier.working_size)
 
-    decoded = list(in_order(decode, index.paths, workers=usable_cpus()))
-    failures = [str(error) for error in decoded if isinstance(error, FishError)]
-    readable = [i for i, image in enumerate(decoded) if not isinstance(image, FishError)]
+    found = list(in_order(read, index.paths, workers=usable_cpus()))
+    decoded = {i: one for i, (_, one) in enumerate(found) if isinstance(one, Decoded)}
+    readable = list(decoded)
+    failures = [
+        f"{index.root / path}: {one}"
+        for path, (_, one) in zip(index.paths, found, strict=True)
+        if isinstance(one, str)
+    ]
     if not readable:
         raise FishError(f"data_root={root}: no image can be read, for example {failures[0]}")
     if failures:
@@ -132,8 +137,9 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
         root=index.root.absolute(),
         paths=tuple(index.paths[i] for i in readable),
         labels=known[index.labels[readable]],
-        pixels=np.stack([image for image in decoded if not isinstance(image, FishError)]),
+        pixels=np.stack([one.image for one in decoded.values()]),
         rows=np.arange(len(readable)),
+        facts=np.stack([found[i][0] for i in readable]),
         remarks=tuple(remarks),
     )
 

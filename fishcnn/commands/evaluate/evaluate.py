@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from fishcnn.commands.evaluate.evaluation_page import evaluation_page
 from fishcnn.commands.evaluate.inference import logits_of, mistake_maps
 from fishcnn.commands.evaluate.output import print_results, write_json, write_predictions
-from fishcnn.commands.evaluate.results import Results, choose_threshold, score
+from fishcnn.commands.evaluate.results import Results, about_seen, choose_threshold, score
+from fishcnn.commands.evaluate.seen_images import seen_images
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
 from fishcnn.commands.labelled_images import (
@@ -25,6 +26,7 @@ from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
 )
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
@@ -78,7 +80,7 @@ def _evaluate(
     config: DictConfig, split: str, checkpoint: Path, run: RunFolder | None, output: Path
 ) -> float:
     classifier = load_trained(checkpoint, best_device())
-    images, validation = _images(config, split, checkpoint, run, classifier)
+    images, validation, data = _images(config, split, checkpoint, run, classifier)
 
     judged = Answers(logits_of(classifier, images, augmented=config.tta), images.labels)
     known = judged
@@ -98,7 +100,11 @@ def _evaluate(
     probabilities = judged.probabilities(calibration.temperature)
     scores = score(probabilities, images.labels, top_k)
     once = Answers(judged.logits[:1], images.labels).probabilities(calibration.temperature)
-    remarks = list(images.remarks)
+    seen = seen_images(images, run, data)
+    others, unseen = seen.unseen, None
+    if 0 < others.sum() < len(others):
+        unseen = score(probabilities[others], images.labels[others], top_k)
+    remarks = [*about_seen(seen, unseen), *images.remarks]
     if images is validation:
         remarks.append(
             "The best epoch was chosen on these images, so all scores are slightly optimistic. "
@@ -118,6 +124,8 @@ def _evaluate(
             known.labels,
             scores,
         ),
+        seen=seen,
+        unseen=unseen,
         plain=score(once, images.labels, top_k) if config.tta else None,
         remarks=remarks,
     )
@@ -151,11 +159,20 @@ def _images(
     checkpoint: Path,
     run: RunFolder | None,
     classifier: FishClassifier,
-) -> tuple[LabelledImages, LabelledImages | None]:
-    """The images to judge, and the validation images where these are looked at."""
+) -> tuple[LabelledImages, LabelledImages | None, FishDataModule | str]:
+    """The images to judge, the validation images where these are looked at, and the run's own.
+
+    Of the run's own images there is only the reason where they are not at hand.
+    """
     folder = config.data_root and Path(config.data_root)
     if folder and not config.calibrate:
-        return labelled_folder(folder, classifier), None
+        images = labelled_folder(folder, classifier)
+        try:
+            return images, None, run_datamodule(checkpoint, config.data)
+        except FishError as error:
+            if config.data.root or config.data.masks_root:
+                raise
+            return images, None, str(error)
     if run is None:
         needs = "calibrate=true needs the validation images, but " if config.calibrate else ""
         others = "" if config.calibrate else ", or labelled images by data_root="
@@ -166,10 +183,11 @@ def _images(
     datamodule = run_datamodule(checkpoint, config.data)
     validation = split_of_run(datamodule, "val", classifier.classes, run)
     if folder:
-        return labelled_folder(folder, classifier), validation
+        return labelled_folder(folder, classifier), validation, datamodule
     if split == "val":
-        return validation, validation
-    return split_of_run(datamodule, split, classifier.classes, run), validation
+        return validation, validation, datamodule
+    images = split_of_run(datamodule, split, classifier.classes, run)
+    return images, validation, datamodule
 
 
 def _made_of(results: Results) -> dict[str, str]:

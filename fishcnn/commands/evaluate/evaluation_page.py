@@ -51,6 +51,7 @@ def evaluation_page(
         checkpoint=results.checkpoint,
         scores=scores,
         plain=results.plain,
+        unseen=results.unseen,
         remarks=results.remarks,
         calibration=results.calibration,
         threshold=results.threshold,

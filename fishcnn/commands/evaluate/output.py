@@ -30,6 +30,13 @@ def write_json(results: Results, file: Path) -> None:
         "checkpoint": str(results.checkpoint),
         "pictures": {"name": results.images.name, "root": str(results.images.root)},
         **_numbers(scores),
+        "trained_on": {
+            "identical": int(results.seen.identical.sum()),
+            "near_duplicates": int(results.seen.near.sum()),
+            "validation": int(results.seen.chosen.sum()),
+            "not_checked": results.seen.not_checked,
+            "without": results.unseen and _numbers(results.unseen),
+        },
         "classes": [
             dict(zip(("name", "support", "precision", "recall", "f1"), row, strict=True))
             for row in zip(results.classes, *(c.tolist() for c in columns), strict=True)
@@ -113,6 +120,7 @@ def print_results(results: Results, output: Path) -> None:
     rows = {
         "images": f"{len(results.images)} ({_escaped(results.images.name)})",
         "accuracy": f"[bold]{scores.accuracy:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
+        "not trained on": results.unseen and _unseen(results.unseen),
         "without tta": results.plain and f"{results.plain.accuracy:.1%}",
         "macro": f"precision {scores.macro.precision:.3f}, recall {scores.macro.recall:.3f}, "
         f"F1 {scores.macro.f1:.3f}",
@@ -142,6 +150,12 @@ def print_results(results: Results, output: Path) -> None:
         console.print(_escaped(remark), highlight=False)
     written = (EVALUATION_PAGE, EVALUATION, EVALUATION_PREDICTIONS)
     print_raw(console, (output / name for name in written))
+
+
+def _unseen(scores: Scores) -> str:
+    low, high = scores.interval
+    interval = f"(95% interval {low:.1%} to {high:.1%})"
+    return f"[bold]{scores.accuracy:.1%}[/bold]  {interval}, {len(scores.right)} images"
 
 
 def _escaped(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fishcnn.commands.evaluate.seen_images import SeenImages
 from fishcnn.commands.evaluate.temperature import Calibration
 from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.metrics.calibration import Reliability, ece_by_chance, log_loss, reliability
@@ -130,6 +131,8 @@ class Results:
     Attributes:
         images: N that were judged.
         probabilities: ``(N, K)``.
+        seen: which images the network has learnt from.
+        unseen: scores of the others; None where that is all of them, or none.
         plain: scores without test-time augmentation, if the others are with it.
         remarks: what a reader has to know about the numbers.
     """
@@ -141,6 +144,8 @@ class Results:
     scores: Scores
     calibration: Calibration
     threshold: Threshold
+    seen: SeenImages
+    unseen: Scores | None
     plain: Scores | None
     remarks: list[str]
 
@@ -154,3 +159,30 @@ class Results:
         """Positions of the wrong predictions, the most confident first."""
         wrong = np.flatnonzero(~self.scores.right)
         return wrong[np.argsort(-self.scores.confidence[wrong], kind="stable")][:limit]
+
+
+def about_seen(seen: SeenImages, unseen: Scores | None) -> list[str]:
+    """What a reader has to know of the images that the network knows already."""
+    total = len(seen.identical)
+    same, near, chosen = (int(which.sum()) for which in (seen.identical, seen.near, seen.chosen))
+    remarks = []
+    if same or near:
+        text = f"The network was trained on {same} of these {total} images"
+        if near:
+            text += f", and {near} more are near-duplicates of images that it was trained on"
+        if unseen:
+            low, high = unseen.interval
+            text += (
+                f". On the other {len(unseen.right)} its accuracy is {unseen.accuracy:.1%} "
+                f"(95% interval {low:.1%} to {high:.1%}): only that says something about new "
+                "images."
+            )
+        else:
+            text += ". No other is left: these scores say nothing about new images."
+        remarks.append(text)
+    if 0 < chosen < total:
+        remarks.append(
+            f"{chosen} of these images are validation images of the run, on which the best epoch "
+            "was chosen: that makes the scores slightly optimistic."
+        )
+    return remarks + ([seen.not_checked] if seen.not_checked else [])

@@ -1,23 +1,54 @@
-"""Images that are near-duplicates of known ones."""
+"""Which images of one set are near-duplicates of images in another one."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import Pixels
+from fishcnn.data.duplicates.candidates import candidate_pairs
+from fishcnn.data.duplicates.fingerprint import unpack
+from fishcnn.data.duplicates.verification import show_the_same
 
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
 
 class _Joined:
-    """The rows of one set of images after those of another."""
+    """Rows of one set of images, and behind them rows of another one."""
 
-    def __init__(self, first: Pixels, second: Pixels, count: int) -> None:
-        self._first, self._second, self._count = first, second, count
+    def __init__(self, first: NDArray[np.uint8], second: Pixels, rows: NDArray[np.int64]) -> None:
+        self._first, self._second, self._rows = first, second, rows
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Rows in ascending order."""
-        before = rows[rows < self._count]
-        after = rows[rows >= self._count] - self._count
-        parts = (self._first[before], self._second[after])
-        return np.concatenate([part for part in parts if len(part)])
+    def __getitem__(self, wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Take rows in ascending order."""
+        count = len(self._first)
+        behind = self._rows[wanted[wanted >= count] - count]
+        return np.concatenate([self._first[wanted[wanted < count]], self._second[behind]])
+
+
+def copies_of(
+    known: Pixels,
+    rows: NDArray[np.int64],
+    images: NDArray[np.uint8],
+    fingerprints: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    aspect: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> NDArray[np.bool_]:
+    """Find the images that show the same as a known one, bool (N,).
+
+    Args:
+        known: uint8 (M, S, S, 3), of which some rows are compared.
+        rows: int64 (m,), which.
+        images: uint8 (N, S, S, 3), likewise squashed to a square.
+        fingerprints: of the N images, and of the m known ones.
+        aspect: likewise, width / height of the originals.
+    """
+    copies = np.zeros(len(images), np.bool_)
+    if not len(images) or not len(rows):
+        return copies
+    features = unpack(np.concatenate(fingerprints))
+    pairs = candidate_pairs(features)
+    pairs = pairs[(pairs[:, 0] < len(images)) & (pairs[:, 1] >= len(images))]
+    joined, ratios = _Joined(images, known, rows), np.concatenate(aspect)
+    for start in range(0, len(pairs), _BATCH):
+        batch = pairs[start : start + _BATCH]
+        copies[batch[show_the_same(features, joined, ratios, batch), 0]] = True
+    return copies

@@ -4,13 +4,12 @@ Both colour and texture must agree almost everywhere: a fish in the pose of anot
 its own fails in colour, another fish on the same ground fails in texture.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.duplicates.alignment import Bools, Floats, guess_maps, lay_over, refine
 from fishcnn.data.duplicates.fingerprint import Features, blur
 
@@ -36,6 +35,14 @@ _MIN_TEXTURED_BLOCKS = 3
 _MIN_GUESSED_COLOUR, _MIN_GUESSED_CORRELATION = 0.4, 0.1
 
 
+class Rows(Protocol):
+    """Images, uint8 (N, S, S, 3), of which some are taken at a time."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """Take rows in ascending order."""
+        ...
+
+
 class _Squares(NamedTuple):
     """C images at the two sizes at which they are compared, float32."""
 
@@ -49,7 +56,7 @@ class _Squares(NamedTuple):
 
 
 def show_the_same(
-    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+    features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]
 ) -> Bools:
     """Compare the two images of each pair, int64 (C, 2); bool (C,).
 

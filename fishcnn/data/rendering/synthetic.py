@@ -1,7 +1,9 @@
 """Renders the default data set into a folder, once, and finds it again."""
 
 import hashlib
+import itertools
 import json
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
@@ -13,11 +15,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fishcnn.data.rendering.drawn_files import damaged_files, write_list
 from fishcnn.data.rendering.drawn_folder import drawn_folder, save_image
 from fishcnn.data.rendering.render import RENDERER_VERSION, render_fish
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import check_arguments, number, whole
+from fishcnn.utils.files import unwritable
 from fishcnn.utils.progress import track
+
+log = logging.getLogger(__name__)
 
 IMAGES_PER_TASK = 50
 FEW_IMAGES = 200  # starting processes takes longer than drawing these
@@ -45,7 +51,7 @@ def ensure_synthetic(
     """Draws the data set with these settings below ``folder``, unless it is there already.
 
     The same settings give the same bytes, whatever the number of workers. What is found under the
-    final name is complete.
+    final name is complete; what has been lost or changed there since is drawn again.
 
     Args:
         folder: where data sets are kept; created if missing.
@@ -78,29 +84,56 @@ def ensure_synthetic(
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     name = f"fish-{species}x{images_per_class}-{long_side}px-shortcut{shortcut:g}-seed{seed}"
     final = folder / f"{name}-{digest}"
-    if final.is_dir():
-        return final
+    every = [(index, image) for index in range(species) for image in range(images_per_class)]
 
-    tasks = []
-    with drawn_folder(final, files=2 * species * images_per_class) as growing:
-        for index in range(species):
+    def draw(into: Path, wanted: Sequence[tuple[int, int]]) -> None:
+        tasks = []
+        for index, group in itertools.groupby(wanted, lambda one: one[0]):
             for kind in ("pictures", "masks"):
-                (growing / kind / SPECIES[index].name).mkdir(parents=True)
+                (into / kind / SPECIES[index].name).mkdir(parents=True, exist_ok=True)
             # The spawn key keeps this stream apart from those of the images.
             rng = np.random.default_rng(np.random.SeedSequence([seed, index], spawn_key=(1,)))
             order = rng.permutation(images_per_class)
             marked = frozenset(order[: round(shortcut * images_per_class)].tolist())
-            for start in range(0, images_per_class, IMAGES_PER_TASK):
-                images = range(start, min(start + IMAGES_PER_TASK, images_per_class))
-                tasks.append(partial(_draw, growing, index, images, marked, long_side, seed))
-        workers = workers if species * images_per_class >= FEW_IMAGES else 1
-        draw_all(tasks, workers=workers, description="Drawing fish")
-        (growing / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
+            images = [image for _, image in group]
+            for start in range(0, len(images), IMAGES_PER_TASK):
+                few = images[start : start + IMAGES_PER_TASK]
+                tasks.append(partial(_draw, into, index, few, marked, long_side, seed))
+        few_images = len(wanted) < FEW_IMAGES
+        draw_all(tasks, workers=1 if few_images else workers, description="Drawing fish")
+        write_list(into, settings)
+
+    if not final.is_dir():
+        with drawn_folder(final, files=2 * len(every)) as growing:
+            draw(growing, every)
+        return final
+    names = [name for one in every for name in _files(*one)]
+    damaged = damaged_files(final, settings, names)
+    lost = set(names if damaged is None else damaged)
+    again = [one for one in every if lost.intersection(_files(*one))]
+    if again:
+        text = "The drawn images in %s are damaged: %d of %d are drawn again."
+        log.warning(text, final, len(again), len(every))
+        try:
+            draw(final, again)
+        except OSError as error:
+            raise unwritable(final, error) from error
     return final
 
 
+def _files(species: int, image: int) -> tuple[str, str]:
+    """Relative paths of an image and its mask."""
+    name = f"{SPECIES[species].name}/{image:04d}"
+    return f"pictures/{name}.jpg", f"masks/{name}.png"
+
+
 def _draw(
-    folder: Path, species: int, images: range, marked: frozenset[int], long_side: int, seed: int
+    folder: Path,
+    species: int,
+    images: Sequence[int],
+    marked: frozenset[int],
+    long_side: int,
+    seed: int,
 ) -> None:
     """Draws and writes images of one species; each has a generator of its own."""
     name = SPECIES[species].name

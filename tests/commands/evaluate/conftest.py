@@ -7,9 +7,11 @@ import pytest
 
 from fishcnn.commands.evaluate.inference import MistakeMaps
 from fishcnn.commands.evaluate.results import Results, choose_threshold, score
+from fishcnn.commands.evaluate.seen_images import SeenImages
 from fishcnn.commands.evaluate.temperature import Calibration, CalibrationLine
 from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.image_index import FACTS
 from fishcnn.metrics.classification import Counts
 
 # Names that a folder may well have, and that no page, terminal or font likes.
@@ -24,6 +26,7 @@ def results_of(fish: Path, classes: list[str], labels: Counts, answers: Counts) 
     probabilities = np.repeat(others[:, None], len(classes), axis=1)
     probabilities[np.arange(36), answers] = confidence
     scores = score(probabilities, labels, 2)
+    seen = np.arange(36) < 20
     line = CalibrationLine("stored", 1.0, scores.reliability.ece, scores.log_loss)
     return Results(
         checkpoint=fish / "best.ckpt",
@@ -35,11 +38,14 @@ def results_of(fish: Path, classes: list[str], labels: Counts, answers: Counts) 
             labels=labels,
             pixels=np.zeros((36, 8, 8, 3), np.uint8),
             rows=np.arange(36),
+            facts=np.zeros(36, FACTS),
         ),
         probabilities=probabilities,
         scores=scores,
         calibration=Calibration([line], None, False, 1.0, "Nothing was fitted."),
         threshold=choose_threshold(0.9, "validation", probabilities, labels, scores),
+        seen=SeenImages(seen, np.zeros(36, bool), np.zeros(36, bool), None),
+        unseen=score(probabilities[~seen], labels[~seen], 2),
         plain=scores,
         remarks=["Look out for <b>markup</b>."],
     )
