@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
+from fishcnn.data.duplicates.evidence import stand_out
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
 
 log = logging.getLogger(__name__)
 
 # Of what counts as a near-duplicate: groups that another version has found are looked for again.
-_VERSION = 1
+_VERSION = 2
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
@@ -70,6 +71,8 @@ def find_duplicates(
         for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
         if len(batch)
     ]
+    alike = np.concatenate([np.zeros((0, 2), np.int64), *verified])
+    verified = [alike[stand_out(features, images, aspect, alike)]]
     if hashes is not None:
         verified.append(chained(hashes))
     found = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *verified]), axis=0)
