@@ -1,7 +1,8 @@
 """Near-duplicates: images that a split must keep together.
 
-Fingerprints say which pairs to look at, pixels whether they show the same, and only pairs that do
-are joined, so that no group grows by resemblance alone. Images without texture, such as blank
+Fingerprints say which pairs to look at, and pixels whether they show the same; of those, only pairs
+are joined that are much more alike than their images are to others, so that no group grows by
+resemblance alone. Images without texture, such as blank
 ones, offer nothing to compare: they are duplicates only where the files are identical.
 """
 
@@ -55,7 +56,8 @@ def find_duplicates(
 ) -> Duplicates:
     """Find the images that are the same but for encoding, size, crop, mirroring, bar or moment.
 
-    Time is that of sorting 300 N words and of comparing at most 16 pairs per image.
+    Time is that of sorting 300 N words and of comparing at most 16 pairs per image, and as many
+    again among images of which all look alike.
 
     Args:
         fingerprints: uint8 (N, FINGERPRINT_BYTES) of fingerprint().
