@@ -1,7 +1,8 @@
 """Near-duplicates: images that a split must keep together.
 
-Fingerprints say which pairs to look at, pixels whether they show the same, and only pairs that do
-are joined, so that no group grows by resemblance alone. Images without texture, such as blank
+Fingerprints say which pairs to look at, and pixels whether they show the same; of those, only pairs
+are joined that are much more alike than their images are to others, so that no group grows by
+resemblance alone. Images without texture, such as blank
 ones, offer nothing to compare: they are duplicates only where the files are identical.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
+from fishcnn.data.duplicates.evidence import stand_out
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
@@ -23,7 +25,7 @@ from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
 log = logging.getLogger(__name__)
 
 # Of what counts as a near-duplicate: groups that another version has found are looked for again.
-_VERSION = 1
+_VERSION = 2
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
@@ -54,7 +56,8 @@ def find_duplicates(
 ) -> Duplicates:
     """Find the images that are the same but for encoding, size, crop, mirroring, bar or moment.
 
-    Time is that of sorting 300 N words and of comparing at most 16 pairs per image.
+    Time is that of sorting 300 N words and of comparing at most 16 pairs per image, and as many
+    again among images of which all look alike.
 
     Args:
         fingerprints: uint8 (N, FINGERPRINT_BYTES) of fingerprint().
@@ -70,6 +73,8 @@ def find_duplicates(
         for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
         if len(batch)
     ]
+    alike = np.concatenate([np.zeros((0, 2), np.int64), *verified])
+    verified = [alike[stand_out(features, images, aspect, alike)]]
     if hashes is not None:
         verified.append(chained(hashes))
     found = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *verified]), axis=0)

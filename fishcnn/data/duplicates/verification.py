@@ -31,6 +31,8 @@ _MIN_SAME_TEXTURE = 0.6
 # Standard deviations in grey levels: less is no texture, more does not count more.
 _FLAT, _SATURATED = 1.5, 8.0
 _MIN_TEXTURED_BLOCKS = 3
+# Standard deviations in pixels of _FINE: of the finest detail, and of a pixel's surroundings.
+_SMOOTH, _SURROUNDINGS = 1.0, _FINE / 10
 # A guess is some pixels off, so it is judged mildly.
 _MIN_GUESSED_COLOUR, _MIN_GUESSED_CORRELATION = 0.4, 0.1
 
@@ -63,24 +65,70 @@ def show_the_same(
     Only the rows of the pairs are read; memory is about half a megabyte a pair. ``aspect`` is
     float32 (N,), width / height of the originals.
     """
-    rows, place = np.unique(pairs, return_inverse=True)
-    squares = _squares(images[rows])
-    i, j = place.reshape(pairs.shape).T
-    maps, plausible = _best_guess(
-        squares.rows(i), squares.rows(j), guess_maps(features, aspect, pairs)
-    )
+    first, second, guesses = _compared(features, images, aspect, pairs)
+    maps, plausible = _best_guess(first, second, guesses)
     answer = np.zeros(len(pairs), bool)
     if plausible.any():
-        first, second = squares.rows(i[plausible]), squares.rows(j[plausible])
-        maps = refine(first.coarse, second.coarse, maps[plausible], _COARSE_STEPS)
-        maps = refine(first.fine, second.fine, maps, _FINE_STEPS)
-        answer[plausible] = _agree(first, second, maps)
+        rows = np.flatnonzero(plausible)
+        first, second = first.rows(rows), second.rows(rows)
+        answer[rows] = _agree(first, second, _refined(first, second, maps[rows]))
     return answer
 
 
+def similarity(
+    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+) -> Floats:
+    """Correlate the two images of each pair, laid over each other as well as they can be.
+
+    Compared is what stands out from its surroundings in the part that both show, without the finest
+    detail, which re-encoding and scaling change. Arguments are those of show_the_same().
+
+    Returns:
+        float32 (C,), up to 1 for the same image.
+    """
+    first, second, guesses = _compared(features, images, aspect, pairs)
+    maps, _ = _best_guess(first, second, guesses)
+    maps = _refined(first, second, maps)
+    values, inside = lay_over(second.grey, maps)
+    # Only now, as the pixels of a crop are smaller than those of the whole.
+    one, other = (_standing_out(grey, inside.astype(np.float32)) for grey in (first.grey, values))
+    bar = _BAR_ROWS * (_FINE // _GRID)
+    correlations = []
+    for rows in (slice(None), slice(bar, None), slice(None, -bar)):
+        products = (one * other, one**2, other**2)
+        both, mine, its = (product[:, rows].sum(axis=(1, 2)) for product in products)
+        correlations.append(both / np.sqrt(mine * its).clip(1))
+    return np.asarray(np.max(correlations, axis=0), np.float32)
+
+
+def _standing_out(grey: Floats, seen: Floats) -> Floats:
+    """What differs from its surroundings, without the finest detail, in the part that is seen."""
+    smooth, around = (
+        blur(grey * seen, sigma) / blur(seen, sigma).clip(1e-3)
+        for sigma in (_SMOOTH, _SURROUNDINGS)
+    )
+    return np.asarray((smooth - around) * seen)
+
+
+def _compared(
+    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+) -> tuple[_Squares, _Squares, Floats]:
+    """The two images of each pair, and guesses of how they lie in each other."""
+    rows, place = np.unique(pairs, return_inverse=True)
+    squares = _squares(images[rows])
+    i, j = place.reshape(pairs.shape).T
+    return squares.rows(i), squares.rows(j), guess_maps(features, aspect, pairs)
+
+
+def _refined(first: _Squares, second: _Squares, maps: Floats) -> Floats:
+    maps = refine(first.coarse, second.coarse, maps, _COARSE_STEPS)
+    return refine(first.fine, second.fine, maps, _FINE_STEPS)
+
+
 def _squares(images: NDArray[np.uint8]) -> _Squares:
-    size, box = (_FINE, _FINE), Image.Resampling.BOX
-    small = np.stack([np.asarray(Image.fromarray(image).resize(size, box)) for image in images])
+    # The box filter would move edges by up to half a pixel, where sides are no multiples.
+    size, even = (_FINE, _FINE), Image.Resampling.HAMMING
+    small = np.stack([np.asarray(Image.fromarray(image).resize(size, even)) for image in images])
     channels = np.moveaxis(small, 3, 1).astype(np.float32)
     colour = channels.reshape(len(images), 3, _COARSE, 2, _COARSE, 2).mean(axis=(3, 5))
     luma = np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]

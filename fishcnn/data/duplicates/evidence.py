@@ -1,0 +1,84 @@
+"""Whether two images are more alike than others are: eggs on plain ground are all alike.
+
+What passes for the same image among photographs is no evidence among simple images, which can be
+laid over each other almost as well whichever two are taken. So each pair is measured against what
+its images have in common with others: some of those that they are said to show the same as, by way
+of others, and some at random.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fishcnn.data.decoding.image_set import Pixels
+from fishcnn.data.duplicates.alignment import Bools, Floats
+from fishcnn.data.duplicates.components import connected
+from fishcnn.data.duplicates.fingerprint import Features
+from fishcnn.data.duplicates.verification import similarity
+
+# Others that an image is measured against, of each kind.
+_OTHERS = 4
+# A pair must leave at most this share of what the others leave of a perfect correlation.
+_MAX_SHARE = 0.15
+# Of the others, so many are no more alike than this.
+_QUANTILE = 0.75
+# More than this is the same image in another frame, not another one.
+_SAME = 0.985
+# Pairs compared at a time: some 100 MB.
+_BATCH = 256
+
+
+def stand_out(
+    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+) -> Bools:
+    """Tell which pairs, int64 (P, 2), are much more alike than their images are to others; (P,).
+
+    The other arguments are those of show_the_same(), which these pairs have passed.
+    """
+    count = len(aspect)
+    members = np.unique(pairs)
+    if len(members) == 0:
+        return np.zeros(0, bool)
+    # The same on every machine.
+    generator = np.random.Generator(np.random.PCG64(0))
+    others = np.concatenate(
+        [
+            _from_components(connected(count, pairs)[members], members, generator),
+            generator.integers(0, count, (len(members), _OTHERS)),
+        ],
+        axis=1,
+    )
+    of_image = np.stack([np.broadcast_to(members[:, None], others.shape), others], axis=2)
+    flat = of_image.reshape(-1, 2)
+    known = _similarities(features, images, aspect, np.concatenate([pairs, flat]))
+    alike, to_others = known[: len(pairs)], known[len(pairs) :].reshape(others.shape)
+    to_others[(others == members[:, None]) | (to_others > _SAME)] = np.nan
+    of_pair = np.searchsorted(members, pairs)  # (P, 2)
+    both = to_others[of_pair].reshape(len(pairs), -1)
+    # The partner is not another one.
+    partners = others[of_pair] == pairs[:, ::-1, None]
+    both[partners.reshape(both.shape)] = np.nan
+    typical = np.zeros(len(pairs), np.float32)
+    some = ~np.isnan(both).all(axis=1)
+    typical[some] = np.nanquantile(both[some], _QUANTILE, axis=1)
+    return np.asarray(1 - alike <= _MAX_SHARE * (1 - typical))
+
+
+def _from_components(
+    components: NDArray[np.int64], members: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw others of the same component for each image, int64 (M, _OTHERS)."""
+    order = np.argsort(components, kind="stable")
+    ordered = components[order]
+    start, end = (np.searchsorted(ordered, components, side) for side in ("left", "right"))
+    drawn = start[:, None] + generator.random((len(members), _OTHERS)) * (end - start)[:, None]
+    return np.asarray(members[order[drawn.astype(np.int64)]])
+
+
+def _similarities(
+    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+) -> Floats:
+    parts = [
+        similarity(features, images, aspect, batch)
+        for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
+    ]
+    return np.concatenate(parts)
