@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # A run writes a few thousand bytes, and no anchors, by which a small file can grow to any size.
 _MOST_BYTES = 50_000
+_MOST_JSON_BYTES = 2**30  # split.json lists some millions of images
 # Each in the other would take the reader a time that grows with the square of their number.
 _MOST_BRACKETS = 500
 # Without them nothing can be said about the images of a run.
@@ -103,9 +104,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _read_yaml(file: Path) -> Any:  # noqa: ANN401 - YAML can be anything
-    text = _read(file)
-    if len(text) > _MOST_BYTES:
-        raise _Damaged(f"is damaged: no run writes {len(text):,} bytes there")
+    text = _read(file, most=_MOST_BYTES)
     if text.count("[") + text.count("{") > _MOST_BRACKETS:
         raise _Damaged("is damaged: no run writes so many brackets there")
     try:
@@ -117,8 +116,12 @@ def _read_yaml(file: Path) -> Any:  # noqa: ANN401 - YAML can be anything
         raise _Damaged(f"is damaged ({reason})") from error
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, *, most: int = _MOST_JSON_BYTES) -> str:
     try:
+        if file.exists() and not file.is_file():
+            raise _Damaged("is not a regular file")
+        if (size := file.stat().st_size) > most:
+            raise _Damaged(f"is damaged: no run writes {size:,} bytes there")
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise _Damaged("is missing") from error

@@ -97,6 +97,9 @@ class BengaliFishSource:
         except ImportError as error:
             problem = f"the Bengali fish need the package kagglehub. {ways}"
             raise ArgumentError("root", None, problem) from error
+        except RuntimeError as error:  # there is no home folder
+            problem = f"the package kagglehub cannot be used: {error} {ways}"
+            raise ArgumentError("root", None, problem) from error
         try:
             return Path(kagglehub.dataset_download(_BENGALI))
         except Exception as error:  # kagglehub passes on whatever its transports raise

@@ -1,6 +1,7 @@
 """Run folders that somebody has damaged: one clear error, and what can be used all the same."""
 
 import json
+import os
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -74,6 +75,14 @@ def test_a_damaged_checkpoint_is_named_and_so_is_the_one_beside_it(
         printed.replace(str(trained.path.resolve()), str(trained.path))
     )
     assert not Path("out.csv").exists()
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(trained: RunFolder) -> None:
+    trained.split.unlink()
+    os.mkfifo(trained.split)
+    status, printed = run_and_read("predict")
+    assert status == 1
+    assert f"{trained.split.resolve()} is not a regular file" in printed
 
 
 def test_where_both_checkpoints_are_damaged_no_other_is_advised(trained: RunFolder) -> None:

@@ -76,7 +76,7 @@ def _check_devices(config: DictConfig) -> None:
     if missing.get(kind):
         raise FishError(f"trainer.accelerator={kind}: this machine has none; choose auto or cpu")
     if cuda and kind not in ("cpu", "mps"):
-        wanted = _gpus(torch.cuda.device_count())
+        wanted = gpus(torch.cuda.device_count())
     elif mps and kind != "cpu":
         wanted = either(choice(1), choice("auto"))
     else:
@@ -85,7 +85,7 @@ def _check_devices(config: DictConfig) -> None:
     check_settings(config, {"trainer.devices": wanted})
 
 
-def _gpus(count: int) -> Check:
+def gpus(count: int) -> Check:
     """As Lightning takes them: how many, or which ones."""
     number_of = either(whole(1, count), choice("auto"), choice(-1), choice("-1"))
     which = several(whole(0, count - 1))

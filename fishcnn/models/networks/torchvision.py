@@ -68,6 +68,9 @@ class TorchvisionNetwork(nn.Module):
         Raises:
             ArgumentError: the weights cannot be downloaded; it says where to place the file.
         """
+        if torch.hub.get_dir().startswith("~"):
+            problem = "there is no home folder for the weights: name another by TORCH_HOME=/path"
+            raise ArgumentError("pretrained", True, problem)
         weights = torchvision.models.get_model_weights(self.architecture).DEFAULT
         try:
             state = weights.get_state_dict(progress=True, check_hash=True)
