@@ -76,7 +76,7 @@ def show_the_same(
 
 
 def similarity(
-    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+    features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]
 ) -> Floats:
     """Correlate the two images of each pair, laid over each other as well as they can be.
 
@@ -111,7 +111,7 @@ def _standing_out(grey: Floats, seen: Floats) -> Floats:
 
 
 def _compared(
-    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+    features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]
 ) -> tuple[_Squares, _Squares, Floats]:
     """The two images of each pair, and guesses of how they lie in each other."""
     rows, place = np.unique(pairs, return_inverse=True)
