@@ -1,6 +1,7 @@
 """Drawn images that were damaged in the cache: drawn again, and said."""
 
 import itertools
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def remove(file: Path) -> None:
 def test_a_damaged_file_is_drawn_again(
     tmp_path: Path, name: str, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     before = draw(tmp_path)
     damage(sorted(tmp_path.rglob(name))[0])
     assert draw(tmp_path) == before
