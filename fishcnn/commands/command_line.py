@@ -21,12 +21,13 @@ def remember(words: Sequence[str]) -> None:
 
 def with_setting(name: str, value: str) -> str:
     """The command that was typed, with a setting added unless it is there, quoted for a shell."""
+    from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
+
     words = list(_Typed.words)
     if words and words[0].endswith(".py"):
         words.insert(0, sys.executable)
     if not any(word.startswith(f"{name}=") for word in words):
         if not _PLAIN.fullmatch(value):
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            value = f"'{escaped}'"
+            value = QuotedString(value, Quote.single).with_quotes()
         words.append(f"{name}={value}")
     return shlex.join(words)
