@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+# An underscore inside a word is none.
+_MARKUP = re.compile(r"([\\`*{}\[\]<>|#$~&]|(?<![^\W_])_|_(?![^\W_]))")
 # What a spreadsheet takes for the beginning of a formula, and what it was marked with.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 

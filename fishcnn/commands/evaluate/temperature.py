@@ -24,7 +24,8 @@ from fishcnn.metrics.calibration import (
 from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import replacing
+from fishcnn.utils.files import Unwritable, replacing
+from fishcnn.utils.lock import locked
 
 
 @dataclass(frozen=True)
@@ -136,15 +137,16 @@ def store_temperature(checkpoint: Path, temperature: float) -> None:
     Raises:
         FishError: the file cannot be written.
     """
-    content = verified_checkpoint(checkpoint)
-    content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
-    file = io.BytesIO()
-    torch.save(content, file)
     try:
-        with replacing(checkpoint, wanted=file.tell()) as unfinished:
-            unfinished.write_bytes(file.getbuffer())
-            shutil.copystat(checkpoint, unfinished)
-    except FishError as error:
+        with locked(checkpoint):
+            content = verified_checkpoint(checkpoint)
+            content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
+            file = io.BytesIO()
+            torch.save(content, file)
+            with replacing(checkpoint, wanted=file.tell()) as unfinished:
+                unfinished.write_bytes(file.getbuffer())
+                shutil.copystat(checkpoint, unfinished)
+    except Unwritable as error:
         raise FishError(
             f"calibrate=true: {error}. Or copy its run folder to a place where you may write, and "
             "name that by ckpt="

@@ -18,13 +18,13 @@ def explanation(*rows: Row, **changes: object) -> Explanation:
     return made
 
 
-ONE = Row("in/koi|carp/1.jpg", None, (("a_b", 0.9),), "a_b", None, (None,), "1.png")
+ONE = Row("in/koi|carp/1.jpg", None, (("_b_", 0.9),), "_b_", None, (None,), "1.png")
 BROKEN = Row("a/2.jpg", None, error="truncated")
 
 
 def test_names_of_classes_and_files_are_no_markup() -> None:
     text = report(explanation(ONE, remarks=["Mind the *gap*\n<b>."]))
-    assert r"| koi\|carp/1.jpg |  | a\_b 90% | a\_b | - |" in text
+    assert r"| koi\|carp/1.jpg |  | \_b\_ 90% | \_b\_ | - |" in text
     assert r"Mind the \*gap\* \<b\>." in text
 
 
