@@ -88,7 +88,9 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     Raises:
         FishError: a setting is out of range.
     """
-    arguments = signature(FishDataModule).parameters.keys() - {"root", "masks_root"}  # the source's
+    # Of the source.
+    others = {"root", "masks_root", "layout"}
+    arguments = signature(FishDataModule).parameters.keys() - others
     data = {name: value for name, value in plain(config.data).items() if name in arguments}
     with as_settings("augment."):
         recipe = Recipe.from_config(plain(config.augment))

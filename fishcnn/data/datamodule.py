@@ -54,6 +54,8 @@ class FishDataModule(pl.LightningDataModule):
         root: folder with one folder a class; or with train/ and val/ (and test/) of such folders.
         masks_root: folder with a fish mask for each image, at the same relative path with the
             suffix .png; None without masks.
+        layout: how the folders of ``root`` are understood, see
+            :func:`~fishcnn.data.image_folder.scan_folder`.
         source: where the images come from instead of ``root``.
         image_size: side in pixels of what the network sees.
         working_size: side in pixels at which decoded images are kept; a little larger, so that a
@@ -99,6 +101,7 @@ class FishDataModule(pl.LightningDataModule):
         root: str | Path | None = None,
         *,
         masks_root: str | Path | None = None,
+        layout: str = "auto",
         source: Source | None = None,
         image_size: int = 128,
         working_size: int | None = None,
@@ -122,7 +125,7 @@ class FishDataModule(pl.LightningDataModule):
         if source is None:
             if root is None:
                 raise ArgumentError("root", None, "name a folder of images, or give a source")
-            source = FolderSource(root, masks_root)
+            source = FolderSource(root, masks_root, layout)
         elif root is not None or masks_root is not None:
             raise ArgumentError("source", source, "leave out root and masks_root: it has its own")
         check_arguments(locals(), _WANTED)
