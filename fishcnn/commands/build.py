@@ -97,7 +97,8 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     """
     for group in ("data", "augment"):
         check_group(config, group)
-    arguments = signature(FishDataModule).parameters.keys() - {"root", "masks_root"}  # the source's
+    of_source = {"root", "masks_root", "layout"}
+    arguments = signature(FishDataModule).parameters.keys() - of_source
     data = {name: value for name, value in plain(config.data).items() if name in arguments}
     with as_settings("augment."):
         recipe = Recipe.from_config(plain(config.augment))
