@@ -6,7 +6,8 @@ compare when it reads: a damaged weight would go unnoticed.
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def verified_checkpoint(
     if finite:
         check_finite_weights(path, content["state_dict"])
     return content
+
+
+@contextmanager
+def fitting(path: str | Path) -> Iterator[None]:
+    """Explain why a classifier cannot be built from a checkpoint that is whole.
+
+    Raises:
+        CheckpointError: its settings or its weights are those of another version.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:_MOST_LETTERS]
+        problem = f"does not fit this version of fishcnn ({reason})"
+        raise CheckpointError(Path(path), problem) from error
 
 
 def check_finite_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -1,9 +1,7 @@
 """The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import IOBase
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self, cast
@@ -13,17 +11,17 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
-from fishcnn.data.decoding.resize import resize, squash
-from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
-from fishcnn.models.networks import build_network, check_network
+from fishcnn.data.decoding.image_like import ImageLike, decode_squashed, series_of
+from fishcnn.data.decoding.resize import resize
+from fishcnn.models.checkpoint import fitting, verified_checkpoint
+from fishcnn.models.choices import complete_choices
+from fishcnn.models.networks import build_network
 from fishcnn.models.networks.torchvision import TorchvisionNetwork
 from fishcnn.models.optimization import (
     OPTIMIZERS,
@@ -33,16 +31,9 @@ from fishcnn.models.optimization import (
 )
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.models.scores import MONITOR, SCORES, build_scores
-from fishcnn.utils.errors import ArgumentError, FishError
 
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
-_MOST_LETTERS = 300
-# A path, or an image in memory.
-ImageLike = str | os.PathLike[str] | Image.Image
-_IMAGE = (str, os.PathLike, Image.Image)
-# Each holds something else than images, or has no order.
-_NO_SERIES = (bytes, bytearray, memoryview, np.ndarray, Tensor, Mapping, Set, IOBase)
 
 
 @dataclass(frozen=True)
@@ -164,19 +155,8 @@ class FishClassifier(pl.LightningModule):
         Raises:
             ArgumentError: a setting is unknown or out of range; raised before the data is read.
         """
-        chosen = {
-            "model": NETWORKS.complete(model),
-            "optimizer": OPTIMIZERS.complete(optimizer),
-            "scheduler": SCHEDULERS.complete(scheduler),
-        }
-        owners = {key: choice for choice in chosen.values() for key in choice if key != "name"}
-        for name, value in settings.items():
-            if name not in owners:
-                raise ArgumentError(name, value, f"unknown; choose from {', '.join(owners)}")
-            owners[name][name] = value
-        check_network(chosen["model"], image_size=datamodule.image_size)
-        check_optimizer(chosen["optimizer"])
-        check_scheduler(chosen["scheduler"], lr=chosen["optimizer"]["lr"])
+        size = datamodule.image_size
+        chosen = complete_choices(model, optimizer, scheduler, settings, image_size=size)
         datamodule.prepare_data()
         datamodule.setup()
         classifier = cls(
@@ -211,14 +191,10 @@ class FishClassifier(pl.LightningModule):
         path = checkpoint_path
         if isinstance(path, str | Path) and weights_only:
             verified_checkpoint(Path(path), finite=False)
-        try:
+        with fitting(path):
             return super().load_from_checkpoint(
                 path, map_location, hparams_file, strict, weights_only, **settings
             )
-        except (TypeError, ValueError, KeyError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:_MOST_LETTERS]
-            problem = f"does not fit this version of fishcnn ({reason})"
-            raise CheckpointError(Path(path), problem) from error
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turn images in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
@@ -335,11 +311,7 @@ class FishClassifier(pl.LightningModule):
             FishError: a file holds no image that can be read, or what was given is not an image;
                 the message names it.
         """
-        if isinstance(images, _IMAGE):
-            images = [images]
-        elif not isinstance(images, Iterable) or isinstance(images, _NO_SERIES):
-            raise _not_an_image(images)
-        series = iter(images)
+        series = series_of(images)
         training = self.training
         self.eval()
         predictions = []
@@ -370,26 +342,4 @@ class FishClassifier(pl.LightningModule):
             FishError: the file holds no image that can be read; the message names it.
             ArgumentError: it is neither.
         """
-        try:
-            if isinstance(image, Image.Image):
-                upright = upright_rgb(image)
-            elif isinstance(image, str | os.PathLike):
-                upright = read_image(Path(image), long_enough_for=self.working_size)
-            else:
-                raise _not_an_image(image)
-        except UnreadableImage as error:
-            raise FishError(f"{image}: {error.reason}") from error
-        return squash(upright, self.working_size)
-
-
-def _not_an_image(value: object) -> ArgumentError:
-    ways = {
-        np.ndarray: "turn an array into one by PIL.Image.fromarray(array)",
-        Tensor: "call the network itself: classifier(images) takes floats (N, 3, S, S) in [0, 1]",
-        bytes: "open the bytes by PIL.Image.open(io.BytesIO(content))",
-        IOBase: "open it by PIL.Image.open(file)",
-    }
-    way = next((way for kind, way in ways.items() if isinstance(value, kind)), None)
-    problem = "is neither a path nor a PIL image, nor a list of these"
-    shown = f"<{type(value).__name__}>"
-    return ArgumentError("images", shown, f"{problem}; {way}" if way else problem)
+        return decode_squashed(image, self.working_size)
