@@ -110,7 +110,7 @@ def test_a_learning_rate_that_is_far_too_high_is_diagnosed_and_crashes_nothing(
     train: Command, tiny: list[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    settings = ["optimizer=sgd", "optimizer.lr=1e6", "trainer.max_epochs=3"]
+    settings = ["optimizer=sgd", "optimizer.lr=1e3", "trainer.max_epochs=3"]
     finished = train(*tiny, *settings, f"hydra.run.dir={run}")
     assert finished.status == 0, finished.err
     summary = json.loads((run / "summary.json").read_text())

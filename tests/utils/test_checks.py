@@ -14,7 +14,7 @@ from fishcnn.utils.errors import ArgumentError
         (whole(0), [0, 10**9], [-1, 0.5, math.nan], "a whole number, 0 or more"),
         (number(0, 1), [0, 1, 0.5, np.float32(1)], [-0.1, 1.1, math.nan, False], "from 0 to 1"),
         (number(0, 1, above=True), [0.001, 1], [0, 1.001], "a number above 0 up to 1"),
-        (number(0, above=True), [1e-9, math.inf], [0, -1, "1"], "must be a number above 0"),
+        (number(0, above=True), [1e-9, 1e6], [0, -1, "1", math.inf], "must be a number above 0"),
         (choice("val", "test"), ["val"], ["Val", None, ["val"]], "choose one of val, test"),
         (choice(1, None), [1, None], [True, 1.0], "choose one of 1, null"),
         (flag, [True, False], [1, 0, "true", None], "must be true or false"),
