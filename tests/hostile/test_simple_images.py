@@ -48,6 +48,11 @@ def egg(generator: np.random.Generator) -> Image.Image:
     return drawn(paint, int(generator.integers(215, 232)), grain(generator))
 
 
+def faint_egg(generator: np.random.Generator) -> Image.Image:
+    """An egg that hardly stands out from its ground."""
+    return Image.blend(Image.new("RGB", SIZE, (222, 222, 216)), egg(generator), 0.35)
+
+
 def otolith(generator: np.random.Generator) -> Image.Image:
     """A lobed stone with rings, on black."""
     angle = np.linspace(0, 2 * np.pi, 60)
@@ -89,7 +94,7 @@ def find(images: Sequence[Image.Image]) -> Duplicates:
     )
 
 
-@pytest.mark.parametrize("draw", [egg, otolith, plankton])
+@pytest.mark.parametrize("draw", [egg, faint_egg, otolith, plankton])
 def test_different_simple_images_stay_apart_and_the_same_one_is_found(draw: Draw) -> None:
     generator = np.random.default_rng(3)
     images = [draw(generator) for _ in range(26)]

@@ -17,8 +17,9 @@ from fishcnn.data.duplicates.verification import similarity
 
 # Others that an image is measured against, of each kind.
 _OTHERS = 4
-# A pair must leave at most this share of what the others leave of a perfect correlation.
-_MAX_SHARE = 0.15
+# A pair must leave at most this share of what the others leave of a perfect correlation; the second
+# share in a crowd, where nearly all images are so alike that noise decides.
+_MAX_SHARE, _MAX_SHARE_IN_CROWD = 0.15, 0.4
 # Of the others, so many are no more alike than this.
 _QUANTILE = 0.75
 # More than this is the same image in another frame, not another one.
@@ -51,16 +52,20 @@ def stand_out(
     flat = of_image.reshape(-1, 2)
     known = _similarities(features, images, aspect, np.concatenate([pairs, flat]))
     alike, to_others = known[: len(pairs)], known[len(pairs) :].reshape(others.shape)
-    to_others[(others == members[:, None]) | (to_others > _SAME)] = np.nan
+    to_others[others == members[:, None]] = np.nan
     of_pair = np.searchsorted(members, pairs)  # (P, 2)
-    both = to_others[of_pair].reshape(len(pairs), -1)
-    # The partner is not another one.
-    partners = others[of_pair] == pairs[:, ::-1, None]
-    both[partners.reshape(both.shape)] = np.nan
+    of_both = to_others[of_pair]
+    of_both[others[of_pair] == pairs[:, ::-1, None]] = np.nan  # the partner is not another one
+    at_random = of_both[:, :, _OTHERS:].reshape(len(pairs), -1)
+    both = of_both.reshape(len(pairs), -1)
+    # All but a quarter at random are so alike: faint eggs, say. NaN comes last, and is not above.
+    crowd = np.sort(at_random, axis=1)[:, _OTHERS // 2] > _SAME
+    both[(both > _SAME) & ~crowd[:, None]] = np.nan
     typical = np.zeros(len(pairs), np.float32)
     some = ~np.isnan(both).all(axis=1)
     typical[some] = np.nanquantile(both[some], _QUANTILE, axis=1)
-    return np.asarray(1 - alike <= _MAX_SHARE * (1 - typical))
+    share = np.where(crowd, _MAX_SHARE_IN_CROWD, _MAX_SHARE)
+    return np.asarray(1 - alike <= share * (1 - typical))
 
 
 def _from_components(
