@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _PLAIN = re.compile(r"[\w./+:@%-]+", re.ASCII)
 
@@ -21,13 +21,21 @@ def remember(words: Sequence[str]) -> None:
 
 def with_setting(name: str, value: str) -> str:
     """The command that was typed, with a setting added unless it is there, quoted for a shell."""
-    from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
+    if any(word.startswith(f"{name}=") for word in _Typed.words):
+        return retyped({})
+    return retyped({name: value})
 
-    words = list(_Typed.words)
+
+def retyped(changes: Mapping[str, str | None]) -> str:
+    """The command that was typed, with settings changed, or left out by None; for a shell."""
+    words = [word for word in _Typed.words if word.partition("=")[0] not in changes]
     if words and words[0].endswith(".py"):
         words.insert(0, sys.executable)
-    if not any(word.startswith(f"{name}=") for word in words):
+    for name, value in changes.items():
+        if value is None:
+            continue
         if not _PLAIN.fullmatch(value):
-            value = QuotedString(value, Quote.single).with_quotes()
+            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+            value = f"'{escaped}'"
         words.append(f"{name}={value}")
     return shlex.join(words)

@@ -95,6 +95,19 @@ def as_on_disk(root: Path, path: Path) -> Path:
     return found if os.path.lexists(found) else root / path
 
 
+def made_folder(folder: Path) -> Path:
+    """A folder, which is made if it is not there.
+
+    Raises:
+        FishError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
 def regular_target(path: Path) -> Path:
     """Where a file is written: what a link leads to.
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,25 @@ def test_a_run_leaves_everything_that_was_promised(trained: RunFolder) -> None:
     classifier = FishClassifier.load_from_checkpoint(trained.best_checkpoint, weights_only=True)
     assert classifier.predict(images / split["val"][0])[0].label in summary["classes"]
     assert trained.last_checkpoint.is_file()
+
+
+def test_a_learning_rate_is_found_and_the_command_that_trains_with_it_is_printed(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    found = train(*tiny, "optimizer.lr=1", "find_lr=true", f"hydra.run.dir={run}")
+    assert found.status == 0, found.err
+    with Image.open(run / "figures" / "learning_rate.png") as figure:
+        assert figure.width > 500
+    assert not (run / "checkpoints").exists()
+    (command,) = [line for line in found.out.splitlines() if "optimizer.lr=" in line]
+    typed = shlex.split(command)[2:]
+    (rate,) = [word.partition("=")[2] for word in typed if word.startswith("optimizer.lr=")]
+    assert 1e-5 < float(rate) < 0.5
+    assert not any(word.startswith("find_lr") for word in typed)
+    trained = train(*typed)
+    assert trained.status == 0, trained.err
+    assert (run / "summary.json").is_file()
 
 
 def test_a_learning_rate_that_is_far_too_high_is_diagnosed_and_crashes_nothing(

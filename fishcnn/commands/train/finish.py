@@ -19,7 +19,7 @@ from fishcnn.models.scores import VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.curves import curves, loss_per_iteration
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import unwritable, write_text
+from fishcnn.utils.files import made_folder, write_text
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import finite
 
@@ -91,10 +91,7 @@ def _draw(
     callbacks: Callbacks,
 ) -> None:
     """Draw the figures of a run folder."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    made_folder(folder)
     history = callbacks.history
     drawings = {
         "loss_per_iteration": loss_per_iteration(

@@ -35,6 +35,7 @@ from fishcnn.commands.train.earlier_start import (
     in_a_sweep,
     written_config,
 )
+from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.summary import print_summary
@@ -92,8 +93,9 @@ def _train(
     """Train, evaluate and draw.
 
     Returns:
-        The content of ``summary.json``, None in further processes of a distributed fit; and the
-        verdicts, None where an earlier start of the same sweep has finished this job.
+        The content of ``summary.json``, None in further processes of a distributed fit and where
+        only a learning rate was looked for; and the verdicts, None where an earlier start of the
+        same sweep has finished this job.
     """
     if finished := finished_job(config, run):
         log.info("%s is finished already.", run.path)
@@ -107,6 +109,10 @@ def _train(
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
         log.warning(finding.text)
+    if config.find_lr:
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        find_learning_rate(config, datamodule, run)
+        return None, None
     # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
     # continued run goes on with other ones than it began with.
     done = resumed.epochs if resumed else 0

@@ -21,6 +21,7 @@ _WANTED = {
     "seed": whole(0, 2**32 - 1),
     "runs": text,
     "ckpt_path": optional(text),
+    "find_lr": flag,
     "loss.label_smoothing": number(0, 1),
     "callbacks.early_stopping.enabled": flag,
     "callbacks.early_stopping.patience": whole(1),
@@ -52,6 +53,8 @@ def check_train(config: DictConfig) -> None:
     taken = signature(pl.Trainer).parameters.keys() | {"compile"}
     if others := [name for name in config.trainer if name not in taken]:
         raise FishError(f"trainer.{others[0]}: Lightning's Trainer has no such setting")
+    if config.find_lr and config.ckpt_path:
+        raise FishError("find_lr=true looks for a rate to begin with: leave out ckpt_path")
     _check_devices(config)
     epochs, every = config.trainer.max_epochs, config.trainer.check_val_every_n_epoch
     if every > epochs:
