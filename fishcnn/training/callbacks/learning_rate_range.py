@@ -71,8 +71,9 @@ class LearningRateRange(pl.Callback):
         # Beyond the lowest loss, the curve may fall from the height of an explosion.
         last = int(np.nanargmin(losses)) + 1
         losses, rates = losses[:last], rates[:last]
-        # The first few batches differ from each other by more than they have learned.
-        centres = rates[rates >= rates[0] + 0.5]
+        # Whole decades: less would find the noise of a few batches, or the rate of the lowest loss,
+        # beyond which training is about to fail.
+        centres = rates[(rates >= rates[0] + 0.5) & (rates <= rates[-1] - 0.5)]
         windows = [np.abs(rates - centre) <= 0.5 for centre in centres]
         slopes = [np.polyfit(rates[near], losses[near], 1)[0] for near in windows if near.sum() > 1]
         if not slopes or min(slopes) >= 0:
