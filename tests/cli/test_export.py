@@ -61,12 +61,9 @@ def test_everything_that_was_promised_is_in_the_run_folder(
         assert one["max_abs_difference"] < 1e-5
         assert one["bytes"] == (run.export / one["file"]).stat().st_size
         assert one["file"] in printed
-    assert results["prepared_from_files"] == {
-        "pictures": 22,
-        "unreadable": 0,
-        "same_top1": 22,
-        "max_abs_difference": 0.0,
-    }
+    # The same pixels, but in another batch.
+    assert results["prepared_from_files"].pop("max_abs_difference") < 1e-6
+    assert results["prepared_from_files"] == {"pictures": 22, "unreadable": 0, "same_top1": 22}
     assert "22 of 22 lead to the same first class" in card_of(run)
     assert "22 of 22" in printed
     assert str(run.export / "MODEL_CARD.md") in printed
