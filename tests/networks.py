@@ -1,6 +1,7 @@
 """A classifier that is small enough for tests, untrained."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,3 +42,12 @@ def small_classifier(
         label_smoothing=0.0,
         class_weights=None,
     )
+
+
+def make_overconfident(checkpoint: Path) -> None:
+    """Make the network of a checkpoint twelve times as sure, so that it needs a temperature."""
+    content = torch.load(checkpoint, weights_only=True)
+    *_, last = (name for name, value in content["state_dict"].items() if value.ndim == 2)
+    for name in (last, last.replace("weight", "bias")):
+        content["state_dict"][name] *= 12
+    torch.save(content, checkpoint)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import make_overconfident
 from omegaconf import OmegaConf
 from running import run_and_read
 
@@ -76,6 +77,7 @@ def test_the_former_name_of_the_split_is_taken_with_a_word_about_the_new_one(
 
 
 def test_predictions_use_the_temperature_that_was_stored(trained: RunFolder, images: Path) -> None:
+    make_overconfident(trained.best_checkpoint)
     untouched = trained.last_checkpoint.read_bytes()
     status, printed = run_and_read("evaluate", "calibrate=true")
     assert status == 0, printed
@@ -104,7 +106,10 @@ def test_predictions_use_the_temperature_that_was_stored(trained: RunFolder, ima
 
 
 def test_a_calibrated_run_can_be_trained_on(trained: RunFolder) -> None:
+    make_overconfident(trained.best_checkpoint)
     assert run_and_read("evaluate", "calibrate=true")[0] == 0
+    judged = torch.load(trained.best_checkpoint, weights_only=True)
+    assert judged["state_dict"]["temperature"] > 1
     typed = [str(override) for override in OmegaConf.load(trained.overrides)]
     replaced = ("trainer.max_epochs", "hydra.run.dir")
     status, printed = run_and_read(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import make_overconfident
 from running import images_of, network_of, run_and_read
 from torch import Tensor
 
@@ -110,6 +111,7 @@ def test_the_card_shows_what_evaluate_measured(exported: tuple[RunFolder, str]) 
 def test_a_calibrated_network_is_exported_with_its_temperature_and_the_card_says_so(
     trained: RunFolder,
 ) -> None:
+    make_overconfident(trained.best_checkpoint)
     status, printed = run_and_read("evaluate", "calibrate=true")
     assert status == 0, printed
     status, printed = run_and_read("export", QUICK)

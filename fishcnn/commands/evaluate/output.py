@@ -126,7 +126,7 @@ def print_results(results: Results, output: Path) -> None:
         f"F1 {scores.macro.f1:.3f}",
         **{f"top-{k}": f"{share:.1%}" for k, share in scores.top_k.items() if k > 1},
         **{
-            f"{line.name.split(',')[0]} temperature": (
+            f"{line.name.split(':')[0]} temperature": (
                 f"{line.temperature:.3f} (ECE {line.ece:.1%}, log-loss {line.log_loss:.3f})"
             )
             for line in results.calibration.lines

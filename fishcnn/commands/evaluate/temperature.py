@@ -20,6 +20,7 @@ from fishcnn.metrics.calibration import (
     log_loss,
     reliability,
     softmax,
+    true_class,
 )
 from fishcnn.metrics.classification import Counts, Floats
 from fishcnn.models.checkpoint import verified_checkpoint
@@ -82,7 +83,8 @@ def calibrate(
         judged: of the images that are evaluated.
         validation: may be the same object; None to take the temperature as it is.
         before: temperature of the checkpoint.
-        store: whether the user wants the fitted one to be stored, and so used.
+        store: whether the user wants the fitted one to be stored, and so used; this is done only
+            where it is better on images that it was not fitted on, beyond chance.
     """
     lines = [_line("stored", before, judged.probabilities(before), judged.labels)]
     if validation is None:
@@ -95,18 +97,46 @@ def calibrate(
     name, temperatures = "fitted", np.full(len(judged.labels), best)
     if validation is judged:
         # On the images that it was fitted on a temperature looks too good.
-        name = "fitted, each half judged with the temperature of the other half"
+        name = "cross-fitted: each half judged with the temperature of the other half"
         temperatures = cross_fitted_temperatures(judged.logits[0], judged.labels)
     lines.append(_line(name, best, judged.probabilities(temperatures[:, None]), judged.labels))
     remark = f"The best temperature on {fit.images} validation images is {best:.3f}."
+    if math.isclose(best, before, rel_tol=1e-3):
+        return Calibration(lines, best, False, before, f"{remark} The checkpoint already has it.")
+    gain = _gain(validation, before)
+    if not gain.sure:
+        remark += (
+            f" On images that it was not fitted on, it lowers the log-loss by {gain.mean:.3f} "
+            f"± {gain.margin:.3f}, which may be chance. The temperature stays as it is."
+        )
+        return Calibration(lines, best, False, before, remark)
     if store:
         remark += " It is now stored in the checkpoint, and all predictions use it."
         return Calibration(lines, best, True, best, remark)
-    if math.isclose(best, before, rel_tol=1e-3):
-        remark += " The checkpoint already has it."
-    else:
-        remark += " Add calibrate=true to store it in the checkpoint, for all later predictions."
+    remark += " Add calibrate=true to store it in the checkpoint, for all later predictions."
     return Calibration(lines, best, False, before, remark)
+
+
+class _Gain(NamedTuple):
+    """By how much a fit lowers the log-loss of an image, and the half width of its 95% interval."""
+
+    mean: float
+    margin: float
+
+    @property
+    def sure(self) -> bool:
+        return self.mean > self.margin
+
+
+def _gain(validation: Answers, before: float) -> _Gain:
+    """What a fitted temperature gains over another one, on images that it was not fitted on."""
+    temperatures = cross_fitted_temperatures(validation.logits[0], validation.labels)
+    losses = (
+        -np.log(np.maximum(true_class(validation.probabilities(t), validation.labels), 1e-300))
+        for t in (np.full((len(temperatures), 1), before), temperatures[:, None])
+    )
+    gains = np.subtract(*losses)
+    return _Gain(float(gains.mean()), 1.96 * float(gains.std(ddof=1)) / math.sqrt(len(gains)))
 
 
 def _line(name: str, temperature: float, probabilities: Floats, labels: Counts) -> CalibrationLine:
