@@ -74,3 +74,12 @@ def maps() -> MistakeMaps:
     """Maps of three mistakes."""
     heat = np.linspace(0, 1, 3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8)
     return MistakeMaps(heat, heat[:, ::-1])
+
+
+@pytest.fixture
+def right_on_average(fish: Path) -> Results:
+    """The less confident answers are all right, and too few of the more confident ones."""
+    labels = np.arange(36) % 3
+    answers = labels.copy()
+    answers[20:28] = (labels[20:28] + 1) % 3
+    return results_of(fish, ["koi", "rui", "tilapia"], labels, answers)

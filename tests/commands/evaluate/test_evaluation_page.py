@@ -44,6 +44,17 @@ def test_names_are_text_and_never_markup(results: Results, maps: MistakeMaps) ->
     assert "<b>markup</b>" not in page
 
 
+def test_confidence_that_is_right_on_average_alone_is_not_called_right(
+    right_on_average: Results,
+) -> None:
+    scores = right_on_average.scores
+    assert scores.reliability.ece > scores.ece_by_chance
+    assert scores.accuracy == pytest.approx(scores.confidence.mean(), abs=0.01)
+    page = " ".join(page_of(right_on_average, None).split())
+    assert "about right on average, but overconfident at some confidences" in page
+    assert "neither overconfident" not in page
+
+
 def test_the_page_refers_to_nothing_outside_itself(results: Results, maps: MistakeMaps) -> None:
     page = page_of(results, maps)
     sources = re.findall(r'\bsrc="([^"]{0,30})', page)
