@@ -1,0 +1,76 @@
+"""Halves of images."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from image_files import encoded, photo, png, reason
+from PIL import Image
+
+from fishcnn.data.decoding.read import decode_image
+
+JPEGS: dict[str, dict[str, object]] = {
+    "baseline": {"quality": 85},
+    "optimized": {"quality": 85, "optimize": True},
+    "progressive": {"quality": 85, "progressive": True},
+    "restarts": {"quality": 85, "restart_marker_rows": 1},
+    "fine": {"quality": 95, "subsampling": 0},
+}
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "middle cut out": lambda b: b[: int(0.3 * len(b))] + b[int(0.7 * len(b)) :],
+    "second half zeroed": lambda b: b[: len(b) // 2] + bytes(len(b) - len(b) // 2),
+    "zeroed but for the end": lambda b: b[: len(b) // 2] + bytes(len(b) // 2) + b[-2:],
+    "cut and closed": lambda b: b[: len(b) // 2] + b"\xff\xd9",
+    "hardly cut and closed": lambda b: b[: int(0.95 * len(b))] + b"\xff\xd9",
+    "doubled": lambda b: b[: int(0.7 * len(b))] + b[int(0.4 * len(b)) :],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", JPEGS)
+def test_half_a_jpeg_is_damaged(kind: str, damage: str) -> None:
+    whole = encoded(photo(), "JPEG", **JPEGS[kind])
+    for target in (None, 40):  # the latter at half the scale
+        decode_image(whole, long_enough_for=target)
+        assert reason(DAMAGES[damage](whole), target).startswith(("damaged", "truncated"))
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_flat_jpeg_is_not_damaged(kind: str) -> None:
+    for colour in ("white", "black", (128, 128, 128), (7, 77, 177)):  # the third is libjpeg's own
+        flat = Image.new("RGB", (700, 500), colour)
+        for image in (flat, flat.convert("L"), flat.resize((1, 1)), flat.resize((17, 3))):
+            read, size = decode_image(encoded(image, "JPEG", **JPEGS[kind]), long_enough_for=40)
+            assert size == image.size
+            assert read.getpixel((0, 0)) == read.getpixel((read.width - 1, read.height - 1))
+
+
+def test_bytes_behind_a_jpeg_do_no_harm() -> None:
+    whole = encoded(photo(), "JPEG")
+    expected = np.asarray(decode_image(whole, long_enough_for=None)[0])
+    for more in (bytes(5000), b"\xff\xd9", whole, b"\xff" * 9, b"SEFT"):
+        read, _ = decode_image(whole + more, long_enough_for=None)
+        np.testing.assert_array_equal(np.asarray(read), expected)
+
+
+def zeroed(content: bytes) -> bytes:
+    """With its second half zeroed, but for what a TIFF has at its end."""
+    half = len(content) // 2
+    return content[:half] + bytes(half - 400) + content[-400:]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (png(np.zeros((8, 8, 3)), height=16), "pixels is missing"),
+        (png(np.zeros((8, 8, 3))).replace(b"IDATx", b"IDATy"), "checksum of its IDAT is wrong"),
+        (png(np.zeros((8, 8, 3)))[:-20], "truncated"),
+        (encoded(photo(), "WEBP")[:3000] + bytes(6000), "overwritten with zeros"),
+        (encoded(photo(), "AVIF")[:2000] + bytes(6000), "overwritten with zeros"),
+        (zeroed(encoded(photo(), "TIFF", compression="tiff_lzw")), "decoder error -2"),
+        (encoded(photo(), "GIF")[:5000] + b"\0;", "truncated"),
+    ],
+    ids=["declared height", "checksum", "cut", "webp", "avif", "tiff", "gif"],
+)
+def test_half_an_image_of_another_kind_is_damaged(content: bytes, why: str) -> None:
+    assert why in reason(content)

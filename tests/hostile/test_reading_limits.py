@@ -1,0 +1,42 @@
+"""Images that would take all memory or time."""
+
+import struct
+
+import pytest
+from image_files import chunk, encoded, flat_png, photo, reason
+from PIL import Image
+
+from fishcnn.data.decoding.read import decode_image
+from fishcnn.utils.errors import FishError
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = flat_png(17000, 20)
+    # As it would be with all its lines.
+    bomb = bomb.replace(
+        bomb[8:33], chunk(b"IHDR", struct.pack(">IIBBBBB", 17000, 10000, 8, 2, 0, 0, 0))
+    )
+    assert reason(bomb) == (
+        "17000x10000 are 170,000,000 pixels, more than the limit of 64,000,000; set "
+        "FISHCNN_MAX_PIXELS=170000000 to read it"
+    )
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", str(17000 * 20))
+    decode_image(flat_png(17000, 20), long_enough_for=None)
+
+
+def test_a_jpeg_of_101_megapixels_is_read_at_the_scale_that_is_wanted() -> None:
+    content = encoded(Image.new("L", (12000, 8400), 90), "JPEG")
+    read, size = decode_image(content, long_enough_for=160)
+    assert (size, read.size) == ((12000, 8400), (1500, 1050))
+    assert "more than the limit of 64,000,000" in reason(content, None)
+
+
+@pytest.mark.parametrize("typed", ["many", "-1", "0", "1e6", "1.5"])
+def test_a_limit_that_is_no_number_of_pixels_is_named(
+    monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", typed)
+    with pytest.raises(
+        FishError, match=f"^FISHCNN_MAX_PIXELS={typed}: set a whole number of pixels"
+    ):
+        decode_image(encoded(photo(), "PNG"), long_enough_for=None)
