@@ -1,5 +1,6 @@
 """Images that would take all memory or time."""
 
+import re
 import struct
 
 import pytest
@@ -40,3 +41,15 @@ def test_a_limit_that_is_no_number_of_pixels_is_named(
         FishError, match=f"^FISHCNN_MAX_PIXELS={typed}: set a whole number of pixels"
     ):
         decode_image(encoded(photo(), "PNG"), long_enough_for=None)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_and_one_of_many_is_read() -> None:
+    whole = encoded(photo(), "JPEG", progressive=True)
+    starts = [match.start() for match in re.finditer(rb"\xff\xda", whole)]
+    second = slice(starts[1], whole.index(b"\xff\xc4", starts[1]))
+    for more, refused in ((100 - len(starts), False), (101 - len(starts), True)):
+        content = whole[: second.start] + whole[second] * more + whole[second.start :]
+        if refused:
+            assert reason(content) == "a JPEG of more than 100 scans, which is no image"
+        else:
+            decode_image(content, long_enough_for=None)

@@ -31,6 +31,8 @@ _AHEAD = bytes(24)
 _SPARE = 16
 # So many zero bytes would be hundreds of equal coefficients one after another.
 _ZEROS = bytes(48)
+# Each may take as long as the whole image. Encoders write some ten.
+_MAX_SCANS = 100
 # What no decoder takes for a flat image, without 0xFF: put where a scan ends too early.
 _PROBE = bytes((number * number * 7 + number * 13) % 251 for number in range(4096))
 _DAMAGED = "damaged: "
@@ -78,7 +80,7 @@ def parse(content: bytes) -> JpegStream:
     """Find the parts of a JPEG file, as far as there are such.
 
     Raises:
-        UnreadableImage: A part lies behind the end of the file.
+        UnreadableImage: A part lies behind the end of the file, or there are too many scans.
     """
     jpeg = JpegStream(content)
     at = 2
@@ -95,6 +97,8 @@ def parse(content: bytes) -> JpegStream:
         except IndexError as error:
             raise UnreadableImage("truncated") from error
         if code == _SOS:
+            if len(jpeg.scans) > _MAX_SCANS:
+                raise UnreadableImage(f"a JPEG of more than {_MAX_SCANS} scans, which is no image")
             scan = jpeg.scans[-1]
             end = _END_OF_SCAN.search(content, at)
             scan.start, scan.end = at, end.start() if end else len(content)
