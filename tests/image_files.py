@@ -57,3 +57,31 @@ def flat_png(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = [chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def tiff(levels: np.ndarray, *, planes: bool = False, packed: bool = False, tile: int = 0) -> bytes:
+    """A TIFF of uint8 or uint16 (h, w, 1 or 3) in a strip, or in a tile of such a side."""
+    height, width, channels = levels.shape
+    parts = [levels[..., channel] for channel in range(channels)] if planes else [levels]
+    data = [zlib.compress(part.tobytes()) if packed else part.tobytes() for part in parts]
+    counts = [len(part) for part in data]
+    tags = {
+        **{256: [width], 257: [height], 258: [8 * levels.itemsize] * channels},
+        **{259: [8 if packed else 1], 262: [2 if channels == 3 else 1], 277: [channels]},
+        **{284: [2 if planes else 1]},
+        **({322: [tile], 323: [tile], 324: [], 325: counts} if tile else {}),
+        **({} if tile else {273: [], 278: [height], 279: counts}),
+    }
+    start = 8 + 2 + 12 * len(tags) + 4 + 8 * 3 * 4
+    tags[324 if tile else 273] = [start + sum(counts[:at]) for at in range(len(data))]
+    directory, more = struct.pack("<H", len(tags)), b""
+    for tag, values in sorted(tags.items()):
+        packed_values = struct.pack(f"<{len(values)}I", *values)
+        if len(values) > 1:
+            place = struct.pack("<I", 8 + 2 + 12 * len(tags) + 4 + len(more))
+            more += packed_values
+        else:
+            place = packed_values
+        directory += struct.pack("<HHI", tag, 4, len(values)) + place
+    head = b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + more
+    return head.ljust(start, b"\0") + b"".join(data)

@@ -67,7 +67,7 @@ def zeroed(content: bytes) -> bytes:
         (png(np.zeros((8, 8, 3)))[:-20], "truncated"),
         (encoded(photo(), "WEBP")[:3000] + bytes(6000), "overwritten with zeros"),
         (encoded(photo(), "AVIF")[:2000] + bytes(6000), "overwritten with zeros"),
-        (zeroed(encoded(photo(), "TIFF", compression="tiff_lzw")), "decoder error -2"),
+        (zeroed(encoded(photo(), "TIFF", compression="tiff_lzw")), "damaged (decoder error -2)"),
         (encoded(photo(), "GIF")[:5000] + b"\0;", "truncated"),
     ],
     ids=["declared height", "checksum", "cut", "webp", "avif", "tiff", "gif"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import chunk, encoded, photo, png, reason
+from image_files import chunk, encoded, photo, png, reason, tiff
 from PIL import Image
 
 from fishcnn.data.decoding import image_formats
@@ -105,3 +105,16 @@ def test_integers_of_32_bits_that_hold_8_are_not_black(tmp_path: Path) -> None:
     Image.fromarray(levels).save(tmp_path / "x.tif")
     read = np.asarray(read_image(tmp_path / "x.tif", long_enough_for=None))
     np.testing.assert_array_equal(read[..., 0], levels)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("packed", [False, True])
+def test_planes_of_16_bits_are_read_right_or_refused(depth: type, packed: bool) -> None:
+    levels = np.random.default_rng(1).integers(0, np.iinfo(depth).max, (9, 7, 3)).astype(depth)
+    content = tiff(levels, planes=True, packed=packed)
+    if depth is np.uint16 and not packed:
+        why = "a TIFF of 16 bits with a plane for each colour, which is not read"
+        assert reason(content, None) == why
+    else:
+        read, _ = decode_image(content, long_enough_for=None)
+        np.testing.assert_array_equal(np.asarray(read), levels >> 8 * (levels.itemsize - 1))

@@ -3,8 +3,9 @@
 import re
 import struct
 
+import numpy as np
 import pytest
-from image_files import chunk, encoded, flat_png, photo, reason
+from image_files import chunk, encoded, flat_png, photo, reason, tiff
 from PIL import Image
 
 from fishcnn.data.decoding.read import decode_image
@@ -53,3 +54,15 @@ def test_a_jpeg_of_endless_scans_is_refused_and_one_of_many_is_read() -> None:
             assert reason(content) == "a JPEG of more than 100 scans, which is no image"
         else:
             decode_image(content, long_enough_for=None)
+
+
+def test_the_tiles_of_a_tiff_have_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = np.zeros((60, 60, 3), np.uint8)
+    bomb = tiff(levels, packed=True, tile=40000)
+    assert len(bomb) < 500
+    assert reason(bomb) == (
+        "40000x40000 are 1,600,000,000 pixels in a tile, more than the limit of 64,000,000; set "
+        "FISHCNN_MAX_PIXELS=1600000000 to read it"
+    )
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", "4096")
+    decode_image(tiff(np.zeros((64, 64, 3), np.uint8), packed=True, tile=64), long_enough_for=None)
