@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from image_files import encoded, photo, png, reason
+from image_files import encoded, photo, png, reason, tiff
 from PIL import Image
 
 from fishcnn.data.decoding.read import decode_image
@@ -68,9 +68,19 @@ def zeroed(content: bytes) -> bytes:
         (encoded(photo(), "WEBP")[:3000] + bytes(6000), "overwritten with zeros"),
         (encoded(photo(), "AVIF")[:2000] + bytes(6000), "overwritten with zeros"),
         (zeroed(encoded(photo(), "TIFF", compression="tiff_lzw")), "damaged (decoder error -2)"),
+        (
+            zeroed(encoded(photo(), "TIFF", compression="tiff_adobe_deflate")),
+            "damaged: a part of its pixels was overwritten",
+        ),
         (encoded(photo(), "GIF")[:5000] + b"\0;", "truncated"),
     ],
-    ids=["declared height", "checksum", "cut", "webp", "avif", "tiff", "gif"],
+    ids=["declared height", "checksum", "cut", "webp", "avif", "lzw", "deflate", "gif"],
 )
 def test_half_an_image_of_another_kind_is_damaged(content: bytes, why: str) -> None:
     assert why in reason(content)
+
+
+def test_a_black_tiff_is_not_damaged() -> None:
+    black = tiff(np.zeros((900, 900, 3), np.uint8), packed=True)
+    assert bytes(1000) in black
+    decode_image(black, long_enough_for=None)

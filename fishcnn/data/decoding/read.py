@@ -149,6 +149,8 @@ def _decode(
             tiff_tags.check_tags(file, limit)
         of_16_bits = file.mode in ("RGB", "RGBA") and ";16" in str(file.tile)
         file.load()
+        if isinstance(file, TiffImageFile):
+            tiff_tags.check_unpacked(file, stream.getvalue())
         if of_16_bits and is_almost_black(file):
             file.im = with_low_bytes(file, _low_bytes(stream)).im
         image, swaps_sides = _upright(file)
