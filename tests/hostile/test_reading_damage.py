@@ -1,5 +1,6 @@
 """Halves of images."""
 
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -84,3 +85,21 @@ def test_a_black_tiff_is_not_damaged() -> None:
     black = tiff(np.zeros((900, 900, 3), np.uint8), packed=True)
     assert bytes(1000) in black
     decode_image(black, long_enough_for=None)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF", "JPEG2000"])
+def test_zeros_are_damage_in_the_image_and_not_in_its_metadata(kind: str) -> None:
+    zeros = bytes(6000)
+    exif = Image.Exif()
+    exif[0x010E] = "padded, as Windows leaves it"
+    padded = {"exif": exif.tobytes() + zeros, "xmp": zeros, "icc_profile": zeros}
+    content = encoded(photo(), kind, **padded)
+    if kind == "JPEG2000":
+        at = content.index(b"jp2c") - 4
+        content = content[:at] + struct.pack(">I4s", 8 + len(zeros), b"uuid") + zeros + content[at:]
+    assert zeros in content
+    decode_image(content, long_enough_for=None)
+    plain = encoded(photo(), kind)
+    assert "overwritten with zeros" in reason(plain[: len(plain) // 2] + bytes(len(plain) // 2))
+    if kind == "AVIF":  # with its metadata before the image
+        assert "overwritten with zeros" in reason(content[:-3000] + bytes(3000))

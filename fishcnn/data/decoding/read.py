@@ -22,6 +22,7 @@ from fishcnn.data.decoding.file_bytes import UnreadableImage, read_bytes
 from fishcnn.data.decoding.image_formats import check_format, readable_formats
 from fishcnn.data.decoding.pixel_limit import check_size, max_pixels
 from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
+from fishcnn.data.decoding.zeroed import check_not_zeroed
 
 __all__ = [
     "UnreadableImage",
@@ -86,7 +87,7 @@ def decode_image(
             if content.startswith(png_chunks.SIGNATURE):
                 return _decode_png(content, long_enough_for, limit)
             check_format(content)
-            _check_not_zeroed(content)
+            check_not_zeroed(content)
             return _decode(io.BytesIO(content), long_enough_for, limit)
         except UnreadableImage:
             raise
@@ -174,14 +175,6 @@ def _low_bytes(stream: io.BytesIO) -> Image.Image:
         file.tile = tiles
         file.load()
     return file
-
-
-def _check_not_zeroed(content: bytes) -> None:
-    """Refuse compressed data of which a part is zeros: decoders make something of them as well."""
-    packed = content[8:12] == b"WEBP" or content[4:8] in (b"ftyp", b"jP  ")
-    # Of a flat image, the largest run was 5 % of the file.
-    if packed and content.find(bytes(max(1024, len(content) // 8))) >= 0:
-        raise UnreadableImage("damaged: a part of it was overwritten with zeros")
 
 
 def decoder_version() -> tuple[object, ...]:
