@@ -46,6 +46,19 @@ def test_a_flat_jpeg_is_not_damaged(kind: str) -> None:
             assert read.getpixel((0, 0)) == read.getpixel((read.width - 1, read.height - 1))
 
 
+@pytest.mark.parametrize("kind", JPEGS)
+def test_zeros_between_a_jpeg_and_its_end_marker_do_no_harm(kind: str) -> None:
+    whole = encoded(photo(), "JPEG", **JPEGS[kind])
+    expected = np.asarray(decode_image(whole, long_enough_for=None)[0])
+    for count in (1, 15, 20, 40, 64, 4000):
+        padded = whole[:-2] + bytes(count) + whole[-2:]
+        read, _ = decode_image(padded, long_enough_for=None)
+        np.testing.assert_array_equal(np.asarray(read), expected)
+        # As many may not stand in place of the image, although they end where it does.
+        if count > 40 and kind != "progressive":  # of which the last scan is but a last bit
+            assert "damaged" in reason(whole[: -2 - count] + padded[-2 - count :])
+
+
 def test_bytes_behind_a_jpeg_do_no_harm() -> None:
     whole = encoded(photo(), "JPEG")
     expected = np.asarray(decode_image(whole, long_enough_for=None)[0])
