@@ -39,11 +39,11 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(
     levels: np.ndarray, *, bits: int = 8, more: bytes = b"", height: int | None = None
 ) -> bytes:
-    """A PNG of (h, w, 1 or 3), with more chunks, and of another height than it says."""
+    """A PNG of (h, w, 1, 3 or 4), with more chunks, and of another height than it says."""
     rows, columns, channels = levels.shape
     lines = levels.astype(">u2" if bits == 16 else "u1").reshape(rows, -1)
     packed = zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines))
-    colour = {1: 0, 3: 2}[channels]
+    colour = {1: 0, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", columns, height or rows, bits, colour, 0, 0, 0)
     parts = [chunk(b"IHDR", header), more, chunk(b"IDAT", packed), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -90,7 +90,7 @@ def test_metadata_are_no_pixels(metadata: bytes) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("white", [255, 1023, 4095, 65535])
+@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
 def test_deep_pixels_are_brought_to_8_bits(white: int, channels: int) -> None:
     levels = np.random.default_rng(1).integers(0, white + 1, (9, 9, channels))
     levels[0, 0] = white
@@ -98,6 +98,31 @@ def test_deep_pixels_are_brought_to_8_bits(white: int, channels: int) -> None:
     expected = np.broadcast_to(levels * 255 / white, (9, 9, 3))
     # Pillow itself rounds full 16-bit colours down.
     assert np.abs(np.asarray(read) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_hot_pixel_does_not_keep_an_image_dark(channels: int) -> None:
+    levels = np.random.default_rng(1).integers(0, 4096, (80, 80, channels))
+    levels[40, 40] = 65535
+    read = np.asarray(decode_image(png(levels, bits=16), long_enough_for=None)[0]).astype(float)
+    expected = np.broadcast_to(levels.clip(0, 4095) * 255 / 4095, (80, 80, 3))
+    assert np.abs(read - expected).max() <= 1
+
+
+def test_a_small_bright_fish_on_black_keeps_its_detail() -> None:
+    levels = np.zeros((100, 100, 1), int)
+    levels[50:53, 50:53, 0] = np.arange(9).reshape(3, 3) * 7000 + 3000  # 0.09 % of the pixels
+    read = np.asarray(decode_image(png(levels, bits=16), long_enough_for=None)[0])
+    assert len(np.unique(read)) == 10
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 16383])
+def test_alpha_of_few_bits_is_not_transparent(white: int) -> None:
+    levels = np.random.default_rng(1).integers(0, white + 1, (9, 9, 4))
+    levels[..., 3] = white
+    levels[0, 0] = white
+    read, _ = decode_image(png(levels, bits=16), long_enough_for=None)
+    assert np.abs(np.asarray(read) - levels[..., :3] * 255 / white).max() <= 1
 
 
 def test_integers_of_32_bits_that_hold_8_are_not_black(tmp_path: Path) -> None:

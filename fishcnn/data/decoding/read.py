@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Of what is decoded here and how; higher when that changes.
-_VERSION = 2
+_VERSION = 3
 # EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright.
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
