@@ -31,6 +31,8 @@ _AHEAD = bytes(24)
 _SPARE = 16
 # So many zero bytes would be hundreds of equal coefficients one after another.
 _ZEROS = bytes(48)
+# Each may take as long as the whole image. Encoders write some ten.
+_MAX_SCANS = 100
 # What no decoder takes for a flat image, without 0xFF: put where a scan ends too early.
 _PROBE = bytes((number * number * 7 + number * 13) % 251 for number in range(4096))
 _DAMAGED = "damaged: "
@@ -45,6 +47,7 @@ class _Scan:
     low: int
     start: int = 0  # of the coded data, in bytes of the file
     end: int = 0
+    filled: int = 0  # where zero bytes begin that go on to the end: cameras pad with them
 
 
 @dataclass
@@ -78,7 +81,7 @@ def parse(content: bytes) -> JpegStream:
     """Find the parts of a JPEG file, as far as there are such.
 
     Raises:
-        UnreadableImage: A part lies behind the end of the file.
+        UnreadableImage: A part lies behind the end of the file, or there are too many scans.
     """
     jpeg = JpegStream(content)
     at = 2
@@ -95,9 +98,12 @@ def parse(content: bytes) -> JpegStream:
         except IndexError as error:
             raise UnreadableImage("truncated") from error
         if code == _SOS:
+            if len(jpeg.scans) > _MAX_SCANS:
+                raise UnreadableImage(f"a JPEG of more than {_MAX_SCANS} scans, which is no image")
             scan = jpeg.scans[-1]
             end = _END_OF_SCAN.search(content, at)
             scan.start, scan.end = at, end.start() if end else len(content)
+            scan.filled = at + len(content[at : scan.end].rstrip(b"\0"))
             at = scan.end
     return jpeg
 
@@ -138,8 +144,11 @@ def check_structure(jpeg: JpegStream) -> None:
         _check_scans(jpeg)
     for scan in jpeg.scans:
         detailed = jpeg.frame in _SEQUENTIAL or (scan.first and not scan.high)
-        zeros = jpeg.content.find(_ZEROS, scan.start, scan.end)
-        if detailed and not jpeg.zero_means_flat and zeros >= 0:
+        if not detailed or jpeg.zero_means_flat:
+            continue
+        # Behind the coded image they do no harm, and whether they are that, decoding will tell.
+        scan.end = min(scan.end, scan.filled + len(_AHEAD))
+        if jpeg.content.find(_ZEROS, scan.start, scan.end) >= 0:
             raise UnreadableImage(_DAMAGED + "a part of it was overwritten with zeros")
     if jpeg.restart and jpeg.in_one_scan:
         _check_restarts(jpeg)
@@ -180,9 +189,13 @@ class WatchedJpeg(io.BytesIO):
         (scan,) = jpeg.scans
         super().__init__(b"".join([jpeg.content[: scan.end], _AHEAD, jpeg.content[scan.end :]]))
         self._asked = 0
-        self._enough = scan.end + len(_AHEAD)
-        self._needed = max(scan.start, scan.end - _SPARE)
-        self._stops = (self._needed, scan.end, self._enough)
+        # Where the decoder may stop: at the end, or where zeros begin that go on to the end. In
+        # between it would have taken a part of them, but not all, for its image.
+        self._ends = tuple(
+            (max(scan.start, end - _SPARE), end + len(_AHEAD)) for end in (scan.filled, scan.end)
+        )
+        self._needed = self._ends[0][0]
+        self._stops = sorted({*self._ends[0], *self._ends[1], scan.filled, scan.end})
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read no further than to the next place where it matters whether somebody reads on."""
@@ -199,10 +212,12 @@ class WatchedJpeg(io.BytesIO):
         Raises:
             UnreadableImage: It ended too early or too late.
         """
-        if self._asked >= self._enough:
+        if self._asked >= self._ends[1][1]:
             raise UnreadableImage(_DAMAGED + "a part of its pixels is missing")
         if self._asked < self._needed:
             raise UnreadableImage(_DAMAGED + "its pixels end before its data do")
+        if not any(first <= self._asked < last for first, last in self._ends):
+            raise UnreadableImage(_DAMAGED + "a part of it was overwritten with zeros")
 
 
 def with_probes(jpeg: JpegStream) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 
+from fishcnn.data.decoding.file_bytes import UnreadableImage
 from fishcnn.utils.errors import FishError
 
 VARIABLE = "FISHCNN_MAX_PIXELS"
@@ -27,3 +28,18 @@ def max_pixels() -> int:
             f"{VARIABLE}={typed}: set a whole number of pixels, such as {DEFAULT}, or unset it"
         )
     return int(typed)
+
+
+def check_size(size: tuple[int, int], limit: int, *, share: int = 1, what: str = "") -> None:
+    """Refuse an image, or what of it is ``what``, of more than ``share`` times the limit.
+
+    Raises:
+        UnreadableImage: It says which limit would do.
+    """
+    pixels = size[0] * size[1]
+    if pixels > share * limit:
+        wanted = -(-pixels // share)
+        raise UnreadableImage(
+            f"{size[0]}x{size[1]} are {pixels:,} pixels{what}, more than the limit of "
+            f"{share * limit:,}; set {VARIABLE}={wanted} to read it"
+        )

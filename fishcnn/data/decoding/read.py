@@ -15,12 +15,14 @@ from pathlib import Path
 import PIL
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
+from PIL.TiffImagePlugin import TiffImageFile
 
-from fishcnn.data.decoding import jpeg_stream, png_chunks
+from fishcnn.data.decoding import jpeg_stream, png_chunks, tiff_tags
 from fishcnn.data.decoding.file_bytes import UnreadableImage, read_bytes
 from fishcnn.data.decoding.image_formats import check_format, readable_formats
-from fishcnn.data.decoding.pixel_limit import VARIABLE, max_pixels
+from fishcnn.data.decoding.pixel_limit import check_size, max_pixels
 from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
+from fishcnn.data.decoding.zeroed import check_not_zeroed
 
 __all__ = [
     "UnreadableImage",
@@ -32,7 +34,7 @@ __all__ = [
 ]
 
 # Of what is decoded here and how; higher when that changes.
-_VERSION = 2
+_VERSION = 3
 # EXIF 2.32, tag 0x0112: how the stored image has to be turned to stand upright.
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -85,7 +87,7 @@ def decode_image(
             if content.startswith(png_chunks.SIGNATURE):
                 return _decode_png(content, long_enough_for, limit)
             check_format(content)
-            _check_not_zeroed(content)
+            check_not_zeroed(content)
             return _decode(io.BytesIO(content), long_enough_for, limit)
         except UnreadableImage:
             raise
@@ -107,7 +109,7 @@ def _decode_jpeg(
         watched.check()
         return decoded
     # The coefficients of several scans are all kept, some 3 to 6 bytes for a pixel at full size.
-    _check_size(jpeg.size, limit, share=2, what=" of a JPEG in several scans")
+    check_size(jpeg.size, limit, share=2, what=" of a JPEG in several scans")
     decoded = _decode(io.BytesIO(content), long_enough_for, limit)
     if jpeg.frame:
         probed, _ = _decode(io.BytesIO(jpeg_stream.with_probes(jpeg)), long_enough_for, limit)
@@ -143,9 +145,13 @@ def _decode(
         full_size = file.size
         if long_enough_for is not None:
             file.draft(None, (long_enough_for, long_enough_for))
-        _check_size(file.size, limit)
+        check_size(file.size, limit)
+        if isinstance(file, TiffImageFile):
+            tiff_tags.check_tags(file, limit)
         of_16_bits = file.mode in ("RGB", "RGBA") and ";16" in str(file.tile)
         file.load()
+        if isinstance(file, TiffImageFile):
+            tiff_tags.check_unpacked(file, stream.getvalue())
         if of_16_bits and is_almost_black(file):
             file.im = with_low_bytes(file, _low_bytes(stream)).im
         image, swaps_sides = _upright(file)
@@ -169,25 +175,6 @@ def _low_bytes(stream: io.BytesIO) -> Image.Image:
         file.tile = tiles
         file.load()
     return file
-
-
-def _check_not_zeroed(content: bytes) -> None:
-    """Refuse compressed data of which a part is zeros: decoders make something of them as well."""
-    packed = content[8:12] == b"WEBP" or content[4:8] in (b"ftyp", b"jP  ")
-    # Of a flat image, the largest run was 5 % of the file.
-    if packed and content.find(bytes(max(1024, len(content) // 8))) >= 0:
-        raise UnreadableImage("damaged: a part of it was overwritten with zeros")
-
-
-def _check_size(size: tuple[int, int], limit: int, *, share: int = 1, what: str = "") -> None:
-    """Refuse an image of more than ``share`` times the limit."""
-    pixels = size[0] * size[1]
-    if pixels > share * limit:
-        wanted = -(-pixels // share)
-        raise UnreadableImage(
-            f"{size[0]}x{size[1]} are {pixels:,} pixels{what}, more than the limit of "
-            f"{share * limit:,}; set {VARIABLE}={wanted} to read it"
-        )
 
 
 def decoder_version() -> tuple[object, ...]:
@@ -228,6 +215,8 @@ def _reason(error: Exception, content: bytes) -> str:
     text = str(error).strip().split("\n")[0]
     if "truncated" in text.lower():
         return "truncated"
+    if text.startswith("decoder error"):
+        return f"damaged ({text})"
     return text[:80] or type(error).__name__
 
 

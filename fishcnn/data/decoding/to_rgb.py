@@ -1,6 +1,6 @@
 """Any mode of Pillow to RGB, strip by strip, so that large images need little more than room."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,10 @@ from fishcnn.data.decoding.file_bytes import UnreadableImage
 
 # Pixels that are converted at a time.
 _STRIP = 2**20
-# Largest values of cameras and microscopes with 8, 10 and 12 bits.
-_WHITE_LEVELS = (255, 1023, 4095)
+# Largest values of cameras and microscopes with 8, 10, 12 and 14 bits.
+_WHITE_LEVELS = (255, 1023, 4095, 16383)
+# Of the pixels brighter than the average, the share that hot ones are not.
+_NOT_HOT = 0.999
 # These have a white level of their own, which Pillow has brought to 65535.
 _SCALED_BY_PILLOW = ("PPM", "JPEG2000")
 _MAX_SAMPLE_VALUE = 281  # TIFF 6.0
@@ -21,8 +23,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB without clipping bright greys or showing what was transparent.
 
     Greys of more than 8 bits have the white level that the file states, or else the smallest of
-    255, 1023, 4095 and 65535 that is nowhere exceeded: a 12-bit camera in a 16-bit file would be
-    nearly black otherwise.
+    255, 1023, 4095, 16383 and 65535 that hardly a pixel exceeds: a 12-bit camera in a 16-bit file
+    would be nearly black otherwise, and a single hot pixel would keep it so. The level is guessed
+    for each image by itself, so of a set of 16-bit images a dark one may become as bright as its
+    neighbours; where absolute brightness matters, let the files state it (TIFF's MaxSampleValue),
+    or bring them to 8 bits first.
 
     Raises:
         UnreadableImage: The white level is unknown.
@@ -38,30 +43,31 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def is_almost_black(image: Image.Image) -> bool:
-    """Whether colours of 16 bits, of which an RGB(A) image holds the high bytes, have only 12."""
-    return max(int(strip[..., :3].max()) for strip in _strips(image)) < 16
+    """Whether colours of 16 bits, of which an RGB(A) image holds the high bytes, have only 14."""
+    counts = np.array(image.histogram()).reshape(-1, 256)
+    return _brightest(counts[:3].sum(axis=0)) < 64
 
 
 def with_low_bytes(high: Image.Image, low: Image.Image) -> Image.Image:
-    """Bring colours of 12 bits or less, which were stored in 16, to 8 bits, from their two bytes.
+    """Bring colours of 14 bits or less, which were stored in 16, to 8 bits, from their two bytes.
 
     Args:
-        high: RGB or RGBA, the high bytes.
-        low: The low bytes, alike. Alpha is of ``high`` alone.
+        high: RGB or RGBA, the high bytes. Alpha has a white level of its own.
+        low: The low bytes, alike.
     """
 
-    def levels() -> Iterator[NDArray[np.uint32]]:
+    def levels(channels: slice) -> Iterator[NDArray[np.uint32]]:
         for upper, lower in zip(_strips(high), _strips(low), strict=True):
-            yield upper[..., :3].astype(np.uint32) * 256 + lower[..., :3]
+            yield upper[..., channels].astype(np.uint32) * 256 + lower[..., channels]
 
-    white = _smallest_white(max(int(strip.max()) for strip in levels()))
-    scaled = Image.new("RGB", high.size)
+    scaled = Image.new(high.mode, high.size)
+    parts = [slice(0, 3), slice(3, 4)][: len(high.mode) - 2]
+    whites = [_smallest_white(_brightest(_counts(levels(part)))) for part in parts]
     top = 0
-    for strip in levels():
-        scaled.paste(Image.fromarray(_scaled(strip, white)), (0, top))
-        top += len(strip)
-    if high.mode == "RGBA":
-        scaled.putalpha(high.getchannel("A"))
+    for strips in zip(*map(levels, parts), strict=True):
+        pixels = np.dstack([_scaled(*pair) for pair in zip(strips, whites, strict=True)])
+        scaled.paste(Image.fromarray(pixels), (0, top))
+        top += len(pixels)
     return scaled
 
 
@@ -94,7 +100,7 @@ def _grey_to_rgb(image: Image.Image, white: int) -> Image.Image:
 
 
 def _scaled(levels: NDArray[np.uint32], white: int) -> NDArray[np.uint8]:
-    return ((levels * 255 + white // 2) // white).astype(np.uint8)
+    return ((np.minimum(levels, white) * 255 + white // 2) // white).astype(np.uint8)
 
 
 def _white_level(image: Image.Image) -> int:
@@ -109,7 +115,26 @@ def _white_level(image: Image.Image) -> int:
     stated = stated[0] if isinstance(stated, tuple) and stated else stated
     if isinstance(stated, int) and max(brightest, 254) < stated <= 65535:
         return stated
-    return _smallest_white(brightest)
+    return _smallest_white(_brightest(_counts(_strips(image))))
+
+
+def _counts(strips: Iterable[NDArray[np.integer]]) -> NDArray[np.int64]:
+    """How many pixels have each level of 16 bits."""
+    counts = np.zeros(65536, np.int64)
+    for strip in strips:
+        counts += np.bincount(strip.ravel(), minlength=65536)
+    return counts
+
+
+def _brightest(counts: NDArray[np.int64]) -> int:
+    """The brightest level but for a few hot pixels, from how many have each level.
+
+    Of the brighter pixels alone: a small fish on black is a smaller share of all than hot ones are.
+    """
+    levels = np.arange(len(counts))
+    average = (counts * levels).sum() / counts.sum()
+    bright = np.where(levels >= average, counts, 0).cumsum()
+    return int(np.searchsorted(bright, _NOT_HOT * bright[-1]))
 
 
 def _smallest_white(brightest: int) -> int:
