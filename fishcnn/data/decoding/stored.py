@@ -55,6 +55,7 @@ class Stored:
         self._checksums = checksums
         self._again = again
         self._workers = max(1, workers)
+        self._every = np.arange(shape[0])  # a million cost more than a row, at each reading
         # Kept open, as who decodes the folder anew removes the file.
         self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._descriptor)
@@ -70,7 +71,7 @@ class Stored:
 
     def __getitem__(self, rows: "NDArray[np.int64] | slice | list[int]") -> NDArray[np.uint8]:
         """Read uint8 (len(rows), ...)."""
-        wanted = np.arange(len(self))[rows]
+        wanted = self._every[rows]
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for position in np.flatnonzero(~self._read(wanted, found)).tolist():
             self._warn()

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -80,3 +81,20 @@ def test_a_copy_of_a_file_that_has_gone_is_refused_in_words(
     with pytest.raises(FishError, match=r"rows is not there any more: .*; set up the data again"):
         copied(images)
     np.testing.assert_array_equal(images[[4]][:, 0, 0, 0], [4])  # who has it open keeps it
+
+
+def test_reading_one_row_of_a_million_costs_no_more_than_the_row(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(bytes(1_000_000))
+    checksums = np.full(1_000_000, zlib.crc32(b"\0"), np.uint32)
+    images = Stored(file, (1_000_000, 1), checksums, lost, 2)
+    tracemalloc.start()
+    try:
+        images[np.array([999_999, 3])]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+    assert images[-1:].tolist() == [[0]]
+    with pytest.raises(IndexError):
+        images[[1_000_000]]
