@@ -1,3 +1,5 @@
+import copy
+import pickle
 import shutil
 import subprocess
 import sys
@@ -524,3 +526,18 @@ def test_a_folder_that_is_split_already_has_no_folds(
     datamodule = make(tmp_path, group_duplicates=True)
     datamodule.setup()
     assert len(datamodule.splitting.leaked) == 36
+
+
+@pytest.mark.parametrize("cache", ["disk", "ram", "none"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_datamodule_that_is_set_up_can_be_copied_and_sent_to_other_processes(
+    make: Make, cache: str, copied: Callable[[FishDataModule], FishDataModule]
+) -> None:
+    datamodule = make(cache=cache)
+    datamodule.setup("fit")
+    rows = datamodule.split.val
+    other = copied(datamodule).images
+    assert (other.pixels[rows] == datamodule.images.pixels[rows]).all()
+    assert other.masks is not None
+    assert datamodule.images.masks is not None
+    assert (other.masks[rows] == datamodule.images.masks[rows]).all()

@@ -46,6 +46,8 @@ _VERSION = 3
 # A file written this shortly before its stamp was read may be written again with the same stamp:
 # clocks of file systems tick that slowly.
 _TICK_NS = 2_000_000_000
+# Old images that are copied at a time.
+_COPIED = 32
 _WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
 
 
@@ -239,6 +241,7 @@ def _build(
     reasons: dict[int, str] = {}
     new = [file for file, row in enumerate(rows) if row is None]
     decoding = decode_files(index, new, side=side, workers=workers)
+    copying = iter(()) if old is None else _old_rows(old, [row for row in rows if row is not None])
     suffixes = (".images", ".masks") if index.masks_root else (".images",)
     try:
         with ExitStack() as files:
@@ -249,10 +252,7 @@ def _build(
                 if row is None or old is None:
                     facts[file], decoded = next(decoding)
                 else:
-                    facts[file], one = old.facts[row], np.array([row])
-                    decoded = Decoded(
-                        old.pixels[one], None if old.masks is None else old.masks[one]
-                    )
+                    facts[file], decoded = old.facts[row], next(copying)
                 if isinstance(decoded, str):
                     reasons[file] = decoded
                     continue
@@ -272,6 +272,14 @@ def _build(
         raise OSError(errno.EIO, "the disk does not keep what is written to it", str(folder))
     _sweep(folder, keep=built)
     return built
+
+
+def _old_rows(old: ImageSet, rows: list[int]) -> Iterator[Decoded]:
+    """Yield old images with their masks, of which many are read at a time."""
+    for start in range(0, len(rows), _COPIED):
+        some = np.array(rows[start : start + _COPIED])
+        masks = [None] * len(some) if old.masks is None else old.masks[some]
+        yield from map(Decoded, old.pixels[some], masks)
 
 
 def _write_index(index: ImageIndex, arrays: Path) -> None:

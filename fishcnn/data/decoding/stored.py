@@ -8,9 +8,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fishcnn.utils.errors import FishError
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,8 @@ class Stored:
     """N uint8 arrays of one shape in a file, of which each has a checksum.
 
     They are read, not mapped: where somebody cuts the file short, or its disk fails, a mapped page
-    ends the process by SIGBUS, and a short read can be made good.
+    ends the process by SIGBUS, and a short read can be made good. A copy, in another process too,
+    opens the file again.
 
     Args:
         file: the arrays one after the other, and nothing else.
@@ -47,22 +51,27 @@ class Stored:
         self.shape = shape
         self._row_bytes = int(np.prod(shape[1:]))
         self.nbytes = shape[0] * self._row_bytes
-        self._file = file
+        self._file = file.absolute()
         self._checksums = checksums
         self._again = again
         self._workers = max(1, workers)
+        self._every = np.arange(shape[0])  # a million cost more than a row, at each reading
         # Kept open, as who decodes the folder anew removes the file.
         self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._descriptor)
         self._lock = threading.Lock()
         self._warned = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = (self._file, self.shape, self._checksums, self._again, self._workers)
+        return _opened_again, parts
+
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: "NDArray[np.int64] | slice | list[int]") -> NDArray[np.uint8]:
         """Read uint8 (len(rows), ...)."""
-        wanted = np.arange(len(self))[rows]
+        wanted = self._every[rows]
         found = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for position in np.flatnonzero(~self._read(wanted, found)).tolist():
             self._warn()
@@ -116,3 +125,13 @@ class Stored:
                 "images, now and whenever it is needed; the next start builds the cache anew.",
                 self._file,
             )
+
+
+def _opened_again(file: Path, *parts: Any) -> Stored:
+    try:
+        return Stored(file, *parts)
+    except FileNotFoundError:
+        raise FishError(
+            f"{file} is not there any more: the cache has been removed, or built anew from other "
+            "images, since it was opened; set up the data again"
+        ) from None

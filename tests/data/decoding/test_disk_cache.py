@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.data.decoding import decode as decoding
@@ -21,6 +22,7 @@ from fishcnn.data.decoding import disk_cache as module
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 
@@ -106,6 +108,24 @@ def test_only_what_is_new_or_changed_is_decoded(root: Path, decoded: list[str]) 
     assert sorted(decoded) == ["1.png", "35.png"]
     assert levels(stored) == [200, 20, 30, 35, 40, 50]
     assert arrays(root) == [".images"]
+
+
+def test_what_is_kept_is_copied_many_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_COPIED", 2)
+    load(root)
+    read: list[list[int]] = []
+    rows_of = Stored.__getitem__
+
+    def spy(stored: Stored, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        read.append(rows.tolist())
+        return rows_of(stored, rows)
+
+    paint(root / "Koi" / "2.png", 200)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stored, "__getitem__", spy)
+        images = load(root)
+    assert read == [[0, 1], [3, 4], [5]]
+    assert levels(images) == [0, 10, 200, 30, 40, 50]
 
 
 def test_a_change_that_keeps_size_and_name_is_seen(root: Path) -> None:
