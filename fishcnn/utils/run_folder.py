@@ -54,14 +54,16 @@ class RunFolder:
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     @classmethod
-    def newest_begun_below(cls, folder: Path) -> "RunFolder | None":
-        """The run below a folder that was begun or has gone on last; None if there is none."""
-        names = (cls(Path()).versions, cls(Path()).last_checkpoint)
-        found = [path for name in names for path in folder.rglob(name.as_posix())]
-        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-        if newest is None:
-            return None
-        return cls(newest.parents[1] if newest.name == LAST_CHECKPOINT else newest.parent)
+    def newest_below(cls, folder: Path) -> "RunFolder | None":
+        """The run below a folder that has got a checkpoint last; None if none has one.
+
+        A run with nothing but its best one counts where there is no other: that may be a copy, from
+        the run that it goes on with.
+        """
+        for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
+            if newest := cls.newest_checkpoint_below(folder, name):
+                return cls(newest.parents[1])
+        return None
 
     @classmethod
     def below(cls, folder: Path) -> "list[RunFolder]":

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -58,9 +59,12 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
         FishError: the folder holds another run, or one that is finished; or the checkpoint of
             ``ckpt_path=`` does not fit the settings.
     """
-    own, named = _usable_checkpoint(run), _named_checkpoint(config)
+    own, named = _usable_checkpoint(run), _named_checkpoint(config, run)
     ours = named is not None and named.path.is_relative_to(run.path.resolve())
-    if own and not is_finished(run, own.epochs) and _is_same_command(config, run, named=ours):
+    same = _is_same_command(config, run, named=ours)
+    if own and same and named and not ours and not run.last_checkpoint.is_file():
+        own = None  # the best one of the other run, copied before anything was trained here
+    if own and same and not is_finished(run, own.epochs):
         return own, own.stopped_early or own.epochs >= config.trainer.max_epochs
     if (own or run.summary.is_file()) and not ours:
         setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
@@ -111,16 +115,21 @@ def _is_same_command(config: DictConfig, run: RunFolder, *, named: bool = False)
         before = run.config.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
+    return before == written_config(config) or (
+        named and before == written_config(_unnamed(config))
+    )
+
+
+def _unnamed(config: DictConfig) -> DictConfig:
+    """The same settings without ``ckpt_path=``."""
     unnamed = config.copy()
     unnamed.ckpt_path = None
-    return before == written_config(config) or (named and before == written_config(unnamed))
+    return unnamed
 
 
 def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
-    """The last checkpoint of a run; the best one where the last is damaged."""
-    if not run.last_checkpoint.is_file():
-        return None
-    for file in (run.last_checkpoint, run.best_checkpoint):
+    """The last checkpoint of a run; the best one where the last is missing or damaged."""
+    for file in _checkpoints(run):
         try:
             return read_checkpoint(file, finite=False)  # a diverged run has its figures as well
         except FishError as error:
@@ -128,18 +137,33 @@ def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
     return None
 
 
-def _named_checkpoint(config: DictConfig) -> Checkpoint | None:
-    """The checkpoint of ``ckpt_path=``; None for a run that was ended before its first one."""
+def _checkpoints(run: RunFolder) -> list[Path]:
+    return [file for file in (run.last_checkpoint, run.best_checkpoint) if file.is_file()]
+
+
+def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
+    """The checkpoint of ``ckpt_path=``; None for ``run`` itself, ended before its first one.
+
+    Raises:
+        FishError: there is none, or it cannot be used.
+    """
     typed = config.ckpt_path
     if not typed:
         return None
-    runs = user_path(config.runs)
-    newest = RunFolder.newest_begun_below(runs.absolute()) if typed == "last" else None
-    run = newest or RunFolder(user_path(typed))
-    if run.versions.is_file() and not run.summary.is_file():
-        usable = _usable_checkpoint(run)
-        if not usable:
+    runs = user_path(config.runs).absolute()
+    meant = RunFolder.newest_below(runs) if typed == "last" else RunFolder(user_path(typed))
+    if run.versions.is_file() and not _checkpoints(run):
+        if typed == "last":
+            again = meant is None or _is_same_command(_unnamed(config), run)
+        else:
+            again = meant is not None and meant.path.resolve() == run.path.resolve()
+        if again:
             log.warning("%s was ended before its first checkpoint: it begins again", run.path)
+            return None
+    files = _checkpoints(meant) if meant else []
+    if meant and not meant.summary.is_file() and (usable := _usable_checkpoint(meant)):
         return usable
-    path = find_checkpoint("ckpt_path", None if typed == "last" else typed, [runs], LAST_CHECKPOINT)
-    return read_checkpoint(path)
+    if files:
+        return read_checkpoint(files[0].resolve())
+    wanted = None if typed == "last" else typed
+    return read_checkpoint(find_checkpoint("ckpt_path", wanted, [runs], LAST_CHECKPOINT))
