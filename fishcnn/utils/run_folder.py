@@ -29,7 +29,9 @@ class RunFolder:
         self.best_checkpoint = self.checkpoints / BEST_CHECKPOINT  # with the lowest validation loss
         self.last_checkpoint = self.checkpoints / LAST_CHECKPOINT  # from which a run goes on
         self.config = self.path / "config.yaml"
-        self.overrides = self.path / ".hydra" / "overrides.yaml"  # what was typed
+        # What was typed for the run. Hydra's own is rewritten by a start that is then refused.
+        self.typed = self.path / "overrides.yaml"
+        self.typed_last = self.path / ".hydra" / "overrides.yaml"
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
@@ -40,6 +42,11 @@ class RunFolder:
         self.figures = self.path / "figures"  # written before the summary
         self.explanations = self.path / "explanations"
         self.export = self.path / "export"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed for the run; for one of an earlier version, Hydra's own record."""
+        return self.typed if self.typed.is_file() else self.typed_last
 
     @classmethod
     def of(cls, checkpoint: Path) -> "RunFolder | None":
@@ -68,7 +75,7 @@ class RunFolder:
     @classmethod
     def below(cls, folder: Path) -> "list[RunFolder]":
         """Every run that Hydra has begun below a folder."""
-        begun = cls(Path()).overrides
+        begun = cls(Path()).typed_last
         return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
 
     def evaluation(self, judged: str) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.build import (
@@ -216,6 +216,7 @@ def _write_inputs(
     config: DictConfig, datamodule: FishDataModule, report: str, run: RunFolder
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
+    write_text(run.typed, OmegaConf.to_yaml(HydraConfig.get().overrides.task))
     write_text(run.config, written_config(config))
     write_text(run.versions, json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None
