@@ -11,9 +11,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
+from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
+from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
@@ -105,23 +107,18 @@ def _find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None
 
 def finished_job(config: DictConfig, run: RunFolder) -> dict[str, Any] | None:
     """The summary of a job that an earlier start of the same sweep has finished, or None."""
-    summary = _summary(run)
-    finished = is_finished(run, summary.get("epochs", 0)) and in_a_sweep()
-    return summary if finished and _is_same_command(config, run) else None
+    finished = in_a_sweep() and is_finished(run, 0) and _is_same_command(config, run)
+    return read_notes(run.summary) if finished else None
 
 
 def is_finished(run: RunFolder, epochs: int) -> bool:
     """Whether a run that was trained for so many epochs has its summary and its figures."""
     drawn = all((run.figures / f"{name}.png").is_file() for name in FIGURES)
-    return drawn and _summary(run).get("epochs", -1) >= epochs
-
-
-def _summary(run: RunFolder) -> dict[str, Any]:
-    try:
-        summary = json.loads(run.summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return summary if isinstance(summary, dict) else {}
+    summary = read_notes(run.summary)
+    trained = summary.get("epochs")
+    if not isinstance(trained, int) or isinstance(trained, bool):
+        return False
+    return drawn and trained >= epochs and isinstance(summary.get(MONITOR, ""), int | float | None)
 
 
 def _is_same_command(config: DictConfig, run: RunFolder, *, named: bool = False) -> bool:
