@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -414,3 +416,18 @@ def test_a_signal_ends_every_command_with_its_status(
     finished = script(name, *settings)
     assert finished.status == 128 + number
     assert finished.err == f"stopped by {number.name}\n"
+
+
+def test_a_fit_ends_its_further_processes_where_no_signal_is_called_sigkill(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[Signals] = []
+    strategy = SimpleNamespace(launcher=SimpleNamespace(kill=sent.append))
+    trainer: Any = SimpleNamespace(strategy=strategy, is_global_zero=True)
+    monkeypatch.delattr(signal, "SIGKILL")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        fishcnn.commands.train.train._whole_fit(trainer, RunFolder(tmp_path)),
+    ):
+        raise KeyboardInterrupt
+    assert sent == [SIGTERM]

@@ -169,7 +169,7 @@ def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         if trainer.strategy.launcher and trainer.is_global_zero:
-            trainer.strategy.launcher.kill(signal.SIGKILL)
+            trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows
         cause: BaseException | None = error
         while cause and not isinstance(cause, FishError):
             cause = cause.__context__
