@@ -36,7 +36,7 @@ from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import regular_target, unwritable
+from fishcnn.utils.files import made_folder, regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
@@ -86,10 +86,7 @@ def predict(config: DictConfig) -> None:
             _predict(config, checkpoint, stream, config.format or _FORMATS[0])
         return
     output, row_format = _output(config, checkpoint)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(output, error) from error
+    made_folder(output.parent)
     with locked(output):
         _predict(config, checkpoint, output, row_format)
 

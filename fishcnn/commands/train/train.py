@@ -49,7 +49,7 @@ from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import unwritable, write_bytes, write_text
+from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.versions import versions
@@ -133,7 +133,7 @@ def _train(
         _write_inputs(config, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
-            run.checkpoints.mkdir(exist_ok=True)
+            made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
     with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
