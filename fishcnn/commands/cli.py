@@ -4,7 +4,6 @@ Imported before Hydra answers ``--help``, so nothing heavy may be imported here;
 are answered, so not even Hydra.
 """
 
-import errno
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 from fishcnn.commands import command_line
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import unwritable
+from fishcnn.utils.files import OF_DISK, unwritable
 from fishcnn.utils.machine import given_cpus, usable_cpus
 from fishcnn.utils.streams import print_any_letter
 
@@ -36,7 +35,6 @@ COMMANDS = {
     "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BROKEN_PIPE = 141  # what a shell reports of a program whose reader has gone
 
 
@@ -164,11 +162,13 @@ def _report(error: Exception) -> None:
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
-    disk = next((c for c in causes if isinstance(c, OSError) and c.errno in _DISK), None)
+    disk = next((c for c in causes if isinstance(c, OSError) and c.errno in OF_DISK), None)
     if isinstance(error, FishError | OmegaConfBaseException):
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, CompactHydraException):
         print(*filter(None, (error, error.__cause__)), sep="\n", file=sys.stderr)
+    elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
+        print(f"error: {disk.filename}: permission denied", file=sys.stderr)
     elif isinstance(disk, OSError):
         words = f"{(disk.strerror or str(disk)).lower()}; free some space or write elsewhere"
         told = unwritable(Path(disk.filename), disk) if disk.filename else words

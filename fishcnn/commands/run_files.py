@@ -50,10 +50,10 @@ def read_config(run: RunFolder) -> DictConfig:
     return config
 
 
-def read_overrides(run: RunFolder) -> list[str]:
-    """What was typed for a run, as far as Hydra has written it down."""
+def read_overrides(run: RunFolder, *, last: bool = False) -> list[str]:
+    """What was typed for a run, or for its last start, as far as it was written down."""
     try:
-        content = _read_yaml(run.overrides)
+        content = _read_yaml(run.typed_last if last else run.overrides)
     except _Damaged:
         return []
     return [str(override) for override in content] if isinstance(content, list) else []

@@ -8,7 +8,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.types import _PATH
 
-from fishcnn.utils.files import unwritable, write_bytes
+from fishcnn.utils.files import made_folder, write_bytes
 
 
 class CheckpointWriter(TorchCheckpointIO):
@@ -38,9 +38,6 @@ class CheckpointWriter(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         target = Path(path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(target, error) from error
+        made_folder(target.parent)
         write_bytes(target, content.getbuffer())
         self.epochs[target] = checkpoint["epoch"] + 1

@@ -27,6 +27,8 @@ class Unwritable(FishError):
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What a disk answers a person, who can put it right.
+OF_DISK = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager

@@ -29,7 +29,9 @@ class RunFolder:
         self.best_checkpoint = self.checkpoints / BEST_CHECKPOINT  # with the lowest validation loss
         self.last_checkpoint = self.checkpoints / LAST_CHECKPOINT  # from which a run goes on
         self.config = self.path / "config.yaml"
-        self.overrides = self.path / ".hydra" / "overrides.yaml"  # what was typed
+        # What was typed for the run. Hydra's own is rewritten by a start that is then refused.
+        self.typed = self.path / "overrides.yaml"
+        self.typed_last = self.path / ".hydra" / "overrides.yaml"
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
@@ -40,6 +42,11 @@ class RunFolder:
         self.figures = self.path / "figures"  # written before the summary
         self.explanations = self.path / "explanations"
         self.export = self.path / "export"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed for the run; for one of an earlier version, Hydra's own record."""
+        return self.typed if self.typed.is_file() else self.typed_last
 
     @classmethod
     def of(cls, checkpoint: Path) -> "RunFolder | None":
@@ -54,19 +61,21 @@ class RunFolder:
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     @classmethod
-    def newest_begun_below(cls, folder: Path) -> "RunFolder | None":
-        """The run below a folder that was begun or has gone on last; None if there is none."""
-        names = (cls(Path()).versions, cls(Path()).last_checkpoint)
-        found = [path for name in names for path in folder.rglob(name.as_posix())]
-        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-        if newest is None:
-            return None
-        return cls(newest.parents[1] if newest.name == LAST_CHECKPOINT else newest.parent)
+    def newest_below(cls, folder: Path) -> "RunFolder | None":
+        """The run below a folder that has got a checkpoint last; None if none has one.
+
+        A run with nothing but its best one counts where there is no other: that may be a copy, from
+        the run that it goes on with.
+        """
+        for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
+            if newest := cls.newest_checkpoint_below(folder, name):
+                return cls(newest.parents[1])
+        return None
 
     @classmethod
     def below(cls, folder: Path) -> "list[RunFolder]":
         """Every run that Hydra has begun below a folder."""
-        begun = cls(Path()).overrides
+        begun = cls(Path()).typed_last
         return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
 
     def evaluation(self, judged: str) -> Path:

@@ -336,7 +336,7 @@ def test_a_run_that_cannot_be_continued_is_refused_before_training(
         shutil.copytree(config["data"]["root"], "other")
         next(Path("other").iterdir()).rename("other/another")
         overrides = [*overrides, "data.masks_root=null"]
-    written = trained.summary.read_bytes()
+    written, before = trained.summary.read_bytes(), typed(trained)
     more = ["ckpt_path=runs/first", "trainer.max_epochs=5", "hydra.run.dir=runs/second"]
     finished = train(*typed(trained), *more, *overrides)
     assert finished.status == 1
@@ -344,6 +344,7 @@ def test_a_run_that_cannot_be_continued_is_refused_before_training(
     for part in parts:
         assert part in finished.err
     assert trained.summary.read_bytes() == written
+    assert typed(trained) == before
 
 
 def test_a_run_goes_on_in_its_own_folder(train: Command, trained: RunFolder) -> None:

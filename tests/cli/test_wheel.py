@@ -113,3 +113,8 @@ def test_the_console_command_trains_on_two_processes_and_evaluates(
 
     assert "report" in run("fishcnn", "evaluate", "ckpt=run")
     assert (folder / "evaluation" / "val" / "report.html").stat().st_size > 10_000
+
+    # The second process starts when the first one has made the folder of the new run.
+    more = ["ckpt_path=last", "runs=.", "trainer.max_epochs=2", "hydra.run.dir=more"]
+    run("fishcnn", "train", "data=folder", "data.root=images", *small, *two, *more)
+    assert json.loads((tmp_path / "more" / "summary.json").read_text())["epochs"] == 2

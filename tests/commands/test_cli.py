@@ -1,6 +1,7 @@
 """One entry point beside the scripts."""
 
 import sys
+from errno import EACCES, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,32 @@ def test_a_mistake_ends_a_command_with_status_1(
     monkeypatch.chdir(tmp_path)
     assert fishcnn(monkeypatch, "train", "seed=-1", "hydra.run.dir=run") == 1
     assert capsys.readouterr().err == "error: seed=-1: must be a whole number, 0 or more\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(EACCES, "Permission denied", "a"), "a: permission denied"),
+        (PermissionError(EPERM, "Operation not permitted", "a"), "a: permission denied"),
+        (PermissionError(EPERM, "Operation not permitted"), "operation not permitted"),
+        (OSError(EFBIG, "File too large"), "file too large"),
+        (OSError(ENOSPC, "No space left on device", "a"), "cannot write a: the disk of . is full"),
+        (OSError(EROFS, "Read-only file system", "a"), "cannot write a: read-only file system"),
+    ],
+)
+def test_what_a_disk_answers_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    error: OSError,
+    said: str,
+) -> None:
+    def refuse(config: object) -> None:
+        raise RuntimeError("of a library") from error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fishcnn.commands.predict.predict.predict", refuse)
+    assert fishcnn(monkeypatch, "predict") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: {said}")
+    assert printed.count("\n") == 1

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,9 +144,10 @@ def before_the_last_checkpoint(run: RunFolder) -> None:
         (before_the_figures, ["ckpt_path=last"]),
         (within_the_figures, []),
         (within_the_first_checkpoint, ["ckpt_path=last", *FAST]),
-        (within_the_first_checkpoint_long_ago, ["ckpt_path=runs/first", *FAST]),
+        (within_the_first_checkpoint, ["ckpt_path=runs/first", *FAST]),
         (within_the_first_checkpoint_long_ago, FAST),
         (before_the_last_checkpoint, []),
+        (before_the_last_checkpoint, ["ckpt_path=runs/first"]),
     ],
 )
 def test_a_killed_run_is_finished_by_the_same_command(
@@ -178,6 +181,51 @@ def test_a_run_that_was_killed_before_its_figures_is_finished_in_another_folder(
     assert table(second.metrics) == before
     assert epochs(second) == ["1", "2", "3", "4"]
     assert second.last_checkpoint.read_bytes() == trained.last_checkpoint.read_bytes()
+
+
+def test_a_later_run_that_was_killed_before_its_first_checkpoint_hides_no_other(
+    train: Command, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*typed(trained), *FAST, "ckpt_path=last", "trainer.max_epochs=5"]
+    with monkeypatch.context() as patch:
+        kill_before(patch, History, "on_train_batch_end", SIGTERM)
+        killed = train(*command, "hydra.run.dir=runs/second")
+    second = RunFolder(trained.path.with_name("second"))
+    assert second.versions.is_file()
+    assert second.best_checkpoint.is_file()  # a copy
+    assert not second.last_checkpoint.exists()
+    later = RunFolder(trained.path.with_name("later"))
+    later.path.mkdir()
+    later.versions.write_text("{}")
+    finished = train(*shlex.split(killed.err.partition("to begin again: ")[2])[2:])
+    assert finished.status == 0, finished.err
+    assert epochs(second) == ["1", "2", "3", "4", "5"]
+    assert table(second.metrics)[:4] == table(trained.metrics)
+
+
+@pytest.mark.parametrize("named", ["runs/first", "last"])
+@pytest.mark.parametrize("damaged", [("last", "best"), ("best",)])
+def test_a_run_whose_checkpoints_are_damaged_does_not_begin_again(
+    train: Command, trained: RunFolder, named: str, damaged: tuple[str, ...]
+) -> None:
+    before_the_figures(trained)
+    shutil.rmtree(trained.checkpoints)
+    trained.checkpoints.mkdir()
+    for name in damaged:
+        (trained.checkpoints / f"{name}.ckpt").write_bytes(b"PK\x03\x04 half a file")
+    finished = train(*typed(trained), f"ckpt_path={named}")
+    assert finished.status == 1
+    assert f"error: ckpt_path={trained.checkpoints / damaged[0]}.ckpt is damaged" in finished.err
+    assert not trained.summary.exists()
+
+
+def test_a_run_without_a_checkpoint_is_not_begun_again_in_another_folder(
+    train: Command, trained: RunFolder
+) -> None:
+    within_the_first_checkpoint(trained)
+    finished = train(*typed(trained), "ckpt_path=runs/first", "hydra.run.dir=runs/second")
+    assert finished.status == 1
+    assert "error: ckpt_path=runs/first: wanted a checkpoint file, or a run fold" in finished.err
 
 
 @pytest.mark.parametrize("change", ["model.blocks=1", "seed=1"])
@@ -368,3 +416,18 @@ def test_a_signal_ends_every_command_with_its_status(
     finished = script(name, *settings)
     assert finished.status == 128 + number
     assert finished.err == f"stopped by {number.name}\n"
+
+
+def test_a_fit_ends_its_further_processes_where_no_signal_is_called_sigkill(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[Signals] = []
+    strategy = SimpleNamespace(launcher=SimpleNamespace(kill=sent.append))
+    trainer: Any = SimpleNamespace(strategy=strategy, is_global_zero=True)
+    monkeypatch.delattr(signal, "SIGKILL")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        fishcnn.commands.train.train._whole_fit(trainer, RunFolder(tmp_path)),
+    ):
+        raise KeyboardInterrupt
+    assert sent == [SIGTERM]

@@ -179,7 +179,7 @@ def test_without_the_split_nothing_is_said_of_held_out_images(
 @pytest.mark.parametrize("content", ["", "{", "[1]", '"x"', json.dumps({"val_acc": "high"})])
 def test_the_table_of_a_sweep_passes_over_what_is_damaged(trained: RunFolder, content: str) -> None:
     trained.summary.write_text(content)
-    trained.overrides.write_bytes(b"\xff\xfe")
+    trained.typed_last.write_bytes(b"\xff\xfe")
     trained.summary.touch()
     (job,) = read_jobs(trained.path.parent)
     assert (job.folder, job.overrides, job.val_acc) == ("first", {}, None)

@@ -5,9 +5,12 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGINT
+from typing import Any
 
 import pytest
 from conftest import Command
@@ -18,7 +21,6 @@ from fishcnn.commands.export.formats import FORMATS
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, Row
-from fishcnn.commands.predict.streamed_output import StreamedOutput
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
@@ -244,14 +246,45 @@ def test_a_stream_is_not_resumed(trained: RunFolder, script: Command) -> None:
     assert "output=-: a stream cannot be resumed" in ended.err
 
 
-def test_a_stream_that_nobody_reads_ends_quietly(tmp_path: Path) -> None:
+def test_a_stream_that_nobody_reads_ends_quietly(
+    trained: RunFolder, script: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader, writer = os.pipe()
-    with os.fdopen(writer, "wb") as stream:
-        output = StreamedOutput(stream, CsvRows(1))
-        os.close(reader)
-        with pytest.raises(SystemExit) as end:
-            output.write([Row("a.jpg", "Koi", (("Koi", 1.0),), None)])
-    assert end.value.code == 141
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        ended = script("predict", f"ckpt={trained.path}", "output=-")
+    assert (ended.status, ended.err) == (141, "")
+
+
+@pytest.mark.parametrize("moment", ["_part", "_begun"])
+def test_a_stop_before_the_first_image_leaves_nothing_that_refuses_the_next_start(
+    trained: RunFolder, script: Command, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    with monkeypatch.context() as patch:
+        if moment == "_part":
+            whole = PartialOutput.open
+
+            def stopped(self: PartialOutput, *arguments: Any, **settings: Any) -> None:
+                whole(self, *arguments, **settings)
+                raise KeyboardInterrupt
+
+            patch.setattr(PartialOutput, "open", stopped)
+        else:
+            patch.setattr(CsvRows, "header", lambda _: os.kill(os.getpid(), SIGINT))
+        assert script("predict", f"ckpt={trained.path}").status == 130
+    assert not list(trained.path.glob("predictions.csv*"))
+    assert script("predict", f"ckpt={trained.path}").status == 0
+
+
+@pytest.mark.parametrize("typed", [[], ["resume=true"], ["resume=false"]])
+def test_a_refused_prediction_leaves_an_unfinished_one_as_it_is(
+    trained: RunFolder, script: Command, typed: list[str]
+) -> None:
+    part = trained.path / "predictions.csv.part"
+    part.write_text("path,label\na.jpg,Koi\n")
+    assert script("predict", f"ckpt={trained.path}", *typed).status == 1
+    assert part.read_text() == "path,label\na.jpg,Koi\n"
 
 
 def test_a_prediction_goes_on_where_a_full_disk_has_stopped_it(small_disk: Path) -> None:

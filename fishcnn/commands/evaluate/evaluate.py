@@ -94,7 +94,7 @@ def _evaluate(
         store=config.calibrate,
     )
     if calibration.stored:
-        store_temperature(checkpoint, calibration.temperature)
+        store_temperature(checkpoint, calibration.temperature, held=output)
 
     top_k = min(config.top_k, len(classifier.classes))
     probabilities = judged.probabilities(calibration.temperature)

@@ -3,6 +3,7 @@
 import io
 import math
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, replacing
 from fishcnn.utils.lock import locked
+from fishcnn.utils.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -158,17 +160,25 @@ def _unusable(fit: TemperatureFit) -> str:
     )
 
 
-def store_temperature(checkpoint: Path, temperature: float) -> None:
+def store_temperature(checkpoint: Path, temperature: float, *, held: Path | None = None) -> None:
     """Write a temperature into a checkpoint; everything else in it stays as it is.
 
     The file is replaced in one step, so that it is whole even if the power fails. It keeps its time
     of change, by which the latest run is found.
 
+    Args:
+        checkpoint: of any run, which no training writes meanwhile.
+        temperature: to store.
+        held: a folder that this process has locked already.
+
     Raises:
-        FishError: the file cannot be written.
+        FishError: the file cannot be written, or its run is still being trained.
     """
+    run = RunFolder.of(checkpoint)
+    place = run.path if run else checkpoint  # as training locks it
+    ours = held is not None and held.resolve() == place.resolve()
     try:
-        with locked(checkpoint):
+        with nullcontext() if ours else locked(place):
             content = verified_checkpoint(checkpoint)
             content["state_dict"]["temperature"] = torch.tensor(temperature, dtype=torch.float32)
             file = io.BytesIO()

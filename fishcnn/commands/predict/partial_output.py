@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from fishcnn.commands.predict.prediction_rows import Row, RowFormat
 from fishcnn.utils.errors import FishError
@@ -23,10 +23,11 @@ class PartialOutput:
     unless there is no row yet.
 
     Attributes:
+        resumable: that it can go on.
         labels: how many rows of each class, "" for images that cannot be read.
     """
 
-    resumable = ": go on by adding resume=true"  # what is said of an interruption
+    resumable = True
 
     def __init__(self, output: Path, rows: RowFormat, settings: Mapping[str, object]) -> None:
         """Name the file that is wanted, and the settings that must be the same to go on.
@@ -40,6 +41,8 @@ class PartialOutput:
         self.output = output
         self._rows = rows
         self._settings = dict(settings)
+        self._file: BinaryIO | None = None
+        self._begun_here = False  # so that nothing is lost with it while it has no row
         self._part = output.with_name(output.name + ".part")
         self._begun = output.with_name(output.name + ".part.json")
         for file in (output, self._part, self._begun):
@@ -70,6 +73,7 @@ class PartialOutput:
         """
         try:
             if not self._part.exists():
+                self._begun_here = True
                 write_text(self._begun, json.dumps(self._settings, indent=1))
                 write_bytes(self._part, self._rows.header())
             elif resume:
@@ -81,6 +85,7 @@ class PartialOutput:
                     "remove it to begin again"
                 )
             self._file = self._part.open("ab")
+            self._begun_here = True
         except OSError as error:
             raise unwritable(self._part, error) from error
 
@@ -127,6 +132,7 @@ class PartialOutput:
         Raises:
             FishError: the file cannot be written.
         """
+        assert self._file, "open() comes first"
         content = self._rows.encode(rows)
         try:
             self._file.write(content)
@@ -143,6 +149,7 @@ class PartialOutput:
         Raises:
             FishError: the system does not let it, or has put something else there meanwhile.
         """
+        assert self._file, "open() comes first"
         try:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -160,8 +167,9 @@ class PartialOutput:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # of a full disk, which has been told
-            self._file.close()
-        if not self.total:
+        if self._file:
+            with suppress(OSError):  # of a full disk, which has been told
+                self._file.close()
+        if self._begun_here and not self.total:
             self._part.unlink(missing_ok=True)
             self._begun.unlink(missing_ok=True)

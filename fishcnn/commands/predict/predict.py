@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files
 from fishcnn.commands.predict.partial_output import PartialOutput
@@ -34,9 +35,10 @@ from fishcnn.commands.predict.streamed_output import (
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained
+from fishcnn.utils import stopping
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import regular_target, unwritable
+from fishcnn.utils.files import made_folder, regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
@@ -57,8 +59,6 @@ _SETTINGS = {
     "workers": optional(whole(1, 1024)),
 }
 _SHOWN_CLASSES = 5
-# What a shell reports of a program that was ended by Ctrl-C.
-_INTERRUPTED = 130
 
 
 def check_predict(config: DictConfig) -> None:
@@ -72,7 +72,8 @@ def predict(config: DictConfig) -> None:
     Raises:
         FishError: a setting, the checkpoint or the images are at fault, or none of the images can
             be read; the message says which.
-        SystemExit: with status 130, after Ctrl-C.
+        SystemExit: a signal has come, Ctrl-C for one.
+        BrokenPipeError: nobody reads the rows any more.
     """
     check_predict(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
@@ -86,10 +87,7 @@ def predict(config: DictConfig) -> None:
             _predict(config, checkpoint, stream, config.format or _FORMATS[0])
         return
     output, row_format = _output(config, checkpoint)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(output, error) from error
+    made_folder(output.parent)
     with locked(output):
         _predict(config, checkpoint, output, row_format)
 
@@ -117,11 +115,12 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
             "top_k": top_k,
         }
         output = PartialOutput(place, rows, settings)
-        output.open(paths, resume=config.resume, batch_size=config.batch_size)
     else:
         output = StreamedOutput(place, rows)
-    before, start = output.total, time.perf_counter()
     with output:
+        if isinstance(output, PartialOutput):
+            output.open(paths, resume=config.resume, batch_size=config.batch_size)
+        before, start = output.total, time.perf_counter()
         batches = stream(
             predictor.rows,
             paths,
@@ -135,10 +134,15 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
                     output.write(batch)
                     progress.advance(bar, len(batch))
         except KeyboardInterrupt:
-            done = f"after {output.total} images" if output.total else "before the first image"
-            done += output.resumable if output.total else " was done"
+            done = (
+                f"after {output.total} images"
+                if output.total
+                else "before the first image was done"
+            )
+            if output.total and output.resumable:
+                done += f"; to go on: {retyped({'resume': 'true'})}"
             print(f"interrupted {done}", file=sys.stderr)
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(stopping.exit_status()) from None
         if not output.total:
             raise FishError(f"input={config.input}: no image found")
         output.finish()

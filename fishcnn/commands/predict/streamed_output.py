@@ -1,7 +1,6 @@
 """Rows on standard output as they come, for another program to read."""
 
 import logging
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,8 +12,6 @@ from fishcnn.utils.errors import FishError
 
 STREAM = "-"
 _NAMES = (STREAM, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-# What a shell reports of a program that was ended because nobody reads on.
-_NOBODY_READS = 141
 
 
 def is_standard_output(typed: str) -> bool:
@@ -37,11 +34,12 @@ class StreamedOutput:
     """Rows go to a stream, batch by batch; it cannot go on where it was interrupted.
 
     Attributes:
+        resumable: that it can go on.
         labels: how many rows of each class, "" for images that cannot be read.
     """
 
     name = "standard output"
-    resumable = ""  # what is said of an interruption
+    resumable = False
 
     def __init__(self, stream: BinaryIO, rows: RowFormat) -> None:
         self.labels: Counter[str] = Counter()
@@ -59,7 +57,7 @@ class StreamedOutput:
 
         Raises:
             FishError: they cannot be written.
-            SystemExit: nobody reads them any more.
+            BrokenPipeError: nobody reads them any more.
         """
         self._put(self._rows.encode(rows))
         self.labels.update(row.label or "" for row in rows)
@@ -78,9 +76,7 @@ class StreamedOutput:
             self._stream.write(content)
             self._stream.flush()
         except BrokenPipeError:
-            # Python would complain of what it could not flush at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            raise SystemExit(_NOBODY_READS) from None
+            raise  # the command line has a status for it
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise FishError(

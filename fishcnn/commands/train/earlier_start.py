@@ -2,21 +2,27 @@
 
 import json
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
+from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
+from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
 from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
 
+_HANDED = "FISHCNN_RESUMED"  # names a variable of the environment
 # Those that every run has.
 FIGURES = ("loss_per_iteration", "curves", "confusion_matrix")
 
@@ -42,6 +48,21 @@ def written_config(config: DictConfig) -> str:
 
 
 def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None, bool]:
+    """Find the checkpoint that this start goes on from; see :func:`_find_resumed`.
+
+    Further processes of a fit, which begin when the first one has already written to the run
+    folder, take what that one has found.
+    """
+    handed = os.environ.get(_HANDED)
+    if getattr(rank_zero_only, "rank", 0) and handed:
+        path, finishing = json.loads(handed)
+        return path and read_checkpoint(Path(path), finite=False), finishing
+    found, finishing = _find_resumed(config, run)
+    os.environ[_HANDED] = json.dumps([found and str(found.path), finishing])
+    return found, finishing
+
+
+def _find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None, bool]:
     """Find the checkpoint that this start goes on from.
 
     The same command, typed again after a kill, goes on in its run folder. Otherwise it is the
@@ -58,9 +79,12 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
         FishError: the folder holds another run, or one that is finished; or the checkpoint of
             ``ckpt_path=`` does not fit the settings.
     """
-    own, named = _usable_checkpoint(run), _named_checkpoint(config)
+    own, named = _usable_checkpoint(run), _named_checkpoint(config, run)
     ours = named is not None and named.path.is_relative_to(run.path.resolve())
-    if own and not is_finished(run, own.epochs) and _is_same_command(config, run, named=ours):
+    same = _is_same_command(config, run, named=ours)
+    if own and same and named and not ours and not run.last_checkpoint.is_file():
+        own = None  # the best one of the other run, copied before anything was trained here
+    if own and same and not is_finished(run, own.epochs):
         return own, own.stopped_early or own.epochs >= config.trainer.max_epochs
     if (own or run.summary.is_file()) and not ours:
         setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
@@ -83,23 +107,18 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
 
 def finished_job(config: DictConfig, run: RunFolder) -> dict[str, Any] | None:
     """The summary of a job that an earlier start of the same sweep has finished, or None."""
-    summary = _summary(run)
-    finished = is_finished(run, summary.get("epochs", 0)) and in_a_sweep()
-    return summary if finished and _is_same_command(config, run) else None
+    finished = in_a_sweep() and is_finished(run, 0) and _is_same_command(config, run)
+    return read_notes(run.summary) if finished else None
 
 
 def is_finished(run: RunFolder, epochs: int) -> bool:
     """Whether a run that was trained for so many epochs has its summary and its figures."""
     drawn = all((run.figures / f"{name}.png").is_file() for name in FIGURES)
-    return drawn and _summary(run).get("epochs", -1) >= epochs
-
-
-def _summary(run: RunFolder) -> dict[str, Any]:
-    try:
-        summary = json.loads(run.summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return summary if isinstance(summary, dict) else {}
+    summary = read_notes(run.summary)
+    trained = summary.get("epochs")
+    if not isinstance(trained, int) or isinstance(trained, bool):
+        return False
+    return drawn and trained >= epochs and isinstance(summary.get(MONITOR, ""), int | float | None)
 
 
 def _is_same_command(config: DictConfig, run: RunFolder, *, named: bool = False) -> bool:
@@ -111,16 +130,21 @@ def _is_same_command(config: DictConfig, run: RunFolder, *, named: bool = False)
         before = run.config.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
+    return before == written_config(config) or (
+        named and before == written_config(_unnamed(config))
+    )
+
+
+def _unnamed(config: DictConfig) -> DictConfig:
+    """The same settings without ``ckpt_path=``."""
     unnamed = config.copy()
     unnamed.ckpt_path = None
-    return before == written_config(config) or (named and before == written_config(unnamed))
+    return unnamed
 
 
 def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
-    """The last checkpoint of a run; the best one where the last is damaged."""
-    if not run.last_checkpoint.is_file():
-        return None
-    for file in (run.last_checkpoint, run.best_checkpoint):
+    """The last checkpoint of a run; the best one where the last is missing or damaged."""
+    for file in _checkpoints(run):
         try:
             return read_checkpoint(file, finite=False)  # a diverged run has its figures as well
         except FishError as error:
@@ -128,18 +152,33 @@ def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
     return None
 
 
-def _named_checkpoint(config: DictConfig) -> Checkpoint | None:
-    """The checkpoint of ``ckpt_path=``; None for a run that was ended before its first one."""
+def _checkpoints(run: RunFolder) -> list[Path]:
+    return [file for file in (run.last_checkpoint, run.best_checkpoint) if file.is_file()]
+
+
+def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
+    """The checkpoint of ``ckpt_path=``; None for ``run`` itself, ended before its first one.
+
+    Raises:
+        FishError: there is none, or it cannot be used.
+    """
     typed = config.ckpt_path
     if not typed:
         return None
-    runs = user_path(config.runs)
-    newest = RunFolder.newest_begun_below(runs.absolute()) if typed == "last" else None
-    run = newest or RunFolder(user_path(typed))
-    if run.versions.is_file() and not run.summary.is_file():
-        usable = _usable_checkpoint(run)
-        if not usable:
+    runs = user_path(config.runs).absolute()
+    meant = RunFolder.newest_below(runs) if typed == "last" else RunFolder(user_path(typed))
+    if run.versions.is_file() and not _checkpoints(run):
+        if typed == "last":
+            again = meant is None or _is_same_command(_unnamed(config), run)
+        else:
+            again = meant is not None and meant.path.resolve() == run.path.resolve()
+        if again:
             log.warning("%s was ended before its first checkpoint: it begins again", run.path)
+            return None
+    files = _checkpoints(meant) if meant else []
+    if meant and not meant.summary.is_file() and (usable := _usable_checkpoint(meant)):
         return usable
-    path = find_checkpoint("ckpt_path", None if typed == "last" else typed, [runs], LAST_CHECKPOINT)
-    return read_checkpoint(path)
+    if files:
+        return read_checkpoint(files[0].resolve())
+    wanted = None if typed == "last" else typed
+    return read_checkpoint(find_checkpoint("ckpt_path", wanted, [runs], LAST_CHECKPOINT))

@@ -82,10 +82,10 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 def _read_job(run: RunFolder, sweep: Path) -> Job:
     folder = run.path.relative_to(sweep).as_posix()
-    typed = read_overrides(run)
+    typed = read_overrides(run, last=True)
     overrides = dict(override.lstrip("+").partition("=")[::2] for override in typed)
     # An older summary is one of a run that was there before and that this job has not replaced.
-    if not run.summary.is_file() or run.summary.stat().st_mtime < run.overrides.stat().st_mtime:
+    if not run.summary.is_file() or run.summary.stat().st_mtime < run.typed_last.stat().st_mtime:
         return Job(folder, overrides)
     found = read_notes(run.summary)
     numbers = {name: _number(found.get(name)) for name in _NUMBERS}

@@ -16,7 +16,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.build import (
@@ -49,7 +49,7 @@ from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import unwritable, write_bytes, write_text
+from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.versions import versions
@@ -133,7 +133,7 @@ def _train(
         _write_inputs(config, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
-            run.checkpoints.mkdir(exist_ok=True)
+            made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
     with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
@@ -169,7 +169,7 @@ def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         if trainer.strategy.launcher and trainer.is_global_zero:
-            trainer.strategy.launcher.kill(signal.SIGKILL)
+            trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows
         cause: BaseException | None = error
         while cause and not isinstance(cause, FishError):
             cause = cause.__context__
@@ -216,6 +216,7 @@ def _write_inputs(
     config: DictConfig, datamodule: FishDataModule, report: str, run: RunFolder
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
+    write_text(run.typed, OmegaConf.to_yaml(HydraConfig.get().overrides.task))
     write_text(run.config, written_config(config))
     write_text(run.versions, json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None

@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.models.scores import MONITOR
-from fishcnn.utils.files import unwritable, write_bytes
+from fishcnn.utils.files import made_folder, write_bytes
 from fishcnn.utils.run_folder import BEST_CHECKPOINT, RunFolder
 
 
@@ -49,8 +49,5 @@ class BestCheckpoint(ModelCheckpoint):
 
 @rank_zero_only
 def _copy(source: Path, target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(target, error) from error
+    made_folder(target.parent)
     write_bytes(target, source.read_bytes())

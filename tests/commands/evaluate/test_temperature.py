@@ -10,6 +10,8 @@ import torch
 
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.lock import locked
+from fishcnn.utils.run_folder import RunFolder
 
 
 def overconfident(count: int) -> Answers:
@@ -106,3 +108,13 @@ def test_a_checkpoint_is_whole_even_if_writing_fails(checkpoint: Path, small_dis
         store_temperature(crowded, 2.0)
     assert crowded.read_bytes() == before
     assert sorted(path.name for path in small_disk.iterdir()) == [checkpoint.name, "filler"]
+
+
+def test_no_temperature_is_stored_while_the_run_is_being_trained(trained: RunFolder) -> None:
+    before = trained.best_checkpoint.read_bytes()
+    with locked(trained.path):
+        with pytest.raises(FishError, match=r"first is being written to by process "):
+            store_temperature(trained.best_checkpoint, 2.0)
+        assert trained.best_checkpoint.read_bytes() == before
+        store_temperature(trained.best_checkpoint, 2.0, held=trained.path)
+    assert trained.best_checkpoint.read_bytes() != before

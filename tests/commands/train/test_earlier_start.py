@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
+
+from fishcnn.commands.train.earlier_start import find_resumed, is_finished
+from fishcnn.utils.run_folder import RunFolder
+
+
+@pytest.mark.parametrize("finishing", [True, False])
+def test_further_processes_go_on_from_what_the_first_one_has_found(
+    trained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finishing: bool
+) -> None:
+    found = json.dumps([str(trained.best_checkpoint), finishing])
+    monkeypatch.setenv("FISHCNN_RESUMED", found)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    # By the settings it would be another one.
+    resumed, ends = find_resumed(OmegaConf.create({"ckpt_path": "last"}), RunFolder(tmp_path))
+    assert resumed is not None
+    assert (resumed.path, ends) == (trained.best_checkpoint.resolve(), finishing)
+
+
+@pytest.mark.parametrize(
+    ("summary", "finished"),
+    [
+        ({"epochs": 4, "val_loss": None}, True),
+        ({"epochs": 3, "val_loss": 1.0}, False),
+        ({"epochs": 4}, False),
+        ({"epochs": 4, "val_loss": "low"}, False),
+        ({"epochs": None, "val_loss": 1.0}, False),
+        ({"epochs": "5", "val_loss": 1.0}, False),
+        ({"epochs": [1], "val_loss": 1.0}, False),
+        ({"epochs": True, "val_loss": 1.0}, False),
+        ({}, False),
+        ([1], False),
+    ],
+)
+def test_a_run_is_finished_when_its_summary_says_so(
+    trained: RunFolder, summary: object, finished: bool
+) -> None:
+    trained.summary.write_text(json.dumps(summary))
+    assert is_finished(trained, 4) == finished
