@@ -19,6 +19,7 @@ from fishcnn.commands.build import (
     check_compiler,
 )
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.utils.checks import Check, choice, either, flag, number, optional, several, text, whole
@@ -53,8 +54,11 @@ _WANTED = {
 }
 
 
-def check_train(config: DictConfig) -> None:
+def check_train(config: DictConfig) -> FishDataModule:
     """Check the settings of a training before its data is read.
+
+    Returns:
+        The datamodule, which was built for that.
 
     Raises:
         FishError: a setting is out of range; the message names it and its range.
@@ -70,7 +74,7 @@ def check_train(config: DictConfig) -> None:
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
             "nothing would be validated"
         )
-    build_datamodule(config)
+    datamodule = build_datamodule(config)
     network = check_classifier(config)
     layer = config.callbacks.grad_cam.layer
     if layer is not None and network is not None:
@@ -79,6 +83,7 @@ def check_train(config: DictConfig) -> None:
     check_compiler(config.trainer)
     # Lightning's own checks; nothing is written, and it takes some 20 ms.
     build_trainer(config, [], Path(), CheckpointWriter())
+    return datamodule
 
 
 def _check_added(config: DictConfig) -> None:
