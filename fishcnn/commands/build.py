@@ -52,6 +52,19 @@ _CLASSIFIER_SETTINGS = {
     "image_size": "data.image_size",
 }
 
+# Arguments of Lightning's Trainer that build_trainer() chooses.
+OWN_ARGUMENTS = {
+    "logger",
+    "callbacks",
+    "plugins",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "enable_checkpointing",
+    "fast_dev_run",
+    "num_sanity_val_steps",
+    "log_every_n_steps",
+}
+
 
 def compose_config(*overrides: str) -> DictConfig:
     """Compose ``conf/train.yaml`` as ``scripts/train.py`` would, without its command line.
@@ -300,6 +313,9 @@ def build_trainer(
             plugins=[writer],
             enable_progress_bar=has_bar,
             enable_model_summary=False,
+            # Without checkpoints nothing could be evaluated.
+            enable_checkpointing=True,
+            fast_dev_run=False,
             # Errors show in the first epoch as well, and its numbers would be in the curves.
             num_sanity_val_steps=0,
             log_every_n_steps=1,  # of LearningRateMonitor; nothing else logs through Lightning

@@ -33,6 +33,7 @@ from fishcnn.plots.duplicate_sheet import (
 from fishcnn.utils.checks import optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
+from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import printable
 
 # A terminal shows so many items of a list and so many classes; the files have all.
@@ -40,10 +41,10 @@ _NAMED, _CLASSES = 5, 100
 _REPORT, _NUMBERS, _SHEETS = "report.md", "report.json", "duplicates_{}.png"
 
 
-def check_inspect_data(config: DictConfig) -> None:
+def check_inspect_data(config: DictConfig) -> FishDataModule:
     """Check the settings of an inspection, or raise a FishError that names one."""
     check_settings(config, {"output": optional(text), "pages": whole(0)})
-    build_datamodule(config)
+    return build_datamodule(config)
 
 
 def inspect_data(config: DictConfig) -> None:
@@ -55,12 +56,12 @@ def inspect_data(config: DictConfig) -> None:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
     """
-    check_inspect_data(config)
-    found = _inspect(build_datamodule(config))
-    named = config.data.name
-    name = found.images.index.root.resolve().name if named == "folder" else named
+    datamodule = check_inspect_data(config)
+    name = config.data.name
+    if name == "folder":
+        name = user_path(config.data.root).resolve().name
     with output_folder(config.output, Path("inspections") / name) as output:
-        _write(found, name, config.pages, output)
+        _write(_inspect(datamodule), name, config.pages, output)
 
 
 def _write(found: Inspection, name: str, most_pages: int, output: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fishcnn.utils.errors import FishError
@@ -20,7 +20,8 @@ _UNFINISHED = ".unfinished"
 def output_folder(named: str | None, default: Path) -> Iterator[Path]:
     """Make the folder ``output=``, or the default, and keep other commands out of it.
 
-    Called before the first expensive step.
+    Called before the first expensive step. Where that fails, a folder that was made here and holds
+    nothing is removed.
 
     Yields:
         The folder, absolute.
@@ -32,13 +33,21 @@ def output_folder(named: str | None, default: Path) -> Iterator[Path]:
     folder = user_path(named).absolute() if named else default.absolute()
     if os.path.lexists(folder) and not folder.is_dir():
         raise FishError(f"output={folder} is not a folder: choose another one by output=")
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     with ExitStack() as stack:
+        stack.push(lambda failed, *_: _remove_empty(made) if failed else None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder))
         except (OSError, Unwritable) as error:
             raise _refused(folder, error) from error
         yield folder
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it is gone, or something lies in it
+            folder.rmdir()
 
 
 def nothing() -> Iterable[Path]:

@@ -1,6 +1,7 @@
 """Optimizers and learning rate schedules by name; torch only.
 
-Besides the settings that stand here they take every other argument of torch's own.
+Besides the settings that have a default here they take other arguments of torch's own, which have
+to be listed with what they may be: torch takes any text for a switch, and checks few numbers.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,20 @@ from torch.optim.lr_scheduler import (
 )
 
 from fishcnn.models.registry import Config, Registry
-from fishcnn.utils.checks import Check, check_arguments, flag, number, several, whole
+from fishcnn.utils.checks import (
+    Check,
+    check_arguments,
+    choice,
+    flag,
+    number,
+    optional,
+    several,
+    whole,
+)
+from fishcnn.utils.errors import ArgumentError
 
 # Of any optimizer and any schedule; torch's own checks, of these and others, name none of them.
+_NEVER = choice(False)
 _OPTIMIZER_SETTINGS = {
     "lr": number(0, 1000),
     "weight_decay": number(0, 1000),
@@ -30,12 +42,31 @@ _OPTIMIZER_SETTINGS = {
     "betas": several(number(0, 0.999999), 2),
     "eps": number(0, 1),
     "amsgrad": flag,
+    "decoupled_weight_decay": flag,
+    "foreach": optional(flag),
+    "maximize": _NEVER,  # would climb the loss
+    "capturable": _NEVER,  # these two are for loops of another kind
+    "differentiable": _NEVER,
 }
 _SCHEDULER_SETTINGS = {
     "factor": number(0, 0.999),
     "patience": whole(0),
     "eta_min": number(0, 1000),
     "pct_start": number(0.01, 0.99),
+    "mode": choice("min"),  # of the validation loss
+    "threshold": number(0),
+    "threshold_mode": choice("rel", "abs"),
+    "cooldown": whole(0),
+    "min_lr": number(0, 1000),
+    "eps": number(0, 1),
+    "anneal_strategy": choice("cos", "linear"),
+    "cycle_momentum": flag,
+    "base_momentum": number(0, 0.999999),
+    "max_momentum": number(0, 0.999999),
+    # Shares of optimizer.lr, which is the highest.
+    "div_factor": number(1),
+    "final_div_factor": number(1),
+    "three_phase": flag,
 }
 
 
@@ -91,4 +122,6 @@ def check_scheduler(config: Config, *, lr: float) -> None:
 
 
 def _check(settings: Mapping[str, Any], wanted: Mapping[str, Check]) -> None:
+    for name in settings.keys() - wanted.keys() - {"name"}:
+        raise ArgumentError(name, settings[name], f"unknown; choose from {', '.join(wanted)}")
     check_arguments(settings, {name: wanted[name] for name in wanted if name in settings})

@@ -318,3 +318,28 @@ def test_a_device_stays_a_device(tmp_path: Path) -> None:
     with pytest.raises(FishError, match="not a regular file"):
         PartialOutput(device, CsvRows(1), {})
     assert device.is_char_device()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["inspect_data", "data=folder", "data.root=missing"],
+        ["explain", "input=missing"],
+        ["export", "input=missing"],
+        ["evaluate", "data_root=missing"],
+    ],
+)
+def test_the_output_folder_comes_before_the_images_and_goes_with_them(
+    script: Command, trained: RunFolder, read_only_disk: Path, typed: list[str]
+) -> None:
+    finished = script(*typed, f"output={read_only_disk}/new")
+    assert (finished.status, finished.err.count("\n")) == (1, 1)
+    assert f"cannot write {read_only_disk}/new: read-only file system" in finished.err
+    before = {*Path().rglob("*")}
+    finished = script(*typed)
+    assert (finished.status, finished.err.count("\n")) == (1, 1)
+    assert "missing" in finished.err
+    assert {*Path().rglob("*")} == before
+    Path("mine").mkdir()
+    assert script(*typed, "output=mine").status == 1
+    assert names(Path("mine")) == []

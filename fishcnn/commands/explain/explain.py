@@ -99,6 +99,18 @@ def explain(config: DictConfig) -> None:
     """
     check_explain(config)
     checkpoint = find_trained(config.ckpt, Path(config.runs))
+    run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
+    with output_folder(config.output, run.explanations) as output:
+        explanation = _write(config, checkpoint, output)
+    printed = (names.EXPLANATION_REPORT, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
+    print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
+    if explanation.unreadable == explanation.total:
+        file = printable(str(output / names.EXPLANATION_TABLE))
+        raise FishError(f"no image can be read; {file} says why")
+
+
+def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
+    """Write the files of an explanation, all of them or none."""
     classifier = load_trained(checkpoint, best_device())
     question = ask(
         classifier,
@@ -118,13 +130,9 @@ def explain(config: DictConfig) -> None:
         total = count_images(config.input)
         folders = datamodule.source.folders() if datamodule else None
         files = typed_files(config.input, classifier.classes, folders)
-    run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
     about = "a sample of the validation split" if config.input is None else config.input
     explanation = Explanation(checkpoint, question, about, remarks=remarks)
-    with (
-        output_folder(config.output, run.explanations) as output,
-        all_or_nothing(output, lambda: _earlier(output)) as folder,
-    ):
+    with all_or_nothing(output, lambda: _earlier(output)) as folder:
         images = output / names.EXPLANATION_IMAGES
         if images.exists() and not images.is_dir():
             raise FishError(
@@ -144,11 +152,7 @@ def explain(config: DictConfig) -> None:
             _draw(measured, folder)
         text = report(explanation)
         write_text(folder / names.EXPLANATION_REPORT, text, errors="backslashreplace")
-    printed = (names.EXPLANATION_REPORT, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
-    print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
-    if explanation.unreadable == explanation.total:
-        file = printable(str(output / names.EXPLANATION_TABLE))
-        raise FishError(f"no image can be read; {file} says why")
+    return explanation
 
 
 def _data_of_run(

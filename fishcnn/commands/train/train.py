@@ -22,7 +22,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from fishcnn.commands.build import (
     Callbacks,
     build_classifier,
-    build_datamodule,
     build_trainer,
     prepare_images,
 )
@@ -188,8 +187,7 @@ def _print_unless_of_disk(arguments: threading.ExceptHookArgs) -> None:
 
 def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None, bool]:
     """Find the faults of the settings before the data is read; see :func:`find_resumed`."""
-    check_train(config)
-    return build_datamodule(config), *find_resumed(config, run)
+    return check_train(config), *find_resumed(config, run)
 
 
 def _quiet_lightning() -> None:

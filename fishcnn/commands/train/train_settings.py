@@ -2,15 +2,26 @@
 
 from collections.abc import Sequence
 from inspect import signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
 from fishcnn.cam.layers import find_layer
-from fishcnn.commands.build import build_datamodule, check_classifier, check_compiler
+from fishcnn.commands.build import (
+    OWN_ARGUMENTS,
+    build_datamodule,
+    build_trainer,
+    check_classifier,
+    check_compiler,
+)
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
+from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.utils.checks import Check, choice, either, flag, number, optional, several, text, whole
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import usable_cpus
@@ -43,16 +54,17 @@ _WANTED = {
 }
 
 
-def check_train(config: DictConfig) -> None:
+def check_train(config: DictConfig) -> FishDataModule:
     """Check the settings of a training before its data is read.
+
+    Returns:
+        The datamodule, which was built for that.
 
     Raises:
         FishError: a setting is out of range; the message names it and its range.
     """
     check_settings(config, _WANTED)
-    taken = signature(pl.Trainer).parameters.keys() | {"compile"}
-    if others := [name for name in config.trainer if name not in taken]:
-        raise FishError(f"trainer.{others[0]}: Lightning's Trainer has no such setting")
+    _check_added(config)
     if config.find_lr and config.ckpt_path:
         raise FishError("find_lr=true looks for a rate to begin with: leave out ckpt_path")
     _check_devices(config)
@@ -62,13 +74,50 @@ def check_train(config: DictConfig) -> None:
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
             "nothing would be validated"
         )
-    build_datamodule(config)
+    datamodule = build_datamodule(config)
     network = check_classifier(config)
     layer = config.callbacks.grad_cam.layer
     if layer is not None and network is not None:
         with as_settings(layer="callbacks.grad_cam.layer"):
             find_layer(network, layer)
     check_compiler(config.trainer)
+    # Lightning's own checks; nothing is written, and it takes some 20 ms.
+    build_trainer(config, [], Path(), CheckpointWriter())
+    return datamodule
+
+
+def _check_added(config: DictConfig) -> None:
+    """Check arguments of Lightning's Trainer that are not in ``conf/``, by their annotations."""
+    parameters = signature(pl.Trainer).parameters
+    for name in config.trainer.keys() - {"compile"}:
+        if name not in parameters:
+            raise FishError(f"trainer.{name}: Lightning's Trainer has no such setting")
+        if name in OWN_ARGUMENTS:
+            raise FishError(f"trainer.{name}: is chosen by this project; leave it out")
+        default, annotation = parameters[name].default, parameters[name].annotation
+        # Of those that have a default at all it is the lowest value as well.
+        low = default if type(default) in (int, float) else 0
+        union = get_origin(annotation) in (Union, UnionType)
+        kinds = get_args(annotation) if union else (annotation,)
+        checks = [check for kind in kinds if (check := _check_of(kind, low))]
+        if checks and f"trainer.{name}" not in _WANTED:
+            check_settings(config, {f"trainer.{name}": either(*checks)})
+
+
+def _check_of(kind: Any, low: float) -> Check | None:  # noqa: ANN401
+    """The check of one kind of value; None where Lightning has to check, or no text can be one."""
+    if get_origin(kind) is Literal:
+        return choice(*get_args(kind))
+    if get_origin(kind) in (list, dict):
+        return lambda value: None if isinstance(value, get_origin(kind)) else "is of another kind"
+    known: dict[Any, Check] = {
+        bool: flag,
+        int: whole(int(low)),
+        float: number(low),
+        str: text,
+        NoneType: choice(None),
+    }
+    return known.get(kind)
 
 
 def _check_devices(config: DictConfig) -> None:
