@@ -110,6 +110,32 @@ def test_different_simple_images_stay_apart_and_the_same_one_is_found(draw: Draw
     assert sum(sizes) <= 16 + 6
 
 
+def video(generator: np.random.Generator, ground: Image.Image) -> list[Image.Image]:
+    """Frames of a fish that swims past a fixed camera."""
+    frames = []
+    for step in range(20):
+        frame = ground.copy()
+        draw, x = ImageDraw.Draw(frame), 5 + 12 * step
+        draw.ellipse((x, 90, x + 60, 120), (210, 120, 60))
+        draw.ellipse((x + 45, 98, x + 51, 104), (0, 0, 0))
+        pixels = np.asarray(frame) + generator.normal(0, 2, (220, 300, 1))
+        frames.append(Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8)))
+    return frames
+
+
+@pytest.mark.parametrize(("videos", "others", "cells"), [(2, 8, 8), (2, 0, 30)])
+def test_frames_of_a_video_on_textured_ground_are_one_group(
+    videos: int, others: int, cells: int
+) -> None:
+    generator = np.random.default_rng(0)
+    blobs = generator.integers(40, 216, (videos + others, cells, cells, 3), np.uint8)
+    grounds = [Image.fromarray(each).resize((300, 220)) for each in blobs]
+    frames = [frame for ground in grounds[:videos] for frame in video(generator, ground)]
+    found = find([*frames, *grounds[videos:]])
+    expected = [number // 20 for number in range(20 * videos)]
+    assert found.groups.tolist() == expected + list(range(videos, videos + others))
+
+
 def test_frames_of_one_egg_are_a_group() -> None:
     generator = np.random.default_rng(0)
     eggs = [egg(generator) for _ in range(14)]

@@ -1,9 +1,9 @@
 """Near-duplicates: images that a split must keep together.
 
-Fingerprints say which pairs to look at, and pixels whether they show the same; of those, only pairs
-are joined that are much more alike than their images are to others, so that no group grows by
-resemblance alone. Images without texture, such as blank
-ones, offer nothing to compare: they are duplicates only where the files are identical.
+Fingerprints say which pairs to look at, and pixels whether they show the same. Of simple images,
+only pairs are joined that are much more alike than others are, so that no group grows by
+resemblance alone. Images without texture, such as blank ones, offer nothing to compare: they are
+duplicates only where the files are identical.
 """
 
 import logging
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
-from fishcnn.data.duplicates.evidence import stand_out
+from fishcnn.data.duplicates.distinctness import stand_out
 from fishcnn.data.duplicates.fingerprint import unpack
 from fishcnn.data.duplicates.verification import show_the_same
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
@@ -25,7 +25,7 @@ from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
 log = logging.getLogger(__name__)
 
 # Of what counts as a near-duplicate: groups that another version has found are looked for again.
-_VERSION = 2
+_VERSION = 3
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
