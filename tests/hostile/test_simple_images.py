@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from fishcnn.benchmark.planted_duplicates import plant_duplicate
 from fishcnn.data.duplicates.finder import Duplicates, find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint
+from fishcnn.data.duplicates.near_known import near_known
 
 SIZE = (120, 96)
 Draw = Callable[[np.random.Generator], Image.Image]
@@ -108,6 +109,26 @@ def test_different_simple_images_stay_apart_and_the_same_one_is_found(draw: Draw
     # Before they were asked to stand out, all were one group.
     assert max(sizes) <= 6
     assert sum(sizes) <= 16 + 6
+
+
+@pytest.mark.parametrize("judged", [1, 12])
+def test_new_simple_images_are_no_near_duplicates_of_known_ones(judged: int) -> None:
+    generator = np.random.default_rng(1)
+    known = [egg(generator) for _ in range(24)]
+    images = [egg(generator) for _ in range(judged)]
+    images.append(plant_duplicate(known[5], "resized", generator))
+    near = near_known(
+        np.stack([np.asarray(image.resize((80, 80))) for image in known]),
+        np.arange(24),
+        np.stack([np.asarray(image.resize((80, 80))) for image in images]),
+        (
+            np.stack([fingerprint(image) for image in images]),
+            np.stack([fingerprint(image) for image in known]),
+        ),
+        (np.full(len(images), 1.25, np.float32), np.full(24, 1.25, np.float32)),
+    )
+    assert near[-1]
+    assert near[:-1].sum() <= 0.2 * judged
 
 
 def video(generator: np.random.Generator, ground: Image.Image) -> list[Image.Image]:
