@@ -66,10 +66,12 @@ def scan_folder(
     masks: list[Path] = []
     mask_folders: frozenset[Path] = frozenset()
     known = set(map(alike, known_classes))
-    if layout == "classes" or (tops and {alike(name) for name in tops} <= known):
+    if layout != "classes":
+        images, masks, mask_folders = without_masks(root, images, known)
+    of_classes = {alike(name) for name in {p.parts[0] for p in images if len(p.parts) > 1}}
+    if layout == "classes" or (of_classes and of_classes <= known):
         placement = Placement(by_class_folder(images), [])
     else:
-        images, masks, mask_folders = without_masks(root, images)
         empty = [folder.name for folder in _visible_folders(root) if folder.name not in tops]
         placement = place_images(root, images, empty)
     placed, remarks = placement

@@ -122,24 +122,24 @@ def test_folders_within_a_class_are_taken_as_such(tmp_path: Path, names: list[st
 
 
 @pytest.mark.parametrize(
-    "masks",
+    ("masks", "example"),
     [
-        ["Koi/Koi GT/1.png", "Rui/Rui GT/2.png"],
-        ["Koi GT/1.png", "Rui_masks/2.png"],
-        ["masks/Koi/1.png", "masks/Rui/2.png"],
-        ["Koi/ground_truth/1_mask.png", "Rui/Labels/2.png"],
-        ["Koi/1_mask.png", "Rui/2-GT.png"],
+        (["Koi/Koi GT/1.png", "Rui/Rui GT/2.png"], "Koi/Koi GT/"),
+        (["Koi GT/1.png", "Rui_masks/2.png"], "Koi GT/"),
+        (["masks/Koi/1.png", "masks/Rui/2.png"], "masks/"),
+        (["Koi/ground_truth/1_mask.png", "Rui/Labels/2.png"], "Koi/ground_truth/"),
+        (["Koi/1_mask.png", "Rui/2-GT.png"], "Koi/1_mask.png"),
     ],
-    ids=lambda names: names[0],
 )
-def test_masks_are_no_images(tmp_path: Path, masks: list[str]) -> None:
+def test_masks_are_no_images(tmp_path: Path, masks: list[str], example: str) -> None:
     inner = "/Koi" if masks[0].startswith("Koi/Koi GT") else ""
     images = [f"Koi{inner}/1.jpg", f"Koi{inner}/3.jpg", f"Rui{inner.replace('Koi', 'Rui')}/2.jpg"]
-    index = scan_folder(make(tmp_path, masks + images))
-    assert [path.as_posix() for path in index.paths] == sorted(images)
-    assert index.remarks == (index.remarks[0],)
-    assert index.remarks[0].startswith("2 masks, such as ")
-    assert (index.ignored, index.empty_classes) == (0, ())
+    make(tmp_path, masks + images)
+    for known in ([], ["Koi", "Rui"]):
+        index = scan_folder(tmp_path, known_classes=known)
+        assert [path.as_posix() for path in index.paths] == sorted(images)
+        assert index.remarks == (f"2 masks, such as {example}, were left out.",)
+        assert (index.ignored, index.empty_classes) == (0, ())
 
 
 def test_a_fish_called_gt_is_no_mask(tmp_path: Path) -> None:
@@ -164,11 +164,9 @@ def test_a_split_may_spell_a_class_in_another_form(tmp_path: Path) -> None:
 
 
 def test_a_known_class_may_be_called_anything(tmp_path: Path) -> None:
-    make(tmp_path, files("train test", "01 02", ONE))
-    assert scan_folder(tmp_path, known_classes=["train", "test", "Koi"]).classes == (
-        "test",
-        "train",
-    )
+    make(tmp_path, files("train Labels", "01 02", ONE))
+    index = scan_folder(tmp_path, known_classes=["train", "Labels", "Koi"])
+    assert (index.classes, len(index.paths)) == (("Labels", "train"), 4)
 
 
 def test_images_beside_a_split_are_counted(tmp_path: Path) -> None:

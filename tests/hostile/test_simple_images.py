@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from fishcnn.benchmark.planted_duplicates import plant_duplicate
 from fishcnn.data.duplicates.finder import Duplicates, find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint
+from fishcnn.data.duplicates.near_known import near_known
 
 SIZE = (120, 96)
 Draw = Callable[[np.random.Generator], Image.Image]
@@ -108,6 +109,52 @@ def test_different_simple_images_stay_apart_and_the_same_one_is_found(draw: Draw
     # Before they were asked to stand out, all were one group.
     assert max(sizes) <= 6
     assert sum(sizes) <= 16 + 6
+
+
+@pytest.mark.parametrize("judged", [1, 12])
+def test_new_simple_images_are_no_near_duplicates_of_known_ones(judged: int) -> None:
+    generator = np.random.default_rng(1)
+    known = [egg(generator) for _ in range(24)]
+    images = [egg(generator) for _ in range(judged)]
+    images.append(plant_duplicate(known[5], "resized", generator))
+    near = near_known(
+        np.stack([np.asarray(image.resize((80, 80))) for image in known]),
+        np.arange(24),
+        np.stack([np.asarray(image.resize((80, 80))) for image in images]),
+        (
+            np.stack([fingerprint(image) for image in images]),
+            np.stack([fingerprint(image) for image in known]),
+        ),
+        (np.full(len(images), 1.25, np.float32), np.full(24, 1.25, np.float32)),
+    )
+    assert near[-1]
+    assert near[:-1].sum() <= 0.2 * judged
+
+
+def video(generator: np.random.Generator, ground: Image.Image) -> list[Image.Image]:
+    """Frames of a fish that swims past a fixed camera."""
+    frames = []
+    for step in range(20):
+        frame = ground.copy()
+        draw, x = ImageDraw.Draw(frame), 5 + 12 * step
+        draw.ellipse((x, 90, x + 60, 120), (210, 120, 60))
+        draw.ellipse((x + 45, 98, x + 51, 104), (0, 0, 0))
+        pixels = np.asarray(frame) + generator.normal(0, 2, (220, 300, 1))
+        frames.append(Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8)))
+    return frames
+
+
+@pytest.mark.parametrize(("videos", "others", "cells"), [(2, 8, 8), (2, 0, 30)])
+def test_frames_of_a_video_on_textured_ground_are_one_group(
+    videos: int, others: int, cells: int
+) -> None:
+    generator = np.random.default_rng(0)
+    blobs = generator.integers(40, 216, (videos + others, cells, cells, 3), np.uint8)
+    grounds = [Image.fromarray(each).resize((300, 220)) for each in blobs]
+    frames = [frame for ground in grounds[:videos] for frame in video(generator, ground)]
+    found = find([*frames, *grounds[videos:]])
+    expected = [number // 20 for number in range(20 * videos)]
+    assert found.groups.tolist() == expected + list(range(videos, videos + others))
 
 
 def test_frames_of_one_egg_are_a_group() -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from fishcnn.commands.images_of_run import known_digests, training_rows
 from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.duplicates.copies import copies_of
 from fishcnn.data.duplicates.finder import known_duplicates
+from fishcnn.data.duplicates.near_known import near_known
 from fishcnn.data.splitting.split_digests import Digests, SplitDigests, among
 from fishcnn.utils.run_folder import RunFolder
 
@@ -80,7 +80,7 @@ def _near(
     near = np.zeros(len(images), np.bool_)
     asked, facts = np.flatnonzero(others), images.facts[others]
     aspect = (facts["size"][:, 0] / facts["size"][:, 1]).astype(np.float32)
-    near[asked] = copies_of(
+    near[asked] = near_known(
         data.images.pixels,
         rows,
         images.take(asked),

@@ -1,9 +1,9 @@
 """Near-duplicates: images that a split must keep together.
 
-Fingerprints say which pairs to look at, and pixels whether they show the same; of those, only pairs
-are joined that are much more alike than their images are to others, so that no group grows by
-resemblance alone. Images without texture, such as blank
-ones, offer nothing to compare: they are duplicates only where the files are identical.
+Fingerprints say which pairs to look at, and pixels whether they show the same. Of simple images,
+only pairs are joined that are much more alike than others are, so that no group grows by
+resemblance alone. Images without texture, such as blank ones, offer nothing to compare: they are
+duplicates only where the files are identical.
 """
 
 import logging
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
 from fishcnn.data.duplicates.components import chained, connected
-from fishcnn.data.duplicates.evidence import stand_out
-from fishcnn.data.duplicates.fingerprint import unpack
-from fishcnn.data.duplicates.verification import show_the_same
+from fishcnn.data.duplicates.distinctness import stand_out
+from fishcnn.data.duplicates.fingerprint import Features, unpack
+from fishcnn.data.duplicates.verification import Rows, show_the_same
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
 
 log = logging.getLogger(__name__)
 
 # Of what counts as a near-duplicate: groups that another version has found are looked for again.
-_VERSION = 2
+_VERSION = 3
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
 
@@ -68,17 +68,24 @@ def find_duplicates(
     """
     features = unpack(fingerprints)
     pairs = candidate_pairs(features)
-    verified = [
-        batch[show_the_same(features, images, aspect, batch)]
-        for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
-        if len(batch)
-    ]
-    alike = np.concatenate([np.zeros((0, 2), np.int64), *verified])
-    verified = [alike[stand_out(features, images, aspect, alike)]]
+    verified = [near_duplicates_among(features, images, aspect, pairs)]
     if hashes is not None:
         verified.append(chained(hashes))
     found = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *verified]), axis=0)
     return Duplicates(pairs=found, groups=connected(len(fingerprints), found))
+
+
+def near_duplicates_among(
+    features: Features, images: Rows, aspect: NDArray[np.float32], pairs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Keep the pairs, int64 (C, 2), that are near-duplicates; the others are of show_the_same()."""
+    alike = [
+        batch[show_the_same(features, images, aspect, batch)]
+        for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
+        if len(batch)
+    ]
+    found = np.concatenate([np.zeros((0, 2), np.int64), *alike])
+    return found[stand_out(features, images, aspect, found)]
 
 
 def known_duplicates(images: ImageSet) -> Duplicates:

@@ -31,6 +31,8 @@ _MIN_SAME_TEXTURE = 0.6
 # Standard deviations in grey levels: less is no texture, more does not count more.
 _FLAT, _SATURATED = 1.5, 8.0
 _MIN_TEXTURED_BLOCKS = 3
+# Likewise, without the finest detail: the noise of a camera is less.
+_MIN_TEXTURE = 2.5
 # Standard deviations in pixels of _FINE: of the finest detail, and of a pixel's surroundings.
 _SMOOTH, _SURROUNDINGS = 1.0, _FINE / 10
 # A guess is some pixels off, so it is judged mildly.
@@ -99,6 +101,15 @@ def similarity(
         both, mine, its = (product[:, rows].sum(axis=(1, 2)) for product in products)
         correlations.append(both / np.sqrt(mine * its).clip(1))
     return np.asarray(np.max(correlations, axis=0), np.float32)
+
+
+def share_of_texture(images: NDArray[np.uint8]) -> Floats:
+    """Measure the share of the area of images, uint8 (C, S, S, 3), that has texture; float32 (C,).
+
+    The noise of a camera on plain ground is none.
+    """
+    blocks = _blocks(blur(_squares(images).grey, _SMOOTH))
+    return np.asarray((blocks.std(axis=-1) > _MIN_TEXTURE).mean(axis=(1, 2)), np.float32)
 
 
 def _standing_out(grey: Floats, seen: Floats) -> Floats:

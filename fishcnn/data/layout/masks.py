@@ -1,6 +1,9 @@
 """Masks among the images: they belong to the images of the same names and are none themselves."""
 
+import re
 from collections import defaultdict
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +12,13 @@ from fishcnn.utils.errors import ArgumentError
 
 # So many of the files in a folder of masks must have an image of the same name.
 _MIN_PAIRED = 0.9
+_MASK_FILE = re.compile(
+    "(.*[^ _.-])[ _.-]+(?:{0})|(?:{0})[ _.-]+([^ _.-].*)".format("|".join(sorted(MASK_WORDS))),
+    re.IGNORECASE | re.DOTALL,
+)
 
 
-class Sorted(NamedTuple):
+class Separated(NamedTuple):
     """Images and masks, relative to the root, each in the order they came in."""
 
     images: list[Path]
@@ -19,11 +26,12 @@ class Sorted(NamedTuple):
     folders: frozenset[Path]  # those that hold nothing but masks
 
 
-def without_masks(root: Path, files: list[Path]) -> Sorted:
+def without_masks(root: Path, files: list[Path], classes: Collection[str] = ()) -> Separated:
     """Tell images from their masks by their names; no file is opened.
 
     Masks are the files of a folder such as ``Koi GT/`` or ``masks/`` that are named as the images
     in ``Koi/``, in ``images/`` or around it are; and files such as ``1_mask.png`` beside ``1.jpg``.
+    Folders in root that are called like one of ``classes``, as alike() puts them, hold images.
 
     Raises:
         ArgumentError: A folder is named as one of masks, but its files are not those of images.
@@ -31,7 +39,7 @@ def without_masks(root: Path, files: list[Path]) -> Sorted:
     inside: dict[Path, list[Path]] = defaultdict(list)
     images: list[Path] = []
     for path in files:
-        folder = _mask_folder(path)
+        folder = _mask_folder(path.parts[:-1], bool(classes) and alike(path.parts[0]) in classes)
         (images if folder is None else inside[folder]).append(path)
     masks: set[Path] = set()
     folders = set()
@@ -52,25 +60,26 @@ def without_masks(root: Path, files: list[Path]) -> Sorted:
             )
             raise ArgumentError("root", root, problem)
     masks |= _beside_their_images([path for path in files if path not in masks])
-    return Sorted(
+    return Separated(
         [path for path in files if path not in masks],
         [path for path in files if path in masks],
         frozenset(folders),
     )
 
 
-def _mask_folder(path: Path) -> Path | None:
-    """The outermost folder of a path that is named as one of masks."""
-    for depth, part in enumerate(path.parts[:-1], start=1):
-        if of_mask(part) is not None:
-            return Path(*path.parts[:depth])
+@cache
+def _mask_folder(parts: tuple[str, ...], in_class: bool) -> Path | None:
+    """The outermost of nested folders that is named as one of masks."""
+    for depth, part in enumerate(parts, start=1):
+        if of_mask(part) is not None and not (in_class and depth == 1):
+            return Path(*parts[:depth])
     return None
 
 
 def _children(images: list[Path], parents: set[Path]) -> dict[Path, dict[str, list[Path]]]:
     """The images below each of some folders, by what stands next in their paths; files by ""."""
     found: dict[Path, dict[str, list[Path]]] = {parent: defaultdict(list) for parent in parents}
-    for path in images:
+    for path in images if parents else ():
         for depth in range(len(path.parts)):
             if (parent := Path(*path.parts[:depth])) in found:
                 last = depth == len(path.parts) - 1
@@ -98,20 +107,13 @@ def _key(path: Path, folder: Path) -> tuple[str, ...]:
 
 def _image_of(stem: str) -> str | None:
     """The name of the image that a file such as "1_mask" is named for; None for other files."""
-    for word in MASK_WORDS:
-        for cut, image in (
-            (stem.lower().removesuffix(word), stem[: -len(word)].rstrip(" _-.")),
-            (stem.lower().removeprefix(word), stem[len(word) :].lstrip(" _-.")),
-        ):
-            if image and len(image) < len(cut) < len(stem):
-                return alike(image)
-    return None
+    found = _MASK_FILE.fullmatch(stem)
+    return alike(found[1] or found[2]) if found else None
 
 
 def _beside_their_images(files: list[Path]) -> set[Path]:
+    named_for = {path: image for path in files if (image := _image_of(path.stem)) is not None}
+    if not named_for:
+        return set()
     named = {(path.parent, alike(path.stem)) for path in files}
-    return {
-        path
-        for path in files
-        if (image := _image_of(path.stem)) is not None and (path.parent, image) in named
-    }
+    return {path for path, image in named_for.items() if (path.parent, image) in named}

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class SplitName(NamedTuple):
     rest: tuple[str, ...]  # what else it says, such as ("koi",) for Koi_train
 
 
+@cache
 def words(name: str) -> tuple[str, ...]:
     """The words and numbers of a name, lower case: ("train", "2017") for train2017."""
     return tuple(word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", name)))
@@ -94,6 +96,7 @@ def is_detail(name: str) -> bool:
     return all(word in _DETAILS or word.isdigit() or len(word) == 1 for word in found)
 
 
+@cache
 def of_mask(name: str) -> tuple[str, ...] | None:
     """Whose masks a name speaks of: ("koi",) for "Koi GT", () for "masks"; None for no masks."""
     found = words(name)

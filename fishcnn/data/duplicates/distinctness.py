@@ -1,25 +1,28 @@
 """Whether two images are more alike than others are: eggs on plain ground are all alike.
 
-What passes for the same image among photographs is no evidence among simple images, which can be
-laid over each other almost as well whichever two are taken. So each pair is measured against what
-its images have in common with others: some of those that they are said to show the same as, by way
-of others, and some at random.
+What passes for the same image among photographs proves little among simple images, which can be
+laid over each other almost as well whichever two are taken. So each pair of these is measured
+against what its images have in common with others: some of those that they are said to show the
+same as, by way of others, and some at random. Images full of texture need no more proof: the frames
+of a video, which have their ground in common, are together.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.duplicates.alignment import Bools, Floats
 from fishcnn.data.duplicates.components import connected
 from fishcnn.data.duplicates.fingerprint import Features
-from fishcnn.data.duplicates.verification import similarity
+from fishcnn.data.duplicates.verification import Rows, share_of_texture, similarity
 
+# Images with texture in so much of their area are no simple ones: it is at most half for eggs,
+# otoliths and plankton on plain ground, and nearly all before a reef.
+_MIN_TEXTURED = 0.65
 # Others that an image is measured against, of each kind.
 _OTHERS = 4
 # A pair must leave at most this share of what the others leave of a perfect correlation; the second
 # share in a crowd, where nearly all images are so alike that noise decides.
-_MAX_SHARE, _MAX_SHARE_IN_CROWD = 0.15, 0.4
+_MAX_SHARE, _MAX_SHARE_IN_CROWD = 0.08, 0.4
 # Of the others, so many are no more alike than this.
 _QUANTILE = 0.75
 # More than this is the same image in another frame, not another one.
@@ -28,17 +31,32 @@ _SAME = 0.985
 _BATCH = 256
 
 
-def stand_out(
-    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
-) -> Bools:
-    """Tell which pairs, int64 (P, 2), are much more alike than their images are to others; (P,).
+def stand_out(features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]) -> Bools:
+    """Tell which pairs, int64 (P, 2), show more in common than simple images do; bool (P,).
 
-    The other arguments are those of show_the_same(), which these pairs have passed.
+    These are full of texture, or much more alike than their images are to others. The other
+    arguments are those of show_the_same(), which the pairs have passed.
     """
+    if len(pairs) == 0:
+        return np.zeros(0, bool)
+    members = np.unique(pairs)
+    full = np.concatenate(
+        [
+            share_of_texture(images[batch]) >= _MIN_TEXTURED
+            for batch in np.split(members, range(_BATCH, len(members), _BATCH))
+        ]
+    )
+    answer: Bools = np.asarray(full[np.searchsorted(members, pairs)].all(axis=1))
+    if not answer.all():
+        answer[~answer] = _more_alike(features, images, aspect, pairs[~answer])
+    return answer
+
+
+def _more_alike(
+    features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]
+) -> Bools:
     count = len(aspect)
     members = np.unique(pairs)
-    if len(members) == 0:
-        return np.zeros(0, bool)
     # The same on every machine.
     generator = np.random.Generator(np.random.PCG64(0))
     others = np.concatenate(
@@ -80,7 +98,7 @@ def _from_components(
 
 
 def _similarities(
-    features: Features, images: Pixels, aspect: Floats, pairs: NDArray[np.int64]
+    features: Features, images: Rows, aspect: Floats, pairs: NDArray[np.int64]
 ) -> Floats:
     parts = [
         similarity(features, images, aspect, batch)

@@ -5,11 +5,8 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
+from fishcnn.data.duplicates.finder import near_duplicates_among
 from fishcnn.data.duplicates.fingerprint import unpack
-from fishcnn.data.duplicates.verification import show_the_same
-
-# Pairs compared at a time: some 100 MB.
-_BATCH = 256
 
 
 class _Joined:
@@ -25,14 +22,14 @@ class _Joined:
         return np.concatenate([self._first[wanted[wanted < count]], self._second[behind]])
 
 
-def copies_of(
+def near_known(
     known: Pixels,
     rows: NDArray[np.int64],
     images: NDArray[np.uint8],
     fingerprints: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     aspect: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> NDArray[np.bool_]:
-    """Find the images that show the same as a known one, bool (N,).
+    """Find the images that are near-duplicates of a known one, bool (N,).
 
     Args:
         known: uint8 (M, S, S, 3), of which some rows are compared.
@@ -41,14 +38,12 @@ def copies_of(
         fingerprints: of the N images, and of the m known ones.
         aspect: likewise, width / height of the originals.
     """
-    copies = np.zeros(len(images), np.bool_)
+    near = np.zeros(len(images), np.bool_)
     if not len(images) or not len(rows):
-        return copies
+        return near
     features = unpack(np.concatenate(fingerprints))
     pairs = candidate_pairs(features)
     pairs = pairs[(pairs[:, 0] < len(images)) & (pairs[:, 1] >= len(images))]
     joined, ratios = _Joined(images, known, rows), np.concatenate(aspect)
-    for start in range(0, len(pairs), _BATCH):
-        batch = pairs[start : start + _BATCH]
-        copies[batch[show_the_same(features, joined, ratios, batch), 0]] = True
-    return copies
+    near[near_duplicates_among(features, joined, ratios, pairs)[:, 0]] = True
+    return near
