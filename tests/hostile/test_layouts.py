@@ -74,10 +74,17 @@ def test_a_split_under_another_name_is_the_split(tmp_path: Path, names: list[str
         (files("siteA siteB", TWO, ONE), "siteA/, siteB/, which hold .* Koi/, Rui/"),
         (["2022/Koi/1.jpg", "2022/Rui/1.jpg", "2023/Rui/1.jpg", "2023/Bata/1.jpg"], "2022/, 2023/"),
         (files("Old New", "Fish", TWO, ONE), "did you mean ROOT/New"),
-        (files(TWO, "01 02", ONE), "Koi/, Rui/ are the classes, choose data.layout=classes"),
+        (files(TWO, "fin eye", ONE), "Koi/, Rui/ are the classes, choose data.layout=classes"),
+        (files("fold1 fold2", "01 02", ONE), "did you mean ROOT/fold1"),
+        (files("siteA siteB", "fish_01 fish_02", ONE), "did you mean ROOT/siteA"),
+        (
+            [f"{kind}_image/{kind}_0{n}/{kind}_{n}.png" for kind in ("fish", "mask") for n in "12"],
+            "Did you mean ROOT/fish_image?",
+        ),
         (files("Koi_train Koi_val Rui_train Rui_val", ONE), "named as a split, but not one"),
         (files("trainA trainB testA testB", ONE), "named as a split, but not one"),
-        (files("Koi Rui test", ONE), "has test/ beside Koi/, Rui/, named as a split"),
+        (files("Koi Rui train test", ONE), "has test/, train/ but no val/"),
+        ([*files(TWO, ONE), *files("test", TWO, ONE)], "has test/ beside Koi/, Rui/, named as a"),
         ([*files("train", TWO, ONE), "unlabelled/1.jpg"], "Did you mean ROOT/train?"),
         (
             files("images", "train val", TWO, ONE) + files("labels", "train val", "1.txt"),
@@ -107,6 +114,14 @@ def test_what_is_not_sure_is_refused_and_says_what_to_do(
     [
         files(TWO, "2022 2023", ONE),
         files(TWO, "left right", ONE),
+        files(TWO, "1 2 3", ONE),
+        files(TWO, "2023", "01 02", ONE),
+        files(TWO, "2022 2023", "01", ONE),
+        files(TWO, "jan feb", ONE),
+        files(TWO, "week1 week2", ONE),
+        files(TWO, "100CANON 101CANON", ONE),
+        files(TWO, "white_background black_background", ONE),
+        files(TWO, "healthy sick", ONE),
         files(TWO, "2023-05-01 2023-05-02", ONE),
         files(TWO, "camera_1 camera_2", "day night", ONE),
         files(TWO, "images", ONE),
@@ -119,6 +134,32 @@ def test_folders_within_a_class_are_taken_as_such(tmp_path: Path, names: list[st
     index = scan_folder(make(tmp_path, names))
     assert (index.classes, index.splits, index.remarks) == (("Koi", "Rui"), None, ())
     assert len(index.paths) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "said"),
+    [
+        (files("Bata Boal Koi Rui", "fin eye", ONE), "Bata Boal Koi Rui", "eye/, fin/; if those"),
+        (files("Dhaka Sylhet Koi Rui Bata", "x y", ONE), "Bata Dhaka Koi Rui Sylhet", "x/, y/"),
+        (files("invalid valid", ONE), "invalid valid", "valid/ were taken for classes"),
+        (files("dev Koi Rui", ONE), "dev Koi Rui", "dev/ were taken for classes"),
+        (files("Eval Koi", ONE), "Eval Koi", "Eval/ were taken for classes"),
+        (
+            ["Koi/1.jpg", "Test fish/1.jpg", "Training fish/1.jpg"],
+            ["Koi", "Test fish", "Training fish"],
+            "Test fish/, Training fish/ were taken for classes",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_are_probably_classes_is_taken_with_a_warning(
+    tmp_path: Path, names: list[str], classes: str | list[str], said: str
+) -> None:
+    index = scan_folder(make(tmp_path, names))
+    expected = classes.split() if isinstance(classes, str) else classes
+    assert sorted(index.classes) == sorted(expected)
+    (remark,) = index.remarks
+    assert said in remark
 
 
 @pytest.mark.parametrize(
@@ -140,6 +181,13 @@ def test_masks_are_no_images(tmp_path: Path, masks: list[str], example: str) -> 
         assert [path.as_posix() for path in index.paths] == sorted(images)
         assert index.remarks == (f"2 masks, such as {example}, were left out.",)
         assert (index.ignored, index.empty_classes) == (0, ())
+
+
+def test_states_may_be_the_classes(tmp_path: Path) -> None:
+    index = scan_folder(make(tmp_path, files("healthy sick", "01 02", ONE)))
+    assert (index.classes, index.remarks) == (("healthy", "sick"), ())
+    index = scan_folder(make(tmp_path / "ponds", files("pond1 pond2", "2022 2023", ONE)))
+    assert (index.classes, index.remarks) == (("pond1", "pond2"), ())
 
 
 def test_a_fish_called_gt_is_no_mask(tmp_path: Path) -> None:

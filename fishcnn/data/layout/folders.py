@@ -44,11 +44,10 @@ def place_images(root: Path, images: Sequence[Path], empty: Iterable[str]) -> Pl
     tops = _by_folder(images, Path())
     if splits := _split_folders(root, tops, empty):
         return _in_splits(root, tops, splits)
-    if len(tops) > 1:
-        if placed := _split_in_classes(root, tops):
-            return Placement(sorted(placed, key=lambda image: by_looks(image.path.as_posix())), [])
-        _refuse_split_names(root, tops)
-    remarks = check_siblings(root, Path(), tops)
+    if len(tops) > 1 and (placed := _split_in_classes(root, tops)):
+        return Placement(sorted(placed, key=lambda image: by_looks(image.path.as_posix())), [])
+    remarks = _check_split_names(root, tops) if len(tops) > 1 else []
+    remarks += check_siblings(root, Path(), tops)
     return Placement(by_class_folder(images), remarks)
 
 
@@ -84,6 +83,8 @@ def _split_folders(
             return {}
     else:
         return {}
+    if _may_be_classes(tops, splits):
+        return {}
     names = listed(splits)
     if len(splits) > len(set(splits.values())):
         raise ArgumentError("root", root, f"has {names}; keep one folder each for train, val, test")
@@ -99,6 +100,17 @@ def _split_folders(
 
 def _has_train_and_another(splits: Mapping[str, str]) -> bool:
     return "train" in splits.values() and len(set(splits.values())) > 1
+
+
+def _may_be_classes(tops: Mapping[str, Sequence[Path]], named: Iterable[str]) -> bool:
+    """Whether folders named as splits may be classes: valid/, or "Test fish/", beside Koi/.
+
+    They hold no folders, and either there is but one, or each has a word beside that of a split.
+    """
+    named = set(named)
+    alone = len(named) == 1 or all(len(words(name)) > 1 for name in named)
+    flat = not any(_by_folder(tops.get(name, []), Path(name)) for name in named)
+    return alone and flat and len(tops.keys() - named) > 0
 
 
 def _in_splits(
@@ -170,8 +182,8 @@ def _split_in_classes(root: Path, tops: Mapping[str, Sequence[Path]]) -> list[Pl
     return placed
 
 
-def _refuse_split_names(root: Path, tops: Mapping[str, Sequence[Path]]) -> None:
-    """Raise an ArgumentError if some folders are named as splits, but make up none."""
+def _check_split_names(root: Path, tops: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Warn of folders that are named as splits, but make up none; refuse them if hardly classes."""
     found = {name: split for name in tops if (split := split_name(name))}
     partners: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for meaning in found.values():
@@ -182,7 +194,12 @@ def _refuse_split_names(root: Path, tops: Mapping[str, Sequence[Path]]) -> None:
         if not rest or ("train" in partners[rest] and len(partners[rest]) > 1)
     ]
     if not named:
-        return
+        return []
+    if _may_be_classes(tops, named):
+        return [
+            f"{listed(named)} were taken for classes. If they are a split, bring the images into "
+            "train/CLASS/ and val/CLASS/."
+        ]
     others = [name for name in tops if name not in named]
     beside = f" beside {listed(others)}" if others else ""
     holds_classes = [name for name in named if len(_by_folder(tops[name], Path(name))) > 1]

@@ -53,10 +53,16 @@ def without_masks(root: Path, files: list[Path], classes: Collection[str] = ()) 
             masks.update(members)
             folders.add(folder)
         elif words(folder.name) != ("gt",):  # a fish is called so, too
+            beside = [name for name in around[folder.parent] if name]
+            advice = (
+                f"Did you mean {root / folder.parent / beside[0]}?"
+                if len(beside) == 1
+                else "Move it away; or, if these are images to learn from, choose "
+                "data.layout=classes"
+            )
             problem = (
                 f"has {folder.as_posix()}/, named as if it held masks, but without an image of the "
-                "same name for each. Move it away; or, if these are images to learn from, choose "
-                "data.layout=classes"
+                f"same name for each. {advice}"
             )
             raise ArgumentError("root", root, problem)
     masks |= _beside_their_images([path for path in files if path not in masks])

@@ -24,14 +24,22 @@ the raw original originals cropped crops resized fish fishes
 _FILLERS = frozenset(_EMPTY.split())
 # What images of one class are sorted by, or how they were gathered.
 _SORTED_BY = """
-left right top bottom side front back up down dorsal ventral lateral head male female adult adults
-juvenile juveniles larva larvae egg eggs young old day night morning evening spring summer autumn
-fall winter cam camera view frame frames video videos seq sequence series session batch part fold
-site station pond tank lake river reef location place region dive transect trip group run dir
-archive source augmented aug edited new extra extras other others misc more deeper good bad blurry
-clear unsorted jpg jpeg png tif tiff gray grey rgb color colour underwater indoor outdoor wild
+left right top bottom side front back up down dorsal ventral lateral head old day night morning
+evening spring summer autumn fall winter cam camera view frame frames video videos seq sequence
+series session batch part fold site station pond tank lake river reef location place region dive
+transect trip group run dir archive source augmented aug edited new extra extras other others misc
+more deeper good bad blurry clear unsorted week weeks month months year years january february march
+april may june july august september october november december jan feb mar apr jun jul aug sep sept
+oct nov dec jpg jpeg png tif tiff gray grey rgb color colour underwater indoor outdoor wild
 """
-_DETAILS = _FILLERS | frozenset(_SORTED_BY.split())
+# Likewise, but they may well be the classes themselves.
+_STATES = """
+male female adult adults juvenile juveniles larva larvae egg eggs young healthy sick diseased
+infected fresh alive dead dry wet background backgrounds white black
+"""
+_DETAILS = _FILLERS | frozenset(_SORTED_BY.split()) | frozenset(_STATES.split())
+# Folders of cameras, by the Design rule for Camera File systems: 100CANON.
+_OF_CAMERA = re.compile(r"[1-9]\d\d[A-Z0-9_]{5}")
 _DATE = re.compile(r"(19|20)\d\d([01]\d([0-3]\d)?)?")
 # 2017 in train2017, and A in trainA and TrainA, are words of their own.
 _WORD = re.compile(r"\d+|[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|[A-Z]")
@@ -94,6 +102,23 @@ def is_detail(name: str) -> bool:
     if not any(word in _DETAILS or _DATE.fullmatch(word) for word in found):
         return False
     return all(word in _DETAILS or word.isdigit() or len(word) == 1 for word in found)
+
+
+def is_part(name: str) -> bool:
+    """Whether a folder is named as a part of a data set that may hold all classes: "fold1"."""
+    of_states = any(word in _STATES.split() for word in words(name))
+    return split_name(name) is not None or (is_detail(name) and not of_states)
+
+
+def is_numbered(name: str) -> bool:
+    """Whether a name numbers folders and says no more: "01", "fish_01", "100CANON"."""
+    found = words(name)
+    if _OF_CAMERA.fullmatch(name):
+        return True
+    numbers = [word for word in found if word.isdigit()]
+    if any(_DATE.fullmatch(number) for number in numbers):
+        return False
+    return bool(numbers) and all(word.isdigit() or word in _FILLERS for word in found)
 
 
 @cache
