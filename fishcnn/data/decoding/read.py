@@ -178,8 +178,8 @@ def _low_bytes(stream: io.BytesIO) -> Image.Image:
 
 
 def decoder_version() -> tuple[object, ...]:
-    """What it depends on, besides the file, whether and how an image is decoded."""
-    return (_VERSION, PIL.__version__, readable_formats(), max_pixels())
+    """What it depends on, besides the file, how an image is decoded, but not whether it can be."""
+    return (_VERSION, PIL.__version__)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
