@@ -22,7 +22,7 @@ from fishcnn.data.decoding.file_bytes import UnreadableImage, read_bytes
 from fishcnn.data.decoding.image_formats import check_format, readable_formats
 from fishcnn.data.decoding.pixel_limit import check_size, max_pixels
 from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
-from fishcnn.data.decoding.zeroed import check_not_zeroed
+from fishcnn.data.decoding.zeroed import check_not_zeroed, check_rows
 
 __all__ = [
     "UnreadableImage",
@@ -156,6 +156,10 @@ def _decode(
         file.load()
         if isinstance(file, TiffImageFile):
             tiff_tags.check_unpacked(file, stream.getvalue())
+        if file.format in ("BMP", "PPM") or (
+            isinstance(file, TiffImageFile) and tiff_tags.is_uncompressed(file)
+        ):
+            check_rows(file)
         if of_16_bits and is_almost_black(file):
             file.im = with_low_bytes(file, _low_bytes(stream)).im
         image, swaps_sides = _upright(file)
