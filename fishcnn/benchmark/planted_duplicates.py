@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from fishcnn.data.decoding.image_formats import readable_formats
 from fishcnn.data.decoding.read import read_image
 from fishcnn.data.duplicates.finder import find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint
@@ -126,7 +127,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer, formats=["JPEG"]) as decoded:
+    with Image.open(buffer, formats=readable_formats()) as decoded:
         return decoded.convert("RGB")
 
 

@@ -116,3 +116,26 @@ def test_zeros_are_damage_in_the_image_and_not_in_its_metadata(kind: str) -> Non
     assert "overwritten with zeros" in reason(plain[: len(plain) // 2] + bytes(len(plain) // 2))
     if kind == "AVIF":  # with its metadata before the image
         assert "overwritten with zeros" in reason(content[:-3000] + bytes(3000))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+def test_zeros_in_an_uncompressed_image_are_damage_and_a_black_ground_is_not(
+    kind: str, mode: str
+) -> None:
+    if (kind, mode) == ("BMP", "I;16"):
+        mode = "L"
+    bright = photo().point(lambda level: max(level, 9))
+    grey = Image.fromarray(np.asarray(bright.convert("L")).astype(np.uint16) * 257)
+    image = grey if mode == "I;16" else bright.convert(mode)
+    whole = encoded(image, kind)
+    decode_image(whole, long_enough_for=None)
+    half = len(whole) // 2 + 33
+    assert reason(whole[:half] + bytes(len(whole) - half)) == "damaged: black from within a row on"
+    for box in ((0, 0, 160, 60), (20, 20, 100, 70), (0, 0, 80, 60), (90, 60, 160, 120)):
+        black = Image.new(image.mode, image.size)
+        black.paste(image.crop(box), box)
+        decode_image(encoded(black, kind), long_enough_for=None)
+        decode_image(encoded(black.rotate(20), kind), long_enough_for=None)
+        disc = Image.fromarray(np.hypot(*np.indices((120, 160)) - 50) < 40)
+        decode_image(encoded(Image.composite(image, black, disc), kind), long_enough_for=None)

@@ -78,7 +78,7 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
             facts, intact = old.index.facts, _intact(old, folder)
             digests = _digests(old.index, index, stamps, workers)
             unchanged = old.index.paths == index.paths and np.array_equal(facts["digest"], digests)
-            if unchanged and intact.all():
+            if unchanged and intact.all() and not _any_readable_now(old.index, side, workers):
                 if not np.array_equal(facts["stamp"], believed):
                     facts["stamp"] = believed
                     _write_index(old.index, old.arrays)
@@ -94,7 +94,7 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
 
 def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
     root, masks_root = index.root.resolve(), index.masks_root and index.masks_root.resolve()
-    # Another Pillow may read what this one cannot.
+    # Another Pillow may decode to other pixels.
     decoder = (_VERSION, *decoder_version())
     of = [str(root), str(masks_root), side, decoder]
     digest = hashlib.blake2b(repr(of).encode("utf-8", "surrogateescape"), digest_size=6)
@@ -153,6 +153,18 @@ def _digests(
     for file, new in zip(unsure, in_order(digest, unsure, workers=workers), strict=True):
         digests[file] = new
     return digests
+
+
+def _any_readable_now(index: ImageIndex, side: int, workers: int) -> bool:
+    """Whether a file that could not be decoded can be now: by a higher limit, or another package.
+
+    These are not in the name of the folder, so that the others need not be decoded anew.
+    """
+
+    def is_readable(file: int) -> bool:
+        return isinstance(decode(*index.files(file), side=side)[1], Decoded)
+
+    return any(in_order(is_readable, list(index.reasons), workers=workers))
 
 
 def _check_space(index: ImageIndex, side: int, count: int, folder: Path) -> None:

@@ -22,7 +22,7 @@ from fishcnn.data.decoding.file_bytes import UnreadableImage, read_bytes
 from fishcnn.data.decoding.image_formats import check_format, readable_formats
 from fishcnn.data.decoding.pixel_limit import check_size, max_pixels
 from fishcnn.data.decoding.to_rgb import is_almost_black, to_rgb, with_low_bytes
-from fishcnn.data.decoding.zeroed import check_not_zeroed
+from fishcnn.data.decoding.zeroed import check_not_zeroed, check_rows
 
 __all__ = [
     "UnreadableImage",
@@ -100,7 +100,11 @@ def decode_image(
 def _decode_jpeg(
     content: bytes, long_enough_for: int | None, limit: int
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode a JPEG, and make sure that it is whole."""
+    """Decode a JPEG, and make sure that it is whole.
+
+    One in several scans is decoded twice, which took 2.1 times as long as once (2.6 times at full
+    size; 3000x2000 pixels, progressive): all scans have to be read again whatever the scale is.
+    """
     jpeg = jpeg_stream.parse(content)
     jpeg_stream.check_structure(jpeg)
     if jpeg.in_one_scan:
@@ -152,6 +156,10 @@ def _decode(
         file.load()
         if isinstance(file, TiffImageFile):
             tiff_tags.check_unpacked(file, stream.getvalue())
+        if file.format in ("BMP", "PPM") or (
+            isinstance(file, TiffImageFile) and tiff_tags.is_uncompressed(file)
+        ):
+            check_rows(file)
         if of_16_bits and is_almost_black(file):
             file.im = with_low_bytes(file, _low_bytes(stream)).im
         image, swaps_sides = _upright(file)
@@ -178,8 +186,8 @@ def _low_bytes(stream: io.BytesIO) -> Image.Image:
 
 
 def decoder_version() -> tuple[object, ...]:
-    """What it depends on, besides the file, whether and how an image is decoded."""
-    return (_VERSION, PIL.__version__, readable_formats(), max_pixels())
+    """What it depends on, besides the file, how an image is decoded, but not whether it can be."""
+    return (_VERSION, PIL.__version__)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

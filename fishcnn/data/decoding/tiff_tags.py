@@ -51,6 +51,11 @@ def check_unpacked(image: TiffImageFile, content: bytes) -> None:
             raise UnreadableImage("damaged: a part of its pixels was overwritten")
 
 
+def is_uncompressed(image: TiffImageFile) -> bool:
+    """Whether the pixels of an open file are bytes of it."""
+    return image.tag_v2.get(_COMPRESSION) == 1
+
+
 def _is_whole(packed: bytes) -> bool:
     unpacking = zlib.decompressobj()
     try:

@@ -1,9 +1,12 @@
-"""Whether a part of a WebP, AVIF, HEIC or JPEG 2000 image was overwritten with zeros.
+"""Whether a part of an image was overwritten with zeros: a WebP, AVIF, HEIC, JPEG 2000, or raw one.
 
 Their decoders make something of that as well. Metadata may hold any number of zeros.
 """
 
 from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
 
 from fishcnn.data.decoding.file_bytes import UnreadableImage
 
@@ -99,3 +102,31 @@ def _metadata(content: bytes, start: int, end: int) -> Iterator[tuple[int, int]]
             last = first + number(sizes & 15)
             if in_file and item in others:
                 yield first, last
+
+
+def check_rows(image: Image.Image) -> None:
+    """Look for zeros in place of the last third or more of an uncompressed image.
+
+    A black ground looks much the same. What a crash or a full disk leaves differs in that all
+    is whole up to some pixel within a row and black from there on. Where the zeros begin with a
+    row, or below dark pixels, or are fewer, they are not found.
+
+    Raises:
+        UnreadableImage: There are such zeros.
+    """
+    plain = image if image.mode in ("L", "RGB", "RGBA") else image.convert("L")
+    seen = plain.getbbox(alpha_only=False)
+    if seen is None:
+        return
+    # Of a BMP the rows go up.
+    for last, before, black in (
+        (seen[3] - 1, seen[3] - 2, image.height - seen[3]),
+        (seen[1], seen[1] + 1, seen[1]),
+    ):
+        if black < image.height / 3 or not 0 <= before < image.height:
+            continue
+        rows = [plain.crop((0, row, image.width, row + 1)) for row in (last, before)]
+        lit = [np.asarray(row).reshape(image.width, -1).max(axis=1) > 0 for row in rows]
+        end = int(np.flatnonzero(lit[0])[-1]) + 1
+        if end < image.width and lit[0][:end].all() and lit[1].all():
+            raise UnreadableImage("damaged: black from within a row on")

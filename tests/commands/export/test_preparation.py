@@ -1,12 +1,15 @@
 """Whether a program without fishcnn prepares files as predict does."""
 
+import ast
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fishcnn.commands.export.preparation import compare_files, prepare
+from fishcnn.commands.export.preparation import compare_files, prepare, source
+from fishcnn.data.decoding.image_formats import readable_formats
 from fishcnn.data.decoding.read import read_image
 from fishcnn.data.decoding.resize import squash
 from fishcnn.models.classifier import FishClassifier
@@ -76,3 +79,11 @@ def test_files_that_it_prepares_otherwise_are_counted(tmp_path: Path) -> None:
     assert found.same_top1 <= 2
     assert found.max_abs_difference > 0
     assert compare_files(classifier, files[:1], probabilities[:1]).max_abs_difference < 1e-6
+
+
+def test_the_program_of_the_card_opens_only_formats_that_are_read() -> None:
+    listed = re.search(r"formats=(\[.*?\])", source())
+    assert listed is not None
+    formats = ast.literal_eval(listed[1])
+    assert formats
+    assert set(formats) <= set(readable_formats())

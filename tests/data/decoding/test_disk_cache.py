@@ -72,6 +72,22 @@ def arrays(root: Path) -> list[str]:
     return sorted(Path(name).suffix for name in names)
 
 
+def test_a_raised_limit_decodes_only_what_it_kept_out(
+    root: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(root / "Koi" / "large.png", 70, (90, 90))
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", "8000")
+    assert [file.path.name for file in load(root).unreadable] == ["large.png"]
+    decoded.clear()
+    assert len(load(root).unreadable) == 1
+    assert decoded == []
+    monkeypatch.setenv("FISHCNN_MAX_PIXELS", "9000")
+    images = load(root)
+    assert (images.unreadable, decoded) == ((), ["large.png"])
+    assert len(list((root.parent / "cache").iterdir())) == 1
+    np.testing.assert_array_equal(images.pixels[:][:, 0, 0, 0], [0, 10, 20, 70, 30, 40, 50])
+
+
 def test_a_second_start_decodes_nothing_and_sees_the_same(root: Path, decoded: list[str]) -> None:
     first = load(root)
     assert levels(first) == [0, 10, 20, 30, 40, 50]
