@@ -168,7 +168,8 @@ def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
         yield
     except BaseException as error:
         if trainer.strategy.launcher and trainer.is_global_zero:
-            trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows
+            # On Windows, which has no SIGKILL, any other signal ends a process at once.
+            trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
         cause: BaseException | None = error
         while cause and not isinstance(cause, FishError):
             cause = cause.__context__

@@ -108,7 +108,8 @@ class Stored:
         """Read bytes from a place in the file; how many there are."""
         try:
             if hasattr(os, "preadv"):
-                return os.preadv(self._descriptor, [target.data], offset)
+                count: int = os.preadv(self._descriptor, [target.data], offset)
+                return count
             with self._lock:  # on Windows, where a file has but one place
                 os.lseek(self._descriptor, offset, os.SEEK_SET)
                 content = os.read(self._descriptor, target.nbytes)

@@ -6,8 +6,10 @@ import json
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from operator import call
 from pathlib import Path
@@ -157,11 +159,8 @@ def draw_all(tasks: Sequence[Callable[[], None]], *, workers: int, description: 
     try:
         # Ctrl-C reaches every process; only the one that holds the pool should answer it, so the
         # others, which begin now, inherit that it waits.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _interrupts_wait():
             done = pool.map(call, tasks)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for _ in track(done, description, total=len(tasks), show=True):
             pass
     except BaseException:
@@ -170,3 +169,16 @@ def draw_all(tasks: Sequence[Callable[[], None]], *, workers: int, description: 
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C wait meanwhile, where the system can: Windows cannot."""
+    if sys.platform == "win32":
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from fishcnn.data.rendering import drawn_folder, synthetic
 from fishcnn.data.rendering.render import render_fish
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.data.rendering.synthetic import ensure_synthetic
+from fishcnn.data.rendering.synthetic import draw_all, ensure_synthetic
 from fishcnn.utils.errors import FishError
 
 Drawn = tuple[NDArray[np.uint8], NDArray[np.bool_]]
@@ -66,6 +68,16 @@ def test_any_number_of_workers_writes_the_same_bytes(
     together = ensure_synthetic(tmp_path / "together", **SETTINGS | {"workers": 2})
     assert alone.name == together.name
     assert _digests(alone) == _digests(together)
+
+
+def test_processes_draw_where_signals_cannot_wait_as_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(synthetic, "signal", SimpleNamespace(SIGINT=signal.SIGINT))
+    files = [tmp_path / "0", tmp_path / "1"]
+    draw_all([file.touch for file in files], workers=2, description="Touching")
+    assert _names(tmp_path) == ["0", "1"]
 
 
 def test_more_pictures_or_classes_keep_the_first_ones(tmp_path: Path) -> None:
