@@ -18,7 +18,8 @@ class CheckpointWriter(TorchCheckpointIO):
     disk, the move is a copy, and a kill within it leaves half a checkpoint in place of a whole one.
 
     Attributes:
-        epochs: how many epochs the checkpoints of this process were trained for, by path.
+        epochs: how many epochs the checkpoints of this process were trained for, by path without
+            symbolic links, which Lightning follows.
     """
 
     def __init__(self) -> None:
@@ -40,4 +41,4 @@ class CheckpointWriter(TorchCheckpointIO):
         target = Path(path)
         made_folder(target.parent)
         write_bytes(target, content.getbuffer())
-        self.epochs[target] = checkpoint["epoch"] + 1
+        self.epochs[target.resolve()] = checkpoint["epoch"] + 1

@@ -103,6 +103,16 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
     assert epochs(RunFolder(tmp_path / "run")) == ["1", "2"]
 
 
+def test_what_was_kept_is_told_where_the_run_lies_behind_a_link(
+    train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    kill_before(monkeypatch, *MOMENTS["second step"][:2], SIGTERM, 6)
+    finished = train(*tiny, *QUICK[:-1], "hydra.run.dir=link/run")
+    assert f"; kept: epoch 1 of 2 in {tmp_path}/link/run/checkpoints/last.ckpt; " in finished.err
+
+
 def typed(run: RunFolder) -> list[str]:
     """What was typed for a run."""
     return [*OmegaConf.load(run.overrides), f"hydra.run.dir={run.path}"]

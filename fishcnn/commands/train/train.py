@@ -103,7 +103,7 @@ def _train(
         return finished, None
     datamodule, resumed, finishing = _prepare(config, run)
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
-        writer.epochs[run.last_checkpoint] = resumed.epochs
+        writer.epochs[run.last_checkpoint.resolve()] = resumed.epochs
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
@@ -150,7 +150,7 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
     setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
     folder = HydraConfig.get().sweep.dir if in_a_sweep() else run.path
     command = with_setting(setting, str(folder))
-    epochs = writer.epochs.get(run.last_checkpoint)
+    epochs = writer.epochs.get(run.last_checkpoint.resolve())
     if epochs is None:
         return f" before the end of the first epoch; to begin again: {command}"
     of = f"epoch {epochs} of {config.trainer.max_epochs}"
