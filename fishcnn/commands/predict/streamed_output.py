@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import BinaryIO, Self
 
+from fishcnn.commands.image_paths import STREAM
 from fishcnn.commands.predict.prediction_rows import Row, RowFormat
 from fishcnn.utils.errors import FishError
 
-STREAM = "-"
 _NAMES = (STREAM, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 # What a shell reports of a program that was ended because nobody reads on.
 _NOBODY_READS = 141
