@@ -26,13 +26,14 @@ def scratch_folder() -> Iterator[Path]:
         FishError: there is no room for one.
     """
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
+        scratch = tempfile.TemporaryDirectory()
     except OSError as error:
         raise FishError(
             f"nothing can be written to the temporary folder: {error}; free some space, or name "
             "another one by the environment variable TMPDIR"
         ) from error
+    with scratch as folder:
+        yield Path(folder)
 
 
 def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """Which layer of a network to look at, by its dotted name."""
 
 import math
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,11 @@ from fishcnn.utils.errors import ArgumentError
 def find_layer(model: nn.Module, name: str) -> nn.Module:
     """The submodule with this dotted name, such as "layer4.1"; an ArgumentError lists others."""
     model = uncompiled(model)
-    try:
-        return model.get_submodule(name)
-    except AttributeError:
-        problem = f"is not a layer of {type(model).__name__}; {suggestion(model)}"
-        raise ArgumentError("layer", name, problem) from None
+    if name:  # else the whole network
+        with suppress(AttributeError):
+            return model.get_submodule(name)
+    problem = f"is not a layer of {type(model).__name__}; {suggestion(model)}"
+    raise ArgumentError("layer", name, problem)
 
 
 def default_layer(model: nn.Module, images: Tensor) -> str:

@@ -15,7 +15,8 @@ from fishcnn.data.image_folder import IMAGE_SUFFIXES
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.streams import paths_of_lines
 
-STANDARD_INPUT = "-"
+# In place of a file: standard input or output.
+STREAM = "-"
 
 
 def image_paths(typed: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def image_paths(typed: str) -> Iterator[str]:
     Raises:
         FishError: there is no such file, or no glob matches.
     """
-    if typed == STANDARD_INPUT:
+    if typed == STREAM:
         return paths_of_lines(sys.stdin.buffer)
     path = os.path.expanduser(typed)
     if os.path.isdir(path):
@@ -54,7 +55,7 @@ def image_paths(typed: str) -> Iterator[str]:
 
 def count_images(typed: str) -> int | None:
     """Count the images that a person means, at least one; None for standard input."""
-    if typed == STANDARD_INPUT:
+    if typed == STREAM:
         return None
     total = sum(1 for _ in image_paths(typed))
     if not total:

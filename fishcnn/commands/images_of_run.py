@@ -177,9 +177,13 @@ def _masks_beside(root: Path, before: Path | None, masks: Path | None) -> Path |
 
 
 def _cache_here(known: Path | None, run: RunFolder) -> str | None:
-    """The folder of the cache that was typed for a run, if it can be there; None for today's."""
+    """The folder of the cache that was typed for a run, if it can be there; None for today's.
+
+    The environment variable of today comes before it.
+    """
     typed = any(override.startswith("data.cache_root=") for override in read_overrides(run))
-    if known is None or (not typed and run.overrides.is_file()):
+    today = os.environ.get("FISHCNN_CACHE")
+    if today or known is None or (not typed and run.overrides.is_file()):
         return None  # runs of an earlier version have written down the one of their day
     there = known if known.is_dir() else known.parent
     if there.is_dir() and os.access(there, os.W_OK):

@@ -19,7 +19,9 @@ def locked(path: Path) -> Iterator[None]:
     """Keep other processes from writing to ``path`` meanwhile, be it a file or a folder.
 
     The lock is a hidden file inside the folder or beside the file. The system frees it when this
-    process ends, however it ends; only after a kill does the file stay behind.
+    process ends, however it ends; only after a kill does the file stay behind. On a file system
+    that knows no locks, of which filelock warns, the file itself is the lock: after a kill it is
+    removed by the next process on the same machine, and by hand where that is another one.
 
     Raises:
         FishError: another process holds it; the message says which. Or the folder may not be
@@ -29,10 +31,7 @@ def locked(path: Path) -> Iterator[None]:
     holder = folder / f".in-use-by{name}"
     lock = FileLock(folder / f".lock{name}")
     try:
-        lock.acquire(timeout=0)
-        while not Path(lock.lock_file).exists():  # the process before has removed it just now
-            lock.release()
-            lock.acquire(timeout=0)
+        lock.acquire(timeout=0.1)  # a second time if the process before removes the file just now
     except Timeout:
         try:
             Path(lock.lock_file).touch()  # filelock says the same of a folder that takes no files

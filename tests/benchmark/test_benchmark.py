@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from fishcnn.benchmark import training
 from fishcnn.benchmark.benchmark import benchmark
 from fishcnn.benchmark.jpegs import SIZES, draw_jpegs
 from fishcnn.benchmark.network import build_network_of
-from fishcnn.benchmark.process import measure_alone, run
+from fishcnn.benchmark.process import measure_alone, run, scratch_folder
 from fishcnn.commands.settings import CONF, plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.utils.errors import FishError
@@ -147,3 +148,13 @@ def test_a_contender_that_fails_is_an_error_with_its_last_words(tmp_path: Path) 
         run("-c", "raise SystemExit('no such contender')", threads=None, folder=tmp_path)
     with pytest.raises(FishError, match="has no attribute 'measure'"):
         measure_alone("jpegs", {}, threads=1)  # which is no contender
+
+
+def test_only_an_error_of_the_temporary_folder_is_blamed_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FileNotFoundError), scratch_folder():
+        (tmp_path / "missing").read_text()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(FishError, match="by the environment variable TMPDIR"):
+        scratch_folder().__enter__()

@@ -1,6 +1,7 @@
 """Runs and their images that have moved: found again by data.root=, and never mistaken."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -156,8 +157,11 @@ def test_drawn_images_are_taken_from_a_folder_that_is_named(moved: RunFolder) ->
 
 
 def test_only_a_cache_that_was_typed_and_is_there_wins_over_the_one_of_today(
-    trained: RunFolder,
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_today = os.environ["FISHCNN_CACHE"]
+    monkeypatch.setenv("HOME", set_today)
+    monkeypatch.delenv("FISHCNN_CACHE")
     today = cache_folder() / "decoded"
     change(trained, cache_root=str(Path("old").absolute()))
     assert run_datamodule(trained.best_checkpoint).cache_root == today
@@ -165,6 +169,9 @@ def test_only_a_cache_that_was_typed_and_is_there_wins_over_the_one_of_today(
     OmegaConf.save([*typed, "data.cache_root=old"], trained.overrides)
     old = Path("old/decoded").absolute()
     assert run_datamodule(trained.best_checkpoint).cache_root == old
+    monkeypatch.setenv("FISHCNN_CACHE", set_today)
+    assert run_datamodule(trained.best_checkpoint).cache_root == Path(set_today) / "decoded"
+    monkeypatch.delenv("FISHCNN_CACHE")
     change(trained, cache_root="/gone/far/away")
     assert run_datamodule(trained.best_checkpoint).cache_root == today
 

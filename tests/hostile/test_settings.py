@@ -146,6 +146,7 @@ def test_every_setting_of_every_choice_is_checked(command: str) -> None:
         ("train", "+trainer.max_steps=abc", "trainer.max_steps=abc: must be a whole number, -1"),
         ("train", "+trainer.strategy=abc", "trainer: You selected an invalid strategy name"),
         ("train", "+trainer.profiler=abc", "trainer: When passing string value for the `profiler"),
+        ("train", "callbacks.grad_cam.layer=''", "callbacks.grad_cam.layer=: is not a layer"),
         ("train", "callbacks.grad_cam.layer=head.9", "callbacks.grad_cam.layer=head.9: is not a"),
         ("train", "+optimizer.betas=[0.9]", "optimizer.betas=[0.9]: must be a list of 2"),
         ("train", "+optimizer.wings=2", "optimizer.wings=2: unknown; choose from lr, weight_decay"),

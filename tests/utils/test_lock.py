@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import multiprocessing
 import time
 from pathlib import Path
@@ -32,3 +34,35 @@ def test_files_of_one_folder_are_locked_each_for_itself(tmp_path: Path) -> None:
         pass
     with locked(tmp_path / "a.csv"), pytest.raises(FishError, match=r"a\.csv is being written to"):
         locked(tmp_path / "a.csv").__enter__()
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_file_system_without_locks_is_no_way_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path), pytest.raises(FishError, match="is being written to by process"):
+        locked(tmp_path).__enter__()
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_that_is_removed_while_it_is_awaited_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, removed = fcntl.flock, []
+
+    def flock(file: int, operation: int) -> None:
+        if not removed:
+            removed.append((tmp_path / ".lock").unlink())
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").exists()
+        with pytest.raises(FishError, match="is being written to by process"):
+            locked(tmp_path).__enter__()

@@ -20,8 +20,8 @@ from fishcnn.commands.explain.explained_images import (
     ImageFile,
     as_validated,
     decode_batches,
+    sampled_files,
     typed_files,
-    validation_files,
     validation_sample,
 )
 from fishcnn.commands.explain.explanation_report import Explanation, print_explanation, report
@@ -125,7 +125,7 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
         assert datamodule is not None
         chosen = validation_sample(datamodule, config.pictures, config.seed)
         total: int | None = len(chosen)
-        files = iter(validation_files(datamodule, chosen))
+        files = iter(sampled_files(datamodule, chosen))
     else:
         total = count_images(config.input)
         folders = datamodule.source.folders() if datamodule else None

@@ -42,7 +42,7 @@ def validation_sample(datamodule: FishDataModule, size: int, seed: int) -> list[
     return stratified_sample(labels, size=size, seed=seed)
 
 
-def validation_files(datamodule: FishDataModule, positions: Sequence[int]) -> list[ImageFile]:
+def sampled_files(datamodule: FishDataModule, positions: Sequence[int]) -> list[ImageFile]:
     """Take images of the validation split by their positions in it."""
     folders = datamodule.source.folders()
     rows = datamodule.split.val[list(positions)]

@@ -12,7 +12,7 @@ from fishcnn.cam.faithfulness import Faithfulness, Scores, faithfulness
 from fishcnn.cam.localisation import Localisation, Place, localise
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
-from fishcnn.commands.explain.explained_images import BATCH, validation_files, validation_sample
+from fishcnn.commands.explain.explained_images import BATCH, sampled_files, validation_sample
 from fishcnn.commands.explain.explanation_rows import Row, make_row
 from fishcnn.commands.explain.question import Question, answer
 from fishcnn.data.datamodule import FishDataModule
@@ -104,7 +104,7 @@ def measure(
         affordable = MAX_BYTES // (3 * 4 * classifier.image_size**2)
         wanted = max(images, min(IMAGES_PER_CLASS * len(classifier.classes), affordable))
     positions = validation_sample(datamodule, wanted, seed)
-    files = validation_files(datamodule, positions)
+    files = sampled_files(datamodule, positions)
     batches, rows, maps, targets = [], [], [], []
     for start in range(0, len(positions), BATCH):
         batch = datamodule.batch("val", positions[start : start + BATCH], classifier.device)

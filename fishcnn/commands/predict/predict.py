@@ -21,13 +21,12 @@ from rich.progress import (
 )
 
 from fishcnn.commands.command_line import retyped
-from fishcnn.commands.image_paths import STANDARD_INPUT, count_images, image_paths
+from fishcnn.commands.image_paths import STREAM, count_images, image_paths
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
 from fishcnn.commands.predict.streamed_output import (
-    STREAM,
     StreamedOutput,
     is_standard_output,
     only_rows,
@@ -194,7 +193,7 @@ def _images(config: DictConfig, checkpoint: Path) -> tuple[Iterator[str], int | 
         return iter(paths), len(paths), "validation images"
     total = count_images(typed)
     source = typed
-    if typed != STANDARD_INPUT:
+    if typed != STREAM:
         source = printable(os.path.abspath(os.path.expanduser(typed)))
     return image_paths(typed), total, source
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import BinaryIO, Self
 
+from fishcnn.commands.image_paths import STREAM
 from fishcnn.commands.predict.prediction_rows import Row, RowFormat
 from fishcnn.utils.errors import FishError
 
-STREAM = "-"
 _NAMES = (STREAM, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 

@@ -10,8 +10,8 @@ from fishcnn.commands.explain.explained_images import (
     ImageFile,
     as_validated,
     decode_batches,
+    sampled_files,
     typed_files,
-    validation_files,
     validation_sample,
 )
 from fishcnn.data.datamodule import FishDataModule
@@ -25,7 +25,7 @@ def test_the_sample_is_of_held_out_images_with_their_class_and_mask(
 ) -> None:
     positions = validation_sample(datamodule, 5, seed=0)
     assert positions == validation_sample(datamodule, 9, seed=0)[:5]
-    sample = validation_files(datamodule, positions)
+    sample = sampled_files(datamodule, positions)
     held_out = {str(fish / "pictures" / datamodule.images.paths[i]) for i in datamodule.split.val}
     assert len({image.label for image in sample[:3]}) == 3
     for image in sample:
@@ -40,7 +40,7 @@ def test_decoded_images_and_masks_are_those_of_the_validation(
     datamodule: FishDataModule,
 ) -> None:
     positions = validation_sample(datamodule, 4, seed=0)
-    (batch,) = decode_batches(iter(validation_files(datamodule, positions)), 20)
+    (batch,) = decode_batches(iter(sampled_files(datamodule, positions)), 20)
     images, masks = as_validated([one for _, one in batch if isinstance(one, Decoded)], 16)
     expected = datamodule.batch("val", positions, torch.device("cpu"))
     assert torch.equal(images, expected["image"])
