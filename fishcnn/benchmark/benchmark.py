@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from fishcnn.benchmark import planted_duplicates
@@ -17,6 +16,7 @@ from fishcnn.benchmark.process import measure_alone
 from fishcnn.benchmark.training import CONTENDERS, FISHCNN, measure_training
 from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import check_settings, plain
+from fishcnn.commands.terminal import Terminal
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import choice, either, optional, several, text, whole
 from fishcnn.utils.files import write_text
@@ -70,7 +70,7 @@ def benchmark(config: DictConfig) -> None:
 
 
 def _measure(config: DictConfig, parts: Sequence[str], result: dict[str, Any], file: Path) -> None:
-    console = Console()
+    console = Terminal()
     for part in parts:
         if part == "training":
             result |= measure_training(config)
@@ -87,7 +87,7 @@ def _measure(config: DictConfig, parts: Sequence[str], result: dict[str, Any], f
     console.print(f"written: {file.resolve()}", soft_wrap=True, highlight=False)
 
 
-def _print_training(console: Console, result: dict[str, Any]) -> None:
+def _print_training(console: Terminal, result: dict[str, Any]) -> None:
     columns = ("photos", "blocks", "batch", "epoch")
     table = Table(*columns, *CONTENDERS, title="Training images per second")
     cells: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
@@ -107,7 +107,7 @@ def _print_training(console: Console, result: dict[str, Any]) -> None:
     console.print(table)
 
 
-def _print_mapping(console: Console, title: str, result: dict[str, Any]) -> None:
+def _print_mapping(console: Terminal, title: str, result: dict[str, Any]) -> None:
     table = Table(title=title, show_header=False)
     for name, value in result.items():
         table.add_row(name.replace("_", " "), _readable(value))

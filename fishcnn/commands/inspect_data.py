@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
@@ -17,7 +16,7 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
-from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import group_members
@@ -149,7 +148,7 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
 def _print(
     found: Inspection, columns: dict[str, NDArray[np.int64]], note: str, files: list[Path]
 ) -> None:
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     sections = found.sections()
     for finding in sections.pop(WARNINGS, []):
         console.print(Text(f"Warning: {printable(finding.text)}", style="bold"))

@@ -9,6 +9,21 @@ from rich.table import Column, Table
 from fishcnn.utils.text import printable
 
 
+class Terminal(Console):
+    """Where a command prints; the command ends as others do when nobody reads on.
+
+    rich would end it with the status of a failure.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line.
+
+        Raises:
+            BrokenPipeError: always.
+        """
+        raise BrokenPipeError
+
+
 def plain_table(*columns: str | Column) -> Table:
     """A table without lines; without columns, one of names and values."""
     shown = {"header_style": "dim"} if columns else {"show_header": False}

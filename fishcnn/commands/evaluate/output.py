@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from fishcnn.commands.evaluate.results import Results, Scores
-from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.metrics.calibration import true_class
 from fishcnn.metrics.selective_prediction import Kept
 from fishcnn.utils.files import write_text
@@ -114,7 +113,7 @@ def write_predictions(results: Results, file: Path) -> None:
 
 def print_results(results: Results, output: Path) -> None:
     """Print the numbers, the most frequent mistakes, and where the files are."""
-    console = Console()
+    console = Terminal()
     scores, applied = results.scores, results.threshold.applied
     low, high = scores.interval
     rows = {

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
 from fishcnn.commands.templates import render
-from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.utils import run_folder
 from fishcnn.utils.run_folder import EXPLANATION_TABLE
 
@@ -73,7 +72,7 @@ def _places(measured: Measured | None) -> dict[str, list[str]]:
 
 def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
     """Print the first rows, the verdicts, what was found, and where the files are."""
-    console = Console()
+    console = Terminal()
     question, rows = explanation.question, explanation.rows[:PRINTED]
     head = f"{question.method.name} at {', '.join(question.layers)}: {question.in_words}"
     console.print(escape(head), highlight=False)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Column, Table
 
 from fishcnn.commands.export.agreement import TOLERANCE, compare
@@ -24,7 +23,7 @@ from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings, plain
-from fishcnn.commands.terminal import print_raw
+from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
@@ -218,7 +217,7 @@ def _write_and_compare(
 
 
 def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
-    console = Console()
+    console = Terminal()
     numbers = ("size", "max abs diff.", "same top-1", "ms per image")
     table = Table(
         *(Column(name, no_wrap=True) for name in ("format", "file")),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -32,7 +31,7 @@ from fishcnn.commands.predict.streamed_output import (
     only_rows,
 )
 from fishcnn.commands.settings import check_settings
-from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
@@ -205,7 +204,7 @@ def _digest(file: Path) -> str:
 
 def _progress() -> Progress:
     """A bar on a terminal, nothing in a log file."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     return Progress(
         "{task.description}",
         BarColumn(),
@@ -245,6 +244,6 @@ def _print_summary(
     if len(named) > _SHOWN_CLASSES:
         table.add_row("", f"and {len(named) - _SHOWN_CLASSES} more classes")
     table.add_row("time", f"{seconds:.1f} s, {(output.total - before) / seconds:.0f} images/s")
-    console = Console()
+    console = Terminal()
     console.print(table)
     print_raw(console, (f"checkpoint: {checkpoint}", f"predictions: {output.name}"))

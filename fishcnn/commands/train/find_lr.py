@@ -1,12 +1,11 @@
 """Instead of a training: the learning rate to begin one with."""
 
 from omegaconf import DictConfig, open_dict
-from rich.console import Console
 
 from fishcnn.commands.build import build_classifier, build_trainer
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.figures import save_figure
-from fishcnn.commands.terminal import print_raw
+from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.plots.range_test import range_test_curve
 from fishcnn.training.callbacks.learning_rate_range import LearningRateRange
@@ -56,4 +55,4 @@ def find_learning_rate(config: DictConfig, datamodule: FishDataModule, run: RunF
             f"The training loss falls fastest at learning rates around {rate}. To train with it:",
             retyped({"find_lr": None, "optimizer.lr": rate}),
         ]
-    print_raw(Console(), [*lines, f"curve: {figure}"])
+    print_raw(Terminal(), [*lines, f"curve: {figure}"])

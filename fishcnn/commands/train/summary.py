@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markdown import Markdown
 
-from fishcnn.commands.terminal import plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.run_folder import RunFolder
@@ -21,7 +20,7 @@ def print_summary(
 
     TensorBoard shows ``logdir``: the run, or the sweep that it belongs to; None without logs.
     """
-    console = Console()
+    console = Terminal()
     low, high = summary["val_acc_interval"]
     table = plain_table()
     table.add_row("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")

@@ -171,8 +171,9 @@ class CompareJobs(Callback):
 
 def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
+
+    from fishcnn.commands.terminal import Terminal
 
     def table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
         made = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
@@ -183,7 +184,7 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
         return made
 
     # Without markup, as overrides may hold brackets.
-    console = Console(markup=False, highlight=False)
+    console = Terminal(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 120  # a log file can be scrolled
     numbers = ("val acc", "95% interval", "val loss")
