@@ -77,6 +77,15 @@ def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[
     return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
 
 
+def warn_unused(moved: DictConfig) -> None:
+    """Say that the folders of the group ``data`` are not looked at, where only others are."""
+    if typed := [f"data.{name}={moved[name]}" for name in ("root", "masks_root") if moved[name]]:
+        log.warning(
+            "%s has no effect: it says where the images of the run are, and these are not needed.",
+            " ".join(typed),
+        )
+
+
 def write_digests(datamodule: FishDataModule, run: RunFolder, *, resumed: Path | None) -> None:
     """Write down what the images of a run are, which goes on from a checkpoint or from none."""
     before = RunFolder.of(resumed) if resumed else None

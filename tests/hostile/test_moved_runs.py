@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Command
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from running import images_of
@@ -178,3 +179,15 @@ def test_only_a_cache_that_was_typed_and_is_there_wins_over_the_one_of_today(
 
 def test_a_run_writes_down_its_cache_only_if_it_was_chosen(trained: RunFolder) -> None:
     assert OmegaConf.load(trained.config).data.cache_root is None
+
+
+@pytest.mark.parametrize("command", ["predict", "explain", "export"])
+def test_a_folder_that_is_not_looked_at_is_told_in_one_line(
+    script: Command, trained: RunFolder, command: str
+) -> None:
+    root = Path(OmegaConf.load(trained.config).data.root)
+    more = {"explain": ["trust=false"], "export": ["formats=torch"]}.get(command, [])
+    first = next(path for path in sorted(root.rglob("*")) if path.is_file())
+    finished = script(command, f"input={first}", "data.root=elsewhere", *more, "output=out.csv")
+    assert finished.status == 0, finished.err
+    assert (finished.out + finished.err).count("data.root=elsewhere has no effect: it says") == 1

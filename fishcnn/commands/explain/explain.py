@@ -35,7 +35,7 @@ from fishcnn.commands.explain.question import (
 )
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
 from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
@@ -160,6 +160,7 @@ def _data_of_run(
 ) -> tuple[FishDataModule | None, list[str]]:
     """The images of the run where they are wanted, or a remark on why they are not there."""
     if config.input is not None and not config.trust:
+        warn_unused(config.data)
         return None, []
     try:
         datamodule = run_datamodule(checkpoint, config.data)

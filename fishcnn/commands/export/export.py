@@ -20,7 +20,7 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.export.preparation import compare_files
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal, print_raw
@@ -132,6 +132,7 @@ def _images(
     They are prepared as predict does.
     """
     if config.input is not None:
+        warn_unused(config.data)
         found = list(image_paths(config.input))
         if not found:
             raise FishError(f"input={config.input}: no image found")

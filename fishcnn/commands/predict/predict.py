@@ -21,7 +21,7 @@ from rich.progress import (
 
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STREAM, count_images, image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files, warn_unused
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -190,6 +190,7 @@ def _images(config: DictConfig, checkpoint: Path) -> tuple[Iterator[str], int | 
     if typed is None:
         paths = [str(path) for path in validation_files(checkpoint, config.data)]
         return iter(paths), len(paths), "validation images"
+    warn_unused(config.data)
     total = count_images(typed)
     source = typed
     if typed != STREAM:
