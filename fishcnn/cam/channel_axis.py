@@ -46,13 +46,13 @@ def channel_axis(
         model: That the layer is a part of.
         layer: Whose output is looked at.
         shape: Of the output for ``images``.
-        images: (N, 3, H, W), of which one runs through the model once more where the shape is not
-            enough and the layer is not of convolutions: widened, and up to the layer only.
+        images: (N, 3, H, W), of which one runs through the model once more where the shape leaves
+            LAST possible or the layer is not of convolutions: widened, and up to the layer only.
     """
     possible = by_shape(shape, images.shape[2:])
     if len(shape) != 4 or shape[0] != len(images):
         return None  # such as a transformer's windows, which are many to an image
-    if FIRST in possible and any(isinstance(part, nn.Conv2d) for part in layer.modules()):
+    if possible == [FIRST] and any(isinstance(part, nn.Conv2d) for part in layer.modules()):
         return FIRST
     wider = _shape_for_wider(model, layer, images[:1])
     if wider is None or wider[1:] == shape[1:]:  # fixed to one size, or pooled to one

@@ -151,6 +151,42 @@ def test_a_block_of_as_many_channels_as_pixels_is_read_as_ever() -> None:
     assert channel_axis(model, model.blocks[0], torch.Size((1, 8, 8, 8)), images) == FIRST
 
 
+def test_a_convolution_that_ends_in_channels_last_is_not_transposed() -> None:
+    # 96 channels of 96 x 96.
+    model = swin_t(weights=None, num_classes=3).eval()
+    shape = torch.Size((1, 96, 96, 96))
+    assert channel_axis(model, model.features[0], shape, noise(1, 384, 384)) == LAST
+    assert channel_axis(model, model.features[0][0], shape, noise(1, 384, 384)) == FIRST
+
+
+class Counted(nn.Sequential):
+    calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(("channels", "runs"), [(5, 1), (8, 2)])
+def test_looking_for_the_channels_leaves_no_trace_and_costs_nothing_where_they_are_sure(
+    channels: int, runs: int
+) -> None:
+    torch.manual_seed(0)
+    model = Counted(
+        nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.Dropout(0.5),
+        nn.Flatten(), nn.Linear(64 * channels, 3),
+    )  # fmt: skip
+    model[1].eval()
+    before = {name: part.clone() for name, part in model.state_dict().items()}
+    random = torch.get_rng_state()
+    grad_cam(model, noise(2, 8, 8), layer="0")
+    assert model.calls == runs
+    assert [part.training for part in model] == [True, False, True, True, True]
+    assert all(not part._forward_hooks for part in model.modules())
+    torch.testing.assert_close(model.state_dict(), before, atol=0, rtol=0)
+    assert torch.equal(torch.get_rng_state(), random)
+
+
 class Odd(nn.Module):
     """A network with a layer that gives something else than feature maps."""
 
