@@ -313,8 +313,8 @@ def build_trainer(
             plugins=[writer],
             enable_progress_bar=has_bar,
             enable_model_summary=False,
-            # Without checkpoints nothing could be evaluated.
-            enable_checkpointing=True,
+            # Without checkpoints nothing could be evaluated: no setting turns them off.
+            enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
             fast_dev_run=False,
             # Errors show in the first epoch as well, and its numbers would be in the curves.
             num_sanity_val_steps=0,

@@ -441,3 +441,15 @@ def test_a_fit_ends_its_further_processes_where_no_signal_is_called_sigkill(
     ):
         raise KeyboardInterrupt
     assert sent == [SIGTERM]
+
+
+def test_a_finished_run_is_left_as_it_is_by_its_own_command(
+    train: Command, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch system may queue again what has just ended."""
+    monkeypatch.chdir(trained.path.parents[1])
+    before = {path: path.stat().st_mtime_ns for path in trained.checkpoints.iterdir()}
+    finished = train(*typed(trained))
+    assert finished.status == 0, finished.err
+    assert "is finished already; to train it further, raise trainer.max_epochs" in finished.out
+    assert {path: path.stat().st_mtime_ns for path in trained.checkpoints.iterdir()} == before

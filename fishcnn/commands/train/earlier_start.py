@@ -90,7 +90,7 @@ def _find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None
         setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
         raise FishError(
             f"{setting}: {run.path} holds a run already; choose another folder, or continue "
-            f"it with ckpt_path={run.path}"
+            f"it with ckpt_path={run.path}, and a higher trainer.max_epochs if it is finished"
         )
     if named is None:
         return None, False
@@ -105,9 +105,9 @@ def _find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None
     return named, left == 0
 
 
-def finished_job(config: DictConfig, run: RunFolder) -> dict[str, Any] | None:
-    """The summary of a job that an earlier start of the same sweep has finished, or None."""
-    finished = in_a_sweep() and is_finished(run, 0) and _is_same_command(config, run)
+def finished_before(config: DictConfig, run: RunFolder) -> dict[str, Any] | None:
+    """The summary of a run that an earlier start of the same command has finished, or None."""
+    finished = is_finished(run, 0) and _is_same_command(config, run)
     return read_notes(run.summary) if finished else None
 
 

@@ -37,7 +37,6 @@ def find_learning_rate(config: DictConfig, datamodule: FishDataModule, run: RunF
             max_steps=STEPS,
             check_val_every_n_epoch=None,
             limit_val_batches=0,
-            enable_checkpointing=False,
         )
     classifier = build_classifier(config, datamodule)
     test = LearningRateRange(steps=STEPS)

@@ -30,7 +30,7 @@ from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.train.earlier_start import (
     find_resumed,
-    finished_job,
+    finished_before,
     in_a_sweep,
     written_config,
 )
@@ -96,10 +96,14 @@ def _train(
         only a learning rate was looked for; and the verdicts, None where an earlier start of the
         same sweep has finished this job.
     """
-    if finished := finished_job(config, run):
-        log.info("%s is finished already.", run.path)
-        # For the table of the sweep, which counts what is newer than the start of its job.
-        run.summary.touch()
+    if finished := finished_before(config, run):
+        log.info(
+            "%s is finished already; to train it further, raise trainer.max_epochs and add "
+            "ckpt_path=%s",
+            *(run.path, run.path),
+        )
+        if in_a_sweep():  # whose table counts what is newer than the start of its job
+            run.summary.touch()
         return finished, None
     datamodule, resumed, finishing = _prepare(config, run)
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
