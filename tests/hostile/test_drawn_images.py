@@ -2,11 +2,15 @@
 
 import itertools
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from fishcnn.data.rendering import drawn_files, synthetic
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 
 
@@ -60,3 +64,55 @@ def test_a_damaged_file_is_drawn_again(
     caplog.clear()
     assert draw(tmp_path) == before
     assert "damaged" not in caplog.text
+
+
+def test_a_repair_that_is_stopped_writes_nothing_and_the_next_one_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = draw(tmp_path)
+    for file in tmp_path.rglob("*.jpg"):
+        cut(file)
+    damaged = {file: file.read_bytes() for file in tmp_path.rglob("*.*") if file.is_file()}
+    calls = iter([1, 1])
+    save_image = synthetic.save_image
+
+    def stopped(image: Image.Image, path: Path, **options: int) -> None:
+        save_image(image, path, **options)
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synthetic, "save_image", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            draw(tmp_path)
+    assert {file: file.read_bytes() for file in damaged} == damaged
+    assert draw(tmp_path) == before
+    assert [file.name[0] for file in tmp_path.iterdir()] == ["f"]
+
+
+def test_two_processes_repair_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = draw(tmp_path)
+    for file in tmp_path.rglob("0001.*"):
+        cut(file)
+    first = iter([True])
+    write_list, others = synthetic.write_list, []
+
+    def while_another_repairs(*args: Any, **options: Any) -> None:
+        write_list(*args, **options)
+        if next(first, False):
+            others.append(draw(tmp_path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synthetic, "write_list", while_another_repairs)
+        assert draw(tmp_path) == before
+    assert others == [before]
+    monkeypatch.setattr(synthetic, "render_fish", None)  # nothing is left to draw
+    monkeypatch.setattr(drawn_files, "_checksum", None)  # nor in doubt
+    assert draw(tmp_path) == before
+    assert [file.name[0] for file in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_class_folder_that_was_removed_comes_back(tmp_path: Path) -> None:
+    before = draw(tmp_path)
+    shutil.rmtree(next(tmp_path.glob("*/masks/*")))
+    assert draw(tmp_path) == before

@@ -11,9 +11,16 @@ _LIST = "settings.json"
 _KINDS = ("pictures", "masks")
 
 
-def write_list(folder: Path, settings: dict[str, Any]) -> None:
-    """Write down what a folder was drawn with, and a checksum of each of its files."""
-    files = {name: _checksum(folder / name) for name in _names(folder)}
+def write_list(folder: Path, settings: dict[str, Any], *, into: Path | None = None) -> None:
+    """Write down what a folder was drawn with, and a checksum of each of its files.
+
+    Args:
+        folder: where the list is written.
+        settings: what its files were drawn with.
+        into: a folder with more files, whose place those of ``folder`` will take.
+    """
+    places = {name: place for place in (into, folder) if place for name in _names(place)}
+    files = {name: _checksum(places[name] / name) for name in sorted(places)}
     write_text(folder / _LIST, json.dumps(settings | {"files": files}, indent=2) + "\n")
 
 

@@ -18,8 +18,9 @@ from fishcnn.utils.lock import locked
 def drawn_folder(final: Path, *, files: int) -> Iterator[Path]:
     """Give a hidden folder to draw into, which is called ``final`` when all is drawn.
 
-    Several processes may draw the same at once: the first one that is done counts. What one that
-    was killed has left is removed.
+    Where ``final`` is there already, the files drawn take the place of those of their names in it,
+    each in one step. Several processes may draw the same at once, as they draw the same bytes. What
+    one that was killed has left is removed.
 
     Args:
         final: where the folder will be, in a folder that is made if it is missing.
@@ -32,6 +33,7 @@ def drawn_folder(final: Path, *, files: int) -> Iterator[Path]:
         FishError: the disk is full or may not be written to; nothing stays behind.
     """
     growing = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
+    there = final.is_dir()
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         for left in final.parent.glob(f".{final.name}-????????"):
@@ -40,6 +42,9 @@ def drawn_folder(final: Path, *, files: int) -> Iterator[Path]:
         with locked(_lock(growing)):
             growing.mkdir()
             yield growing
+            if there:
+                _move_files(growing, final)
+                return
             try:
                 growing.replace(final)
             except OSError:  # Another process may have been quicker.
@@ -60,6 +65,15 @@ def save_image(image: Image.Image, path: Path, **options: int) -> None:
     # Pillow does not pass on what the system says of a file.
     image.save(file, Image.registered_extensions()[path.suffix], **options)
     path.write_bytes(file.getbuffer())
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move every file to its place below another folder; what is not in a folder comes last."""
+    for file in sorted(source.rglob("*.*"), key=lambda file: -len(file.parts)):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()  # so that the list is no older than the files it lists, which moving changes
+        file.replace(place)
 
 
 def _lock(growing: Path) -> Path:

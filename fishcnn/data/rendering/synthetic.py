@@ -22,7 +22,6 @@ from fishcnn.data.rendering.drawn_folder import drawn_folder, save_image
 from fishcnn.data.rendering.render import RENDERER_VERSION, render_fish
 from fishcnn.data.rendering.species import SPECIES
 from fishcnn.utils.checks import check_arguments, number, whole
-from fishcnn.utils.files import unwritable
 from fishcnn.utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -103,11 +102,11 @@ def ensure_synthetic(
                 tasks.append(partial(_draw, into, index, few, marked, long_side, seed))
         few_images = len(wanted) < FEW_IMAGES
         draw_all(tasks, workers=1 if few_images else workers, description="Drawing fish")
-        write_list(into, settings)
 
     if not final.is_dir():
         with drawn_folder(final, files=2 * len(every)) as growing:
             draw(growing, every)
+            write_list(growing, settings)
         return final
     names = [name for one in every for name in _files(*one)]
     damaged = damaged_files(final, settings, names)
@@ -116,10 +115,9 @@ def ensure_synthetic(
     if again:
         text = "The drawn images in %s are damaged: %d of %d are drawn again."
         log.warning(text, final, len(again), len(every))
-        try:
-            draw(final, again)
-        except OSError as error:
-            raise unwritable(final, error) from error
+        with drawn_folder(final, files=2 * len(again)) as growing:
+            draw(growing, again)
+            write_list(growing, settings, into=final)
     return final
 
 
