@@ -28,6 +28,8 @@ def with_setting(name: str, value: str) -> str:
 
 def retyped(changes: Mapping[str, str | None]) -> str:
     """The command that was typed, with settings changed, or left out by None; for a shell."""
+    from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
+
     words = [word for word in _Typed.words if word.partition("=")[0] not in changes]
     if words and words[0].endswith(".py"):
         words.insert(0, sys.executable)
@@ -35,7 +37,6 @@ def retyped(changes: Mapping[str, str | None]) -> str:
         if value is None:
             continue
         if not _PLAIN.fullmatch(value):
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            value = f"'{escaped}'"
+            value = QuotedString(value, Quote.single).with_quotes()
         words.append(f"{name}={value}")
     return shlex.join(words)

@@ -187,7 +187,7 @@ def test_a_file_that_does_not_agree_is_refused_and_removed(
     assert status == 1
     assert f"{kind} was refused and nothing was exported: on 22 images" in printed
     assert re.search(r"up to \S+ off", printed)
-    assert not list(Path("out").iterdir())
+    assert not Path("out").exists()  # it was made for this
 
 
 def test_a_refused_format_leaves_an_earlier_export_as_it_was(
