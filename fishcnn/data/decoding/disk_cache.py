@@ -10,7 +10,7 @@ A folder of the cache belongs to one folder of images at one working size. It ho
 The index is replaced in one step, after the arrays it names are complete: whatever a killed build
 leaves behind is named by no index, and is swept away by the next one. Nothing is believed
 unchecked: the index has a checksum, and in it is one for each image, compared whenever the cache is
-opened and whenever an image is read.
+opened, so that damage is said and mended once, and whenever an image is read, as it may come later.
 """
 
 import errno
@@ -67,29 +67,50 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
     """
     folder = _cache_folder(index, side, cache)
     with _alone_in(folder):
-        now = time.time_ns()
-        stamps = _file_stamps(index)
-        # The stamps of files that were written a moment ago are forgotten: these are read again.
-        fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
-        believed = np.where(fresh[:, None], np.int64(-2), stamps)
-        old = _open(folder, index, side, workers)
-        rows: list[int | None] = [None] * len(index.paths)
-        if old is not None and old.arrays:
-            facts, intact = old.index.facts, _intact(old, folder)
-            digests = _digests(old.index, index, stamps, workers)
-            unchanged = old.index.paths == index.paths and np.array_equal(facts["digest"], digests)
-            if unchanged and intact.all() and not _any_readable_now(old.index, side, workers):
-                if not np.array_equal(facts["stamp"], believed):
-                    facts["stamp"] = believed
-                    _write_index(old.index, old.arrays)
-                return old
-            row_of = {
-                old.facts["digest"][row].tobytes(): row for row in np.flatnonzero(intact).tolist()
-            }
-            rows = [row_of.get(digest.tobytes()) for digest in digests]
-        _sweep(folder, keep=old)
-        _check_space(index, side, rows.count(None), folder)
-        return _build(index, believed, side, workers, folder, old, rows)
+        images = _up_to_date(index, side, workers, folder, check=False)
+    # While everything is read, others may begin. What is open is not changed by them.
+    if not _intact(images).all():
+        with _alone_in(folder):
+            images = _up_to_date(index, side, workers, folder, check=True)
+    return images
+
+
+def _up_to_date(
+    index: ImageIndex, side: int, workers: int, folder: Path, *, check: bool
+) -> ImageSet:
+    """Open what is there where nothing has changed, else build; ``check`` for damage as well."""
+    now = time.time_ns()
+    stamps = _file_stamps(index)
+    # The stamps of files that were written a moment ago are forgotten: these are read again.
+    fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
+    believed = np.where(fresh[:, None], np.int64(-2), stamps)
+    old = _open(folder, index, side, workers)
+    rows: list[int | None] = [None] * len(index.paths)
+    if old is not None and old.arrays:
+        facts = old.index.facts
+        digests = _digests(old.index, index, stamps, workers)
+        unchanged = (
+            old.index.paths == index.paths
+            and np.array_equal(facts["digest"], digests)
+            and not _any_readable_now(old.index, side, workers)
+        )
+        # Old rows that are copied must be sound.
+        intact = _intact(old) if check or not unchanged else np.ones(len(old.paths), np.bool_)
+        if damaged := int((~intact).sum()):
+            text = "The cache %s is damaged: %d of its %d images are decoded again."
+            log.warning(text, folder, damaged, len(intact))
+        elif unchanged:
+            if not np.array_equal(facts["stamp"], believed):
+                facts["stamp"] = believed
+                _write_index(old.index, old.arrays)
+            return old
+        row_of = {
+            old.facts["digest"][row].tobytes(): row for row in np.flatnonzero(intact).tolist()
+        }
+        rows = [row_of.get(digest.tobytes()) for digest in digests]
+    _sweep(folder, keep=old)
+    _check_space(index, side, rows.count(None), folder)
+    return _build(index, believed, side, workers, folder, old, rows)
 
 
 def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
@@ -226,15 +247,12 @@ def _decode_again(index: ImageIndex, side: int, part: int, row: int) -> NDArray[
     return lost
 
 
-def _intact(images: ImageSet, folder: Path) -> NDArray[np.bool_]:
-    """Compare all checksums, bool (R,), and say in one line where something is damaged."""
+def _intact(images: ImageSet) -> NDArray[np.bool_]:
+    """Compare all checksums, bool (R,)."""
     intact = np.ones(len(images.paths), np.bool_)
     for part in (images.pixels, images.masks):
         if isinstance(part, Stored):
             intact &= part.intact()
-    if damaged := int((~intact).sum()):
-        text = "The cache %s is damaged: %d of its %d images are decoded again."
-        log.warning(text, folder, damaged, len(intact))
     return intact
 
 

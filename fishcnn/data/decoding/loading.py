@@ -34,8 +34,8 @@ def load_images(
         index: What to decode.
         working_size: S, side of the square that every image is squashed to, in pixels.
         workers: Threads to decode with; 0 means one, as 1 does.
-        cache: "disk" to keep them memory-mapped below cache_root, for the next runs as well; "ram"
-            to keep them in memory; "none" to decode again whenever an image is asked for.
+        cache: "disk" to keep them below cache_root, for the next runs as well, and read them there;
+            "ram" to keep them in memory; "none" to decode again whenever an image is asked for.
         cache_root: Folder of the cache.
 
     Raises:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -415,6 +416,50 @@ def test_a_killed_build_leaves_nothing_half_believed(
     monkeypatch.setattr(module.shutil, "disk_usage", usage)
     assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
     assert arrays(root) == [".images"]
+
+
+def test_others_may_begin_while_all_images_are_compared(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(root)
+    (folder,) = (root.parent / "cache").iterdir()
+    free: list[int] = []
+    intact = Stored.intact
+
+    def spy(stored: Stored) -> NDArray[np.bool_]:
+        with FileLock(folder / "lock", timeout=0):
+            free.append(len(stored))
+        return intact(stored)
+
+    monkeypatch.setattr(Stored, "intact", spy)
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert free == [6]
+
+
+def test_what_another_process_has_mended_meanwhile_is_not_decoded_again(
+    root: Path,
+    decoded: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load(root)
+    (file,) = (root.parent / "cache").rglob("*.images")
+    file.write_bytes(
+        bytes(file.stat().st_size // 2) + file.read_bytes()[file.stat().st_size // 2 :]
+    )
+    decoded.clear()
+    intact, others = Stored.intact, iter([True])
+
+    def mended_after(stored: Stored) -> NDArray[np.bool_]:
+        found = intact(stored)
+        if next(others, False):
+            load(root)
+        return found
+
+    monkeypatch.setattr(Stored, "intact", mended_after)
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert decoded == ["1.png", "2.png"]  # 0 is black as it is
+    assert caplog.text.count("is damaged: 2 of its 6 images") == 1
 
 
 def test_two_processes_at_once_decode_every_image_once(root: Path) -> None:
