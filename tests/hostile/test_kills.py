@@ -151,13 +151,10 @@ def before_the_last_checkpoint(run: RunFolder) -> None:
     [
         (before_the_figures, []),
         (before_the_figures, ["ckpt_path=runs/first"]),
-        (before_the_figures, ["ckpt_path=last"]),
         (within_the_figures, []),
         (within_the_first_checkpoint, ["ckpt_path=last", *FAST]),
-        (within_the_first_checkpoint, ["ckpt_path=runs/first", *FAST]),
         (within_the_first_checkpoint_long_ago, FAST),
         (before_the_last_checkpoint, []),
-        (before_the_last_checkpoint, ["ckpt_path=runs/first"]),
     ],
 )
 def test_a_killed_run_is_finished_by_the_same_command(
