@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from running import run_and_read, run_script
+from running import images_of, run_and_read, run_script
 
 from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
@@ -176,3 +176,9 @@ def trained(_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(place)
     monkeypatch.setenv("FISHCNN_CACHE", str(_trained / "cache"))
     return RunFolder(place / "runs" / "first")
+
+
+@pytest.fixture
+def copy(trained: RunFolder) -> Path:
+    """A copy of the images of the run: 14 that it was trained on, 22 that it was validated on."""
+    return Path(shutil.copytree(images_of(trained), "copy"))

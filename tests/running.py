@@ -3,12 +3,14 @@
 import contextlib
 import csv
 import io
+import json
 import logging
 import runpy
 import signal
 import sys
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -64,3 +66,10 @@ def table(file: Path) -> list[dict[str, str]]:
     """The rows of a CSV file."""
     with file.open(encoding="utf-8", newline="") as opened:
         return list(csv.DictReader(opened))
+
+
+def evaluated_copy(run: RunFolder, *more: str) -> tuple[dict[str, Any], str]:
+    """Evaluate a run on the folder ``copy``: what ``evaluation.json`` says, and what is printed."""
+    status, printed = run_and_read("evaluate", "data_root=copy", *more)
+    assert status == 0, printed
+    return json.loads((run.evaluation("copy") / "evaluation.json").read_text()), printed

@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from running import images_of, run_and_read
+from running import evaluated_copy, run_and_read
 
 from fishcnn.data.splitting.split_digests import SplitDigests
 from fishcnn.utils.run_folder import RunFolder
-
-
-@pytest.fixture
-def copy(trained: RunFolder) -> Path:
-    """A copy of the images of the run: 14 that it was trained on, 22 that it was validated on."""
-    return Path(shutil.copytree(images_of(trained), "copy"))
-
-
-def evaluated(run: RunFolder, *more: str) -> tuple[dict, str]:
-    status, printed = run_and_read("evaluate", "data_root=copy", *more)
-    assert status == 0, printed
-    return json.loads((run.evaluation("copy") / "evaluation.json").read_text()), printed
 
 
 def test_new_names_and_folders_hide_nothing(trained: RunFolder, copy: Path) -> None:
@@ -31,7 +19,7 @@ def test_new_names_and_folders_hide_nothing(trained: RunFolder, copy: Path) -> N
         (copy / "train").mkdir(exist_ok=True)
         folder.rename(copy / "train" / folder.name)
     shutil.copytree(copy / "train", copy / "val")
-    assert evaluated(trained)[0]["trained_on"]["identical"] == 28
+    assert evaluated_copy(trained)[0]["trained_on"]["identical"] == 28
 
 
 def test_where_nothing_else_is_left_there_is_no_second_number(
@@ -39,7 +27,7 @@ def test_where_nothing_else_is_left_there_is_no_second_number(
 ) -> None:
     for path in json.loads(trained.split.read_text())["val"]:
         (copy / path).unlink()
-    found = evaluated(trained)[0]
+    found = evaluated_copy(trained)[0]
     assert found["trained_on"]["without"] is None
     assert "these scores say nothing about new images" in found["remarks"][0]
 
@@ -49,7 +37,7 @@ def test_images_that_the_network_has_not_seen_are_judged_without_a_remark(
 ) -> None:
     for path in json.loads(trained.split.read_text())["train"]:
         (copy / path).unlink()
-    found = evaluated(trained)[0]
+    found = evaluated_copy(trained)[0]
     assert found["trained_on"]["identical"] == found["trained_on"]["near_duplicates"] == 0
     assert found["remarks"] == []
 
@@ -63,12 +51,12 @@ def test_on_another_machine_bytes_are_compared_and_the_rest_is_said(
     OmegaConf.save(config, trained.config)
     if not digests:
         trained.digests.unlink()
-    found = evaluated(trained)[0]
+    found = evaluated_copy(trained)[0]
     assert found["trained_on"]["identical"] == 14 * digests
     assert "data.root=/where/they/are/now" in found["trained_on"]["not_checked"]
     assert found["remarks"][-1] == found["trained_on"]["not_checked"]
     # An earlier version has kept no digests, but the images themselves may be there.
-    seen = evaluated(trained, "data.root=copy")[0]["trained_on"]
+    seen = evaluated_copy(trained, "data.root=copy")[0]["trained_on"]
     assert (seen["identical"], seen["not_checked"]) == (14, None)
 
 

@@ -1,27 +1,14 @@
 """Evaluations on images that the network has learnt from: said, and the rest is judged alone."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
-from running import images_of, run_and_read
+from running import evaluated_copy
 
 from fishcnn.utils.run_folder import RunFolder
-
-
-@pytest.fixture
-def copy(trained: RunFolder) -> Path:
-    """A copy of the images of the run: 14 that it was trained on, 22 that it was validated on."""
-    return Path(shutil.copytree(images_of(trained), "copy"))
-
-
-def evaluated(run: RunFolder, *more: str) -> tuple[dict, str]:
-    status, printed = run_and_read("evaluate", "data_root=copy", *more)
-    assert status == 0, printed
-    return json.loads((run.evaluation("copy") / "evaluation.json").read_text()), printed
 
 
 def rewrite(folder: Path, change: Callable[[Image.Image], Image.Image]) -> None:
@@ -32,7 +19,7 @@ def rewrite(folder: Path, change: Callable[[Image.Image], Image.Image]) -> None:
 def test_the_images_of_the_training_are_counted_and_left_out_of_a_second_number(
     trained: RunFolder, copy: Path
 ) -> None:
-    found, printed = evaluated(trained)
+    found, printed = evaluated_copy(trained)
     seen = found["trained_on"]
     assert (seen["identical"], seen["near_duplicates"], seen["validation"]) == (14, 0, 22)
     assert seen["not_checked"] is None
@@ -51,6 +38,6 @@ def test_what_was_written_anew_or_mirrored_is_found_by_what_it_shows(
     trained: RunFolder, copy: Path
 ) -> None:
     rewrite(copy, ImageOps.mirror)
-    seen = evaluated(trained)[0]["trained_on"]
+    seen = evaluated_copy(trained)[0]["trained_on"]
     assert seen["identical"] == 0
     assert seen["near_duplicates"] >= 12
