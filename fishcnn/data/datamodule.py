@@ -1,7 +1,8 @@
 """The LightningDataModule: from a source of images to loaders for each split."""
 
+import logging
 import math
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from fishcnn.data.datasets import (
 )
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
+from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.sources import Folders, FolderSource, Source
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
@@ -34,10 +36,13 @@ from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
 
+log = logging.getLogger(__name__)
+
 _SEED_RECIPE = Recipe()
 _WANTED = {
     "image_size": whole(1, 4096),
     "working_size": optional(whole(1, 4096)),
+    "resize": choice(*RESIZES),
     "batch_size": whole(2),  # batch norm needs two
     "balance": choice("none", "sampler", "loss"),
     "normalize": choice("dataset", *STATISTICS),
@@ -61,6 +66,8 @@ class FishDataModule(pl.LightningDataModule):
         image_size: side in pixels of what the network sees.
         working_size: side in pixels at which decoded images are kept; a little larger, so that a
             crop still has ``image_size`` pixels. None is a quarter larger.
+        resize: how images become squares: ``"squash"``, ``"letterbox"`` or ``"crop"``; see
+            :class:`~fishcnn.data.decoding.resize.Square`.
         batch_size: images a batch, 2 or more.
         val_fraction: share of each class for validation, 0 to 1.
         test_fraction: share of each class that neither training nor validation sees.
@@ -106,6 +113,7 @@ class FishDataModule(pl.LightningDataModule):
         source: Source | None = None,
         image_size: int = 128,
         working_size: int | None = None,
+        resize: str = SQUASH,
         batch_size: int = 32,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
@@ -150,6 +158,7 @@ class FishDataModule(pl.LightningDataModule):
         self.source = source
         self.image_size = image_size
         self.working_size = working_size
+        self.resize = resize
         self.batch_size = batch_size
         self.balance = balance
         self.normalize = normalize
@@ -159,15 +168,19 @@ class FishDataModule(pl.LightningDataModule):
         self.workers = usable_cpus() if workers is None else workers
         self.recipe = recipe
 
-    def decode(self, folders: Folders) -> ImageSet:
+    def decode(self, folders: Folders, resize: str | None = None) -> ImageSet:
         """Scan a folder and decode its images as this datamodule does with its own.
+
+        Args:
+            folders: where they lie.
+            resize: another way to bring them to a square.
 
         Raises:
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
         return load_images(
             scan_folder(folders.root, folders.masks_root, layout=folders.layout),
-            working_size=self.working_size,
+            square=Square(self.working_size, resize or self.resize),
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
@@ -185,7 +198,7 @@ class FishDataModule(pl.LightningDataModule):
         images = self.decode(folders)
         check_enough(images)
         self.images = images
-        self.splitting = split_images(images, self.split_settings)
+        self.splitting = split_images(images, self.split_settings, lambda: self.whole_images)
         split = self.split
         if not len(split.val):
             raise FishError(f"no image for validation can be read in {folders.root}")
@@ -205,6 +218,16 @@ class FishDataModule(pl.LightningDataModule):
             name: FishDataset(name, images, torch.from_numpy(getattr(split, name)), transform)
             for name, transform in transforms.items()
         }
+
+    @cached_property
+    def whole_images(self) -> ImageSet:
+        """All images, squashed: near-duplicates are looked for in whole images, however they are
+        resized, so that the split is the same.
+        """  # noqa: D205
+        if self.resize == SQUASH:
+            return self.images
+        log.info("Decoding the images whole as well, to look for near-duplicates.")
+        return self.decode(self.source.folders(), SQUASH)
 
     @property
     def split(self) -> Split:

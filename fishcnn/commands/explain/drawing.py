@@ -12,7 +12,15 @@ from PIL import Image
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 from fishcnn.commands.page_images import read_photo
-from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
+from fishcnn.data.decoding.resize import SQUASH
+from fishcnn.plots.cam_sheet import (
+    TILE_GAP,
+    about_cells,
+    jet_colours,
+    overlay,
+    panel_sheet,
+    remark,
+)
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
 SHORT_SIDE = 64  # and of a panorama's shorter side
@@ -42,13 +50,13 @@ class Tile:
     wrong: bool
 
 
-def photograph(path: Path) -> Image.Image:
-    """Read an image at the size of a panel, at its own shape.
+def photograph(path: Path, resize: str = SQUASH) -> Image.Image:
+    """Read an image at the size of a panel, at its own shape, or as a network sees it.
 
     Raises:
         FishError: it can no longer be read.
     """
-    image = read_photo(path, LONG_SIDE)
+    image = read_photo(path, LONG_SIDE, resize)
     longer, shorter = max(image.size), min(image.size)
     scale = min(max(LONG_SIDE / longer, SHORT_SIDE / shorter), LONGEST / longer)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -58,10 +66,10 @@ def photograph(path: Path) -> Image.Image:
 def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Figure:
     """Draw an image, its heat map and the overlay; of several layers, one column for each.
 
-    The image is RGB of any shape, which the network saw squashed to the maps', ``(L, S, S)`` in
-    [0, 1].
+    The image is RGB of any shape, which the network saw as a square, that of the maps,
+    ``(L, S, S)`` in [0, 1].
     """
-    original, heats, overlays = _panels(photo, maps)
+    original, heats, overlays = _panels(photo, maps, question.overlay)
     panels = [original, *heats, *overlays]
     if len(maps) > 1:
         panels = [_above(original, original), *map(_above, heats, overlays)]
@@ -75,7 +83,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
         row.name,
         wrong=[row.wrong],
         remarks=[_remarks(maps)],
-        note=NOTE,
+        note=_note(question),
     )
 
 
@@ -86,7 +94,7 @@ def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, number: s
     """
     photo = photo.copy()
     photo.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-    original, heats, overlays = _panels(photo, maps)
+    original, heats, overlays = _panels(photo, maps, question.overlay)
     panels = [original, *(heats if len(maps) == 1 else []), *overlays]
     caption = [f"{number} {row.name}".strip(), *_classes(row)]
     if question.names_its_class:
@@ -105,8 +113,13 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
         title,
         wrong=[one.wrong for one in tiles],
         remarks=[one.remarks for one in tiles],
-        note=NOTE,
+        note=_note(question),
     )
+
+
+def _note(question: Question) -> str:
+    """What stands below the panels."""
+    return f"{NOTE}\n{about_cells(question.cells)}" if question.cells else NOTE
 
 
 def _panel_names(question: Question) -> tuple[str, ...]:
@@ -121,7 +134,9 @@ def _remarks(maps: Maps) -> list[str]:
     return ["", *said, ""] if len(maps) == 1 else ["", *said]
 
 
-def _panels(photo: Image.Image, maps: Maps) -> tuple[Pixels, list[Pixels], list[Pixels]]:
+def _panels(
+    photo: Image.Image, maps: Maps, style: str
+) -> tuple[Pixels, list[Pixels], list[Pixels]]:
     """The image, its heat maps and overlays, all ``(H, W, 3)`` of the image's size."""
     pixels = np.asarray(photo, dtype=np.float32) / 255
     heats, overlays = [], []
@@ -130,7 +145,7 @@ def _panels(photo: Image.Image, maps: Maps) -> tuple[Pixels, list[Pixels], list[
             Image.fromarray(np.nan_to_num(heat)).resize(photo.size, Image.Resampling.BILINEAR)
         )
         heats.append(_to_bytes(jet_colours(stretched)))
-        overlays.append(_to_bytes(overlay(pixels, stretched)))
+        overlays.append(_to_bytes(overlay(pixels, stretched, style)))
     return np.asarray(photo), heats, overlays
 
 

@@ -47,6 +47,7 @@ from fishcnn.commands.trained_run import (
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.plots.cam_sheet import OVERLAYS
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
 from fishcnn.utils.checks import choice, either, flag, optional, text, whole
@@ -77,6 +78,7 @@ _SETTINGS = {
     # A layer inside another one may be called by a number.
     "layer": optional(either(text, whole(0))),
     "method": choice(*METHODS),
+    "overlay": choice(*OVERLAYS),
     "pictures": whole(1, 200),
     "measured": whole(1, 2**31),
     "seed": whole(0, 2**32 - 1),
@@ -118,6 +120,7 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
         layer=config.layer,
         target=config.target,
         against=config.against,
+        overlay=config.overlay,
     )
     datamodule, remarks = _data_of_run(config, checkpoint, classifier)
     remarks += words_that_are_classes(question, classifier.classes)
@@ -209,7 +212,7 @@ def _explain(
             table.writerow(cells(row, question.layers))
             if row.png is None:
                 continue
-            photo = photograph(Path(row.path))
+            photo = photograph(Path(row.path), question.resize)
             save_figure(
                 drawing(photo, maps, row, question), output / names.EXPLANATION_IMAGES / row.png
             )
@@ -229,7 +232,7 @@ def _rows(
     """Yield what is said of each image, and its maps ``(L, S, S)``; none where it is unreadable."""
     classes = classifier.classes
     numbers = itertools.count(1)
-    for batch in decode_batches(files, classifier.working_size):
+    for batch in decode_batches(files, classifier.square):
         readable = [(file, one) for file, one in batch if isinstance(one, Decoded)]
         if readable:
             images, masks = as_validated([one for _, one in readable], classifier.image_size)
@@ -277,7 +280,7 @@ def _draw(measured: Measured, output: Path) -> None:
     tiles = []
     for number, finding in measured.examples.items():
         row, maps = measured.rows[number], measured.maps[number].numpy()
-        photo = photograph(Path(row.path))
+        photo = photograph(Path(row.path), measured.question.resize)
         tiles.append(tile(photo, maps, row, measured.question, f"{number} ({finding}):"))
     if tiles:
         title = "Images that the report names by number"
