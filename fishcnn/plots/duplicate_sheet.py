@@ -12,6 +12,7 @@ from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
+    DPI,
     FAINT,
     INK,
     LINE_HEIGHT,
@@ -19,7 +20,7 @@ from fishcnn.plots.figure import (
     NOTE_SIZE,
     WRONG,
 )
-from fishcnn.plots.fonts import label_fonts
+from fishcnn.plots.fonts import label_fonts, text_width
 from fishcnn.plots.page import Page
 
 EDGE = "#c8c8c8"
@@ -130,7 +131,8 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
             frame = Rectangle((x, lower), wide, high, fill=False, ec=edge, lw=line_width)
             page.axes.add_patch(frame)
             under = y + BOX_HEIGHT + 5
-            page.write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, color=FAINT)
+            fitting = _fitting(name, families)
+            page.write(x, under + 2, fitting, BOX_WIDTH, NOTE_SIZE, color=FAINT)
             colour = WRONG if suspect else INK
             page.write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, color=colour)
         top += taken
@@ -141,6 +143,12 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
         page.write(MARGIN + 22, top, LEGEND, page.room - 22, NOTE_SIZE, color=INK)
     page.write(MARGIN, height - MARGIN - LINE_HEIGHT, note, page.room, NOTE_SIZE, color=FAINT)
     return page.figure()
+
+
+def _fitting(name: str, families: list[str]) -> str:
+    """A name without its folder where that leaves no room for the file."""
+    wide = text_width(name, NOTE_SIZE, families, DPI) > BOX_WIDTH
+    return f"…/{name.rpartition('/')[2]}" if wide and "/" in name else name
 
 
 def _lines(images: int) -> int:

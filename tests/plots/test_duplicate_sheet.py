@@ -73,6 +73,15 @@ def test_the_red_frame_is_explained_where_there_is_one() -> None:
     assert [LEGEND in texts for texts in said] == [False, True]
 
 
+def test_of_a_long_name_the_file_is_kept() -> None:
+    sheets = [
+        duplicate_sheet([group(2, name=f"{f}/0001.jpg")], "Title") for f in ("Rui", "Rui" * 20)
+    ]
+    first, second = ([text.get_text() for text in sheet.axes[0].texts] for sheet in sheets)
+    assert "Rui/0001.jpg" in first
+    assert "…/0001.jpg" in second
+
+
 def test_the_minority_is_suspect_and_without_a_majority_everybody() -> None:
     assert suspects(np.array([4, 4, 4])).tolist() == [False, False, False]
     assert suspects(np.array([4, 2, 4])).tolist() == [False, True, False]
