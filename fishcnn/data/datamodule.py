@@ -1,8 +1,7 @@
 """The LightningDataModule: from a source of images to loaders for each split."""
 
-import logging
 import math
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,6 @@ from fishcnn.utils.checks import check_arguments, choice, flag, optional, path, 
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
-
-log = logging.getLogger(__name__)
 
 _SEED_RECIPE = Recipe()
 _WANTED = {
@@ -198,7 +195,7 @@ class FishDataModule(pl.LightningDataModule):
         images = self.decode(folders)
         check_enough(images)
         self.images = images
-        self.splitting = split_images(images, self.split_settings, lambda: self.whole_images)
+        self.splitting = split_images(images, self.split_settings, self.whole_images)
         split = self.split
         if not len(split.val):
             raise FishError(f"no image for validation can be read in {folders.root}")
@@ -219,14 +216,13 @@ class FishDataModule(pl.LightningDataModule):
             for name, transform in transforms.items()
         }
 
-    @cached_property
     def whole_images(self) -> ImageSet:
-        """All images, squashed: near-duplicates are looked for in whole images, however they are
-        resized, so that the split is the same.
-        """  # noqa: D205
+        """All images, squashed to squares, so that nothing of them is missing.
+
+        Near-duplicates are looked for in these, and the split is the same however they are resized.
+        """
         if self.resize == SQUASH:
             return self.images
-        log.info("Decoding the images whole as well, to look for near-duplicates.")
         return self.decode(self.source.folders(), SQUASH)
 
     @property

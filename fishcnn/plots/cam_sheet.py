@@ -66,12 +66,13 @@ def about_cells(cells: Sequence[tuple[int, int]]) -> str:
     """
     sizes = ", ".join(f"{width} x {height}" for height, width in cells)
     said = f"map of {sizes} cells" if len(cells) == 1 else f"maps of {sizes} cells"
-    if min(map(min, cells)) < FEWEST_CELLS:
-        said += (
-            ": too coarse to tell parts of a fish apart;\n"
-            "look at an earlier layer, or train with a larger image_size or fewer blocks"
-        )
-    return said
+    if min(map(min, cells)) >= FEWEST_CELLS:
+        return said
+    which = "" if len(cells) == 1 else " the last are"
+    return (
+        f"{said}:{which} too coarse to tell parts of a fish apart;\n"
+        "look at an earlier layer, or train with a larger image_size or fewer blocks"
+    )
 
 
 def grad_cam_sheet(

@@ -316,6 +316,7 @@ def test_last_continues_the_newest_run_where_it_stopped(train: Command, trained:
         ),
         (["data.root=other"], ["was trained on the classes"]),
         (["data.image_size=40"], ["with other settings", "data.image_size=32"]),
+        (["data.resize=crop"], ["with other settings", "data.resize=squash"]),
         (["ckpt_path=notes.txt"], ["notes.txt is not a checkpoint of fishcnn"]),
         (
             ["hydra.run.dir=runs/first", "ckpt_path=null"],

@@ -95,6 +95,11 @@ def test_an_image_keeps_its_own_colours_where_nothing_speaks_for_the_class() -> 
         ([(8, 8)], "map of 8 x 8 cells", 1),
         ([(4, 6)], "map of 6 x 4 cells", 1),
         ([(16, 16), (8, 8)], "maps of 16 x 16, 8 x 8 cells", 1),
+        (
+            [(8, 8), (2, 2)],
+            "maps of 8 x 8, 2 x 2 cells: the last are too coarse to tell parts of a fish apart;",
+            2,
+        ),
         ([(3, 6)], "map of 6 x 3 cells: too coarse to tell parts of a fish apart;", 2),
     ],
 )

@@ -14,6 +14,8 @@ from fishcnn.commands.explain.question import Question
 from fishcnn.commands.page_images import read_photo
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.plots.cam_sheet import (
+    BLEND,
+    EVIDENCE,
     TILE_GAP,
     about_cells,
     jet_colours,
@@ -28,7 +30,11 @@ LONGEST = 480
 NARROWEST = 150  # pixels: three of these have room for a caption
 SHEET_SIDE = 160
 
-NOTE = "blue: nothing speaks for the class in question; red: this speaks for it most"
+_NOTES = {
+    EVIDENCE: "red: this speaks most for the class in question;\n"
+    "blue, and in an overlay the image's own colours: nothing does",
+    BLEND: "red: this speaks most for the class in question; blue: nothing does",
+}
 
 Pixels = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -119,7 +125,8 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
 
 def _note(question: Question) -> str:
     """What stands below the panels."""
-    return f"{NOTE}\n{about_cells(question.cells)}" if question.cells else NOTE
+    note = _NOTES[question.overlay]
+    return f"{note}\n{about_cells(question.cells)}" if question.cells else note
 
 
 def _panel_names(question: Question) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     """
     groups = {group: plain(config[group]) for group in _GROUPS}
     now = _settings(config.data.image_size, config.loss.label_smoothing, groups)
-    now["data.resize"] = config.data.resize
+    now["data.resize"] = config.data.get("resize", SQUASH)
     if different := _differences(checkpoint.settings, now):
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained with other settings:"
