@@ -165,12 +165,15 @@ class FishDataModule(pl.LightningDataModule):
         self.workers = usable_cpus() if workers is None else workers
         self.recipe = recipe
 
-    def decode(self, folders: Folders, resize: str | None = None) -> ImageSet:
+    def decode(
+        self, folders: Folders, resize: str | None = None, *, quiet: bool = False
+    ) -> ImageSet:
         """Scan a folder and decode its images as this datamodule does with its own.
 
         Args:
             folders: where they lie.
             resize: another way to bring them to a square.
+            quiet: whether those that cannot be read have been named already.
 
         Raises:
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
@@ -181,6 +184,7 @@ class FishDataModule(pl.LightningDataModule):
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
+            quiet=quiet,
         )
 
     def prepare_data(self) -> None:
@@ -223,7 +227,7 @@ class FishDataModule(pl.LightningDataModule):
         """
         if self.resize == SQUASH:
             return self.images
-        return self.decode(self.source.folders(), SQUASH)
+        return self.decode(self.source.folders(), SQUASH, quiet=True)
 
     @property
     def split(self) -> Split:

@@ -28,6 +28,7 @@ def load_images(
     workers: int,
     cache: str,
     cache_root: Path,
+    quiet: bool = False,
 ) -> ImageSet:
     """Decode every image of an index; those that cannot be read are left out and named.
 
@@ -38,6 +39,7 @@ def load_images(
         cache: "disk" to keep them below cache_root, for the next runs as well, and read them there;
             "ram" to keep them in memory; "none" to decode again whenever an image is asked for.
         cache_root: Folder of the cache.
+        quiet: Whether those that cannot be read have been named already.
 
     Raises:
         FishError: A mask is missing, unreadable, of another shape than its image, or written with
@@ -47,7 +49,7 @@ def load_images(
         images = load_cached(index, square=square, workers=workers, cache=cache_root)
     else:
         images = _load(index, square, workers, keep=cache == "ram")
-    bad = images.unreadable
+    bad = () if quiet else images.unreadable
     if bad:
         log.warning("Left out %d of %d images that cannot be read:", len(bad), len(index.paths))
     for file in bad[:_NAMED]:
