@@ -34,6 +34,7 @@ from fishcnn.utils import stopping
 from fishcnn.utils.checks import number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 if TYPE_CHECKING:
     import gradio
@@ -111,7 +112,7 @@ def explain_photo(
         probabilities,
         np.asarray(photo),
         np.asarray(under_map(photo, cam.maps[0, 0].cpu().numpy())),
-        _note(f"{label} ({probabilities[label]:.1%})", layer, method, bool(cam.maps.any())),
+        _note(f"{label} ({percent(probabilities[label])})", layer, method, bool(cam.maps.any())),
     )
 
 

@@ -40,7 +40,7 @@ from fishcnn.utils.files import made_folder, regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import percent, printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
@@ -240,7 +240,7 @@ def _print_summary(
         if name in predictor.classifier.classes
     ]
     for row, (name, count) in enumerate(named[:_SHOWN_CLASSES]):
-        share = f"{count:,}  ({count / output.total:.1%})"
+        share = f"{count:,}  ({percent(count / output.total)})"
         table.add_row("" if row else "most frequent", f"{escape(name)}  {share}")
     if len(named) > _SHOWN_CLASSES:
         table.add_row("", f"and {len(named) - _SHOWN_CLASSES} more classes")

@@ -18,6 +18,7 @@ from fishcnn.commands.run_files import read_notes, read_overrides
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, RunFolder
+from fishcnn.utils.text import percent
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
@@ -222,8 +223,8 @@ def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else percent(share)
 
 
 def _percents(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.1f} to {interval[1]:.1%}"
+    return "" if interval is None else f"{percent(interval[0])[:-1]} to {percent(interval[1])}"

@@ -9,11 +9,11 @@ from fishcnn.training.diagnosis.reading import (
     MIN_VALIDATIONS,
     Run,
     first_applicable,
-    percent,
     rounded,
     running_median,
 )
 from fishcnn.training.diagnosis.records import Verdict
+from fishcnn.utils.text import percent
 
 VAL_LOSS_RISE = 0.15  # a well-trained network that grows more confident rises by less
 TRAIN_ACC_RISE = 0.05  # a network that has stopped learning gains less
@@ -152,11 +152,13 @@ def class_ignored(run: Run) -> Verdict | None:
     if len(missed) > MAX_NAMES:
         names += f" and {len(missed) - MAX_NAMES} more"
     least = min(run.count[name] for name in missed)
+    share = (1 - half) ** least
+    chance = percent(share) if share >= 1e-3 else "less than 0.1%"
     why = (
         f"no validation image of {names} was recognised, while overall accuracy is "
         f"{run.val_acc[-1]:.2f}. Chance hardly explains it: of a class recognised half as often "
         f"as the average, all of {least} images would be missed in "
-        f"{percent((1 - half) ** least)} of runs. Look at the training images of that class: are "
+        f"{chance} of runs. Look at the training images of that class: are "
         "they few, mislabelled, or like those of another class?"
     )
     suggestions = first_applicable(

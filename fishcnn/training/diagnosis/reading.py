@@ -143,8 +143,3 @@ def number(value: float) -> str:
 def rounded(value: float) -> str:
     """One digit: nobody tries a learning rate of 3.3e-4."""
     return number(float(f"{value:.0e}"))
-
-
-def percent(share: float) -> str:
-    """A share of 0..1 as a percentage."""
-    return "less than 0.1 %" if share < 1e-3 else f"{100 * share:.1f} %"
