@@ -108,7 +108,8 @@ def _evaluate(
     if images is validation:
         remarks.append(
             "The epoch of the lowest validation loss was chosen on these images, so all scores are "
-            "slightly optimistic. Images that the network has never seen (data_root=) give a fairer estimate."
+            "slightly optimistic. Images that the network has never seen (data_root=) give a "
+            "fairer estimate."
         )
     results = Results(
         checkpoint=checkpoint,
