@@ -11,6 +11,8 @@ def track(
 ) -> Iterator[Item]:
     """Yield the items, with a bar on standard error that vanishes at the end, if it shows at all.
 
+    Beside the bar stands how far it is, such as 12 of 148.
+
     The description is such as ``"Decoding"``; without a total, the items have a length.
     """
     if not show:
@@ -20,6 +22,11 @@ def track(
     from rich import progress
     from rich.console import Console
 
-    yield from progress.track(
-        iterable, description, total, console=Console(stderr=True), transient=True
+    columns = (
+        "{task.description}",
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(separator=" of "),
+        progress.TimeRemainingColumn(),
     )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield from bar.track(iterable, total, description=description)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ def test_a_long_wait_shows_what_is_being_done_and_gives_every_item(
     assert list(track(iter(range(5)), "Counting", total=5, show=True)) == [0, 1, 2, 3, 4]
     printed = capsys.readouterr()
     assert "Counting" in printed.err
+    assert "5 of 5" in re.sub(r"\x1b\[[\d;]*m", "", printed.err)
     assert printed.out == ""
 
 

@@ -59,7 +59,10 @@ def check_evaluate(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> float:
-    """Judge a network on images of known classes by ``conf/evaluate.yaml``; return its accuracy.
+    """Judge a network on images of known classes by ``conf/evaluate.yaml``.
+
+    Returns:
+        Its accuracy, without images that it was trained on if there are others.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
@@ -139,7 +142,7 @@ def _evaluate(
         write_predictions(results, folder / EVALUATION_PREDICTIONS)
         write_bytes(folder / EVALUATION_PAGE, page)
     print_results(results, output)
-    return scores.accuracy
+    return results.headline.accuracy
 
 
 def _split(config: DictConfig) -> str:

@@ -114,12 +114,14 @@ def write_predictions(results: Results, file: Path) -> None:
 def print_results(results: Results, output: Path) -> None:
     """Print the numbers, the most frequent mistakes, and where the files are."""
     console = Terminal()
-    scores, applied = results.scores, results.threshold.applied
+    scores, applied = results.headline, results.threshold.applied
     rows = {
         "images": f"{len(results.images)} ({_escaped(results.images.name)})",
-        "accuracy": f"[bold]{percent(scores.accuracy)}[/bold]  ({interval_95(scores.interval)})",
-        "not trained on": results.unseen and _unseen(results.unseen),
-        "without tta": results.plain and percent(results.plain.accuracy),
+        "accuracy": f"[bold]{percent(scores.accuracy)}[/bold]  ({_of(results)})",
+        "on all images": results.unseen
+        and f"{percent(results.scores.accuracy)}  ({interval_95(results.scores.interval)})",
+        "without tta": results.plain
+        and percent(results.plain.accuracy) + (" on all images" if results.unseen else ""),
         "macro": f"precision {scores.macro.precision:.3f}, recall {scores.macro.recall:.3f}, "
         f"F1 {scores.macro.f1:.3f}",
         **{f"top-{k}": percent(share) for k, share in scores.top_k.items() if k > 1},
@@ -132,16 +134,16 @@ def print_results(results: Results, output: Path) -> None:
         f"precision {results.threshold.wanted:g}": "not reached at any confidence"
         if applied is None
         else f"at confidence {applied.shown_threshold} or more: "
-        f"{percent(applied.coverage)} of them",
+        f"{percent(applied.coverage)} of all images",
     }
     table = plain_table()
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
     console.print(table)
-    if scores.pairs:
+    if results.scores.pairs:
         pairs = plain_table("true class", "taken for", "images", "of the class")
-        for pair in scores.pairs[:_LISTED]:
+        for pair in results.scores.pairs[:_LISTED]:
             names = (results.classes[pair.true], results.classes[pair.predicted])
             pairs.add_row(*map(_escaped, names), str(pair.number), percent(pair.share, 0))
         console.print(pairs)
@@ -151,9 +153,14 @@ def print_results(results: Results, output: Path) -> None:
     print_raw(console, (output / name for name in written))
 
 
-def _unseen(scores: Scores) -> str:
-    interval = f"({interval_95(scores.interval)})"
-    return f"[bold]{percent(scores.accuracy)}[/bold]  {interval}, {len(scores.right)} images"
+def _of(results: Results) -> str:
+    """What the accuracy is of, and its interval."""
+    interval = interval_95(results.headline.interval)
+    if results.unseen:
+        return f"{interval}; {len(results.unseen.right)} images, none of them trained on"
+    if not results.seen.unseen.any():
+        return f"{interval}; all of them trained on"
+    return interval
 
 
 def _escaped(name: str) -> str:

@@ -150,6 +150,11 @@ class Results:
     plain: Scores | None
     remarks: list[str]
 
+    @property
+    def headline(self) -> Scores:
+        """What speaks of new images: the scores without images that were trained on, if known."""
+        return self.unseen or self.scores
+
     def worst_classes(self) -> list[int]:
         """Classes that have images, lowest F1 first."""
         f1 = self.scores.by_class.f1
