@@ -31,6 +31,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
+from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
 from fishcnn.utils.versions import versions
 
@@ -135,8 +136,9 @@ def _evaluate(
     )
     mistakes = results.costly_mistakes(_MISTAKES)
     predicted = scores.predicted[mistakes]
-    maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
-    page = evaluation_page(results, mistakes, maps, _made_of(results))
+    with waiting("Drawing the report"):
+        maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
+        page = evaluation_page(results, mistakes, maps, _made_of(results))
     with all_or_nothing(output) as folder:
         write_json(results, folder / EVALUATION)
         write_predictions(results, folder / EVALUATION_PREDICTIONS)

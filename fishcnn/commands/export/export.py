@@ -36,6 +36,7 @@ from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS, GradCam
 from fishcnn.utils.checks import choice, either, optional, several, text
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
+from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.text import same_names
 from fishcnn.utils.versions import versions
@@ -194,11 +195,12 @@ def _write_and_compare(
         others = ",".join(other for other in formats if other != name)
         others = others and f". Without it: formats=[{others}]"
         try:
-            FORMATS[name].write(module, metadata, path)
-            loaded = FORMATS[name].read(path)
-            if not metadata.items() <= loaded.metadata.items():
-                raise ValueError("its metadata did not come back as they were written")
-            agreement = compare(loaded, images, expected)
+            with waiting(f"Writing {name} and comparing it with the network"):
+                FORMATS[name].write(module, metadata, path)
+                loaded = FORMATS[name].read(path)
+                if not metadata.items() <= loaded.metadata.items():
+                    raise ValueError("its metadata did not come back as they were written")
+                agreement = compare(loaded, images, expected)
         except (OSError, Unwritable):  # of the disk, not of the network
             raise
         except Exception as error:  # exporters and runtimes raise almost any type
