@@ -120,9 +120,9 @@ def _note(label: str, layer: str, method: str, anything: bool) -> str:
     of_class = METHODS[method].looks_at_class
     if not anything:
         missing = f"nothing in layer {layer} speaks for {label}" if of_class else "no pattern"
-        return f"The map is all zeros: {missing}. Try another class, layer or method."
+        return f"The map is empty: {missing}. Try another class, layer or method."
     shown = f"what speaks for {label}" if of_class else "the main pattern, whatever the class,"
-    return f"{method} shows {shown} in layer {layer}: blue is nothing, red the strongest."
+    return f"{method} shows {shown} in layer {layer}: blue marks nothing, red the most."
 
 
 def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":

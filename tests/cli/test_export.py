@@ -196,7 +196,9 @@ def test_a_file_that_does_not_agree_is_refused_and_removed(
     monkeypatch.setattr(ExportedClassifier, "forward", blue_first)
     status, printed = run_and_read("export", "output=out", f"formats=[{kind}]")
     assert status == 1
-    assert f"{kind} was refused and nothing was exported: on 22 images" in printed
+    assert (
+        f"{kind} does not agree with the network, so nothing was exported: on 22 images" in printed
+    )
     assert re.search(r"up to \S+ off", printed)
     assert not Path("out").exists()  # it was made for this
 

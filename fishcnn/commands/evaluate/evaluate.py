@@ -111,9 +111,9 @@ def _evaluate(
     remarks = [*about_seen(seen, unseen), *images.remarks]
     if images is validation:
         remarks.append(
-            "The epoch of the lowest validation loss was chosen on these images, so all scores are "
-            "slightly optimistic. Images that the network has never seen (data_root=) give a "
-            "fairer estimate."
+            "The epoch with the lowest validation loss was chosen on these images, so all "
+            "scores are slightly optimistic. Images that the network has never seen (data_root=) "
+            "give a fairer estimate."
         )
     results = Results(
         checkpoint=checkpoint,

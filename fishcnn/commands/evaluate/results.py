@@ -179,14 +179,14 @@ def about_seen(seen: SeenImages, unseen: Scores | None) -> list[str]:
         if unseen:
             text += (
                 f". On the other {len(unseen.right)} its accuracy is {percent(unseen.accuracy)} "
-                f"({interval_95(unseen.interval)}): only that says something about new images."
+                f"({interval_95(unseen.interval)}): only that number speaks of new images."
             )
         else:
-            text += ". No other is left: these scores say nothing about new images."
+            text += ". There are no others, so these scores say nothing about new images."
         remarks.append(text)
     if 0 < chosen < total:
         remarks.append(
-            f"{chosen} of these images are validation images of the run, on which the epoch of the "
-            "lowest validation loss was chosen: that makes the scores slightly optimistic."
+            f"{chosen} of these images are validation images of the run, on which the epoch with "
+            "the lowest validation loss was chosen: that makes the scores slightly optimistic."
         )
     return remarks + ([seen.not_checked] if seen.not_checked else [])

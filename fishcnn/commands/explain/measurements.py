@@ -57,7 +57,7 @@ class Measured:
         return [
             self.faithfulness.verdict,
             self.faithfulness.drop_verdict,
-            "Nothing to randomise: every map is empty (Adebayo et al. 2018)."
+            "No sanity check: every map is empty (Adebayo et al. 2018)."
             if self.randomisation is None
             else self.randomisation.verdict,
         ]

@@ -189,7 +189,11 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
     if not console.is_terminal:
         console.width = 120  # a log file can be scrolled
     numbers = ("val acc", "95% interval", "val loss")
-    shown = table("Jobs of this sweep", ("job", "overrides"), (*numbers, "best epoch", "time"))
+    shown = table(
+        "Jobs of this sweep; best epoch: lowest val loss",
+        ("job", "overrides"),
+        (*numbers, "best epoch", "time"),
+    )
     names = differing(jobs)
     for job in jobs:
         measured = ("failed", "", "") if job.val_acc is None else _measured(job)

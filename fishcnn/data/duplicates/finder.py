@@ -111,6 +111,8 @@ def known_duplicates(images: ImageSet) -> Duplicates:
             write_arrays(new, pairs=duplicates.pairs, groups=duplicates.groups)
             new.replace(file)
         except OSError as error:  # They are known for this run; only the next has to look again.
-            log.warning("The near-duplicates cannot be kept in %s: %s", file, error)
+            log.warning(
+                "The near-duplicates cannot be stored in %s for later runs: %s", file, error
+            )
             new.unlink(missing_ok=True)
     return duplicates

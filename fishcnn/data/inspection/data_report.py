@@ -40,7 +40,7 @@ def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = (
         return text
     settings = printable(shlex.join([f"data.root={images.index.root}", *typed]))
     command = markdown_code(f"python scripts/inspect_data.py {settings}")
-    return f"{text}\n{command} shows the groups and lists all.\n"
+    return f"{text}\n{command} shows all the groups as images.\n"
 
 
 def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
