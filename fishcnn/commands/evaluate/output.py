@@ -122,16 +122,17 @@ def print_results(results: Results, output: Path) -> None:
         and f"{percent(results.scores.accuracy)}  ({interval_95(results.scores.interval)})",
         "without tta": results.plain
         and percent(results.plain.accuracy) + (" on all images" if results.unseen else ""),
-        "macro": f"precision {scores.macro.precision:.3f}, recall {scores.macro.recall:.3f}, "
-        f"F1 {scores.macro.f1:.3f}",
+        "mean of classes": f"precision {scores.macro.precision:.3f}, "
+        f"recall {scores.macro.recall:.3f}, F1 {scores.macro.f1:.3f}",
         **{f"top-{k}": percent(share) for k, share in scores.top_k.items() if k > 1},
         **{
             f"{line.name.split(':')[0]} temperature": (
-                f"{line.temperature:.3f} (ECE {percent(line.ece)}, log-loss {line.log_loss:.3f})"
+                f"{line.temperature:.3f} (calibration error {percent(line.ece)}, "
+                f"log-loss {line.log_loss:.3f})"
             )
             for line in results.calibration.lines
         },
-        f"precision {results.threshold.wanted:g}": "not reached at any confidence"
+        f"for {percent(results.threshold.wanted, 0)} precision": "not reached at any confidence"
         if applied is None
         else f"at confidence {applied.shown_threshold} or more: "
         f"{percent(applied.coverage)} of all images",

@@ -55,7 +55,7 @@ def stuck(run: Run) -> Verdict | None:
         return None
     why = (
         f"training loss was never below {lowest:.2f} after epoch {WARM_EPOCHS} and ended at "
-        f"{run.train_loss[-1]:.2f}, no better than guessing (ln({run.classes}) = "
+        f"{run.train_loss[-1]:.2f}, no better than guessing (a loss of "
         f"{run.ln_classes:.2f}): with steps as large as {number(peak)} the network jumps over "
         "every good solution."
     )
