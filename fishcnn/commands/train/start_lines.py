@@ -21,6 +21,8 @@ from fishcnn.utils.run_folder import RunFolder
 # Near-duplicates and leaks depend on these settings of the data.
 _COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
 
+_SHORTEST_PATH = 20
+
 
 def print_start(
     datamodule: FishDataModule,
@@ -35,12 +37,16 @@ def print_start(
     """
     console = Terminal()
     images, splitting = datamodule.images, datamodule.splitting
+    folder, counts = str(images.index.root), images_in_short(images, splitting)
+    room = max(console.width - len(f"data     : {counts}"), _SHORTEST_PATH)
+    if console.is_terminal and len(folder) > room:
+        folder = f"...{folder[3 - room :]}"  # config.yaml has the whole of it
     where = f"run      {run.path}"
     if logdir:
         watch = f"{where}; to watch: tensorboard --logdir {shlex.quote(str(logdir))}"
         where = watch if not console.is_terminal or len(watch) <= console.width else where
     lines = [
-        f"data     {images.index.root}: {images_in_short(images, splitting)}",
+        f"data     {folder}: {counts}",
         f"found    {findings_in_short(images, splitting)}; "
         f"see {run.data_report.name} in the run folder",
         f"network  {_network(classifier)}",
