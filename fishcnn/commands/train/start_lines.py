@@ -21,7 +21,7 @@ from fishcnn.utils.run_folder import RunFolder
 # Near-duplicates and leaks depend on these settings of the data.
 _COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
 
-_SHORTEST_PATH = 20
+_SHORTEST_PATH = 12  # with its "..."
 
 
 def print_start(
