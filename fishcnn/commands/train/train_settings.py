@@ -91,7 +91,7 @@ def _check_added(config: DictConfig) -> None:
     parameters = signature(pl.Trainer).parameters
     for name in config.trainer.keys() - {"compile"}:
         if name not in parameters:
-            raise FishError(f"trainer.{name}: the Trainer of PyTorch Lightning has no such setting")
+            raise FishError(f"trainer.{name}: Lightning's Trainer has no such setting")
         if name in OWN_ARGUMENTS:
             raise FishError(f"trainer.{name}: is chosen by this project; leave it out")
         default, annotation = parameters[name].default, parameters[name].annotation
@@ -126,7 +126,7 @@ def _check_devices(config: DictConfig) -> None:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     missing = {"cuda": not cuda, "mps": not mps, "gpu": not (cuda or mps)}
     if missing.get(kind):
-        raise FishError(f"trainer.accelerator={kind}: this computer has none; choose auto or cpu")
+        raise FishError(f"trainer.accelerator={kind}: this machine has none; choose auto or cpu")
     if cuda and kind not in ("cpu", "mps"):
         wanted = gpus(torch.cuda.device_count())
     elif mps and kind != "cpu":
