@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fishcnn.cam.shortcut import Shortcut, shortcut_beside_masks, shortcut_by_recurrence
+from fishcnn.utils.text import percent
 
 BORDER_WIDTH = 0.1  # of the side
 MIN_EXCESS = 0.1  # of the energy beyond the area's share, before a place is worth a line
@@ -106,8 +107,8 @@ class Localisation:
             if there:
                 lines.append(
                     f"BORDER: in {len(there)} of {len(self.classes)} classes the maps lie on "
-                    f"{name}, {place.energy[there].mean():.0%} of their energy on "
-                    f"{place.area[there].mean():.0%} of the image "
+                    f"{name}, {percent(place.energy[there].mean(), 0)} of their energy on "
+                    f"{percent(place.area[there].mean(), 0)} of the image "
                     f"({self._named({label: place.examples[label] for label in there})})."
                 )
         if self.fish is not None:
@@ -133,9 +134,9 @@ class Localisation:
         assert self.pointing is not None
         energy, area = place.overall
         line = (
-            f"On the fish: {energy:.0%} of the maps' energy lies on the fish, which covers "
-            f"{area:.0%} of the image, and so do {_overall(self.pointing, place.images):.0%} of "
-            "their peaks."
+            f"On the fish: {percent(energy, 0)} of the maps' energy lies on the fish, which covers "
+            f"{percent(area, 0)} of the image, and so do "
+            f"{percent(_overall(self.pointing, place.images), 0)} of their peaks."
         )
         excess = place.energy - place.area
         beside = np.isfinite(place.error) & (excess <= MIN_Z_ON_FISH * place.error)

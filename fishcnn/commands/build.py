@@ -222,7 +222,6 @@ class Callbacks:
         self.doctor = Doctor(folder, self.history, build_settings(config))
         self.checkpoint = BestCheckpoint(folder, resumed=resumed)
         self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
-        bar = ProgressBar if sys.stdout.isatty() else partial(EpochLines, self.history)
         called = (
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config, overridden),
@@ -236,7 +235,8 @@ class Callbacks:
             _if_enabled(AveragedWeights, chosen.ema),
             _if_enabled(PatientEarlyStopping, chosen.early_stopping),
             self.history,
-            _if_enabled(bar, chosen.progress),
+            _if_enabled(partial(EpochLines, self.history), chosen.progress),
+            _if_enabled(ProgressBar, chosen.progress) if sys.stdout.isatty() else None,
             Resuming(self.history),
             self.doctor,
             self.checkpoint,

@@ -34,6 +34,7 @@ from fishcnn.utils import stopping
 from fishcnn.utils.checks import number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 if TYPE_CHECKING:
     import gradio
@@ -111,7 +112,7 @@ def explain_photo(
         probabilities,
         np.asarray(photo),
         np.asarray(under_map(photo, cam.maps[0, 0].cpu().numpy())),
-        _note(f"{label} ({probabilities[label]:.1%})", layer, method, bool(cam.maps.any())),
+        _note(f"{label} ({percent(probabilities[label])})", layer, method, bool(cam.maps.any())),
     )
 
 
@@ -119,9 +120,9 @@ def _note(label: str, layer: str, method: str, anything: bool) -> str:
     of_class = METHODS[method].looks_at_class
     if not anything:
         missing = f"nothing in layer {layer} speaks for {label}" if of_class else "no pattern"
-        return f"The map is all zeros: {missing}. Try another class, layer or method."
+        return f"The map is empty: {missing}. Try another class, layer or method."
     shown = f"what speaks for {label}" if of_class else "the main pattern, whatever the class,"
-    return f"{method} shows {shown} in layer {layer}: blue is nothing, red the strongest."
+    return f"{method} shows {shown} in layer {layer}: blue marks nothing, red the most."
 
 
 def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":

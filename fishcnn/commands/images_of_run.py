@@ -197,7 +197,7 @@ def _cache_here(known: Path | None, run: RunFolder) -> str | None:
     there = known if known.is_dir() else known.parent
     if there.is_dir() and os.access(there, os.W_OK):
         return str(literal(str(known)))
-    log.warning("The cache of the run, %s, is not there: today's is used.", known)
+    log.warning("The image cache of the run, %s, no longer exists: the usual one is used.", known)
     return None
 
 

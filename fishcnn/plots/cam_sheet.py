@@ -20,6 +20,7 @@ from fishcnn.plots.figure import (
 )
 from fishcnn.plots.fonts import label_fonts, shorten, text_width
 from fishcnn.plots.page import Page
+from fishcnn.utils.text import percent
 
 Floats = npt.NDArray[np.floating]
 
@@ -184,11 +185,11 @@ def _captions(
         return before + shorten(name, room, CAPTION_SIZE, families, DPI) + after
 
     verdicts = list(zip(true_names, predicted_names, probabilities, strict=True))
-    single = [f"true: {true} / predicted: {guess} {p:.0%}" for true, guess, p in verdicts]
+    single = [f"true: {true} / predicted: {guess} {percent(p, 0)}" for true, guess, p in verdicts]
     if all(text_width(text, CAPTION_SIZE, families, DPI) <= width for text in single):
         return [[text] for text in single]
     return [
-        [line("true: ", true, ""), line("predicted: ", guess, f" {p:.0%}")]
+        [line("true: ", true, ""), line("predicted: ", guess, f" {percent(p, 0)}")]
         for true, guess, p in verdicts
     ]
 

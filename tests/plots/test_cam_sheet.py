@@ -143,7 +143,7 @@ def test_a_map_that_is_not_a_number_says_so_and_draws() -> None:
     maps[0, 5, 5] = np.nan
     images[1] = np.inf
     figure = sheet(2, images=images, maps=maps, probabilities=[np.nan, 1.0])
-    assert {"not a number", "true: Fish 0 / predicted: Fish 0 nan%"} <= words(figure).keys()
+    assert {"not a number", "true: Fish 0 / predicted: Fish 0 -"} <= words(figure).keys()
     figure_to_array(figure)
 
 

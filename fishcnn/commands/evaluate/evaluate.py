@@ -31,6 +31,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.checks import choice, flag, number, optional, text, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
+from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
 from fishcnn.utils.versions import versions
 
@@ -59,7 +60,10 @@ def check_evaluate(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> float:
-    """Judge a network on images of known classes by ``conf/evaluate.yaml``; return its accuracy.
+    """Judge a network on images of known classes by ``conf/evaluate.yaml``.
+
+    Returns:
+        Its accuracy, without images that it was trained on if there are others.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
@@ -107,8 +111,9 @@ def _evaluate(
     remarks = [*about_seen(seen, unseen), *images.remarks]
     if images is validation:
         remarks.append(
-            "The best epoch was chosen on these images, so all scores are slightly optimistic. "
-            "Images that the network has never seen (data_root=) give a fairer estimate."
+            "The epoch with the lowest validation loss was chosen on these images, so all "
+            "scores are slightly optimistic. Images that the network has never seen (data_root=) "
+            "give a fairer estimate."
         )
     results = Results(
         checkpoint=checkpoint,
@@ -131,14 +136,15 @@ def _evaluate(
     )
     mistakes = results.costly_mistakes(_MISTAKES)
     predicted = scores.predicted[mistakes]
-    maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
-    page = evaluation_page(results, mistakes, maps, _made_of(results))
+    with waiting("Drawing the report"):
+        maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
+        page = evaluation_page(results, mistakes, maps, _made_of(results))
     with all_or_nothing(output) as folder:
         write_json(results, folder / EVALUATION)
         write_predictions(results, folder / EVALUATION_PREDICTIONS)
         write_bytes(folder / EVALUATION_PAGE, page)
     print_results(results, output)
-    return scores.accuracy
+    return results.headline.accuracy
 
 
 def _split(config: DictConfig) -> str:

@@ -52,6 +52,8 @@ def evaluation_page(
         scores=scores,
         plain=results.plain,
         unseen=results.unseen,
+        headline=results.headline,
+        all_seen=not results.seen.unseen.any(),
         remarks=results.remarks,
         calibration=results.calibration,
         threshold=results.threshold,

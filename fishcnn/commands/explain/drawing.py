@@ -13,6 +13,7 @@ from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 from fishcnn.commands.page_images import read_photo
 from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
+from fishcnn.utils.text import percent
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
 SHORT_SIDE = 64  # and of a panorama's shorter side
@@ -66,7 +67,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
     if len(maps) > 1:
         panels = [_above(original, original), *map(_above, heats, overlays)]
     width = max(photo.width, NARROWEST)
-    then = ", ".join(f"{share:.0%} {name}" for name, share in row.top[1:])
+    then = ", ".join(f"{percent(share, 0)} {name}" for name, share in row.top[1:])
     caption = [*_classes(row), *([f"then {then}"] if then else []), _map_line(row, question)]
     return panel_sheet(
         np.stack([_on_white(panel, panel.shape[0], width) for panel in panels])[None],
@@ -155,7 +156,7 @@ def _classes(row: Row) -> list[str]:
     """Lines with true and predicted class; the share comes first, as long names are cut."""
     name, share = row.top[0]
     known = [] if row.true is None else [f"true: {row.true}"]
-    return [*known, f"predicted {share:.0%}: {name}"]
+    return [*known, f"predicted {percent(share, 0)}: {name}"]
 
 
 def _map_line(row: Row, question: Question) -> str:

@@ -170,7 +170,7 @@ def _data_of_run(
     except FishError as error:
         if config.input is None:
             raise
-        return None, [f"Whether the maps are faithful could not be measured: {error}"]
+        return None, [f"It could not be measured whether the maps are faithful: {error}"]
     return datamodule, []
 
 

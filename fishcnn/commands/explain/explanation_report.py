@@ -13,6 +13,7 @@ from fishcnn.commands.templates import render
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.utils import run_folder
 from fishcnn.utils.run_folder import EXPLANATION_TABLE
+from fishcnn.utils.text import percent
 
 LISTED = 50  # rows of the report; the others are in the table
 PRINTED = 20
@@ -61,7 +62,9 @@ def _places(measured: Measured | None) -> dict[str, list[str]]:
     """For each kind of place, a cell for each class: the maps' energy on it, and its area."""
     return {
         name: [
-            f"{energy:.0%} ({area:.0%})" + (" !" if more else "") if energy == energy else "-"
+            f"{percent(energy, 0)} ({percent(area, 0)})" + (" !" if more else "")
+            if energy == energy
+            else "-"
             for energy, area, more in zip(
                 place.energy, place.area, place.more_than_area, strict=True
             )

@@ -19,6 +19,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.borders import find_bars
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track, waiting
 from fishcnn.utils.text import finite, printable
 
 IMAGES_PER_CLASS = 20  # enough to find a shortcut in each
@@ -56,7 +57,7 @@ class Measured:
         return [
             self.faithfulness.verdict,
             self.faithfulness.drop_verdict,
-            "Nothing to randomise: every map is empty (Adebayo et al. 2018)."
+            "No sanity check: every map is empty (Adebayo et al. 2018)."
             if self.randomisation is None
             else self.randomisation.verdict,
         ]
@@ -106,7 +107,8 @@ def measure(
     positions = validation_sample(datamodule, wanted, seed)
     files = sampled_files(datamodule, positions)
     batches, rows, maps, targets = [], [], [], []
-    for start in range(0, len(positions), BATCH):
+    starts, total = range(0, len(positions), BATCH), len(positions)
+    for start in track(starts, "Explaining what is measured", total=total, step=BATCH):
         batch = datamodule.batch("val", positions[start : start + BATCH], classifier.device)
         found = answer(classifier, batch["image"], batch["label"], question)
         masks = batch["mask"].cpu() if "mask" in batch else [None] * len(found.maps)
@@ -121,17 +123,18 @@ def measure(
     on_device = torch.cat(maps)[:, 0].to(pixels.device)
     of = torch.cat(targets).to(pixels.device)
     few = slice(0, images)
-    return Measured(
-        question=question,
-        faithfulness=faithfulness(
+    with waiting(f"Measuring 1 of 3: what {len(of[few])} images lose without the marked parts"):
+        faithful = faithfulness(
             classifier,
             pixels[few],
             on_device[few],
             of[few],
             torch.Generator().manual_seed(seed),
-        ),
-        randomisation=_randomisation(classifier, pixels[few], of[few], question, seed),
-        localisation=localise(
+        )
+    with waiting("Measuring 2 of 3: whether maps of random networks look the same"):
+        randomisation = _randomisation(classifier, pixels[few], of[few], question, seed)
+    with waiting(f"Measuring 3 of 3: where the maps of {total} images lie"):
+        localisation = localise(
             classifier,
             pixels,
             on_device,
@@ -140,7 +143,12 @@ def measure(
             bars=_bars(pixels),
             masks=torch.cat([b["mask"] for b in batches]) if "mask" in batches[0] else None,
             seed=seed,
-        ),
+        )
+    return Measured(
+        question=question,
+        faithfulness=faithful,
+        randomisation=randomisation,
+        localisation=localisation,
         rows=rows,
         maps=torch.cat(maps),
     )

@@ -106,9 +106,20 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         ],
         # The other checkpoint of the run has other scores.
         "evaluations": [
-            one for one in evaluations if Path(one.get("checkpoint", "")).name == checkpoint.name
+            _without_trained_on(one)
+            for one in evaluations
+            if Path(one.get("checkpoint", "")).name == checkpoint.name
         ],
     }
+
+
+def _without_trained_on(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The numbers of an evaluation that say something of new images, where it has such."""
+    others = evaluation.get("trained_on", {}).get("without")
+    if not others:
+        return evaluation
+    name = f"{evaluation['pictures']['name']}, those not trained on"
+    return {**evaluation, **others, "pictures": {**evaluation["pictures"], "name": name}}
 
 
 def _in_words(group: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
-from fishcnn.utils.text import markdown, markdown_code
+from fishcnn.utils.text import markdown, markdown_code, percent
 
 # From this ratio of the largest to the smallest class on, a network may do well by forgetting the
 # rare classes.
@@ -161,7 +161,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
     if len(split.val):
         majority = int(np.bincount(images.labels[split.train]).argmax())
         shares = [
-            f"{np.mean(images.labels[rows] == majority):.1%} of {name}"
+            f"{percent(np.mean(images.labels[rows] == majority))} of {name}"
             for name, rows in (("val", split.val), ("test", split.test))
             if len(rows)
         ]
@@ -169,7 +169,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
         findings.append(Finding(f"Always answering {text}{' and '.join(shares)}."))
     elif len(images.labels):
         text = f"{classes[found.majority]}, the most frequent class, is right on "
-        findings.append(Finding(f"Always answering {text}{found.baseline:.1%}."))
+        findings.append(Finding(f"Always answering {text}{percent(found.baseline)}."))
     return findings
 
 
@@ -182,7 +182,7 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
     items = [
         f"{name}: "
         + ", ".join(
-            f"{edge} {share:.0%}{' with text' if edge in bars[row].captions else ''}"
+            f"{edge} {percent(share, 0)}{' with text' if edge in bars[row].captions else ''}"
             for edge, share in bars[row].extents.items()
             if share
         )
@@ -203,8 +203,8 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
             name = images.classes[label]
             text = (
                 f"Possible shortcut: {barred[label]} of {counts[label]} images of {name} have "
-                f"bars, against {elsewhere:.0%} of the others. A network can recognise {name} by "
-                "them: crop them off, or find other images."
+                f"bars, against {percent(elsewhere, 0)} of the others. A network can recognise "
+                f"{name} by them: crop them off, or find other images."
             )
             findings.append(Finding(text))
     return findings

@@ -24,8 +24,10 @@ MAX_NAMED = 20
 WARNINGS = "Warnings"
 
 
-def data_report(images: ImageSet, splitting: Splitting) -> str:
+def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = ()) -> str:
     """Describe the data: classes and splits, sizes, near-duplicates, balance, what was left out.
+
+    ``typed`` are the settings with which an inspection of the folder counts the same.
 
     Returns:
         Markdown with a table of images per class and split, and every unreadable file by name; of
@@ -36,9 +38,9 @@ def data_report(images: ImageSet, splitting: Splitting) -> str:
     text = to_markdown(images, columns, sections, named=MAX_NAMED)
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
-    root = printable(shlex.quote(f"data.root={images.index.root}"))
-    command = markdown_code(f"python scripts/inspect_data.py {root}")
-    return f"{text}\n{command} shows the groups and lists all.\n"
+    settings = printable(shlex.join([f"data.root={images.index.root}", *typed]))
+    command = markdown_code(f"python scripts/inspect_data.py {settings}")
+    return f"{text}\n{command} shows all the groups as images.\n"
 
 
 def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
