@@ -112,7 +112,7 @@ def test_eight_images_stand_in_two_columns_of_triples() -> None:
 def test_images_of_any_size_take_128_pixels_or_more(size: int, shown: int) -> None:
     tiles = np.zeros((1, 3, size, size, 3), dtype=np.uint8)
     tiles[:, :, : size // 2] = 200
-    resized = cam_sheet._to_screen_size(tiles)
+    resized = cam_sheet.to_screen_size(tiles)
     assert resized.shape == (1, 3, shown, shown, 3)
     assert resized.mean() == pytest.approx(100, abs=1)
 
