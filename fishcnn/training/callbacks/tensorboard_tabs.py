@@ -72,7 +72,9 @@ class TensorBoardTabs(pl.Callback):
         classifier = cast(FishClassifier, pl_module)
         if writer := tensorboard_writer(trainer):
             counts = classifier.confusion.numpy()
-            image = figure_to_array(confusion_matrix(counts, classifier.classes, "Last validation"))
+            # TensorBoard scales an image to the width of a card: a small one stays readable.
+            figure = confusion_matrix(counts, classifier.classes, "Last validation", side=300)
+            image = figure_to_array(figure)
             writer.add_image(
                 "val/confusion_matrix", image, trainer.current_epoch, dataformats="HWC"
             )
