@@ -117,10 +117,12 @@ def test_bfloat16_is_used_on_the_gpus_that_compute_it() -> None:
 
 
 def test_the_hparams_tab_has_what_the_command_line_has_chosen() -> None:
-    with configured("augment=strong", "model.blocks=3", "+trainer.limit_val_batches=2") as config:
+    typed = ["augment=strong", "model.blocks=3", "+trainer.limit_val_batches=2", "runs=there"]
+    with configured(*typed) as config:
         chosen = typed_settings()
         values = hyperparameters(config)
-    assert chosen == ["augment", "model.blocks", "trainer.limit_val_batches"]
+    assert chosen == ["augment", "model.blocks", "trainer.limit_val_batches", "runs"]
+    assert "runs" not in values
     assert values["augment.name"] == "strong"
     assert values["model.blocks"] == 3
     assert values["trainer.limit_val_batches"] == 2

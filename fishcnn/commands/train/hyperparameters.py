@@ -38,6 +38,8 @@ _HYPERPARAMETERS = (
     "trainer.max_epochs",
     "seed",
 )
+# These say where a run is computed and written, not what is trained.
+_ASIDE = ("runs", "ckpt_path", "logger", "callbacks.progress", "trainer.accelerator")
 # Settings of these name a run: what is trained, not on which images or how long.
 _NAMING = ("experiment", "model", "augment", "optimizer", "scheduler", "loss", "seed")
 # A folder cannot be called so, on one system or another.
@@ -95,7 +97,8 @@ def hyperparameters(config: DictConfig) -> dict[str, Value | None]:
     choices = HydraConfig.get().runtime.choices
     swept = swept_settings()
     values: dict[str, Value | None] = {}
-    for key in swept or dict.fromkeys(["experiment", *_HYPERPARAMETERS, *typed_settings()]):
+    typed = [key for key in typed_settings() if not key.startswith(_ASIDE)]
+    for key in swept or dict.fromkeys(["experiment", *_HYPERPARAMETERS, *typed]):
         if key == "experiment":
             values[key] = choices.get(key)
             continue
