@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from fishcnn.plots.cam_sheet import to_screen_size
+from fishcnn.plots.cam_sheet import to_card_size
 from fishcnn.plots.figure import CAPTION_SIZE, LINE_HEIGHT, MARGIN
 from fishcnn.plots.fonts import label_fonts
 from fishcnn.plots.page import Page
 
-# TensorBoard scales an image to the width of a card: a narrow one stays readable.
+# What can be read on a card of TensorBoard.
 COLUMNS = 3
 GAP, ROW_GAP, TOP = 8, 10, 44  # pixels
 
@@ -31,7 +31,7 @@ def batch_sheet(
         title: Headline.
     """
     pixels = (np.clip(np.nan_to_num(images), 0, 1) * 255 + 0.5).astype(np.uint8)
-    tiles = to_screen_size(pixels[:, None])[:, 0]
+    tiles = to_card_size(pixels[:, None])[:, 0]
     labels = [_labels(target, classes) for target in targets]
     lines = max(map(len, labels))
     count, high, wide = tiles.shape[:3]

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
@@ -56,7 +57,7 @@ def grad_cam_sheet(
     probabilities: Sequence[float] | Floats,
     title: str,
     *,
-    columns: int | None = None,
+    narrow: bool = False,
 ) -> Figure:
     """Draw every image as original, heat map and overlay, with what the network made of it.
 
@@ -71,7 +72,7 @@ def grad_cam_sheet(
         predicted_names: N class names.
         probabilities: N probabilities of the predicted class, in [0, 1].
         title: Headline of the sheet.
-        columns: Images side by side; None gives the sheet about the shape of a screen.
+        narrow: Whether all stand below each other, small enough for a card of TensorBoard.
 
     Raises:
         ValueError: If the arguments do not agree in N, H and W, or N is 0.
@@ -83,7 +84,8 @@ def grad_cam_sheet(
     families = label_fonts([*true_names, *predicted_names])
     images = np.clip(np.nan_to_num(images), 0, 1)
     panels = np.stack([images, jet_colours(maps), overlay(images, maps)], axis=1)
-    tiles = to_screen_size((panels * 255 + 0.5).astype(np.uint8))
+    resized = to_card_size if narrow else to_screen_size
+    tiles = resized((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
     return panel_sheet(
         tiles,
@@ -93,7 +95,7 @@ def grad_cam_sheet(
         wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
         remarks=[("", remark(heat_map), "") for heat_map in maps],
         note="heat map: blue is no evidence for the predicted class, red the strongest",
-        columns=columns,
+        columns=1 if narrow else None,
     )
 
 
@@ -176,6 +178,23 @@ def to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     blocks = blocks.reshape(*tiles.shape[:2], height, factor, width, factor, 3)
     reduced: npt.NDArray[np.uint8] = blocks.mean(axis=(3, 5)).astype(np.uint8)
     return reduced
+
+
+def to_card_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, P, H, W, 3) to a shorter side of about 128 pixels.
+
+    TensorBoard scales an image to the width of a card, and its words with it: three tiles and their
+    captions can be read there.
+    """
+    tiles = to_screen_size(tiles)
+    height, width = tiles.shape[2:4]
+    scale = MIN_TILE / min(height, width)
+    if scale > 0.9:
+        return tiles
+    size = round(width * scale), round(height * scale)
+    flat = [Image.fromarray(tile) for tile in tiles.reshape(-1, height, width, 3)]
+    small = np.stack([np.asarray(image.resize(size, Image.Resampling.BOX)) for image in flat])
+    return small.reshape(*tiles.shape[:2], size[1], size[0], 3)
 
 
 def _captions(

@@ -37,3 +37,9 @@ def test_the_pixels_are_those_of_the_images_on_a_page_that_fits_a_card(count: in
 def test_a_damaged_image_is_drawn_all_the_same() -> None:
     images = np.full((1, 300, 200, 3), np.nan)
     assert texts(batch_sheet(images, np.eye(3)[:1], CLASSES, "$1_$2")) == ["$1_$2", "Rui"]
+
+
+@pytest.mark.parametrize("size", [1, 16, 96, 127, 128, 224, 255, 300, 600])
+def test_images_of_any_size_give_a_page_that_fits_a_card(size: int) -> None:
+    figure = batch_sheet(np.zeros((3, size, size, 3)), np.eye(3), CLASSES, "Batch")
+    assert 400 < np.asarray(figure.axes[0].images[0].get_array()).shape[1] < 470

@@ -110,8 +110,7 @@ class GradCam(pl.Callback):
             pl_module.log(name, value, logger=False, rank_zero_only=True)
         if draw and (writer := tensorboard_writer(trainer)):
             title = f"Grad-CAM after epoch {epoch}"
-            # TensorBoard scales an image to the width of a card: a narrow one stays readable.
-            figure = self._sheet(explained, classifier.classes, title, columns=1)
+            figure = self._sheet(explained, classifier.classes, title, narrow=True)
             writer.add_image("cam/grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
@@ -162,7 +161,7 @@ class GradCam(pl.Callback):
         classes: list[str],
         title: str,
         *,
-        columns: int | None = None,
+        narrow: bool = False,
     ) -> Figure:
         shown = {name: values[: self.pictures] for name, values in explained.items()}
         probabilities, predicted = shown["logits"].softmax(1).max(1)
@@ -173,7 +172,7 @@ class GradCam(pl.Callback):
             [classes[k] for k in predicted.tolist()],
             probabilities.tolist(),
             title,
-            columns=columns,
+            narrow=narrow,
         )
 
 
