@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
@@ -56,6 +57,8 @@ def grad_cam_sheet(
     predicted_names: Sequence[str],
     probabilities: Sequence[float] | Floats,
     title: str,
+    *,
+    narrow: bool = False,
 ) -> Figure:
     """Draw every image as original, heat map and overlay, with what the network made of it.
 
@@ -70,6 +73,7 @@ def grad_cam_sheet(
         predicted_names: N class names.
         probabilities: N probabilities of the predicted class, in [0, 1].
         title: Headline of the sheet.
+        narrow: Whether all stand below each other, small enough for a card of TensorBoard.
 
     Raises:
         ValueError: If the arguments do not agree in N, H and W, or N is 0.
@@ -81,7 +85,8 @@ def grad_cam_sheet(
     families = label_fonts([*true_names, *predicted_names])
     images = np.clip(np.nan_to_num(images), 0, 1)
     panels = np.stack([images, jet_colours(maps), overlay(images, maps)], axis=1)
-    tiles = _to_screen_size((panels * 255 + 0.5).astype(np.uint8))
+    resized = to_card_size if narrow else to_screen_size
+    tiles = resized((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
     return panel_sheet(
         tiles,
@@ -91,6 +96,7 @@ def grad_cam_sheet(
         wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
         remarks=[("", remark(heat_map), "") for heat_map in maps],
         note="heat map: blue is no evidence for the predicted class, red the strongest",
+        columns=1 if narrow else None,
     )
 
 
@@ -103,6 +109,7 @@ def panel_sheet(
     wrong: Sequence[bool],
     remarks: Sequence[Sequence[str]],
     note: str,
+    columns: int | None = None,
 ) -> Figure:
     """Draw several panels of each image side by side, pixel for pixel.
 
@@ -114,13 +121,16 @@ def panel_sheet(
         wrong: (N,) images whose caption is red.
         remarks: What stands on each of the panels, (N, P); "" for nothing.
         note: What stands at the bottom.
+        columns: Images side by side; None gives the sheet about the shape of a screen.
     """
     families = label_fonts([*names, *(line for lines in captions for line in lines), title, note])
     count, panels, tile_height, tile_width = tiles.shape[:4]
     width = panels * (tile_width + TILE_GAP) - TILE_GAP
     caption_height = LINE_HEIGHT * len(captions[0]) + TILE_GAP
     pitch_x, pitch_y = width + TRIPLE_GAP, caption_height + tile_height + ROW_GAP
-    columns = min(count, max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT))))
+    if columns is None:
+        columns = max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT)))
+    columns = min(count, columns)
     rows = math.ceil(count / columns)
     top = MARGIN + 46  # headline and names of the columns
     sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
@@ -154,8 +164,8 @@ def panel_sheet(
     return page.figure()
 
 
-def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Bring (N, 3, H, W, 3) to a shorter side of 128 to 255 pixels by a whole factor."""
+def to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, P, H, W, 3) to a shorter side of 128 to 255 pixels by a whole factor."""
     height, width = tiles.shape[2:4]
     shorter = min(height, width)
     if shorter < MIN_TILE:
@@ -169,6 +179,23 @@ def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     blocks = blocks.reshape(*tiles.shape[:2], height, factor, width, factor, 3)
     reduced: npt.NDArray[np.uint8] = blocks.mean(axis=(3, 5)).astype(np.uint8)
     return reduced
+
+
+def to_card_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, P, H, W, 3) to a shorter side of about 128 pixels.
+
+    TensorBoard scales an image to the width of a card, and its words with it: three tiles and their
+    captions can be read there.
+    """
+    tiles = to_screen_size(tiles)
+    height, width = tiles.shape[2:4]
+    scale = MIN_TILE / min(height, width)
+    if scale > 0.9:
+        return tiles
+    size = round(width * scale), round(height * scale)
+    flat = [Image.fromarray(tile) for tile in tiles.reshape(-1, height, width, 3)]
+    small = np.stack([np.asarray(image.resize(size, Image.Resampling.BOX)) for image in flat])
+    return small.reshape(*tiles.shape[:2], size[1], size[0], 3)
 
 
 def _captions(

@@ -36,6 +36,7 @@ from fishcnn.commands.train.earlier_start import (
 )
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
+from fishcnn.commands.train.hyperparameters import run_name
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -126,7 +127,7 @@ def _train(
         classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
     callbacks = Callbacks(config, report, run, ckpt_path)
-    trainer = build_trainer(config, callbacks.all, run.path, writer)
+    trainer = build_trainer(config, callbacks.all, run.events(run_name(config)), writer)
     if resumed:
         check_same_data(resumed, datamodule, config, trainer.world_size)
         if finishing:

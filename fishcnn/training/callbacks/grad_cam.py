@@ -109,8 +109,9 @@ class GradCam(pl.Callback):
         for name, value in scores.items():
             pl_module.log(name, value, logger=False, rank_zero_only=True)
         if draw and (writer := tensorboard_writer(trainer)):
-            figure = self._sheet(explained, classifier.classes, f"Grad-CAM after epoch {epoch}")
-            writer.add_image("grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
+            title = f"Grad-CAM after epoch {epoch}"
+            figure = self._sheet(explained, classifier.classes, title, narrow=True)
+            writer.add_image("cam/grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
         """Draw the same images as during the fit, as another network sees them."""
@@ -154,7 +155,14 @@ class GradCam(pl.Callback):
                 for name, kind in kinds.items()
             }
 
-    def _sheet(self, explained: _Explained, classes: list[str], title: str) -> Figure:
+    def _sheet(
+        self,
+        explained: _Explained,
+        classes: list[str],
+        title: str,
+        *,
+        narrow: bool = False,
+    ) -> Figure:
         shown = {name: values[: self.pictures] for name, values in explained.items()}
         probabilities, predicted = shown["logits"].softmax(1).max(1)
         return grad_cam_sheet(
@@ -164,6 +172,7 @@ class GradCam(pl.Callback):
             [classes[k] for k in predicted.tolist()],
             probabilities.tolist(),
             title,
+            narrow=narrow,
         )
 
 
