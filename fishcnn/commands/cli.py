@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,9 @@ def main() -> None:
     wanted = name in ("-h", "--help")
     stream = sys.stdout if wanted else sys.stderr
     if not wanted:
-        print(f"error: {name} is not a command of fishcnn\n", file=stream)
+        meant = get_close_matches(name, COMMANDS, 1)
+        hint = f"; did you mean {meant[0]}?" if meant else ""
+        print(f"error: {name} is not a command of fishcnn{hint}\n", file=stream)
     lines = [f"  {command:13} {purpose}" for command, (_, purpose) in COMMANDS.items()]
     print("usage: fishcnn COMMAND [--help] [SETTING=VALUE ...]\n", *lines, sep="\n", file=stream)
     sys.exit(0 if wanted else 2)
@@ -98,14 +101,16 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    from fishcnn.commands.overrides import check_places, quote_values
+    from fishcnn.commands.arguments import read_arguments
+    from fishcnn.commands.overrides import check_places
     from fishcnn.commands.settings import CONF
 
-    command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
+    program = sys.argv[: len(sys.argv) - len(typed)]
+    command_line.remember([*program, *typed], len(program))
     check_places(typed, writes_runs=name == "train")
-    arguments = quote_values(typed)
+    arguments = read_arguments(name, typed)
     # Lightning repeats the whole command line for every further process of a fit.
-    repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
+    repeated = [*program, *arguments]
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
@@ -163,10 +168,12 @@ def _report(error: Exception) -> None:
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
     disk = next((c for c in causes if isinstance(c, OSError) and c.errno in OF_DISK), None)
-    if isinstance(error, FishError | OmegaConfBaseException):
+    if isinstance(error, FishError):
         print(f"error: {error}", file=sys.stderr)
-    elif isinstance(error, CompactHydraException):
-        print(*filter(None, (error, error.__cause__)), sep="\n", file=sys.stderr)
+    elif isinstance(error, OmegaConfBaseException | CompactHydraException):
+        # The cause says what is wrong, the first line of it in words.
+        said = str(error.__cause__ or error).strip().splitlines()[0]
+        print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)
     elif isinstance(disk, OSError):
