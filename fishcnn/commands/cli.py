@@ -8,9 +8,11 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,8 +148,12 @@ def _run(name: str, typed: Sequence[str]) -> None:
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
+    run = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)
     try:
-        hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+        if {"--help", "-h"}.isdisjoint(arguments):
+            run()
+        else:
+            _print_help(name, run)
     except OSError as error:
         if begun or not error.filename or isinstance(error, HydraException):
             raise
@@ -157,6 +163,18 @@ def _run(name: str, typed: Sequence[str]) -> None:
         raise crashes[0]
     if failed:
         sys.exit(1)
+
+
+def _print_help(name: str, run: Callable[[], None]) -> None:
+    """Print Hydra's help with the comments of ``conf/``."""
+    from fishcnn.commands.help_text import with_comments
+
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            run()
+    finally:
+        print(with_comments(printed.getvalue(), name), end="")
 
 
 def _report(error: Exception) -> None:

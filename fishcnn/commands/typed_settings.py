@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
 from fishcnn.commands.known_settings import KnownSettings, commands_with
 from fishcnn.commands.overrides import parsed
 from fishcnn.commands.settings import CONF, FREE_TEXT, choices
-from fishcnn.commands.slips import Reading, listed, nearest, wrong_choice
+from fishcnn.commands.slips import CLOSE, Reading, listed, nearest, wrong_choice
 
 # A setting that says which choice of its group is meant, though others have it as well.
 _IMPLIES = {"data.root": ("data", "folder")}
@@ -75,8 +76,8 @@ class Settings:
         matched = _SETTING.fullmatch(text)
         assert matched is not None  # it matches anything
         sign, name, value = matched.groups()
-        if re.match(r"hydra([./=]|$)", name):
-            return Reading([text])
+        if re.match(r"hydra([./]|$)", name):
+            return self._read_hydras(name, text)
         if name in self._known.groups:
             return self._read_choice(sign, name, value)
         if name in self._current:
@@ -88,6 +89,16 @@ class Settings:
         if holders := self._known.having(name):
             return self._of_another_choice(name, value, holders)
         return self._unknown(name, value)
+
+    def _read_hydras(self, name: str, text: str) -> Reading:
+        first, *more = name.split(".")[1:] or [""]
+        there = list(HydraConf.__dataclass_fields__)
+        if first in ("", *there):
+            return Reading([text])
+        hint = "; hydra.run.dir=PATH puts a run elsewhere"
+        if like := get_close_matches(f"hydra.{first}", [f"hydra.{one}" for one in there], 1, CLOSE):
+            hint = f"; did you mean {'.'.join([*like, *more])}?"
+        return Reading(None, f"{name}: Hydra has no such setting{hint}")
 
     def _read_choice(self, sign: str, group: str, value: str | None) -> Reading:
         if group in self._twice:
