@@ -6,6 +6,7 @@ are answered, so not even Hydra.
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -191,6 +192,8 @@ def _report(error: Exception) -> None:
     elif isinstance(error, OmegaConfBaseException | CompactHydraException):
         # The cause says what is wrong, the first line of it in words.
         said = str(error.__cause__ or error).strip().splitlines()[0]
+        if name := re.match(r"Could not (?:override|append|delete).*?'(.+?)'", str(error)):
+            said = f"{name[1]}: no such setting with the choices that were made"
         print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)

@@ -26,6 +26,8 @@ from fishcnn.utils.text import normalised
 
 log = logging.getLogger(__name__)
 
+# Settings of every script that looks at the images of a run, where they have moved.
+MOVED_SETTINGS = ("data.root", "data.masks_root")
 # Of what a data set brings along around the class folders.
 _INNER = ("", "pictures", "fish_images")
 _NAMED = 3

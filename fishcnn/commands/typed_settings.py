@@ -55,10 +55,12 @@ class Settings:
             if name in known.groups and not word.reading:
                 right = [one for one in _values(name, value) if one in choices(name)]
                 self._chosen[name] = self._chosen.get(name, []) + right
+        # The choices of a run that goes on are its own, which only the command can read.
+        self._continues = "ckpt_path" in names
         self._twice = {group for group in known.groups if _count(words, group) > 1}
         for name, (group, choice) in _IMPLIES.items():
             here = name in names and group in known.groups and group not in self._chosen
-            if here and name not in known.current(self._chosen):
+            if here and not self._continues and name not in known.current(self._chosen):
                 self._chosen[group] = [choice]
                 self.implied.append(f"{group}={choice}")
         self._current = known.current(self._chosen)
@@ -87,6 +89,8 @@ class Settings:
         if sign and self._known.takes_more(name) and not nearest(name, self._known)[1]:
             return Reading([text])
         if holders := self._known.having(name):
+            if self._continues and name.partition(".")[0] not in self._chosen:
+                return Reading([f"{name}={value}"])
             return self._of_another_choice(name, value, holders)
         return self._unknown(name, value)
 

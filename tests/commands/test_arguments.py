@@ -235,6 +235,13 @@ def test_experiments_bring_their_choices_along() -> None:
     )
 
 
+def test_a_run_that_goes_on_has_choices_of_its_own() -> None:
+    typed = ["ckpt_path='last'", "optimizer.momentum=0.5", "data.root='pics'"]
+    assert understood("train ckpt_path=last optimizer.momentum=0.5 data.root=pics") == typed
+    said = answer("train ckpt_path=last optimizer=adam optimizer.momentum=0.5")
+    assert said.startswith("optimizer.momentum belongs to optimizer=sgd, not to optimizer=adam")
+
+
 def test_hydras_own_settings_and_options_stay() -> None:
     typed = "train --info searchpath --cfg job -m hydra.run.dir=a +hydra.job.env_set.A=b"
     assert understood(typed) == [
