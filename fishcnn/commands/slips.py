@@ -85,7 +85,7 @@ def wrong_choice(group: str, choice: str, known: KnownSettings) -> Reading:
         return Reading([f"{group}.root={choice}"], f"{said}: did you mean {group}.root={choice}?")
     problem = f"{said}: choose one of {', '.join(there)}"
     key = f"{group}.architecture"
-    libraries = [f"{group}={one}" for one in there if key in known.names(group, one)]
+    libraries = choices_with(key, choice, known)
     if not libraries or not re.fullmatch(r"[\w.-]+", choice):
         return Reading(None, problem)
     words = [libraries[0], f"{key}={choice}"]
@@ -103,6 +103,14 @@ def is_there(word: str) -> bool:
 
 def _alike(one: str, other: str) -> bool:
     return SequenceMatcher(None, one, other).ratio() > 0.6
+
+
+def choices_with(name: str, value: str | None, known: KnownSettings) -> list[str]:
+    """The choices that have a setting, as typed; the one alone that has it with this value."""
+    group = name.partition(".")[0]
+    having = known.having(name)
+    same = [one for one in having if value and known.names(*one).get(name) == value]
+    return [f"{group}={choice}" for _, choice in (same if len(same) == 1 else having)]
 
 
 def listed(names: Sequence[str], last: str) -> str:

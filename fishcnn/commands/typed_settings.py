@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from fishcnn.commands.known_settings import KnownSettings, commands_with
 from fishcnn.commands.overrides import parsed
 from fishcnn.commands.settings import CONF, FREE_TEXT, choices
-from fishcnn.commands.slips import CLOSE, Reading, listed, nearest, wrong_choice
+from fishcnn.commands.slips import CLOSE, Reading, choices_with, listed, nearest, wrong_choice
 
 # A setting that says which choice of its group is meant, though others have it as well.
 _IMPLIES = {"data.root": ("data", "folder")}
@@ -88,10 +88,10 @@ class Settings:
             return Reading([], f"{text}: there is no such setting to leave out")
         if sign and self._known.takes_more(name) and not nearest(name, self._known)[1]:
             return Reading([text])
-        if holders := self._known.having(name):
+        if self._known.having(name):
             if self._continues and name.partition(".")[0] not in self._chosen:
                 return Reading([f"{name}={value}"])
-            return self._of_another_choice(name, value, holders)
+            return self._of_another_choice(name, value)
         return self._unknown(name, value)
 
     def _read_hydras(self, name: str, text: str) -> Reading:
@@ -154,11 +154,9 @@ class Settings:
             return Reading(None, f"{problem}; numbers have decimal points, lists have brackets")
         return Reading(["-m", setting], problem)
 
-    def _of_another_choice(
-        self, name: str, value: str | None, holders: Sequence[tuple[str, str]]
-    ) -> Reading:
+    def _of_another_choice(self, name: str, value: str | None) -> Reading:
         group = name.partition(".")[0]
-        has_it = [f"{group}={choice}" for _, choice in holders]
+        has_it = choices_with(name, value, self._known)
         if name in _IMPLIES:
             has_it = ["=".join(_IMPLIES[name])]
         belongs = f"{name} belongs to {listed(has_it, 'or')}"
