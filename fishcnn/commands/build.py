@@ -1,5 +1,6 @@
 """From the configuration to the parts of a run."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -157,7 +158,7 @@ def check_classifier(config: DictConfig) -> nn.Module | None:
             raise FishError(
                 f"model={model['name']} has no setting {', '.join(others)}; leave "
                 f"{'it' if len(others) == 1 else 'them'} out by adding "
-                f"{' '.join(f'~model.{key}' for key in others)}"
+                f"{shlex.join(f'~model.{key}' for key in others)}"
             )
         network = check_network(model, image_size=config.data.image_size)
     return network

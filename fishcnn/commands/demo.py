@@ -31,7 +31,7 @@ from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils import stopping
-from fishcnn.utils.checks import number, optional, text, whole
+from fishcnn.utils.checks import number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import percent
@@ -48,8 +48,6 @@ _FONTS = ("system-ui", "sans-serif")  # of the system: none is fetched
 _PREDICTED = -1
 _LIMIT = number(0, 1e6, above=True)
 _WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
     "port": optional(whole(1, 65535)),
     "max_file_mb": _LIMIT,
     "max_megapixels": optional(_LIMIT),

@@ -29,7 +29,7 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
-from fishcnn.utils.checks import optional, text, whole
+from fishcnn.utils.checks import whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import user_path
@@ -42,7 +42,7 @@ _REPORT, _NUMBERS, _SHEETS = "report.md", "report.json", "duplicates_{}.png"
 
 def check_inspect_data(config: DictConfig) -> FishDataModule:
     """Check the settings of an inspection, or raise a FishError that names one."""
-    check_settings(config, {"output": optional(text), "pages": whole(0)})
+    check_settings(config, {"pages": whole(0)})
     return build_datamodule(config)
 
 

@@ -12,7 +12,7 @@ from fishcnn.commands.evaluate.output import print_results, write_json, write_pr
 from fishcnn.commands.evaluate.results import Results, about_seen, choose_threshold, score
 from fishcnn.commands.evaluate.seen_images import seen_images
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
+from fishcnn.commands.images_of_run import run_datamodule
 from fishcnn.commands.labelled_images import (
     SPLITS,
     LabelledImages,
@@ -28,7 +28,7 @@ from fishcnn.commands.trained_run import (
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.checks import choice, flag, number, optional, text, whole
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
 from fishcnn.utils.progress import waiting
@@ -38,11 +38,6 @@ from fishcnn.utils.versions import versions
 _MISTAKES = 12
 _SPLIT = choice(*SPLITS)
 _WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
-    "data_root": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
     "split": _SPLIT,
     "side": optional(_SPLIT),
     "top_k": whole(1),

@@ -35,7 +35,7 @@ from fishcnn.commands.explain.question import (
 )
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
+from fishcnn.commands.images_of_run import run_datamodule, warn_unused
 from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
@@ -49,7 +49,7 @@ from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
-from fishcnn.utils.checks import choice, either, flag, optional, text, whole
+from fishcnn.utils.checks import choice, flag, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
 from fishcnn.utils.progress import track
@@ -64,18 +64,7 @@ _FILES = (
     names.EXPLANATION_MEASUREMENTS,
     names.EXPLANATION_REPORT,
 )
-# Its name or index, or a word; YAML takes the word true for something else.
-_CLASS = either(text, whole(0), choice(True))
 _SETTINGS = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
-    "target": _CLASS,
-    "against": optional(_CLASS),
-    # A layer inside another one may be called by a number.
-    "layer": optional(either(text, whole(0))),
     "method": choice(*METHODS),
     "pictures": whole(1, 200),
     "measured": whole(1, 2**31),

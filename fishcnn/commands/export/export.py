@@ -20,7 +20,7 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.export.preparation import compare_files
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
+from fishcnn.commands.images_of_run import run_datamodule, warn_unused
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal, print_raw
@@ -33,7 +33,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS, GradCam
-from fishcnn.utils.checks import choice, either, optional, several, text
+from fishcnn.utils.checks import choice, either, several
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
 from fishcnn.utils.progress import waiting
@@ -47,14 +47,7 @@ log = logging.getLogger(__name__)
 _COMPARED = 64
 
 
-_WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
-    "formats": either(choice(*FORMATS), several(choice(*FORMATS))),
-}
+_WANTED = {"formats": either(choice(*FORMATS), several(choice(*FORMATS)))}
 
 
 def check_export(config: DictConfig) -> None:

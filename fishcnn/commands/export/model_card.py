@@ -1,6 +1,7 @@
 """The model card: what a network is, how good, and for what (Mitchell et al. 2019)."""
 
 import logging
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,9 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "config": config,
         "folder": root and Path(root).name,
         "groups": {name: _in_words(config[name]) for name in ("optimizer", "scheduler", "augment")},
-        "typed": " ".join(["python scripts/train.py", *(_without_folders(str(t)) for t in typed)]),
+        "typed": shlex.join(
+            ["python", "scripts/train.py", *(_without_folders(str(t)) for t in typed)]
+        ),
         # Classes and the accuracy of a constant answer.
         "data": [line for line in report if line.startswith("|")],
         "constant": [line for line in report if line.startswith("Always ")],

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STREAM, count_images, image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files, warn_unused
+from fishcnn.commands.images_of_run import validation_files, warn_unused
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -34,7 +34,7 @@ from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils import stopping
-from fishcnn.utils.checks import choice, flag, number, optional, text, whole
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import made_folder, regular_target
 from fishcnn.utils.lock import locked
@@ -44,11 +44,6 @@ from fishcnn.utils.text import percent, printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
     "format": optional(choice(*_FORMATS)),
     "resume": flag,
     "threshold": number(0, 1),

@@ -31,8 +31,6 @@ from fishcnn.utils.machine import usable_cpus
 # optimizer and scheduler.
 _WANTED = {
     "seed": whole(0, 2**32 - 1),
-    "runs": text,
-    "ckpt_path": optional(text),
     "find_lr": flag,
     "loss.label_smoothing": number(0, 1),
     "callbacks.early_stopping.enabled": flag,
