@@ -40,3 +40,18 @@ def retyped(changes: Mapping[str, str | None]) -> str:
             value = QuotedString(value, Quote.single).with_quotes()
         words.append(f"{name}={value}")
     return shlex.join(words)
+
+
+def training_on(root: str | None) -> str:
+    """The command that trains on the data as they were typed, for a shell.
+
+    Args:
+        root: the folder of the images, wherever one stands; None for data that have none.
+    """
+    words = [word for word in _Typed.words if word.startswith(("data.", "data="))]
+    if root is not None:
+        words = [word for word in words if not word.startswith("data.root=")]
+        words.insert(0, f"data.root={root}")
+        if not any(word.startswith("data=") for word in words):
+            words.insert(0, "data=folder")
+    return shlex.join(["python", "scripts/train.py", "experiment=best", *words])
