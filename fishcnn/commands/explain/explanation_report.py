@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from rich.markup import escape
 
-from fishcnn.cam.localisation import Found
+from fishcnn.cam.localisation import Found, Place
 from fishcnn.commands.explain.drawing import Pixels
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
@@ -59,14 +59,16 @@ class Explanation:
 def explanation_page(explanation: Explanation) -> bytes:
     """Build the page, in UTF-8."""
     question, measured = explanation.question, explanation.measured
+    places = measured.places if measured else {}
+    places = {f"on the {name}": place for name, place in places.items() if place.images.any()}
     return render_page(
         "explanation.html",
         title="Where the network looks",
         e=explanation,
         question=question,
         measured=measured,
-        places=[f"on the {place}" for place in measured.places] if measured else [],
-        by_class=_by_class(measured),
+        places=places,
+        by_class=_by_class(measured, places) if measured else [],
         names=run_folder,
         made_of={
             "checkpoint": str(explanation.checkpoint),
@@ -78,18 +80,17 @@ def explanation_page(explanation: Explanation) -> bytes:
     )
 
 
-def _by_class(measured: Measured | None) -> list[dict[str, Any]]:
+def _by_class(measured: Measured, places: dict[str, Place]) -> list[dict[str, Any]]:
     """A row for each class with images: where its maps lie."""
-    if measured is None:
-        return []
-    found, places = measured.localisation, measured.places
+    found = measured.localisation
     rows = [
         {
             "name": name,
             "images": found.border.images[label],
             "places": [
-                (kind, place.energy[label], place.area[label], place.more_than_area[label])
-                for kind, place in places.items()
+                # On the fish is where a map belongs.
+                (p.energy[label], p.area[label], p.more_than_area[label] and p is not found.fish)
+                for p in places.values()
             ],
         }
         for label, name in enumerate(found.classes)
