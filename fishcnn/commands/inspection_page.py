@@ -25,7 +25,7 @@ from fishcnn.data.inspection.inspection import Inspection
 from fishcnn.plots.duplicate_sheet import restored, suspects
 
 # A page of all images of a large folder would not open; report.json lists everything.
-_THUMBNAILS, _STRIPS, _FILES = 12, 30, 100
+_THUMBNAILS, _STRIPS, _FILES, _CLASSES = 12, 30, 100, 28
 
 
 class Strip(NamedTuple):
@@ -127,7 +127,10 @@ def _sections(
         strips = [_strip(images, one.rows) for one in leaks]
         sections.append(Section("Leaks", [one.text for one in leaks], strips=strips))
     lines = [one.text for one in balance(images, splitting.split)]
-    sections.append(Section("Balance of the classes", lines, by_class=True))
+    firsts = np.unique(labels, return_index=True)[1].tolist()[:_CLASSES]
+    title = f"One image of each of {len(firsts)} classes"
+    look = [_strip(images, firsts, title, len(firsts))] if firsts else []
+    sections.append(Section("Classes and their balance", lines, strips=look, by_class=True))
     # What gives a class away comes before what only some images have.
     bars = borders(images, found.bars)[::-1]
     lines = [one.text for one in bars]
@@ -171,13 +174,18 @@ def _group(images: ImageSet, members: NDArray[np.int64]) -> Strip:
     counts = Counter(images.classes[label] for label in images.labels[members])
     title = ", ".join(f"{name} {count}" for name, count in counts.most_common())
     first = members[np.argsort(~suspect, kind="stable")]
-    return _strip(images, first.tolist(), title, members[suspect].tolist())
+    return _strip(images, first.tolist(), title, doubtful=members[suspect].tolist())
 
 
 def _strip(
-    images: ImageSet, rows: Sequence[int], title: str = "", doubtful: Sequence[int] = ()
+    images: ImageSet,
+    rows: Sequence[int],
+    title: str = "",
+    most: int = _THUMBNAILS,
+    *,
+    doubtful: Sequence[int] = (),
 ) -> Strip:
-    count = min(len(rows), _THUMBNAILS)
+    count = min(len(rows), most)
     # Rows are sorted by class, of which some of each are shown; those in doubt come first.
     shown = [rows[i if doubtful else i * len(rows) // count] for i in range(count)]
     thumbnails = [
