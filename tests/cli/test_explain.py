@@ -302,9 +302,13 @@ def test_what_is_wrong_is_said_in_one_piece(
 def test_a_folder_that_cannot_be_written_to_is_named(trained: RunFolder) -> None:
     Path("out").mkdir()
     Path("out/pictures").touch()
+    Path("out/report.md").touch()  # nobody has explained anything here: it is the user's own
     status, printed = run_and_read("explain", "output=out", "trust=false")
     assert status == 1
     assert "/out/pictures is not a folder: move it away, or choose another" in printed
+    Path("out/pictures").unlink()
+    explain("output=out", "trust=false", "pictures=1")
+    assert Path("out/report.md").exists()
 
 
 @pytest.mark.slow

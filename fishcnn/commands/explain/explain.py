@@ -78,7 +78,6 @@ _FILES = (
     names.EXPLANATION_EXAMPLES,
     names.EXPLANATION_MEASUREMENTS,
     names.EXPLANATION_PAGE,
-    "report.md",  # of an earlier version
 )
 # Its name or index, or a word; YAML takes the word true for something else.
 _CLASS = either(text, whole(0), choice(True))
@@ -193,6 +192,7 @@ def _earlier(output: Path) -> Iterator[Path]:
     """What an earlier explanation has left in a folder, and nothing else."""
     table = output / names.EXPLANATION_TABLE
     if table.is_file():
+        yield output / "report.md"  # of an earlier version
         # Whatever may have become of the table.
         lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
         for row in csv.DictReader(lines):
