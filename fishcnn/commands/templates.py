@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fishcnn.utils.text import markdown, markdown_code, percent
+from fishcnn.utils.versions import versions
 
 
 def render(template: str, **content: object) -> str:
@@ -27,6 +28,17 @@ def render(template: str, **content: object) -> str:
     )
     templates.filters |= {"percent": percent, "number": _number, "code": markdown_code}
     return templates.get_template(template).render(content)
+
+
+def render_page(template: str, **content: object) -> bytes:
+    """Fill in a template of HTML as the bytes of a file; names of files need not be Unicode."""
+    return render(template, **content).encode("utf-8", "backslashreplace")
+
+
+def software() -> str:
+    """What a page was made with."""
+    found = versions()
+    return ", ".join(f"{name} {found[name]}" for name in ("fishcnn", "torch", "python"))
 
 
 def escape(value: object) -> str:

@@ -10,6 +10,7 @@ from fishcnn.plots.cam_sheet import to_card_size
 from fishcnn.plots.figure import CAPTION_SIZE, LINE_HEIGHT, MARGIN
 from fishcnn.plots.fonts import label_fonts
 from fishcnn.plots.page import Page
+from fishcnn.utils.text import percent
 
 # What can be read on a card of TensorBoard.
 COLUMNS = 3
@@ -52,7 +53,7 @@ def batch_sheet(
 
 def _labels(target: npt.NDArray[np.floating], classes: Sequence[str]) -> list[str]:
     """The classes of an image, largest share first; shares are said where there are several."""
-    shares = {int(k): f"{target[k]:.0%}" for k in np.argsort(-target, kind="stable")}
+    shares = {int(k): percent(target[k], 0) for k in np.argsort(-target, kind="stable")}
     shown = {k: share for k, share in shares.items() if share != "0%"}
     if len(shown) == 1:
         return [classes[k] for k in shown]

@@ -12,7 +12,7 @@ EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
 EVALUATION_PAGE = "report.html"
 # In the folder of an explanation, which can be outside the run.
 EXPLANATION_IMAGES, EXPLANATION_TABLE = "pictures", "explanations.csv"
-EXPLANATION_SHEET, EXPLANATION_REPORT = "contact_sheet.png", "report.md"
+EXPLANATION_SHEET, EXPLANATION_PAGE = "contact_sheet.png", "report.html"
 EXPLANATION_MEASUREMENTS = "trust.json"
 EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
 # Likewise, of an export.

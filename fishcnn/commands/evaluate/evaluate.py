@@ -21,6 +21,7 @@ from fishcnn.commands.labelled_images import (
 )
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
+from fishcnn.commands.templates import software
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
@@ -33,7 +34,6 @@ from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
 from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
-from fishcnn.utils.versions import versions
 
 _MISTAKES = 12
 _SPLIT = choice(*SPLITS)
@@ -193,11 +193,10 @@ def _images(
 
 def _made_of(results: Results) -> dict[str, str]:
     """What is needed to repeat the evaluation, as names and values."""
-    found = versions()
     return {
         "checkpoint": str(results.checkpoint),
         "images": f"{results.images.name}: {results.images.root}",
         "temperature": f"{results.calibration.temperature:.4f}",
         "test-time augmentation": "four views" if results.plain else "none",
-        "software": ", ".join(f"{name} {found[name]}" for name in ("fishcnn", "torch", "python")),
+        "software": software(),
     }

@@ -80,16 +80,25 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
     )
 
 
-def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, number: str = "") -> Tile:
+def named_panels(photo: Image.Image, maps: Maps, question: Question) -> dict[str, Pixels]:
+    """Make the panels of one row: the image, its heat map and the overlay, or one for each layer.
+
+    Takes what :func:`drawing` takes.
+    """
+    original, heats, overlays = _panels(photo, maps)
+    panels = [original, *(heats if len(maps) == 1 else []), *overlays]
+    return dict(zip(_panel_names(question), panels, strict=True))
+
+
+def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, about: str = "") -> Tile:
     """Make an image ready for a sheet: small, at its own shape on a white square.
 
-    Takes what :func:`drawing` takes, and what the image is called elsewhere.
+    Takes what :func:`drawing` takes, and what the image stands for.
     """
     photo = photo.copy()
     photo.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-    original, heats, overlays = _panels(photo, maps)
-    panels = [original, *(heats if len(maps) == 1 else []), *overlays]
-    caption = [f"{number} {row.name}".strip(), *_classes(row)]
+    panels = named_panels(photo, maps, question).values()
+    caption = [f"{about} {row.name}".strip(), *_classes(row)]
     if question.names_its_class:
         caption.append(_map_line(row, question))
     square = np.stack([_on_white(panel, SHEET_SIDE, SHEET_SIDE) for panel in panels])

@@ -1,7 +1,7 @@
 """Whether the maps of a method are faithful, and where they lie: on validation images."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.faithfulness import Faithfulness, Scores, faithfulness
-from fishcnn.cam.localisation import Localisation, Place, localise
+from fishcnn.cam.localisation import MAX_CLASSES_NAMED, Found, Localisation, Place, localise
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.commands.explain.explained_images import BATCH, sampled_files, validation_sample
@@ -28,8 +28,6 @@ RANDOMISED = 32  # images: their mean correlation is known to a few hundredths
 DRAWS = 3  # random networks: a single one may resemble the trained one
 # Of methods that run the network hundreds of times for one map.
 RANDOMISED_SLOWLY, DRAWS_SLOWLY = 4, 1
-MAX_EXAMPLES = 24  # images on the sheet
-MAX_CLASSES = 5  # for each of the findings
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,18 @@ class Measured:
         return {name: place for name, place in places.items() if place is not None}
 
     @property
-    def examples(self) -> dict[int, str]:
-        """Images for what was found, the most important first: position, and what it stands for."""
-        chosen: dict[int, str] = {}
-        for position, finding in _examples(self.localisation):
-            if len(chosen) < MAX_EXAMPLES:
-                chosen.setdefault(position, finding)
-        return chosen
+    def findings(self) -> list[str]:
+        """What was found about where they lie, a line for each, with the names of images to see."""
+        found, names = self.localisation, [row.name for row in self.rows]
+        return [finding.named(found.classes, names) for finding in found.findings]
+
+    @property
+    def examples(self) -> list[tuple[Found, list[int]]]:
+        """For each thing that was found, the positions of images to see: of up to five classes."""
+        return [
+            (found, [*chain.from_iterable(list(found.examples.values())[:MAX_CLASSES_NAMED])])
+            for found in self.localisation.findings
+        ]
 
 
 def measure(
@@ -188,21 +191,6 @@ def _randomisation(
         return None
 
 
-def _examples(localisation: Localisation) -> Iterator[tuple[int, str]]:
-    """Positions and what they stand for; one may come more than once."""
-    if localisation.shortcut is not None:
-        for positions in list(localisation.shortcut.examples.values())[:MAX_CLASSES]:
-            yield from ((position, "shortcut") for position in positions)
-    for place, name in ((localisation.bars, "bars"), (localisation.border, "border")):
-        for label in np.flatnonzero(place.more_than_area)[:MAX_CLASSES].tolist():
-            yield from ((position, name) for position in place.examples[label])
-    if localisation.fish is not None:
-        place = localisation.fish
-        # NaN, of classes without images, comes last.
-        for label in np.argsort(place.energy - place.area)[:MAX_CLASSES].tolist():
-            yield from ((position, "least on the fish") for position in place.examples[label])
-
-
 def as_json(measured: Measured) -> dict[str, Any]:
     """All numbers, for trust.json; what is undefined is None."""
     question, random = measured.question, measured.randomisation
@@ -211,7 +199,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "layer": question.layers[0],
         "target": question.target,
         "verdicts": measured.verdicts,
-        "findings": list(measured.localisation.findings),
+        "findings": measured.findings,
         "faithfulness": {
             "pictures": len(measured.faithfulness.maps.drop),
             **{

@@ -33,9 +33,13 @@ def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = (
         Markdown with a table of images per class and split, and every unreadable file by name; of
         other lists the first 20.
     """
-    columns = class_columns(images, splitting.split)
-    sections = report_sections(images, splitting)
-    text = to_markdown(images, columns, sections, named=MAX_NAMED)
+    blocks = [_section(*section) for section in report_sections(images, splitting).items()]
+    table = _class_table(images.classes, class_columns(images, splitting.split))
+    # Warnings, if there are any, stand before everything else.
+    first = 1 if blocks[0].startswith(f"## {WARNINGS}") else 0
+    title = f"# Images in {markdown(str(images.index.root))}"
+    parts = [title, *blocks[:first], table, sizes(images), *blocks[first:]]
+    text = printable("\n\n".join(parts) + "\n")
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
     settings = printable(shlex.join([f"data.root={images.index.root}", *typed]))
@@ -63,36 +67,17 @@ def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]
     }
 
 
-def to_markdown(
-    images: ImageSet,
-    columns: Mapping[str, NDArray[np.int64]],
-    sections: Mapping[str, Sequence[Finding]],
-    *,
-    named: int | None,
-) -> str:
-    """Write a report, with a table of ``columns``, int64 (C,), and what was found by headline.
-
-    So many items of a list are ``named``, all of them for None or where the finding says so.
-    """
-    blocks = {title: _section(title, findings, named) for title, findings in sections.items()}
-    first = [blocks.pop(WARNINGS)] if WARNINGS in blocks else []
-    table = _class_table(images.classes, columns)
-    title = f"# Images in {markdown(str(images.index.root))}"
-    parts = [title, *first, table, sizes(images), *blocks.values()]
-    return printable("\n\n".join(parts) + "\n")
-
-
-def _section(title: str, findings: Sequence[Finding], named: int | None) -> str:
+def _section(title: str, findings: Sequence[Finding]) -> str:
     lines = []
     for finding in findings:
-        items = short(finding.items, None if finding.complete else named)
+        items = finding.items if finding.complete else short(finding.items, MAX_NAMED)
         lines += [f"- {markdown(finding.text)}", *(f"  - {item}" for item in items)]
     return f"## {title}\n\n" + "\n".join(lines)
 
 
-def short(items: Sequence[str], most: int | None) -> list[str]:
-    """Cut a list and say by how much; None leaves it whole."""
-    if most is None or len(items) <= most:
+def short(items: Sequence[str], most: int) -> list[str]:
+    """Cut a list and say by how much."""
+    if len(items) <= most:
         return list(items)
     return [*items[:most], f"and {len(items) - most} more"]
 
