@@ -1,11 +1,14 @@
 """What several tests need: tiny rendered data, and the real command line."""
 
+from __future__ import annotations
+
 import functools
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from omegaconf import OmegaConf
@@ -16,6 +19,9 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.rendering.synthetic import ensure_synthetic
 from fishcnn.utils.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -182,3 +188,25 @@ def trained(_trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def copy(trained: RunFolder) -> Path:
     """A copy of the images of the run: 14 that it was trained on, 22 that it was validated on."""
     return Path(shutil.copytree(images_of(trained), "copy"))
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A page in a browser that has no network."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: pip install -e '.[test]'"
+    )
+    with playwright.sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=chromium,
+            args=("--no-sandbox", "--disable-gpu", "--no-first-run"),  # root needs the first
+            headless=True,
+            offline=True,
+            viewport={"width": 1200, "height": 900},
+        )
+        yield context.pages[0]
+        context.close()

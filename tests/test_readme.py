@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from PIL import Image
 from running import run_and_read
 
 from fishcnn.commands import cli
+from fishcnn.commands.arguments import read_arguments
+from fishcnn.commands.settings import CONF
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[1]
@@ -112,6 +115,32 @@ def test_commands_work_as_they_are_printed(
             assert "duplicates" in json.loads(Path("benchmark.json").read_text())
         if any(word.startswith("data.group_regex=") for word in call):
             assert_tracks_stay_together()
+
+
+def test_settings_between_the_commands_can_be_typed() -> None:
+    settings = [one for one in re.findall(r"`([a-z_.]+=[^`]*)`", README) if one[-1] != "="]
+    assert len(settings) > 10
+    for setting in settings:
+        understood = []
+        for command in cli.COMMANDS:
+            with suppress(FishError):
+                understood.append(read_arguments(command, ["-m", *setting.split()]))
+        assert understood, setting
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_examples_of_the_help_survive_a_shell(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    conf = (CONF / f"{command}.yaml").read_text(encoding="utf-8")
+    # What an example does stands beside it.
+    examples = re.findall(r"^ +((?:find .*)?python scripts/.*?)(?: {3,}.*)?$", conf, re.MULTILINE)
+    for number, example in enumerate(examples):
+        (call,) = programs_of(example, tmp_path / str(number))
+        assert call[:2] == ["python", f"scripts/{command}.py"]
+        assert read_arguments(command, call[2:]) is not None
 
 
 def assert_tracks_stay_together() -> None:

@@ -18,7 +18,7 @@ from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.utils.checks import choice, either, optional, several, text, whole
+from fishcnn.utils.checks import choice, either, optional, several, whole
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.versions import versions
@@ -44,8 +44,6 @@ _WANTED = {
     "cams.repetitions": whole(1),
     "threads": optional(whole(1, 1024)),
     "workers": whole(0, 1024),
-    "cache_root": text,
-    "output": optional(text),
 }
 
 

@@ -110,6 +110,7 @@ def _train_fishcnn(config: DictConfig, root: Path, blocks: int, batch: int) -> M
             f"model.blocks={blocks}",
             f"trainer.max_epochs={config.training.epochs}",
             "callbacks.grad_cam.enabled=false",
+            "callbacks.train_batch.enabled=false",
             "logger=none",
             f"hydra.run.dir={folder.path}",
             threads=config.threads,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fishcnn.cam.scoring import confidence
+from fishcnn.utils.text import percent
 
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
 MIN_Z = 2.5  # standard errors: a smaller mean difference may be the chance of these images
@@ -84,8 +85,8 @@ class Faithfulness:
             said = "Faithful: the network's confidence hangs on what the map marks, more than on "
             said += "random places and on the image's centre"
         return (
-            f"{said}: mean confidence while it is taken away {self._means('deletion', '.2f')}, "
-            f"while it is put back {self._means('insertion', '.2f')} for map / random map / "
+            f"{said}: mean confidence while it is taken away {self._means('deletion')}, "
+            f"while it is put back {self._means('insertion')} for map / random map / "
             f"centre, {len(mine)} images (deletion and insertion, Petsiuk et al. 2018)."
         )
 
@@ -102,15 +103,18 @@ class Faithfulness:
             said += "more than the centre"
         else:
             said = "The marked part alone keeps more confidence than either baseline"
+        drop, rise = (self._means(name, in_percent=True) for name in ("drop", "increase"))
         return (
-            f"{said}: average drop {self._means('drop', '.0%')}, higher confidence in "
-            f"{self._means('increase', '.0%')} of {len(self.maps.drop)} images for map / random "
+            f"{said}: average drop {drop}, higher confidence in {rise} "
+            f"of {len(self.maps.drop)} images for map / random "
             "map / centre (Chattopadhay et al. 2018)."
         )
 
-    def _means(self, measure: str, style: str) -> str:
-        three = (self.maps, self.random, self.centre)
-        return " / ".join(format(float(getattr(s, measure).mean()), style) for s in three)
+    def _means(self, measure: str, *, in_percent: bool = False) -> str:
+        means = [
+            float(getattr(each, measure).mean()) for each in (self.maps, self.random, self.centre)
+        ]
+        return " / ".join(percent(m, 0) if in_percent else f"{m:.2f}" for m in means)
 
 
 def faithfulness(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fishcnn.cam.shortcut import Shortcut, shortcut_beside_masks, shortcut_by_recurrence
+from fishcnn.utils.text import percent
 
 BORDER_WIDTH = 0.1  # of the side
 MIN_EXCESS = 0.1  # of the energy beyond the area's share, before a place is worth a line
@@ -75,6 +76,32 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Found:
+    """One thing that was found.
+
+    Attributes:
+        kind: "shortcut", "bars", "border", "least on the fish" or "nothing".
+        text: in plain words.
+        examples: positions of images that show it by class, which may be many; what they show most
+            comes first.
+    """
+
+    kind: str
+    text: str
+    examples: dict[int, tuple[int, ...]]
+
+    def named(self, classes: Sequence[str], names: Sequence[str]) -> str:
+        """The text with the examples of five classes by the names of all the images."""
+        shown = [
+            f"{classes[label]}: {', '.join(names[position] for position in positions)}"
+            for label, positions in list(self.examples.items())[:MAX_CLASSES_NAMED]
+        ]
+        more = len(self.examples) - MAX_CLASSES_NAMED
+        shown += [f"and {more} more classes"] if more > 0 else []
+        return f"{self.text} See {'; '.join(shown)}." if shown else self.text
+
+
+@dataclass(frozen=True)
 class Localisation:
     """Where a network looks on one set of images.
 
@@ -93,65 +120,64 @@ class Localisation:
     shortcut: Shortcut | None
 
     @property
-    def findings(self) -> tuple[str, ...]:
-        """What was found, in plain words, the most important first; at least one line."""
-        lines = []
+    def findings(self) -> tuple[Found, ...]:
+        """What was found, in plain words, the most important first; at least one thing."""
+        found = []
         if self.shortcut is not None:
-            lines.append(self._shortcut(self.shortcut))
-        for place, name in (
-            (self.bars, "bars at the edge (letterbox, frame or caption)"),
-            (self.border, "the outer border"),
+            found.append(self._shortcut(self.shortcut))
+        for kind, place, name in (
+            ("bars", self.bars, "bars at the edge (letterbox, frame or caption)"),
+            ("border", self.border, "the outer border"),
         ):
             there = np.flatnonzero(place.more_than_area).tolist()
             if there:
-                lines.append(
+                text = (
                     f"BORDER: in {len(there)} of {len(self.classes)} classes the maps lie on "
-                    f"{name}, {place.energy[there].mean():.0%} of their energy on "
-                    f"{place.area[there].mean():.0%} of the image "
-                    f"({self._named({label: place.examples[label] for label in there})})."
+                    f"{name}, {percent(place.energy[there].mean(), 0)} of their energy on "
+                    f"{percent(place.area[there].mean(), 0)} of the image."
                 )
+                found.append(Found(kind, text, {k: place.examples[k] for k in there}))
         if self.fish is not None:
-            lines.append(self._on_fish(self.fish))
-        elif not lines:
-            lines.append(
+            found.append(self._on_fish(self.fish))
+        elif not found:
+            text = (
                 "Nothing suspicious: no class has its maps on the border or on bars, and no small "
                 "patch gives the classes away. Without masks, only the eye can tell whether they "
                 "lie on the fish: look at the maps."
             )
-        return tuple(lines)
+            found.append(Found("nothing", text, {}))
+        return tuple(found)
 
-    def _shortcut(self, shortcut: Shortcut) -> str:
+    def _shortcut(self, shortcut: Shortcut) -> Found:
         what = "a small patch" if shortcut.patch else "something"
         where = "" if self.fish is None else " away from the fish"
         ask = " If it is not part of the fish, remove it." if self.fish is None else ""
-        return (
+        text = (
             f"SHORTCUT: in {len(shortcut.examples)} of {shortcut.classes} classes the network goes "
-            f"by {what}{where}: {shortcut.why} ({self._named(shortcut.examples)}).{ask}"
+            f"by {what}{where}: {shortcut.why}.{ask}"
         )
+        return Found("shortcut", text, shortcut.examples)
 
-    def _on_fish(self, place: Place) -> str:
+    def _on_fish(self, place: Place) -> Found:
         assert self.pointing is not None
         energy, area = place.overall
-        line = (
-            f"On the fish: {energy:.0%} of the maps' energy lies on the fish, which covers "
-            f"{area:.0%} of the image, and so do {_overall(self.pointing, place.images):.0%} of "
-            "their peaks."
+        text = (
+            f"On the fish: {percent(energy, 0)} of the maps' energy lies on the fish, which covers "
+            f"{percent(area, 0)} of the image, and so do "
+            f"{percent(_overall(self.pointing, place.images), 0)} of their peaks."
         )
         excess = place.energy - place.area
         beside = np.isfinite(place.error) & (excess <= MIN_Z_ON_FISH * place.error)
+        # NaN, of classes without images, comes last.
+        worst = [k for k in np.argsort(excess).tolist() if place.examples[k]]
         if beside.any():
-            examples = {label: place.examples[label] for label in np.flatnonzero(beside).tolist()}
-            line += f" In {len(examples)} of {len(self.classes)} classes that is no more than "
-            line += f"chance ({self._named(examples)})."
-        return line
-
-    def _named(self, examples: dict[int, tuple[int, ...]]) -> str:
-        named = [
-            f"{self.classes[label]}: images {', '.join(map(str, positions))}"
-            for label, positions in list(examples.items())[:MAX_CLASSES_NAMED]
-        ]
-        more = len(examples) - MAX_CLASSES_NAMED
-        return "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+            text += (
+                f" In {beside.sum()} of {len(self.classes)} classes that is no more than chance."
+            )
+            worst = [k for k in worst if beside[k]]
+        else:
+            worst = worst[:MAX_CLASSES_NAMED]
+        return Found("least on the fish", text, {k: place.examples[k] for k in worst})
 
 
 def localise(

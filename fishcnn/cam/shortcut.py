@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from fishcnn.cam.recurring import MIN_OWN, PATCH, SIDE, Recurring, find_recurring
 from fishcnn.cam.scoring import class_probabilities, confidence
+from fishcnn.utils.text import percent
 
 MIN_Z = 4.0  # standard errors above chance, or above the cost of covering any other place
 MIN_SHARE_OF_KNOWN = 0.1  # of what the network knows, that it must know without the fish
@@ -91,8 +92,9 @@ def shortcut_beside_masks(
     recurring = find_recurring(images, maps * (1 - masks), labels, generator)
     patches = sum(label in recurring and recurring[label].recurs for label in examples)
     why = (
-        f"with the fish painted over, the network still names the species in {hits:.0%} of "
-        f"{total} images, where chance gives {chance:.0%} (and {known:.0%} with the fish)"
+        f"with the fish painted over, the network still names the species in {percent(hits, 0)} of "
+        f"{total} images, where chance gives {percent(chance, 0)} (and {percent(known, 0)} with "
+        "the fish)"
     )
     return Shortcut(examples, len(set(labels.tolist())), 2 * patches > len(examples), why)
 
@@ -116,9 +118,9 @@ def shortcut_by_recurrence(
         return None
     share = sum(patch.share for patch in found.values()) / len(found)
     why = (
-        f"a small patch is the same in {share:.0%} of a class's images and in none of the other "
-        f"classes, and covering it costs {covered.mean():.0%} of confidence, where covering any "
-        f"other place costs {elsewhere.mean():.0%}"
+        f"a small patch is the same in {percent(share, 0)} of a class's images and in none of "
+        f"the other classes, and covering it costs {percent(float(covered.mean()), 0)} of "
+        f"confidence, where covering any other place costs {percent(float(elsewhere.mean()), 0)}"
     )
     examples = {k: tuple(patch.images[:MAX_EXAMPLES].tolist()) for k, patch in found.items()}
     return Shortcut(examples, judged, True, why)

@@ -1,8 +1,9 @@
 """From the configuration to the parts of a run."""
 
+import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from inspect import signature
@@ -20,7 +21,7 @@ from torch import nn
 
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.settings import CONF, as_settings, check_group, literal, plain
-from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.commands.train.hyperparameters import hyperparameters
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
@@ -38,8 +39,10 @@ from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
+from fishcnn.training.callbacks.train_batch import TrainBatch
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Settings
+from fishcnn.training.writer import tag_of
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
@@ -155,7 +158,7 @@ def check_classifier(config: DictConfig) -> nn.Module | None:
             raise FishError(
                 f"model={model['name']} has no setting {', '.join(others)}; leave "
                 f"{'it' if len(others) == 1 else 'them'} out by adding "
-                f"{' '.join(f'~model.{key}' for key in others)}"
+                f"{shlex.join(f'~model.{key}' for key in others)}"
             )
         network = check_network(model, image_size=config.data.image_size)
     return network
@@ -217,16 +220,14 @@ class Callbacks:
         self, config: DictConfig, data_report: str, folder: RunFolder, resumed: Path | None
     ) -> None:
         chosen = config.callbacks
-        overridden = overridden_settings()
         self.history = History(folder)
         self.doctor = Doctor(folder, self.history, build_settings(config))
         self.checkpoint = BestCheckpoint(folder, resumed=resumed)
         self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
-        bar = ProgressBar if sys.stdout.isatty() else partial(EpochLines, self.history)
+        self.train_batch = _if_enabled(TrainBatch, chosen.train_batch)
         called = (
             TensorBoardTabs(
-                hyperparameters=hyperparameters(config, overridden),
-                overridden=overridden,
+                hyperparameters=hyperparameters(config),
                 data_report=data_report,
                 graph=config.logger.graph,
             ),
@@ -236,7 +237,9 @@ class Callbacks:
             _if_enabled(AveragedWeights, chosen.ema),
             _if_enabled(PatientEarlyStopping, chosen.early_stopping),
             self.history,
-            _if_enabled(bar, chosen.progress),
+            self.train_batch,
+            _if_enabled(partial(EpochLines, self.history), chosen.progress),
+            _if_enabled(ProgressBar, chosen.progress) if sys.stdout.isatty() else None,
             Resuming(self.history),
             self.doctor,
             self.checkpoint,
@@ -284,16 +287,26 @@ def check_compiler(trainer: DictConfig) -> None:
 
 
 class _Logger(TensorBoardLogger):
-    """Lightning has OmegaConf write ``hparams.yaml``, which would take ``${`` in a class apart."""
+    """TensorBoard, with the project's names for what Lightning's own callbacks log."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics({tag_of(name): value for name, value in metrics.items()}, step)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        # OmegaConf writes ``hparams.yaml`` and would take ``${`` in a class apart.
         super().log_hyperparams(literal(dict(params)), *args, **kwargs)
 
 
 def build_trainer(
-    config: DictConfig, callbacks: list[pl.Callback], folder: Path, writer: CheckpointWriter
+    config: DictConfig, callbacks: list[pl.Callback], events: Path, writer: CheckpointWriter
 ) -> pl.Trainer:
-    """Build the trainer of the ``trainer`` and ``logger`` groups, for a run folder.
+    """Build the trainer of the ``trainer`` and ``logger`` groups.
+
+    Args:
+        config: of the run.
+        callbacks: of the fit.
+        events: the folder for TensorBoard.
+        writer: of checkpoints.
 
     Raises:
         FishError: Lightning does not take one of the settings.
@@ -302,8 +315,7 @@ def build_trainer(
     del arguments["compile"]  # the network's, not Lightning's
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
-    # In the run folder itself, so that TensorBoard calls the jobs of a sweep 0, 1, 2, ...
-    logger = _Logger(folder, name="", version="", default_hp_metric=False)
+    logger = _Logger(events, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return pl.Trainer(

@@ -6,10 +6,14 @@ are answered, so not even Hydra.
 
 import logging
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +51,9 @@ def main() -> None:
     wanted = name in ("-h", "--help")
     stream = sys.stdout if wanted else sys.stderr
     if not wanted:
-        print(f"error: {name} is not a command of fishcnn\n", file=stream)
+        meant = get_close_matches(name, COMMANDS, 1)
+        hint = f"; did you mean {meant[0]}?" if meant else ""
+        print(f"error: {name} is not a command of fishcnn{hint}\n", file=stream)
     lines = [f"  {command:13} {purpose}" for command, (_, purpose) in COMMANDS.items()]
     print("usage: fishcnn COMMAND [--help] [SETTING=VALUE ...]\n", *lines, sep="\n", file=stream)
     sys.exit(0 if wanted else 2)
@@ -98,14 +104,16 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    from fishcnn.commands.overrides import check_places, quote_values
+    from fishcnn.commands.arguments import read_arguments
+    from fishcnn.commands.overrides import check_places
     from fishcnn.commands.settings import CONF
 
-    command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
+    program = sys.argv[: len(sys.argv) - len(typed)]
+    command_line.remember([*program, *typed], len(program))
     check_places(typed, writes_runs=name == "train")
-    arguments = quote_values(typed)
+    arguments = read_arguments(name, typed)
     # Lightning repeats the whole command line for every further process of a fit.
-    repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
+    repeated = [*program, *arguments]
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
@@ -141,8 +149,12 @@ def _run(name: str, typed: Sequence[str]) -> None:
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
+    run = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)
     try:
-        hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
+        if {"--help", "-h"}.isdisjoint(arguments):
+            run()
+        else:
+            _print_help(name, run)
     except OSError as error:
         if begun or not error.filename or isinstance(error, HydraException):
             raise
@@ -154,6 +166,18 @@ def _run(name: str, typed: Sequence[str]) -> None:
         sys.exit(1)
 
 
+def _print_help(name: str, run: Callable[[], None]) -> None:
+    """Print Hydra's help with the comments of ``conf/``."""
+    from fishcnn.commands.help_text import with_comments
+
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            run()
+    finally:
+        print(with_comments(printed.getvalue(), name), end="")
+
+
 def _report(error: Exception) -> None:
     """Print what went wrong: one message where a person can put it right, else the traceback."""
     from hydra.errors import CompactHydraException
@@ -163,10 +187,14 @@ def _report(error: Exception) -> None:
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
     disk = next((c for c in causes if isinstance(c, OSError) and c.errno in OF_DISK), None)
-    if isinstance(error, FishError | OmegaConfBaseException):
+    if isinstance(error, FishError):
         print(f"error: {error}", file=sys.stderr)
-    elif isinstance(error, CompactHydraException):
-        print(*filter(None, (error, error.__cause__)), sep="\n", file=sys.stderr)
+    elif isinstance(error, OmegaConfBaseException | CompactHydraException):
+        # The cause says what is wrong, the first line of it in words.
+        said = str(error.__cause__ or error).strip().splitlines()[0]
+        if name := re.match(r"Could not (?:override|append|delete).*?'(.+?)'", str(error)):
+            said = f"{name[1]}: no such setting with the choices that were made"
+        print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)
     elif isinstance(disk, OSError):

@@ -31,9 +31,10 @@ from fishcnn.data.decoding.read import UnreadableImage, read_image
 from fishcnn.data.decoding.resize import as_seen, resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils import stopping
-from fishcnn.utils.checks import number, optional, text, whole
+from fishcnn.utils.checks import number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 if TYPE_CHECKING:
     import gradio
@@ -47,8 +48,6 @@ _FONTS = ("system-ui", "sans-serif")  # of the system: none is fetched
 _PREDICTED = -1
 _LIMIT = number(0, 1e6, above=True)
 _WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
     "port": optional(whole(1, 65535)),
     "max_file_mb": _LIMIT,
     "max_megapixels": optional(_LIMIT),
@@ -113,7 +112,7 @@ def explain_photo(
         probabilities,
         np.asarray(photo),
         np.asarray(under_map(photo, cam.maps[0, 0].cpu().numpy())),
-        _note(f"{label} ({probabilities[label]:.1%})", layer, method, bool(cam.maps.any())),
+        _note(f"{label} ({percent(probabilities[label])})", layer, method, bool(cam.maps.any())),
     )
 
 
@@ -121,7 +120,7 @@ def _note(label: str, layer: str, method: str, anything: bool) -> str:
     of_class = METHODS[method].looks_at_class
     if not anything:
         missing = f"nothing in layer {layer} speaks for {label}" if of_class else "no pattern"
-        return f"The map is all zeros: {missing}. Try another class, layer or method."
+        return f"The map is empty: {missing}. Try another class, layer or method."
     shown = f"what speaks for {label}" if of_class else "the main pattern, whatever the class,"
     return (
         f"{method} shows {shown} in layer {layer}: red is the strongest; where the photo keeps its "

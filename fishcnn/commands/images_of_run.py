@@ -18,7 +18,6 @@ from fishcnn.data.decoding.decode import content_digest, in_order
 from fishcnn.data.image_index import DIGEST_BYTES
 from fishcnn.data.splitting.split_digests import SplitDigests
 from fishcnn.utils.arrays import DamagedFile
-from fishcnn.utils.checks import Check, optional, path
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import as_on_disk
 from fishcnn.utils.machine import usable_cpus, user_path
@@ -27,8 +26,8 @@ from fishcnn.utils.text import normalised
 
 log = logging.getLogger(__name__)
 
-# Settings of every script that looks at the images of a run.
-MOVED_SETTINGS: dict[str, Check] = {"data.root": optional(path), "data.masks_root": optional(path)}
+# Settings of every script that looks at the images of a run, where they have moved.
+MOVED_SETTINGS = ("data.root", "data.masks_root")
 # Of what a data set brings along around the class folders.
 _INNER = ("", "pictures", "fish_images")
 _NAMED = 3
@@ -197,7 +196,7 @@ def _cache_here(known: Path | None, run: RunFolder) -> str | None:
     there = known if known.is_dir() else known.parent
     if there.is_dir() and os.access(there, os.W_OK):
         return str(literal(str(known)))
-    log.warning("The cache of the run, %s, is not there: today's is used.", known)
+    log.warning("The image cache of the run, %s, no longer exists: the usual one is used.", known)
     return None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +13,16 @@ from rich.table import Column
 from rich.text import Text
 
 from fishcnn.commands.build import build_datamodule
+from fishcnn.commands.command_line import training_on
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.inspection_page import inspection_page
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import SQUASH
-from fishcnn.data.inspection.data_findings import group_members
-from fishcnn.data.inspection.data_report import WARNINGS, short, sizes, to_markdown
+from fishcnn.data.inspection.data_report import WARNINGS, short, sizes
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
     DuplicateGroup,
@@ -30,25 +31,25 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
-from fishcnn.utils.checks import optional, text, whole
+from fishcnn.utils.checks import whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import write_text
+from fishcnn.utils.files import write_bytes, write_text
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import printable
 
 # A terminal shows so many items of a list and so many classes; the files have all.
 _NAMED, _CLASSES = 5, 100
-_REPORT, _NUMBERS, _SHEETS = "report.md", "report.json", "duplicates_{}.png"
+_PAGE, _NUMBERS, _SHEETS = "report.html", "report.json", "duplicates_{}.png"
 
 
 def check_inspect_data(config: DictConfig) -> FishDataModule:
     """Check the settings of an inspection, or raise a FishError that names one."""
-    check_settings(config, {"output": optional(text), "pages": whole(0)})
+    check_settings(config, {"pages": whole(0)})
     return build_datamodule(config)
 
 
 def inspect_data(config: DictConfig) -> None:
-    """Report on a folder, and write ``report.md``, ``report.json`` and ``duplicates_01.png`` ...
+    """Report on a folder, and write ``report.html``, ``report.json`` and ``duplicates_01.png`` ...
 
     What keeps a training from beginning, such as a class of one image, is one of the findings.
 
@@ -60,25 +61,21 @@ def inspect_data(config: DictConfig) -> None:
     name = config.data.name
     if name == "folder":
         name = user_path(config.data.root).resolve().name
+    root = config.data.get("root")
+    command = training_on(root and str(user_path(root).resolve()))
     with output_folder(config.output, Path("inspections") / name) as output:
-        _write(_inspect(datamodule), name, config.pages, output)
+        _write(_inspect(datamodule), name, command, config.pages, output)
 
 
-def _write(found: Inspection, name: str, most_pages: int, output: Path) -> None:
-    """Write the files and print what they say; sheets of an earlier inspection go."""
+def _write(found: Inspection, name: str, command: str, most_pages: int, output: Path) -> None:
+    """Write the files and print what they say; those of an earlier inspection go."""
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[:most_pages]
     note = _left_out(len(groups), pages)
     sheets = [_SHEETS.format(f"{number:02}") for number in range(1, len(pages) + 1)]
-    columns = found.columns()
-    sections = found.sections()
-    if groups:  # they are too many for a terminal
-        sections["Lists"] = [group_members(found.images, groups)]
-    text = to_markdown(found.images, columns, sections, named=None)
-    text += "".join(f"\n![Near-duplicates]({sheet})\n" for sheet in sheets)
     # Escaped, as file names need not be valid Unicode.
     numbers = json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n"
-    with all_or_nothing(output, lambda: output.glob(_SHEETS.format("*"))) as folder:
+    with all_or_nothing(output, lambda: _earlier(output)) as folder:
         for number, (page, sheet) in enumerate(zip(pages, sheets, strict=True), start=1):
             title = f"Near-duplicates in {name}"
             if len(pages) > 1:
@@ -88,8 +85,15 @@ def _write(found: Inspection, name: str, most_pages: int, output: Path) -> None:
             figure = duplicate_sheet(shown, printable(title), note if last else "")
             save_figure(figure, folder / sheet)
         write_text(folder / _NUMBERS, numbers)
-        write_text(folder / _REPORT, text)
-    _print(found, columns, note, [output / file for file in (_REPORT, _NUMBERS, *sheets)])
+        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, command))
+    _print(found, note, [output / file for file in (_PAGE, _NUMBERS, *sheets)])
+
+
+def _earlier(output: Path) -> Iterator[Path]:
+    """What an earlier inspection has left in a folder, and nothing else."""
+    if (output / _NUMBERS).is_file():
+        yield output / "report.md"  # of an earlier version
+    yield from output.glob(_SHEETS.format("*"))
 
 
 @as_settings("data.", images_per_class="data.pictures_per_class")
@@ -119,7 +123,7 @@ def _naming_settings(error: FishError) -> FishError:
 def _left_out(count: int, pages: Sequence[range]) -> str:
     """Say how many of the groups are on none of the pages."""
     left = count - (pages[-1].stop if pages else 0)
-    where = f"The contact sheets leave out {left} of {count} groups; {_REPORT} lists them all."
+    where = f"The contact sheets leave out {left} of {count} groups; {_NUMBERS} lists them all."
     return where if left else ""
 
 
@@ -146,14 +150,12 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
     )
 
 
-def _print(
-    found: Inspection, columns: dict[str, NDArray[np.int64]], note: str, files: list[Path]
-) -> None:
+def _print(found: Inspection, note: str, files: list[Path]) -> None:
     console = Terminal(highlight=False)
     sections = found.sections()
     for finding in sections.pop(WARNINGS, []):
         console.print(Text(f"Warning: {printable(finding.text)}", style="bold"))
-    columns = {name: counts for name, counts in columns.items() if counts.any()}
+    columns = {name: counts for name, counts in found.columns().items() if counts.any()}
     counted = (Column(name, justify="right") for name in columns)
     table = plain_table(Column("class", overflow="fold"), *counted)
     for label, name in enumerate(found.images.classes[:_CLASSES]):

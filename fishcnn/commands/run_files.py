@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fishcnn.commands.settings import literal
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.run_folder import SWEEP_SETTINGS, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,15 @@ def read_overrides(run: RunFolder, *, last: bool = False) -> list[str]:
     except _Damaged:
         return []
     return [str(override) for override in content] if isinstance(content, list) else []
+
+
+def read_swept(sweep: Path) -> list[str]:
+    """What was typed for a sweep, before Hydra made jobs of it, as far as it was written down."""
+    try:
+        content = _read_yaml(sweep / SWEEP_SETTINGS)
+        return [str(override) for override in content["hydra"]["overrides"]["task"]]
+    except (_Damaged, KeyError, TypeError):
+        return []
 
 
 def read_split(run: RunFolder) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from fishcnn.utils.checks import Check
+from fishcnn.utils.checks import Check, optional, path, text
 from fishcnn.utils.errors import ArgumentError, FishError, typed
 
 # The folder of the configuration: inside the package in a wheel, beside it in a checkout.
@@ -16,6 +16,26 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 # In the folder of a group: what its choices have in common.
 _COMMON = "base"
+# The settings of any command whose value is free text: paths, patterns, names. They are taken from
+# the command line as typed (commands.overrides), and checked by check_settings wherever they are.
+FREE_TEXT: dict[str, Check] = {
+    "against": optional(text),
+    "augment.name": text,
+    "cache_root": text,
+    "callbacks.grad_cam.layer": optional(text),
+    "ckpt": optional(text),
+    "ckpt_path": optional(text),
+    "data.cache_root": optional(path),
+    "data.group_regex": optional(text),
+    "data.masks_root": optional(path),
+    "data.root": optional(path),
+    "data_root": optional(text),
+    "input": optional(text),
+    "layer": optional(text),
+    "output": optional(text),
+    "runs": text,
+    "target": text,
+}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -55,12 +75,18 @@ def as_settings(prefix: str = "", **names: str) -> Iterator[None]:
         raise FishError(f"{setting}={typed(error.value)}: {error.problem}") from error
 
 
+def choices(group: str) -> list[str]:
+    """What there is to choose from in a group."""
+    return sorted({file.stem for file in (CONF / group).glob("*.yaml")} - {_COMMON})
+
+
 def check_settings(config: DictConfig, wanted: Mapping[str, Check]) -> None:
     """Check settings before anything is read.
 
     Args:
         config: of the command.
-        wanted: what each setting may be, by dotted name.
+        wanted: what each setting may be, by dotted name; those that are free text are checked
+            without being wanted.
 
     Raises:
         FishError: a setting has a value that it may not have, or is not there.
@@ -68,7 +94,8 @@ def check_settings(config: DictConfig, wanted: Mapping[str, Check]) -> None:
     for group in dict.fromkeys(name.rpartition(".")[0] for name in wanted):
         if group:
             check_group(config, group)
-    for name, check in wanted.items():
+    texts = {name: check for name, check in FREE_TEXT.items() if _has(config, name)}
+    for name, check in {**texts, **wanted}.items():
         value = OmegaConf.select(config, name, default=check, throw_on_missing=True)
         if value is check:
             raise FishError(f"{name} is missing: leave out ~{name}")
@@ -85,12 +112,16 @@ def check_group(config: DictConfig, name: str) -> None:
         FishError: it was; the message says what there is to choose from.
     """
     group = name.partition(".")[0]
-    folder = CONF / group
     value = OmegaConf.select(config, group)
-    if value is None and folder.is_dir():
-        choices = sorted({file.stem for file in folder.glob("*.yaml")} - {_COMMON})
-        raise FishError(f"{group}=null: choose one of {', '.join(choices)}")
+    if value is None and (there_is := choices(group)):
+        raise FishError(f"{group}=null: choose one of {', '.join(there_is)}")
     value = OmegaConf.select(config, name)
     if not isinstance(value, DictConfig):
         problem = f"{name}={typed(value)}: is a group of settings"
         raise FishError(f"{problem}; set one of them, by {name}.SETTING=VALUE")
+
+
+def _has(config: DictConfig, name: str) -> bool:
+    group, _, key = name.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    return isinstance(node, DictConfig) and key in node

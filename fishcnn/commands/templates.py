@@ -5,7 +5,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fishcnn.utils.text import markdown, markdown_code
+from fishcnn.utils.text import markdown, markdown_code, percent
+from fishcnn.utils.versions import versions
 
 
 def render(template: str, **content: object) -> str:
@@ -25,8 +26,19 @@ def render(template: str, **content: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=not html,
     )
-    templates.filters |= {"percent": _percent, "number": _number, "code": markdown_code}
+    templates.filters |= {"percent": percent, "number": _number, "code": markdown_code}
     return templates.get_template(template).render(content)
+
+
+def render_page(template: str, **content: object) -> bytes:
+    """Fill in a template of HTML as the bytes of a file; names of files need not be Unicode."""
+    return render(template, **content).encode("utf-8", "backslashreplace")
+
+
+def software() -> str:
+    """What a page was made with."""
+    found = versions()
+    return ", ".join(f"{name} {found[name]}" for name in ("fishcnn", "torch", "python"))
 
 
 def escape(value: object) -> str:
@@ -34,10 +46,6 @@ def escape(value: object) -> str:
     if hasattr(value, "__html__"):  # the mark of the filter safe
         return str(value)
     return markdown(str(value))
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None or math.isnan(share) else f"{share:.{digits}%}"
 
 
 def _number(value: float | None) -> str:

@@ -32,7 +32,7 @@ def find_checkpoint(
         FishError: there is none.
     """
     if typed is None:
-        places = list(dict.fromkeys(user_path(folder).absolute() for folder in folders))
+        places = list(dict.fromkeys(user_path(folder).resolve() for folder in folders))
         for place in places:
             if found := RunFolder.newest_checkpoint_below(place, name):
                 return found.resolve()

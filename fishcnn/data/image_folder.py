@@ -14,7 +14,7 @@ from fishcnn.data.layout.names import alike
 from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import user_path
-from fishcnn.utils.text import by_looks
+from fishcnn.utils.text import by_looks, normalised
 
 LAYOUTS = ("auto", "classes")
 
@@ -158,18 +158,32 @@ def _masks(masks: Sequence[Path], folders: Collection[Path]) -> str:
 
 
 def _look_alike(classes: Sequence[str]) -> list[str]:
-    """Warn of classes that differ only in upper and lower case, spaces, or how Unicode is put."""
+    """Warn of classes that differ only in capitals, spaces, or how Unicode puts their letters."""
     spellings = defaultdict(list)
     for name in classes:
         spellings[alike(name)].append(name)
-    # Escaped where two look the same on paper.
-    pairs = [" and ".join(map(ascii, names)) for names in spellings.values() if len(names) > 1]
-    if not pairs:
-        return []
     return [
-        f"Classes that differ only in upper and lower case or in how Unicode is written: "
-        f"{'; '.join(pairs)}. Bring them into one folder if they are the same."
+        f"The class folders {' and '.join(_told_apart(names))} look alike, and count as "
+        f"{len(names)} classes. If they are one, move all the images into one of them and delete "
+        "the other."
+        for names in spellings.values()
+        if len(names) > 1
     ]
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Names with a mark on those that look just like another on the screen."""
+    told = []
+    for name in names:
+        twins = [other for other in names if normalised(other) == normalised(name)]
+        mark = ""
+        if len(twins) > 1:
+            lengths = {len(twin) for twin in twins}
+            mark = f"{len(name)} characters" if len(lengths) == len(twins) else ascii(name)
+            if name != normalised(name):
+                mark += ", accents written apart from their letters as on a Mac"
+        told.append(f'"{name}"' + (f" ({mark})" if mark else ""))
+    return told
 
 
 def _too_few_classes(

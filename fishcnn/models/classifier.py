@@ -302,7 +302,7 @@ class FishClassifier(pl.LightningModule):
             timing = {"interval": "epoch", "frequency": every, "monitor": MONITOR}
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"name": "lr", "scheduler": schedule, **timing},
+            "lr_scheduler": {"name": "learning_rate", "scheduler": schedule, **timing},
         }
 
     @torch.inference_mode()

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
@@ -20,6 +21,7 @@ from fishcnn.plots.figure import (
 )
 from fishcnn.plots.fonts import label_fonts, shorten, text_width
 from fishcnn.plots.page import Page
+from fishcnn.utils.text import percent
 
 Floats = npt.NDArray[np.floating]
 
@@ -85,6 +87,7 @@ def grad_cam_sheet(
     *,
     cells: tuple[int, int] | None = None,
     style: str = EVIDENCE,
+    narrow: bool = False,
 ) -> Figure:
     """Draw every image as original, heat map and overlay, with what the network made of it.
 
@@ -101,6 +104,7 @@ def grad_cam_sheet(
         title: Headline of the sheet.
         cells: Height and width of the maps in cells, before they were enlarged.
         style: Of the overlays, one of OVERLAYS.
+        narrow: Whether all stand below each other, small enough for a card of TensorBoard.
 
     Raises:
         ValueError: If the arguments do not agree in N, H and W, or N is 0.
@@ -112,7 +116,8 @@ def grad_cam_sheet(
     families = label_fonts([*true_names, *predicted_names])
     images = np.clip(np.nan_to_num(images), 0, 1)
     panels = np.stack([images, jet_colours(maps), overlay(images, maps, style)], axis=1)
-    tiles = _to_screen_size((panels * 255 + 0.5).astype(np.uint8))
+    resized = to_card_size if narrow else to_screen_size
+    tiles = resized((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
     note = "heat map: blue is no evidence for the predicted class, red the strongest"
     if cells is not None:
@@ -125,6 +130,7 @@ def grad_cam_sheet(
         wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
         remarks=[("", remark(heat_map), "") for heat_map in maps],
         note=note,
+        columns=1 if narrow else None,
     )
 
 
@@ -137,6 +143,7 @@ def panel_sheet(
     wrong: Sequence[bool],
     remarks: Sequence[Sequence[str]],
     note: str,
+    columns: int | None = None,
 ) -> Figure:
     """Draw several panels of each image side by side, pixel for pixel.
 
@@ -148,13 +155,16 @@ def panel_sheet(
         wrong: (N,) images whose caption is red.
         remarks: What stands on each of the panels, (N, P); "" for nothing.
         note: Lines that stand at the bottom.
+        columns: Images side by side; None gives the sheet about the shape of a screen.
     """
     families = label_fonts([*names, *(line for lines in captions for line in lines), title, note])
     count, panels, tile_height, tile_width = tiles.shape[:4]
     width = panels * (tile_width + TILE_GAP) - TILE_GAP
     caption_height = LINE_HEIGHT * len(captions[0]) + TILE_GAP
     pitch_x, pitch_y = width + TRIPLE_GAP, caption_height + tile_height + ROW_GAP
-    columns = min(count, max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT))))
+    if columns is None:
+        columns = max(1, round(math.sqrt(count * pitch_y / pitch_x * SHEET_ASPECT)))
+    columns = min(count, columns)
     rows = math.ceil(count / columns)
     top = MARGIN + 46  # headline and names of the columns
     sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
@@ -190,8 +200,8 @@ def panel_sheet(
     return page.figure()
 
 
-def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Bring (N, 3, H, W, 3) to a shorter side of 128 to 255 pixels by a whole factor."""
+def to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, P, H, W, 3) to a shorter side of 128 to 255 pixels by a whole factor."""
     height, width = tiles.shape[2:4]
     shorter = min(height, width)
     if shorter < MIN_TILE:
@@ -205,6 +215,23 @@ def _to_screen_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     blocks = blocks.reshape(*tiles.shape[:2], height, factor, width, factor, 3)
     reduced: npt.NDArray[np.uint8] = blocks.mean(axis=(3, 5)).astype(np.uint8)
     return reduced
+
+
+def to_card_size(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Bring (N, P, H, W, 3) to a shorter side of about 128 pixels.
+
+    TensorBoard scales an image to the width of a card, and its words with it: three tiles and their
+    captions can be read there.
+    """
+    tiles = to_screen_size(tiles)
+    height, width = tiles.shape[2:4]
+    scale = MIN_TILE / min(height, width)
+    if scale > 0.9:
+        return tiles
+    size = round(width * scale), round(height * scale)
+    flat = [Image.fromarray(tile) for tile in tiles.reshape(-1, height, width, 3)]
+    small = np.stack([np.asarray(image.resize(size, Image.Resampling.BOX)) for image in flat])
+    return small.reshape(*tiles.shape[:2], size[1], size[0], 3)
 
 
 def _captions(
@@ -221,11 +248,11 @@ def _captions(
         return before + shorten(name, room, CAPTION_SIZE, families, DPI) + after
 
     verdicts = list(zip(true_names, predicted_names, probabilities, strict=True))
-    single = [f"true: {true} / predicted: {guess} {p:.0%}" for true, guess, p in verdicts]
+    single = [f"true: {true} / predicted: {guess} {percent(p, 0)}" for true, guess, p in verdicts]
     if all(text_width(text, CAPTION_SIZE, families, DPI) <= width for text in single):
         return [[text] for text in single]
     return [
-        [line("true: ", true, ""), line("predicted: ", guess, f" {p:.0%}")]
+        [line("true: ", true, ""), line("predicted: ", guess, f" {percent(p, 0)}")]
         for true, guess, p in verdicts
     ]
 

@@ -34,7 +34,13 @@ MIN_MATRIX_WIDTH = 480  # pixels: room for the headline
 MAX_COUNTED = 30  # classes: beyond that the numbers are too small to be read
 
 
-def confusion_matrix(matrix: npt.NDArray[np.integer], classes: Sequence[str], title: str) -> Figure:
+def confusion_matrix(
+    matrix: npt.NDArray[np.integer],
+    classes: Sequence[str],
+    title: str,
+    *,
+    side: int = MATRIX_SIDE,
+) -> Figure:
     """Draw how often each class was taken for each other one.
 
     The colour of a cell is its share of the row, so that a rare class is as visible as a frequent
@@ -46,6 +52,7 @@ def confusion_matrix(matrix: npt.NDArray[np.integer], classes: Sequence[str], ti
             images is grey.
         classes: K class names.
         title: Headline.
+        side: Pixels that all classes share, if there are not too many or too few.
 
     Raises:
         ValueError: If the matrix is not K by K.
@@ -58,7 +65,7 @@ def confusion_matrix(matrix: npt.NDArray[np.integer], classes: Sequence[str], ti
     shares = np.ma.masked_array(matrix / np.maximum(totals, 1), empty)
 
     families = label_fonts([*classes, title])
-    cell = int(min(max(MATRIX_SIDE / count, MIN_CELL), MAX_CELL, MAX_MATRIX_SIDE / count))
+    cell = int(min(max(side / count, MIN_CELL), MAX_CELL, MAX_MATRIX_SIDE / count))
     size = min(CAPTION_SIZE, cell * 0.72 * 72 / DPI)  # of names: lines are 1.4 times as high
     names = [shorten(name, MAX_NAME, size, families, DPI) for name in classes]
     name_width = round(max(text_width(name, size, families, DPI) for name in names))

@@ -121,7 +121,7 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
             line, column = divmod(position, columns)
             x = MARGIN + column * pitch_x
             y = top + LINE_HEIGHT + 8 + line * pitch_y
-            thumbnail = _restored(group.images[position], float(group.aspect[position]))
+            thumbnail = restored(group.images[position], float(group.aspect[position]))
             high, wide = thumbnail.shape[:2]
             lower = y + BOX_HEIGHT - high  # on one base line, next to the captions
             page.paste(thumbnail, x, lower)
@@ -155,8 +155,8 @@ def _lines(images: int) -> int:
     return -(-images // COLUMNS)
 
 
-def _restored(image: npt.NDArray[np.uint8], aspect: float) -> npt.NDArray[np.uint8]:
-    """Undo the squashing of (S, S, 3): the largest image of this aspect in the box."""
+def restored(image: npt.NDArray[np.uint8], aspect: float) -> npt.NDArray[np.uint8]:
+    """Undo the squashing of uint8 (S, S, 3): the largest image of this aspect in the box."""
     wide = min(BOX_WIDTH, BOX_HEIGHT * aspect)
     size = max(1, round(wide)), max(1, round(wide / aspect))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

@@ -5,13 +5,14 @@ from pathlib import Path
 
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
-SWEEP = "sweep.json"  # in the folder of a sweep, beside its run folders
+# In the folder of a sweep, beside its run folders; the second is Hydra's.
+SWEEP, SWEEP_SETTINGS = "sweep.json", "multirun.yaml"
 # In the folder of an evaluation, which can be outside the run.
 EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
 EVALUATION_PAGE = "report.html"
 # In the folder of an explanation, which can be outside the run.
 EXPLANATION_IMAGES, EXPLANATION_TABLE = "pictures", "explanations.csv"
-EXPLANATION_SHEET, EXPLANATION_REPORT = "contact_sheet.png", "report.md"
+EXPLANATION_SHEET, EXPLANATION_PAGE = "contact_sheet.png", "report.html"
 EXPLANATION_MEASUREMENTS = "trust.json"
 EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
 # Likewise, of an export.
@@ -77,6 +78,17 @@ class RunFolder:
         """Every run that Hydra has begun below a folder."""
         begun = cls(Path()).typed_last
         return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
+
+    def events(self, name: str) -> Path:
+        """Folder of TensorBoard's event files, after which it calls the run.
+
+        Args:
+            name: of that folder, unless an earlier start of the run has made one.
+        """
+        pattern = "events.out.tfevents.*"
+        # Those of earlier versions lie in the run folder itself.
+        begun = [*self.path.glob(pattern), *self.path.glob(f"*/{pattern}")]
+        return begun[0].parent if begun else self.path / name
 
     def evaluation(self, judged: str) -> Path:
         """Folder of the evaluation on ``val``, ``test`` or another image folder of this name."""

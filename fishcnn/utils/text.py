@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 # An underscore inside a word is none.
@@ -51,6 +52,24 @@ def markdown_code(text: str) -> str:
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     # One blank on either side is not part of the code.
     return f"{fence} {line} {fence}" if len(fence) > 1 else f"`{line}`"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Write a share as a percentage, rounded alike wherever it stands: a half always goes up.
+
+    Python would write 0.8625 as 86.2%, and 86.3% where it comes out of float32; so what lies
+    beyond six digits does not count. None and NaN are a dash.
+    """
+    if share is None or not math.isfinite(share):
+        return "-"
+    known = Decimal(repr(round(float(share), 6))) * 100
+    rounded = known.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{rounded + 0}%"  # not -0%
+
+
+def interval_95(ends: tuple[float, float]) -> str:
+    """Write a 95% interval of a share, for brackets behind it."""
+    return f"95% interval {percent(ends[0])} to {percent(ends[1])}"
 
 
 def to_cell(text: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.localisation import Localisation, energy_inside, localise, pointing_hit
+from fishcnn.cam.localisation import Found, Localisation, energy_inside, localise, pointing_hit
 from fishcnn.cam.shortcut import Shortcut
 
 SIDE = 40
@@ -40,9 +40,12 @@ def test_energy_on_the_border_is_compared_with_the_borders_area() -> None:
     assert found.border.area.tolist() == pytest.approx([frame, frame])
     assert found.border.more_than_area.tolist() == [True, False]
     assert found.border.overall == pytest.approx(((1 + frame) / 2, frame))
-    assert found.findings == (
+    (finding,) = found.findings
+    assert finding == Found(
+        "border",
         "BORDER: in 1 of 2 classes the maps lie on the outer border, 100% of their energy on 36% "
-        f"of the image (koi: images {', '.join(map(str, found.border.examples[0]))}).",
+        "of the image.",
+        {0: found.border.examples[0]},
     )
 
 
@@ -58,7 +61,7 @@ def test_only_images_with_bars_count_for_the_bars() -> None:
     assert found.bars.energy[1] > 0.8
     assert found.bars.more_than_area.tolist() == [False, True]
     assert set(found.bars.examples[1]) <= set(range(6, 11))
-    assert found.findings[0].startswith(
+    assert found.findings[0].text.startswith(
         "BORDER: in 1 of 2 classes the maps lie on bars at the edge"
     )
 
@@ -77,18 +80,19 @@ def test_energy_and_peaks_on_the_fish_are_averaged_by_class() -> None:
     assert found.fish.area.tolist() == pytest.approx([0.25, 0.25])
     assert found.fish.images.tolist() == [6, 5]
     assert found.pointing.tolist() == [1, 0]
-    line = found.findings[-1]
-    assert line.startswith(
+    finding = found.findings[-1]
+    assert finding.text.startswith(
         "On the fish: 55% of the maps' energy lies on the fish, which covers 25%"
     )
-    assert "In 1 of 2 classes that is no more than chance (ruhi: images " in line
+    assert finding.text.endswith("In 1 of 2 classes that is no more than chance.")
+    assert finding.examples == {1: found.fish.examples[1]}
 
 
 def test_evidence_spread_evenly_accuses_nobody_and_says_what_is_left_to_the_eye() -> None:
     found = located(torch.ones(12, SIDE, SIDE))
     assert found.shortcut is None
     assert len(found.findings) == 1
-    assert found.findings[0].startswith("Nothing suspicious: ")
+    assert found.findings[0].text.startswith("Nothing suspicious: ")
 
 
 def test_two_images_of_a_class_are_too_few_to_accuse_it() -> None:
@@ -125,7 +129,9 @@ def border_findings(*energies: float) -> list[bool]:
     labels = torch.tensor([0] * len(energies) + [1] * 6)
     images, bars = torch.zeros(len(maps), 3, SIDE, SIDE), torch.zeros(len(maps), SIDE, SIDE)
     found = localise(Constant(), images, maps, labels, classes=["koi", "ruhi"], bars=bars.bool())
-    assert found.border.more_than_area.any() == any("BORDER" in line for line in found.findings)
+    assert found.border.more_than_area.any() == any(
+        finding.kind == "border" for finding in found.findings
+    )
     return found.border.more_than_area.tolist()
 
 
@@ -160,8 +166,10 @@ def test_on_the_fish_means_beyond_two_standard_errors(around: float, chance: boo
         bars=NO_BARS[:4],
         masks=masks,
     )
-    assert ("no more than chance (koi: images 1, 3, 0)" in found.findings[-1]) == chance
-    assert found.findings[-1].startswith("On the fish: 41% of the maps' energy")
+    finding = found.findings[-1]
+    assert ("no more than chance." in finding.text) == chance
+    assert finding.examples == {0: (1, 3, 0)}
+    assert finding.text.startswith("On the fish: 41% of the maps' energy")
 
 
 def test_a_long_list_of_classes_is_cut_after_five() -> None:
@@ -175,10 +183,11 @@ def test_a_long_list_of_classes_is_cut_after_five() -> None:
         classes=list("abcdefg"),
         bars=torch.zeros(28, SIDE, SIDE, dtype=torch.bool),
     )
-    (line,) = found.findings
+    (finding,) = found.findings
+    line = finding.named(found.classes, [f"{number}.jpg" for number in range(28)])
     assert line.startswith("BORDER: in 7 of 7 classes ")
-    assert "100% of their energy on 36% of the image (a: " in line
-    assert "; e: images 19, 18, 17; and 2 more)." in line
+    assert "100% of their energy on 36% of the image. See a: 3.jpg, 2.jpg, 1.jpg; b: " in line
+    assert "; e: 19.jpg, 18.jpg, 17.jpg; and 2 more classes." in line
     assert "f: " not in line
 
 
@@ -211,19 +220,18 @@ def test_pointing_hit_asks_for_the_peak_only() -> None:
 def test_a_shortcut_comes_first_and_says_where_it_lies(patch: bool) -> None:
     found = located(torch.ones(12, SIDE, SIDE))
     accused = replace(found, shortcut=Shortcut({1: (7, 9)}, 2, patch, "the numbers"))
-    (line,) = accused.findings
+    (finding,) = accused.findings
     what = "a small patch" if patch else "something"
-    assert line == (
-        f"SHORTCUT: in 1 of 2 classes the network goes by {what}: the numbers (ruhi: images 7, 9). "
-        "If it is not part of the fish, remove it."
+    assert finding.named(found.classes, [f"{number}.jpg" for number in range(12)]) == (
+        f"SHORTCUT: in 1 of 2 classes the network goes by {what}: the numbers. "
+        "If it is not part of the fish, remove it. See ruhi: 7.jpg, 9.jpg."
     )
     known = replace(accused, fish=found.border, pointing=np.array([0.5, 0.5]))
-    line, on_fish = known.findings
-    assert line == (
-        f"SHORTCUT: in 1 of 2 classes the network goes by {what} away from the fish: the numbers "
-        "(ruhi: images 7, 9)."
+    finding, on_fish = known.findings
+    assert finding.text == (
+        f"SHORTCUT: in 1 of 2 classes the network goes by {what} away from the fish: the numbers."
     )
-    assert on_fish.startswith("On the fish: 36% of the maps' energy lies on the fish")
+    assert on_fish.text.startswith("On the fish: 36% of the maps' energy lies on the fish")
 
 
 def test_examples_are_those_with_the_least_on_the_fish_for_its_size() -> None:
@@ -242,7 +250,7 @@ def test_examples_are_those_with_the_least_on_the_fish_for_its_size() -> None:
     assert found.fish.error[0] == pytest.approx(
         np.std([0, 0.15, -0.15, 0.175, 0.075, 0.1], ddof=1) / 6**0.5
     )
-    assert "images 2, 0, 4" in found.findings[-1]
+    assert found.findings[-1].examples[0] == (2, 0, 4)
 
 
 def test_five_classes_are_all_named() -> None:
@@ -256,6 +264,7 @@ def test_five_classes_are_all_named() -> None:
         classes=list("abcde"),
         bars=torch.zeros(20, 4, 4, dtype=torch.bool),
     )
-    assert found.findings[0].endswith("; e: images 19, 18, 17).")
+    line = found.findings[0].named(found.classes, [f"{number}.jpg" for number in range(20)])
+    assert line.endswith("; e: 19.jpg, 18.jpg, 17.jpg.")
     # The border is a pixel wide at least.
     assert found.border.area.tolist() == [0.75] * 5

@@ -127,7 +127,8 @@ def untagged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def findings(trained: Trained, *, masks: bool) -> str:
     fish = trained.held_out
     return "\n".join(
-        localise(
+        finding.text
+        for finding in localise(
             trained.model,
             fish.images,
             trained.maps,

@@ -119,7 +119,7 @@ def test_a_map_without_evidence_says_so(classifier: FishClassifier, photo: Path)
     *_, last = (part for part in classifier.modules() if isinstance(part, torch.nn.Linear))
     torch.nn.init.zeros_(last.weight)
     shown = explained(classifier, photo, target=1)
-    assert shown.note.startswith("The map is all zeros: nothing in layer blocks.1 speaks for")
+    assert shown.note.startswith("The map is empty: nothing in layer blocks.1 speaks for")
     np.testing.assert_array_equal(shown.overlay, shown.photo)
 
 

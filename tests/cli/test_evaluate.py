@@ -14,6 +14,7 @@ from running import run_and_read
 
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 pytestmark = [
     # Lightning turns its own warnings into output.
@@ -55,7 +56,7 @@ def test_without_an_argument_it_judges_the_latest_run_on_its_validation_images(
     rows = predictions(trained.evaluation("val"))
     assert [row["path"] for row in rows] == split["val"]
     assert sum(row["true"] == row["predicted"] for row in rows) == found["hits"]
-    assert f"{found['accuracy']:.1%}" in printed
+    assert f"{percent(found['accuracy'])}" in printed
     assert "warning" not in printed
 
     # Nothing was written anywhere else: no log, no configuration.

@@ -69,7 +69,7 @@ def test_a_checkpoint_without_its_run_cannot_say_what_it_has_seen(
     )
     assert status == 0, printed
     seen = json.loads(Path("found/evaluation.json").read_text())["trained_on"]
-    assert seen["not_checked"].startswith("Whether the network was trained on some")
+    assert seen["not_checked"].startswith("It is not known whether the network was trained on some")
 
 
 def test_a_test_split_that_an_earlier_run_was_trained_on_is_found(trained: RunFolder) -> None:

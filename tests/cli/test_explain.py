@@ -1,6 +1,8 @@
 """scripts/explain.py as a person runs it, on the trained run."""
 
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return table(folder / "explanations.csv")
 
 
+def page_of(folder: Path) -> str:
+    """The page as it reads, wherever its lines are broken."""
+    text = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    return " ".join(text.replace("<wbr>", "").split())
+
+
 def trust_of(run: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((run.explanations / "trust.json").read_text())
     return found
@@ -94,10 +102,10 @@ def test_without_arguments_validation_images_of_the_latest_run_are_explained(
         "curves.png",
         "examples.png",
         "trust.json",
-        "report.md",
+        "report.html",
     }
     assert len(list((output / "pictures").iterdir())) == 22
-    assert str(output / "report.md") in printed
+    assert str(output / "report.html") in printed
     # Nothing else is left behind, by Hydra or by us.
     assert [path.name for path in Path.cwd().iterdir()] == ["runs"]
 
@@ -105,7 +113,7 @@ def test_without_arguments_validation_images_of_the_latest_run_are_explained(
 def test_the_verdicts_are_printed_and_their_numbers_written(trained: RunFolder) -> None:
     printed = explain("pictures=2")
     trust = trust_of(trained)
-    text = (trained.explanations / "report.md").read_text()
+    text = page_of(trained.explanations)
     assert (trust["method"], trust["layer"]) == ("gradcam", "blocks.1")
     for paper, line in zip(("Petsiuk", "Chattopadhay", "Adebayo"), trust["verdicts"], strict=True):
         assert f"{paper} et al. 20" in line
@@ -113,7 +121,12 @@ def test_the_verdicts_are_printed_and_their_numbers_written(trained: RunFolder) 
     joined = " ".join(printed.split())
     for line in [*trust["verdicts"], *trust["findings"]]:
         assert line in joined
-        assert line.split(":")[0] in text
+        assert line.split(" See ")[0] in text
+    # Images are named by their files, wherever they are named.
+    (line,) = [line for line in trust["findings"] if line.startswith("On the fish")]
+    named = re.findall(r"\d+\.jpg", line.split(" See ")[1])
+    assert {Path(picture["path"]).name for picture in trust["pictures"]} >= set(named) != set()
+    assert 1 <= text.count('<div class="strip">') <= len(trust["findings"])
     faithful = trust["faithfulness"]
     assert faithful["pictures"] == 22
     for kind in ("map", "random_map", "centre"):
@@ -157,9 +170,9 @@ def test_a_folder_of_photographs_is_explained_whatever_its_shapes(
     assert sizes["wide.jpg"][0] > 3 * 320
     assert sizes["wide.jpg"][1] < sizes["tiny.png"][1] < sizes["tall.png"][1]
     # The sheet has two of the three, and says so.
-    text = (tmp_path / "out" / "report.md").read_text()
-    assert "the first 2 are on the sheet" in text
-    assert "1 of them cannot be read" in text
+    text = page_of(tmp_path / "out")
+    assert "4 images: photos. 1 cannot be read." in text
+    assert text.count("<figure>") == 3 * 3
     assert not (tmp_path / "out" / "trust.json").exists()
     assert not trained.explanations.exists()
 
@@ -191,8 +204,7 @@ def test_all_layers_have_a_column_each(trained: RunFolder) -> None:
 def test_every_method_can_be_typed(trained: RunFolder, method: str) -> None:
     printed = explain("trust=false", "pictures=1", f"method={method}")
     assert printed.startswith(f"{method} at blocks.1: what ")
-    text = (trained.explanations / "report.md").read_text()
-    assert f"Maps: {method} at blocks.1 (" in text
+    assert f"{method} at blocks.1: what " in page_of(trained.explanations)
 
 
 def test_score_cam_is_measured_on_few_images(trained: RunFolder) -> None:
@@ -214,6 +226,7 @@ def test_an_earlier_explanation_is_replaced_and_nothing_else(trained: RunFolder)
     output = trained.explanations
     explain("pictures=5", "measured=2")
     (output / "pictures" / "mine.png").write_bytes(b"")
+    (output / "report.md").write_text("of an earlier version")
     explain("pictures=2", "trust=false")
     names = {row["png"] for row in rows(output)} | {"mine.png"}
     assert {path.name for path in (output / "pictures").iterdir()} == names
@@ -289,9 +302,13 @@ def test_what_is_wrong_is_said_in_one_piece(
 def test_a_folder_that_cannot_be_written_to_is_named(trained: RunFolder) -> None:
     Path("out").mkdir()
     Path("out/pictures").touch()
+    Path("out/report.md").touch()  # nobody has explained anything here: it is the user's own
     status, printed = run_and_read("explain", "output=out", "trust=false")
     assert status == 1
     assert "/out/pictures is not a folder: move it away, or choose another" in printed
+    Path("out/pictures").unlink()
+    explain("output=out", "trust=false", "pictures=1")
+    assert Path("out/report.md").exists()
 
 
 @pytest.mark.slow
@@ -310,11 +327,11 @@ def test_the_report_names_a_shortcut_where_the_network_has_learnt_one_and_only_t
         status, printed = run_and_read("train", *settings, "callbacks.grad_cam.enabled=false")
         assert status == 0, printed
         printed = explain(f"ckpt={run.path}", "pictures=1", "measured=8")
-        text = (run.explanations / "report.md").read_text()
+        text = page_of(run.explanations)
         assert ("SHORTCUT" in printed) == ("SHORTCUT" in text)
         found[shortcut] = text
         if shortcut == "0.95":
             assert trust_of(run)["evidence"]["shortcut"]["patch"]
-            assert "shortcut" in text.split("stands for")[1]
+            assert '<div class="strip">' in text.split("SHORTCUT")[1].split("BORDER")[0]
     assert "the network goes by a small patch away from the fish" in found["0.95"]
     assert "SHORTCUT" not in found["0"]

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from networks import make_overconfident
-from running import images_of, network_of, run_and_read
+from running import evaluated_copy, images_of, network_of, run_and_read
 from torch import Tensor
 
 from fishcnn.commands.export.exported_classifier import ExportedClassifier
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 QUICK = "formats=[torch]"
 
@@ -79,9 +80,10 @@ def test_the_card_tells_data_recipe_metrics_and_limits(
     card = card_of(run)
     summary = json.loads(run.summary.read_text())
     low, high = summary["val_acc_interval"]
-    assert f"| accuracy | {summary['val_acc']:.1%} | {low:.1%} to {high:.1%} |" in card
+    share = percent(summary["val_acc"])
+    assert f"| accuracy | {share} | {percent(low)} to {percent(high)} |" in card
     assert f"epoch {summary['best_epoch']} of 4" in card
-    assert "chosen for its loss on these very images" in card
+    assert "the one with the lowest loss on these very images" in card
     for name in summary["classes"]:
         assert re.search(rf"^\| {name} \| \d \| \d \| 12 \|$", card, flags=re.MULTILINE)
     assert "data.root=.../images " in card
@@ -103,9 +105,18 @@ def test_the_card_shows_what_evaluate_measured(exported: tuple[RunFolder, str]) 
     found = json.loads(file.read_text())
     low, high = found["accuracy_interval"]
     assert (
-        f"| validation | 22 | {found['accuracy']:.1%} | {low:.1%} to {high:.1%} "
+        f"| validation | 22 | {percent(found['accuracy'])} | {percent(low)} to {percent(high)} "
         f"| {found['macro_f1']:.3f} | {found['ece']:.3f} | 1.000 |" in card_of(run)
     )
+
+
+def test_the_card_leaves_out_images_that_were_trained_on(trained: RunFolder, copy: Path) -> None:
+    found, _ = evaluated_copy(trained)
+    status, printed = run_and_read("export", QUICK)
+    assert status == 0, printed
+    others = found["trained_on"]["without"]
+    row = f"| copy, those not trained on | 22 | {percent(others['accuracy'])} | "
+    assert row in card_of(trained)
 
 
 def test_a_calibrated_network_is_exported_with_its_temperature_and_the_card_says_so(
@@ -185,7 +196,9 @@ def test_a_file_that_does_not_agree_is_refused_and_removed(
     monkeypatch.setattr(ExportedClassifier, "forward", blue_first)
     status, printed = run_and_read("export", "output=out", f"formats=[{kind}]")
     assert status == 1
-    assert f"{kind} was refused and nothing was exported: on 22 images" in printed
+    assert (
+        f"{kind} does not agree with the network, so nothing was exported: on 22 images" in printed
+    )
     assert re.search(r"up to \S+ off", printed)
     assert not Path("out").exists()  # it was made for this
 

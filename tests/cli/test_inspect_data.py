@@ -1,7 +1,10 @@
 """scripts/inspect_data.py on small folders with planted faults."""
 
+import html
 import json
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +69,12 @@ def report(folder: Path) -> dict[str, Any]:
     return content
 
 
+def page_of(folder: Path) -> str:
+    """The page as it reads, wherever its lines are broken."""
+    text = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+    return words(text.replace("<wbr>", ""))
+
+
 def words(text: str) -> str:
     """The text as it reads, wherever the terminal has broken its lines."""
     return " ".join(text.split())
@@ -105,24 +114,43 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
     assert found["bars"][0]["bottom"] == pytest.approx(16 / 120, abs=0.02)
     assert found["training_stops_with"] == []
 
-    said = words(output)
+    said, page = words(output), page_of(folder)
     for fact in (
-        "Nothing keeps it from beginning.",
         "2 groups of near-duplicates, with 4 of 21 images in them.",
         "Label conflicts: 1 pair of near-duplicates in different classes.",
-        "`Koi/1.jpg` and `Rui/again.png`",
         "The largest class, Koi (9), has 1.8 times as many images as the smallest, Rui (5).",
-        "Unreadable images: 1 `Koi/broken.jpg`: not an image",
         "Possible shortcut: 4 of 5 images of Rui have bars, against 0% of the others.",
+    ):
+        assert fact in said
+        assert fact in page
+    for fact in (
+        "Nothing keeps it from beginning.",
+        "`Koi/1.jpg` and `Rui/again.png`",
+        "Unreadable images: 1 `Koi/broken.jpg`: not an image",
         "class train val all unreadable in groups with bars",
     ):
         assert fact in said
-        if not fact.startswith("class"):
-            assert fact in words((folder / "report.md").read_text(encoding="utf-8")).replace(
-                "- ", ""
-            )
+    assert "<td>Koi/broken.jpg</td><td>not an image in any known format</td>" in page
+    # The most harmful comes first, and each has its images.
+    sections = page.split("<h2>")[1:]
+    assert [section.split("</h2>")[0] for section in sections] == [
+        "Unreadable files",
+        "Label conflicts",
+        "Classes and their balance",
+        "Borders and watermark bars",
+        "Near-duplicates",
+        "Sizes",
+        "Left out",
+        "What to type next",
+        "How this was made",
+    ]
+    images = [section.count("<figure") for section in sections]
+    assert images == [0, 2, 3, 4 + 4, 2, 0, 0, 0, 0]
+    assert '<b class="wrong">Rui</b> <span class="faint">Rui/again.png' in sections[1]
+    command = f"python scripts/train.py experiment=best data.root={root}"
+    assert f"{command} {' '.join(SMALL)}</code>" in sections[-2]
     assert [line for line in output.splitlines() if line.startswith(str(tmp_path))] == [
-        str(folder / name) for name in ("report.md", "report.json", "duplicates_01.png")
+        str(folder / name) for name in ("report.html", "report.json", "duplicates_01.png")
     ]
     with Image.open(folder / "duplicates_01.png") as sheet:
         assert sheet.width > 600
@@ -141,6 +169,10 @@ def test_a_folder_that_cannot_be_trained_on_is_reported_all_the_same(
     assert status == 0, output
     content = report(Path("found"))
     assert found in content["training_stops_with"][0]
+    page = page_of(Path("found"))
+    assert content["training_stops_with"][0] in page
+    assert page.index("A training would stop") < page.index("Unreadable files")
+    assert "Once what would stop a training is mended:" in page
     assert "It would stop with: class Koi in" in words(output)
     assert content["duplicate_groups"] == [["Bata/0.jpg", "Rui/wrong.jpg"]]
     assert content["classes"]["Koi"]["all"] == readable
@@ -202,7 +234,43 @@ def test_any_file_name_can_be_reported(inspect: Inspect, tmp_path: Path) -> None
     assert content["unreadable"][0]["path"] == "Koi/[b] #\U0001f41f.jpg"
     assert "`Koi/\\udcff[red].jpg` and `Rui/0.jpg`" in output
     assert "`Koi/[b] #\U0001f41f.jpg`: not an image" in output
-    assert "`Koi/\\udcff[red].jpg`" in Path("found/report.md").read_text(encoding="utf-8")
+    assert "Koi/\\udcff[red].jpg" in page_of(Path("found"))
+
+
+def test_names_are_text_and_never_markup(inspect: Inspect, tmp_path: Path) -> None:
+    names = ("<script>alert(1)<", 'Tom & "Jerry\'s"')
+    root = classes(tmp_path / "<i>ponds", **dict.fromkeys(names, 4))
+    copy(root, f"{names[0]}/0.jpg", f"{names[1]}/<img src=x>.jpg")
+    (root / names[0] / "<b>.jpg").write_bytes(b"no picture")
+    (root / "<u>empty").mkdir()
+    status, output = inspect(f"data.root={root}", "output=found")
+    assert status == 0, output
+    page = Path("found/report.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img src=x|i>|u>)|<b>\.jpg", page)
+    assert page.count("<img src=") == page.count('<img src="data:image/jpeg;base64,') == 2 + 2
+    assert not re.search(r"\bhref=|url\(|@import|https?://", page)
+    read = page_of(Path("found"))
+    assert all(name in read for name in (*names, "<img src=x>.jpg", "<b>.jpg", "<u>empty"))
+    assert shlex.quote(f"data.root={root}") in read
+
+
+def test_a_page_of_many_findings_says_what_it_leaves_out(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Koi=32, Rui=13)
+    for number in range(32):
+        copy(root, f"Koi/{number}.jpg", f"Rui/{number}-again.jpg")
+    for number in range(14):
+        copy(root, "Rui/12.jpg", f"Rui/12-{number}.jpg")
+    for number in range(101):
+        (root / "Koi" / f"broken{number}.jpg").write_bytes(b"no picture")
+    status, output = inspect(f"data.root={root}", "output=found", "pages=1")
+    assert status == 0, output
+    page = page_of(Path("found"))
+    assert page.count("<figure") == 30 * 2 + 2 + 12
+    assert page.count("<td>Koi/broken") == 100
+    assert "And 1 more: report.json lists them all." in page
+    assert "And 2 more: report.json lists them all." in page
+    assert "To print, with conflicts first: duplicates_01.png beside this page." in page
+    assert "And 3 more, which report.json lists." in page
 
 
 def test_a_second_inspection_replaces_the_first(inspect: Inspect, tmp_path: Path) -> None:
@@ -211,8 +279,9 @@ def test_a_second_inspection_replaces_the_first(inspect: Inspect, tmp_path: Path
     assert inspect(f"data.root={root}", "output=found")[0] == 0
     assert Path("found/duplicates_01.png").is_file()
     (root / "Koi/same.jpg").unlink()
+    Path("found/report.md").write_text("of an earlier version")
     assert inspect(f"data.root={root}", "output=found")[0] == 0
-    assert sorted(path.name for path in Path("found").iterdir()) == ["report.json", "report.md"]
+    assert sorted(path.name for path in Path("found").iterdir()) == ["report.html", "report.json"]
     assert report(Path("found"))["duplicate_groups"] == []
 
 
@@ -223,7 +292,9 @@ def test_the_sheet_has_no_more_pages_than_wanted(inspect: Inspect, tmp_path: Pat
     status, output = inspect(f"data.root={root}", "output=found", "pages=1")
     assert status == 0, output
     assert [path.name for path in Path("found").glob("*.png")] == ["duplicates_01.png"]
-    assert "The contact sheets leave out 1 of 11 groups; report.md lists them all." in words(output)
+    assert "The contact sheets leave out 1 of 11 groups; report.json lists them all." in words(
+        output
+    )
 
 
 def test_near_duplicates_are_left_alone_where_that_is_wanted(

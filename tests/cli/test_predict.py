@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from running import SCRIPTS, images_of, network_of, run_and_read, table
 
 from fishcnn.commands.predict.prediction_rows import Row
@@ -162,6 +164,17 @@ def test_below_the_threshold_an_image_is_unknown_and_its_best_classes_are_still_
         assert other == {**row, "class": "unknown" if below else row["class"]}
         labels.append(other["class"])
     assert 1 <= labels.count("unknown") <= 9
+
+
+def test_images_of_one_colour_are_told_apart(trained: RunFolder, photos: list[str]) -> None:
+    noise = np.random.default_rng(0).integers(96, 101, (60, 80, 3), np.uint8)
+    Image.fromarray(noise).save("photos/lens_cap.jpg")
+    Image.new("RGB", (80, 60), "white").save("photos/z_white.png")
+    printed = " ".join(predict("input=photos", "output=all.csv").split())
+    assert "of one colour 2, such as lens_cap.jpg: their class means nothing" in printed
+    rows = {row["path"]: row for row in table(Path("all.csv"))}
+    assert rows["photos/z_white.png"]["class"]
+    assert "of one colour" not in predict(f"input={photos[0]}", "output=one.csv")
 
 
 def test_what_cannot_be_read_becomes_a_row_with_the_reason(

@@ -35,7 +35,9 @@ pytestmark = [
     ),
 ]
 
-RUNS = 2
+NAMES = ("0/blocks=1", "1/blocks=2")  # of the runs, in every tab
+RUNS = len(NAMES)
+BEST = "accuracy_and_loss/accuracy"
 EPOCHS = 2
 ITERATIONS = 8  # 29 training pictures in batches of 8, twice
 CHROMIUM = (
@@ -61,34 +63,53 @@ def test_tensorboard_shows_maps_curves_and_a_table_of_both_runs(
     assert finished.status == 0, finished.err
 
     with tensorboard(sweep, tmp_path) as url, browser(tmp_path / "profile") as page:
+        check_start(page, url)
         check_images(page, url)
         check_scalars(page, url)
-        check_custom_scalars(page, url)
         check_text(page, url)
         check_graph(page, url)
         check_hparams(page, url, sweep)
 
 
+def check_start(page: Page, url: str) -> None:
+    page.goto(url)
+    # Accuracy and loss on top, before anybody has clicked.
+    groups = page.locator("metrics-card-group-toolbar .group-title-wrapper")
+    playwright.expect(groups.first).to_contain_text("accuracy_and_loss")
+    for title in ("accuracy", "loss"):
+        card = page.locator("scalar-card").filter(
+            has=page.get_by_text(f"accuracy_and_loss/{title}", exact=True)
+        )
+        for name in NAMES:
+            for split in ("train", "val"):
+                playwright.expect(card.get_by_text(f"{name}/{split}", exact=True)).to_be_attached()
+    photograph(page, "start")
+
+
 def check_images(page: Page, url: str) -> None:
     open_tab(page, url, "images")
-    for tag in ("grad_cam", "confusion_matrix"):
+    page.locator("tf-category-paginated-view").get_by_role("button", name="val").click()
+    for tag in ("cam/grad_cam", "train/batch", "val/confusion_matrix"):
         cards = page.locator("tf-image-loader").filter(has=page.get_by_text(tag, exact=True))
         playwright.expect(cards.locator("img")).to_have_count(RUNS)
         for picture in cards.locator("img").all():
             assert picture.evaluate("img => img.decode().then(() => img.naturalWidth)") > 200
     photograph(page, "images")
     # The slider above a map goes back to the first epoch.
-    for slider in page.locator("tf-image-loader paper-slider").all():
+    maps = page.locator("tf-image-loader").filter(has=page.get_by_text("cam/grad_cam", exact=True))
+    for slider in maps.locator("paper-slider").all():
         slider.press("Home")
-    playwright.expect(page.get_by_text("step 1", exact=True)).to_have_count(RUNS)
+    playwright.expect(maps.get_by_text("step 1", exact=True)).to_have_count(RUNS)
 
 
 def check_scalars(page: Page, url: str) -> None:
     points = {
-        "train_loss": EPOCHS,
-        "val_loss": EPOCHS,
-        "val_acc": EPOCHS,
-        "loss_per_iteration": ITERATIONS,
+        "train/loss": EPOCHS,
+        "val/loss": EPOCHS,
+        "val/accuracy": EPOCHS,
+        "cam/average_drop": EPOCHS,
+        "system/seconds": EPOCHS,
+        "train/loss_per_iteration": ITERATIONS,
     }
     open_tab(page, url, "scalars")
     dashboard = page.locator("tf-scalar-dashboard")
@@ -106,18 +127,6 @@ def check_scalars(page: Page, url: str) -> None:
                 "d", re.compile(rf"^M[^ML]+(L[^ML]+){{{count - 1}}}$")
             )
     photograph(page, "scalars")
-
-
-def check_custom_scalars(page: Page, url: str) -> None:
-    open_tab(page, url, "custom_scalars")
-    for title in ("loss", "accuracy"):
-        card = page.locator("tf-custom-scalar-multi-line-chart-card").filter(
-            has=page.get_by_text(title, exact=True)
-        )
-        # A training and a validation curve of each run.
-        curves = card.locator(".line-plot:not(.ghost) path.line")
-        playwright.expect(curves).to_have_count(2 * RUNS)
-    photograph(page, "custom_scalars")
 
 
 def check_text(page: Page, url: str) -> None:
@@ -138,28 +147,28 @@ def check_graph(page: Page, url: str) -> None:
 
 def check_hparams(page: Page, url: str, sweep: Path) -> None:
     open_tab(page, url, "hparams")
-    choice = page.locator("tf-hparams-query-pane").get_by_role(
-        "checkbox", name="model.blocks", exact=True
-    )
-    choice.check()
     grid = page.locator("tf-hparams-table-view vaadin-grid")
     playwright.expect(grid.get_by_text("model.blocks", exact=True)).to_be_visible()
     header, *rows = grid.evaluate(GRID_TEXT)
     table = {row[0]: dict(zip(header, row, strict=False)) for row in rows}
     photograph(page, "hparams")
 
-    assert len(table) == RUNS
+    # What varied and then accuracy, without a click.
+    assert header[2:5] == ["model.blocks", *(f"{split}.{BEST}" for split in ("train", "val"))]
+    assert set(table) == set(NAMES)
     for job, blocks in enumerate((1, 2)):
         shown = next(row for trial, row in table.items() if trial.split("/")[0] == str(job))
         with (sweep / str(job) / "metrics.csv").open(encoding="utf-8") as file:
             last_epoch = list(csv.DictReader(file))[-1]
         summary = json.loads((sweep / str(job) / "summary.json").read_text(encoding="utf-8"))
         assert float(shown["model.blocks"]) == blocks
-        for name in ("val_loss", "val_acc", "val_f1", "val_top3"):
-            # TensorBoard rounds to five digits.
-            expected = pytest.approx(float(last_epoch[name]), rel=1e-4)
-            assert float(shown[name]) == expected, name
-        assert float(shown["val_acc"]) == pytest.approx(summary["last_val_acc"], rel=1e-4)
+        for split in ("train", "val"):
+            for key, title in (("acc", "accuracy"), ("loss", "loss")):
+                # TensorBoard rounds to five digits.
+                expected = pytest.approx(float(last_epoch[f"{split}_{key}"]), rel=1e-4)
+                assert float(shown[f"{split}.accuracy_and_loss/{title}"]) == expected, title
+        accuracy = float(shown[f"val.{BEST}"])
+        assert accuracy == pytest.approx(summary["last_val_acc"], rel=1e-4)
 
 
 @contextmanager

@@ -38,7 +38,8 @@ QUICK = ["trainer.max_epochs=1", "logger=none", "callbacks.grad_cam.enabled=fals
 
 
 def events(run: Path) -> EventAccumulator:
-    return EventAccumulator(str(run), size_guidance={"images": 0}).Reload()
+    folder = RunFolder(run).events("")
+    return EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
 
 
 def rows(run: RunFolder) -> list[dict[str, str]]:
@@ -89,7 +90,7 @@ def test_a_run_leaves_everything_that_was_promised(trained: RunFolder) -> None:
     # How long the network waits for data.
     assert all(0 < float(row["data_wait"]) < 1 for row in metrics)
 
-    for name in ("loss_per_iteration", "curves", "confusion_matrix", "grad_cam"):
+    for name in ("loss_per_iteration", "curves", "confusion_matrix", "grad_cam", "train_batch"):
         with Image.open(trained.figures / f"{name}.png") as figure:
             assert min(figure.size) >= 200
     assert config["model"]["blocks"] == 2
@@ -178,21 +179,39 @@ def test_what_cannot_be_read_is_named_and_left_out(
 def test_tensorboard_shows_the_run_epoch_by_epoch(trained: RunFolder) -> None:
     seen = events(trained.path)
     tags = seen.Tags()
-    assert [event.step for event in seen.Images("grad_cam")] == [1, 2, 3, 4]
-    assert len(seen.Images("confusion_matrix")) == 1
-    iterations = [event.step for event in seen.Scalars("loss_per_iteration")]
+    groups = {tag.partition("/")[0] for tag in (*tags["scalars"], *tags["images"])}
+    assert groups == {"train", "val", "cam", "system"}
+    assert [event.step for event in seen.Images("cam/grad_cam")] == [1, 2, 3, 4]
+    assert len(seen.Images("val/confusion_matrix")) == 1
+    assert [event.step for event in seen.Images("train/batch")] == [1]
+    iterations = [event.step for event in seen.Scalars("train/loss_per_iteration")]
     # Batches of 8; a last one that is too small for batch norm joins the one before.
     steps = len(json.loads(trained.split.read_text())["train"]) // 8 + 1
     assert iterations == list(range(1, 4 * steps + 1))
-    assert [event.step for event in seen.Scalars("lr")] == list(range(4 * steps))
+    assert [event.step for event in seen.Scalars("system/learning_rate")] == list(range(4 * steps))
     last = rows(trained)[-1]
-    for tag in ("train_loss", "train_acc", "val_loss", "val_acc", "val_f1", "val_top3"):
+    scores = {
+        "train/loss": "train_loss",
+        "train/accuracy": "train_acc",
+        "val/loss": "val_loss",
+        "val/accuracy": "val_acc",
+        "val/macro_F1": "val_f1",
+        "val/top-3_accuracy": "val_top3",
+        "system/data_wait": "data_wait",
+    }
+    for tag, column in scores.items():
         assert [event.step for event in seen.Scalars(tag)] == [1, 2, 3, 4], tag
-        assert seen.Scalars(tag)[-1].value == pytest.approx(float(last[tag]), rel=1e-5)
+        assert seen.Scalars(tag)[-1].value == pytest.approx(float(last[column]), rel=1e-5)
+    # Training and validation in one chart, in two colours, above all others.
+    for split, name in (("train", "train_acc"), ("val", "val_acc")):
+        curve = EventAccumulator(str(trained.events("") / split)).Reload()
+        assert min(*groups, *curve.Tags()["scalars"]) == "accuracy_and_loss/accuracy"
+        (*_, point) = curve.Scalars("accuracy_and_loss/accuracy")
+        assert point.step == 4
+        assert point.value == pytest.approx(float(last[name]), rel=1e-5)
     assert tags["graph"]
     assert "data/text_summary" in tags["tensors"]
     assert "diagnosis/text_summary" in tags["tensors"]
-    assert "custom_scalars__config__" in tags["tensors"]
     plugins = seen.summary_metadata
     assert plugins["_hparams_/session_start_info"].plugin_data.plugin_name == "hparams"
 
@@ -219,13 +238,18 @@ def test_a_sweep_trains_every_combination_whatever_happens_to_a_job(
     finished = train("-m", *tiny, *shown, *choices, f"hydra.sweep.dir={sweep}")
     assert finished.status == 1
     assert finished.err.count("error: model.blocks=0") == 2
-    settings = set()
+    settings, names = set(), []
     for job in range(2, 6):
         config = yaml.safe_load((sweep / str(job) / "config.yaml").read_text())
         settings.add((config["model"]["blocks"], config["optimizer"]["lr"]))
         assert json.loads((sweep / str(job) / "summary.json").read_text())["epochs"] == 1
-        assert "val_acc" in events(sweep / str(job)).Tags()["scalars"]
+        run = RunFolder(sweep / str(job))
+        assert "val/accuracy" in events(run.path).Tags()["scalars"]
+        names.append(run.events("").name)
     assert settings == {(1, 1e-3), (1, 5e-4), (2, 1e-3), (2, 5e-4)}
+    # What TensorBoard calls them.
+    first = ["blocks=1,lr=0.001", "blocks=1,lr=0.0005"]
+    assert names == [*first, "blocks=2,lr=0.001", "blocks=2,lr=0.0005"]
     # The second job finds the images of the first one.
     assert finished.out.count("Decoding 36 of 36 ") == 1
 
@@ -295,7 +319,7 @@ def test_last_continues_the_newest_run_where_it_stopped(train: Command, trained:
     assert [row["epoch"] for row in rows(second)] == ["1", "2", "3", "4", "5"]
     assert rows(second)[:4] == before
     # Only the fifth epoch was trained here.
-    assert [event.step for event in events(second.path).Images("grad_cam")] == [5]
+    assert [event.step for event in events(second.path).Images("cam/grad_cam")] == [5]
     assert torch.load(second.last_checkpoint, weights_only=True)["global_step"] == 5 * steps
 
 

@@ -14,6 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fishcnn.metrics.intervals import wilson_interval
+from fishcnn.utils.run_folder import RunFolder
 
 REPOSITORY = Path(__file__).parents[2]
 LIBRARY = """
@@ -108,8 +109,10 @@ def test_the_console_command_trains_on_two_processes_and_evaluates(
     hits = round(summary["val_acc"] * total)
     assert summary["val_acc"] == pytest.approx(hits / total)
     assert summary["val_acc_interval"] == pytest.approx(wilson_interval(hits, total))
-    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
-    assert [event.step for event in events.Images("grad_cam")] == [1]
+    logs = RunFolder(folder).events("")
+    assert logs.name == "blocks=2"
+    events = EventAccumulator(str(logs), size_guidance={"images": 0}).Reload()
+    assert [event.step for event in events.Images("cam/grad_cam")] == [1]
 
     assert "report" in run("fishcnn", "evaluate", "ckpt=run")
     assert (folder / "evaluation" / "val" / "report.html").stat().st_size > 10_000

@@ -16,7 +16,7 @@ from fishcnn.commands.build import (
     compose_config,
     native_precision,
 )
-from fishcnn.commands.train.hyperparameters import hyperparameters, overridden_settings
+from fishcnn.commands.train.hyperparameters import hyperparameters, run_name, typed_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
@@ -59,13 +59,13 @@ def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_gets_a_bar_and_a_log_file_gets_lines(
+def test_a_terminal_gets_a_bar_as_well_as_the_lines_of_a_log_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     with configured() as config:
         kinds = kinds_of(config, tmp_path)
-    assert (ProgressBar in kinds, EpochLines in kinds) == (terminal, not terminal)
+    assert (ProgressBar in kinds, EpochLines in kinds) == (terminal, True)
 
 
 def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
@@ -116,14 +116,41 @@ def test_bfloat16_is_used_on_the_gpus_that_compute_it() -> None:
     assert (native_precision("auto") == "bf16-mixed") == native
 
 
-def test_the_hparams_tab_puts_first_what_the_command_line_has_chosen() -> None:
-    with configured("augment=strong", "model.blocks=3", "+trainer.limit_val_batches=2") as config:
-        chosen = overridden_settings()
-        values = hyperparameters(config, chosen)
-    assert chosen == ["augment.name", "model.blocks", "trainer.limit_val_batches"]
+def test_the_hparams_tab_has_what_the_command_line_has_chosen() -> None:
+    typed = ["augment=strong", "model.blocks=3", "+trainer.limit_val_batches=2", "runs=there"]
+    with configured(*typed) as config:
+        chosen = typed_settings()
+        values = hyperparameters(config)
+    assert chosen == ["augment", "model.blocks", "trainer.limit_val_batches", "runs"]
+    assert "runs" not in values
     assert values["augment.name"] == "strong"
     assert values["model.blocks"] == 3
     assert values["trainer.limit_val_batches"] == 2
     # A column of the other network stays, empty, so that all runs have the same columns.
     assert values["model.architecture"] is None
     assert values["experiment"] is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "cnn"),
+        (["data=folder", "data.root=/fish", "trainer.max_epochs=3", "runs=there"], "cnn"),
+        (["model=torchvision"], "model=torchvision"),
+        (["experiment=best", "optimizer.lr=5e-4"], "experiment=best,lr=0.0005"),
+        (["model.blocks=3", "optimizer.lr=1e-3"], "blocks=3,lr=0.001"),
+        # The last word alone would name both.
+        (["model.name=cnn", "optimizer.name=sgd"], "model.name=cnn,optimizer.name=sgd"),
+        (["model.blocks=2", "model.blocks=3"], "blocks=3"),
+        (["+model.note='../a b/c:*'"], "note=.._a_b_c_"),
+        (["+model.note='ইলিশ'"], "note=ইলিশ"),
+    ],
+)
+def test_tensorboard_calls_a_run_what_was_chosen_for_it(overrides: list[str], name: str) -> None:
+    with configured(*overrides) as config:
+        assert run_name(config) == name
+
+
+def test_the_name_of_a_run_is_one_that_a_folder_can_have(tmp_path: Path) -> None:
+    with configured(f"+model.note='{'ইলিশ' * 99}'") as config:
+        (tmp_path / run_name(config)).mkdir()

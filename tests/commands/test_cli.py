@@ -27,7 +27,9 @@ def test_every_command_is_a_script_with_a_configuration() -> None:
     assert set(COMMANDS) == {path.stem for path in CONF.glob("*.yaml")}
 
 
-@pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--help"], 0), (["fly"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [([], 0), (["--help"], 0), (["fly"], 2), (["trian"], 2)]
+)
 def test_without_a_command_it_lists_them(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -38,7 +40,10 @@ def test_without_a_command_it_lists_them(
     printed = "".join(capsys.readouterr())
     for name in COMMANDS:
         assert f"\n  {name} " in printed
-    assert ("error: fly is not a command" in printed) == (status == 2)
+    assert ("is not a command" in printed) == (status == 2)
+    assert ("trian is not a command of fishcnn; did you mean train?" in printed) == (
+        arguments == ["trian"]
+    )
 
 
 def test_a_command_says_the_same_as_its_script(
@@ -48,6 +53,17 @@ def test_a_command_says_the_same_as_its_script(
     printed = capsys.readouterr().out
     assert "top_k: 5" in printed
     assert run_and_read("predict", "top_k=5", "--help") == (0, printed)
+
+
+def test_the_help_says_what_each_setting_is_for() -> None:
+    status, printed = run_and_read("train", "model=torchvision", "--help")
+    assert status == 0
+    assert (
+        "  # Share of each class that is held out for validation.\n  val_fraction: 0.2" in printed
+    )
+    assert "  # Train the new head alone.\n  freeze_backbone: false" in printed
+    assert "  # The recipe that the project began with.\n  name: seed" in printed
+    assert "Blocks of convolution" not in printed
 
 
 def test_a_mistake_ends_a_command_with_status_1(

@@ -39,7 +39,7 @@ def test_a_regular_expression_needs_no_more_than_the_quotes_of_the_shell(pattern
 def test_everything_else_is_left_alone() -> None:
     arguments = ["--help", "a,b", "input=null", "output=", "ckpt='a b'", 'runs="x,y"', "top_k=3"]
     assert quote_values(arguments) == arguments
-    sweep = ["-m", "ckpt=a,b", "input=glob(*)"]
+    sweep = ["-m", "model.blocks=2,3", "input=glob(*)", "ckpt='a b','c'", "data.root=choice(a,b)"]
     assert quote_values(sweep) == sweep
     hydras = "hydra.run.dir=${runs}/${now:%Y}/${oc.env:HOME}/${hydra.job.num}"
     assert quote_values([hydras]) == [hydras.replace("=", "='") + "'"]

@@ -201,7 +201,13 @@ def test_classes_that_look_alike_are_named(tmp_path: Path, pair: tuple[str, str]
     index = scan_folder(make(tmp_path, files("Rui", ONE) + [f"{name}/1.jpg" for name in pair]))
     assert len(index.classes) == 3
     (remark,) = index.remarks
-    assert all(ascii(name) in remark for name in pair)
+    assert all(f'"{name}"' in remark for name in pair)
+    assert "look alike, and count as 2 classes. If they are one, move all the images" in remark
+    if pair == (COMPOSED, DECOMPOSED):
+        assert f'"{COMPOSED}" (4 characters)' in remark
+        assert f'"{DECOMPOSED}" (5 characters, accents written apart from their' in remark
+    else:
+        assert "characters" not in remark
 
 
 def test_a_split_may_spell_a_class_in_another_form(tmp_path: Path) -> None:

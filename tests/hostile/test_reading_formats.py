@@ -23,7 +23,10 @@ from fishcnn.data.decoding.read import UnreadableImage, decode_image, read_image
         (b"%PDF-1.7\n", "PDF"),
         (b"8BPS\0\1" + bytes(40), "Photoshop"),
         (b"\n<!DOCTYPE html><title>404</title>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "a Git LFS pointer: run git lfs pull",
+        ),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (encoded(photo(16, 16), "ICO"), "ICO"),
         (encoded(photo(16, 16), "SGI"), "SGI"),
@@ -39,7 +42,7 @@ def test_another_format_is_named_and_not_opened(
 
     monkeypatch.setattr(Image, "open", opened)
     (tmp_path / "x.jpg").write_bytes(content)
-    with pytest.raises(UnreadableImage, match=f"^{name}, which is not read$"):
+    with pytest.raises(UnreadableImage, match=f"^{name}, a format that is not supported$"):
         read_image(tmp_path / "x.jpg", long_enough_for=None)
 
 
@@ -143,7 +146,7 @@ def test_planes_of_16_bits_are_read_right_or_refused(depth: type, packed: bool) 
     levels = np.random.default_rng(1).integers(0, np.iinfo(depth).max, (9, 7, 3)).astype(depth)
     content = tiff(levels, planes=True, packed=packed)
     if depth is np.uint16 and not packed:
-        why = "a TIFF of 16 bits with a plane for each colour, which is not read"
+        why = "a 16-bit TIFF with separate colour planes, which is not supported"
         assert reason(content, None) == why
     else:
         read, _ = decode_image(content, long_enough_for=None)

@@ -51,7 +51,7 @@ def test_a_jpeg_of_endless_scans_is_refused_and_one_of_many_is_read() -> None:
     for more, refused in ((100 - len(starts), False), (101 - len(starts), True)):
         content = whole[: second.start] + whole[second] * more + whole[second.start :]
         if refused:
-            assert reason(content) == "a JPEG of more than 100 scans, which is no image"
+            assert reason(content) == "a JPEG of more than 100 scans, as no camera writes"
         else:
             decode_image(content, long_enough_for=None)
 

@@ -47,7 +47,7 @@ NO_IMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "itself": (lambda path: path.symlink_to(path.name), "too many levels of symbolic links"),
     "nowhere": (lambda path: path.symlink_to("gone.jpg"), "no such file or directory"),
     "huge": (make_huge, "512 MB, more than the 512 MB that are read of a file"),
-    "grows": (lambda path: path.symlink_to("/proc/self/maps"), "holds more than its size says"),
+    "grows": (lambda path: path.symlink_to("/proc/self/maps"), "grew while it was read"),
 }
 
 

@@ -1,6 +1,7 @@
 """Evaluations on images that the network has learnt from: said, and the rest is judged alone."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps
 from running import evaluated_copy
 
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import percent
 
 
 def rewrite(folder: Path, change: Callable[[Image.Image], Image.Image]) -> None:
@@ -27,11 +29,24 @@ def test_the_images_of_the_training_are_counted_and_left_out_of_a_second_number(
     summary = json.loads(trained.summary.read_text())
     assert seen["without"]["pictures_judged"] == 22
     assert seen["without"]["accuracy"] == pytest.approx(summary["val_acc"], abs=1e-6)
+    # The honest number comes first, the other one below it.
+    first, second = (percent(n["accuracy"]) for n in (seen["without"], found))
+    words = " ".join(printed.split())
+    assert re.search(
+        rf"images 36 \(copy\) accuracy {first} \(95% interval [\d.]+% to [\d.]+%; 22 images, none "
+        rf"of them trained on\) on all images {second} \(95% interval",
+        words,
+    )
+    page = (trained.evaluation("copy") / "report.html").read_text(encoding="utf-8")
+    card = re.search(r'class="name">(.*?)</div><div class="value">(.*?)</div>', page)
+    assert card
+    assert card.groups() == ("accuracy on images not trained on", first)
+    assert f"on these its accuracy is {second} (95% interval" in page
     said = "The network was trained on 14 of these 36 images. On the other 22 its accuracy is "
     assert found["remarks"][0].startswith(said)
     assert "22 of these images are validation images" in found["remarks"][1]
     assert said in " ".join(printed.split())
-    assert said in (trained.evaluation("copy") / "report.html").read_text(encoding="utf-8")
+    assert said in page
 
 
 def test_what_was_written_anew_or_mirrored_is_found_by_what_it_shows(

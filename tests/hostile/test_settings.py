@@ -21,7 +21,7 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.cli import COMMANDS
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.run_files import read_config
-from fishcnn.commands.settings import CONF
+from fishcnn.commands.settings import CONF, FREE_TEXT
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.groups import groups_by_name
 from fishcnn.utils.errors import ArgumentError, FishError
@@ -29,24 +29,6 @@ from fishcnn.utils.machine import cpu_share, user_path
 from fishcnn.utils.run_folder import RunFolder
 
 Check = Callable[[DictConfig], None]
-# Paths, patterns and names, of which any may be somebody's.
-FREE_TEXT = {
-    "against",
-    "augment.name",
-    "cache_root",
-    "ckpt",
-    "ckpt_path",
-    "data.cache_root",
-    "data.group_regex",
-    "data.masks_root",
-    "data.root",
-    "data_root",
-    "input",
-    "layer",
-    "output",
-    "runs",
-    "target",
-}
 # Besides those that are null by default.
 NULLABLE = {"data.cache_root"}
 NEVER = ({"a": 1}, [[]], math.nan, math.inf, -(10**9), 10**400)
@@ -121,6 +103,16 @@ def test_every_setting_of_every_choice_is_checked(command: str) -> None:
                     taken.append((name, value, said))
             OmegaConf.update(config, name, default, merge=False)
     assert taken == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_takes_any_text_is_taken_as_it_was_typed(command: str) -> None:
+    check: Check = getattr(import_module(COMMANDS[command][0]), f"check_{command}")
+    for config in every_choice(command):
+        for name, default in list(leaves(config)):
+            OmegaConf.update(config, name, "a (b], c=~d", merge=False)
+            assert (problem_of(check, config) is None) <= (name in FREE_TEXT), name
+            OmegaConf.update(config, name, default, merge=False)
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,9 @@ def test_a_group_that_swallows_a_class_is_said_first(
     said = "8 of 10 images of Koi are one group that no split divides, which leaves 2 images"
     done = script("inspect_data", *common, "output=report")
     assert said in " ".join(done.out.split())[:300]
-    report = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert said in "\n".join(report.splitlines()[:6])
-    assert "Nothing keeps it from beginning, but look at the warnings first." in report
+    page = " ".join((tmp_path / "report" / "report.html").read_text(encoding="utf-8").split())
+    assert said in page.split("<section>")[0]
+    assert "Nothing keeps a training from beginning, but look at the findings above first" in page
     settings = ["model.blocks=1", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     with caplog.at_level(logging.WARNING):
         trained = script(

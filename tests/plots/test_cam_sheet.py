@@ -147,13 +147,20 @@ def test_eight_images_stand_in_two_columns_of_triples() -> None:
     assert len(headers) == 2
 
 
+@pytest.mark.parametrize("size", [16, 64, 96, 127, 224, 300])
+def test_a_narrow_sheet_fits_a_card_of_tensorboard(size: int) -> None:
+    height, width, _ = figure_to_array(sheet(8, size, narrow=True)).shape
+    assert 400 < width < 470
+    assert height > 8 * 128
+
+
 @pytest.mark.parametrize(
     ("size", "shown"), [(16, 128), (100, 200), (128, 128), (224, 224), (300, 150), (512, 128)]
 )
 def test_images_of_any_size_take_128_pixels_or_more(size: int, shown: int) -> None:
     tiles = np.zeros((1, 3, size, size, 3), dtype=np.uint8)
     tiles[:, :, : size // 2] = 200
-    resized = cam_sheet._to_screen_size(tiles)
+    resized = cam_sheet.to_screen_size(tiles)
     assert resized.shape == (1, 3, shown, shown, 3)
     assert resized.mean() == pytest.approx(100, abs=1)
 
@@ -184,7 +191,7 @@ def test_a_map_that_is_not_a_number_says_so_and_draws() -> None:
     maps[0, 5, 5] = np.nan
     images[1] = np.inf
     figure = sheet(2, images=images, maps=maps, probabilities=[np.nan, 1.0])
-    assert {"not a number", "true: Fish 0 / predicted: Fish 0 nan%"} <= words(figure).keys()
+    assert {"not a number", "true: Fish 0 / predicted: Fish 0 -"} <= words(figure).keys()
     figure_to_array(figure)
 
 

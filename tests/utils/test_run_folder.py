@@ -26,3 +26,15 @@ def test_a_checkpoint_outside_a_run_has_no_run_folder(trained: RunFolder, tmp_pa
     moved.parent.mkdir()
     trained.best_checkpoint.rename(moved)
     assert RunFolder.of(moved) is None
+
+
+def test_the_events_of_a_run_stay_where_its_first_start_has_put_them(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.events("blocks=3") == tmp_path / "blocks=3"
+    (tmp_path / "blocks=3" / "train").mkdir(parents=True)
+    (tmp_path / "blocks=3" / "events.out.tfevents.1.host.1.0").touch()
+    (tmp_path / "blocks=3" / "train" / "events.out.tfevents.1.host.1.1").touch()
+    assert run.events("another") == tmp_path / "blocks=3"
+    # Of an earlier version.
+    (tmp_path / "events.out.tfevents.1.host.1.0").touch()
+    assert run.events("another") == tmp_path

@@ -12,7 +12,7 @@ from fishcnn.commands.evaluate.output import print_results, write_json, write_pr
 from fishcnn.commands.evaluate.results import Results, about_seen, choose_threshold, score
 from fishcnn.commands.evaluate.seen_images import seen_images
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule
+from fishcnn.commands.images_of_run import run_datamodule
 from fishcnn.commands.labelled_images import (
     SPLITS,
     LabelledImages,
@@ -21,6 +21,7 @@ from fishcnn.commands.labelled_images import (
 )
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings
+from fishcnn.commands.templates import software
 from fishcnn.commands.trained_run import (
     best_device,
     find_trained,
@@ -28,20 +29,15 @@ from fishcnn.commands.trained_run import (
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.utils.checks import choice, flag, number, optional, text, whole
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes
+from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS, RunFolder
-from fishcnn.utils.versions import versions
 
 _MISTAKES = 12
 _SPLIT = choice(*SPLITS)
 _WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
-    "data_root": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
     "split": _SPLIT,
     "side": optional(_SPLIT),
     "top_k": whole(1),
@@ -59,7 +55,10 @@ def check_evaluate(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> float:
-    """Judge a network on images of known classes by ``conf/evaluate.yaml``; return its accuracy.
+    """Judge a network on images of known classes by ``conf/evaluate.yaml``.
+
+    Returns:
+        Its accuracy, without images that it was trained on if there are others.
 
     Raises:
         FishError: a setting, the checkpoint or the images are at fault; the message says which.
@@ -107,8 +106,9 @@ def _evaluate(
     remarks = [*about_seen(seen, unseen), *images.remarks]
     if images is validation:
         remarks.append(
-            "The best epoch was chosen on these images, so all scores are slightly optimistic. "
-            "Images that the network has never seen (data_root=) give a fairer estimate."
+            "The epoch with the lowest validation loss was chosen on these images, so all "
+            "scores are slightly optimistic. Images that the network has never seen (data_root=) "
+            "give a fairer estimate."
         )
     results = Results(
         checkpoint=checkpoint,
@@ -131,14 +131,15 @@ def _evaluate(
     )
     mistakes = results.costly_mistakes(_MISTAKES)
     predicted = scores.predicted[mistakes]
-    maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
-    page = evaluation_page(results, mistakes, maps, _made_of(results))
+    with waiting("Drawing the report"):
+        maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
+        page = evaluation_page(results, mistakes, maps, _made_of(results))
     with all_or_nothing(output) as folder:
         write_json(results, folder / EVALUATION)
         write_predictions(results, folder / EVALUATION_PREDICTIONS)
         write_bytes(folder / EVALUATION_PAGE, page)
     print_results(results, output)
-    return scores.accuracy
+    return results.headline.accuracy
 
 
 def _split(config: DictConfig) -> str:
@@ -192,11 +193,10 @@ def _images(
 
 def _made_of(results: Results) -> dict[str, str]:
     """What is needed to repeat the evaluation, as names and values."""
-    found = versions()
     return {
         "checkpoint": str(results.checkpoint),
         "images": f"{results.images.name}: {results.images.root}",
         "temperature": f"{results.calibration.temperature:.4f}",
         "test-time augmentation": "four views" if results.plain else "none",
-        "software": ", ".join(f"{name} {found[name]}" for name in ("fishcnn", "torch", "python")),
+        "software": software(),
     }

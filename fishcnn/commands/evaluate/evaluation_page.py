@@ -17,7 +17,7 @@ from fishcnn.commands.page_images import (
     read_photo,
     under_map,
 )
-from fishcnn.commands.templates import render
+from fishcnn.commands.templates import render_page
 from fishcnn.metrics.classification import ConfusedPair, Counts, confusion_order
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -43,7 +43,7 @@ def evaluation_page(
         FishError: an image can no longer be read.
     """
     scores, chosen = results.scores, results.threshold.chosen
-    page = render(
+    return render_page(
         "evaluation.html",
         title=f"Evaluation on {results.images.name}",
         names=results.classes,
@@ -52,7 +52,9 @@ def evaluation_page(
         scores=scores,
         plain=results.plain,
         unseen=results.unseen,
-        remarks=results.remarks,
+        headline=results.headline,
+        all_seen=not results.seen.unseen.any(),
+        notes=results.remarks,
         calibration=results.calibration,
         threshold=results.threshold,
         chosen_interval=chosen and wilson_interval(chosen.hits, chosen.kept),
@@ -67,7 +69,6 @@ def evaluation_page(
         mistakes=list(_mistakes(results, mistakes, maps)) if maps else [],
         made_of=made_of,
     )
-    return page.encode("utf-8", "backslashreplace")  # names of files need not be Unicode
 
 
 def _most_confident(results: Results) -> list[tuple[float, float, float]]:

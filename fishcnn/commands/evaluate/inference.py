@@ -13,6 +13,7 @@ from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.commands.trained_run import check_finite
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.progress import track
 
 # Bounds the memory of the activations.
 _BATCH = 64
@@ -45,7 +46,8 @@ def logits_of(
         FishError: the network gives numbers that are not finite.
     """
     parts = []
-    for start in range(0, len(images), _BATCH):
+    starts, total = range(0, len(images), _BATCH), len(images)
+    for start in track(starts, "Classifying images", total=total, step=_BATCH):
         batch = _batch(classifier, images, np.arange(start, min(start + _BATCH, len(images))))
         shown = views(batch) if augmented else [batch]
         parts.append(torch.stack([classifier(view).float() for view in shown]).cpu())

@@ -15,7 +15,7 @@ from fishcnn.metrics.calibration import true_class
 from fishcnn.metrics.selective_prediction import Kept
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import EVALUATION, EVALUATION_PAGE, EVALUATION_PREDICTIONS
-from fishcnn.utils.text import finite, printable, to_cell
+from fishcnn.utils.text import finite, interval_95, percent, printable, to_cell
 
 _LISTED = 5
 
@@ -114,36 +114,39 @@ def write_predictions(results: Results, file: Path) -> None:
 def print_results(results: Results, output: Path) -> None:
     """Print the numbers, the most frequent mistakes, and where the files are."""
     console = Terminal()
-    scores, applied = results.scores, results.threshold.applied
-    low, high = scores.interval
+    scores, applied = results.headline, results.threshold.applied
     rows = {
         "images": f"{len(results.images)} ({_escaped(results.images.name)})",
-        "accuracy": f"[bold]{scores.accuracy:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
-        "not trained on": results.unseen and _unseen(results.unseen),
-        "without tta": results.plain and f"{results.plain.accuracy:.1%}",
-        "macro": f"precision {scores.macro.precision:.3f}, recall {scores.macro.recall:.3f}, "
-        f"F1 {scores.macro.f1:.3f}",
-        **{f"top-{k}": f"{share:.1%}" for k, share in scores.top_k.items() if k > 1},
+        "accuracy": f"[bold]{percent(scores.accuracy)}[/bold]  ({_of(results)})",
+        "on all images": results.unseen
+        and f"{percent(results.scores.accuracy)}  ({interval_95(results.scores.interval)})",
+        "without tta": results.plain
+        and percent(results.plain.accuracy) + (" on all images" if results.unseen else ""),
+        "mean of classes": f"precision {scores.macro.precision:.3f}, "
+        f"recall {scores.macro.recall:.3f}, F1 {scores.macro.f1:.3f}",
+        **{f"top-{k}": percent(share) for k, share in scores.top_k.items() if k > 1},
         **{
             f"{line.name.split(':')[0]} temperature": (
-                f"{line.temperature:.3f} (ECE {line.ece:.1%}, log-loss {line.log_loss:.3f})"
+                f"{line.temperature:.3f} (calibration error {percent(line.ece)}, "
+                f"log-loss {line.log_loss:.3f})"
             )
             for line in results.calibration.lines
         },
-        f"precision {results.threshold.wanted:g}": "not reached at any confidence"
+        f"for {percent(results.threshold.wanted, 0)} precision": "not reached at any confidence"
         if applied is None
-        else f"at confidence {applied.shown_threshold} or more: {applied.coverage:.1%} of them",
+        else f"at confidence {applied.shown_threshold} or more: "
+        f"{percent(applied.coverage)} of all images",
     }
     table = plain_table()
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
     console.print(table)
-    if scores.pairs:
+    if results.scores.pairs:
         pairs = plain_table("true class", "taken for", "images", "of the class")
-        for pair in scores.pairs[:_LISTED]:
+        for pair in results.scores.pairs[:_LISTED]:
             names = (results.classes[pair.true], results.classes[pair.predicted])
-            pairs.add_row(*map(_escaped, names), str(pair.number), f"{pair.share:.0%}")
+            pairs.add_row(*map(_escaped, names), str(pair.number), percent(pair.share, 0))
         console.print(pairs)
     for remark in [results.calibration.remark, *results.remarks]:
         console.print(_escaped(remark), highlight=False)
@@ -151,10 +154,14 @@ def print_results(results: Results, output: Path) -> None:
     print_raw(console, (output / name for name in written))
 
 
-def _unseen(scores: Scores) -> str:
-    low, high = scores.interval
-    interval = f"(95% interval {low:.1%} to {high:.1%})"
-    return f"[bold]{scores.accuracy:.1%}[/bold]  {interval}, {len(scores.right)} images"
+def _of(results: Results) -> str:
+    """What the accuracy is of, and its interval."""
+    interval = interval_95(results.headline.interval)
+    if results.unseen:
+        return f"{interval}; {len(results.unseen.right)} images, none of them trained on"
+    if not results.seen.unseen.any():
+        return f"{interval}; all of them trained on"
+    return interval
 
 
 def _escaped(name: str) -> str:

@@ -30,6 +30,7 @@ from fishcnn.metrics.selective_prediction import (
     lowest_threshold,
     selective_curve,
 )
+from fishcnn.utils.text import interval_95, percent
 
 _PAIRS = 20
 
@@ -149,6 +150,11 @@ class Results:
     plain: Scores | None
     remarks: list[str]
 
+    @property
+    def headline(self) -> Scores:
+        """What speaks of new images: the scores without images that were trained on, if known."""
+        return self.unseen or self.scores
+
     def worst_classes(self) -> list[int]:
         """Classes that have images, lowest F1 first."""
         f1 = self.scores.by_class.f1
@@ -171,18 +177,16 @@ def about_seen(seen: SeenImages, unseen: Scores | None) -> list[str]:
         if near:
             text += f", and {near} more are near-duplicates of images that it was trained on"
         if unseen:
-            low, high = unseen.interval
             text += (
-                f". On the other {len(unseen.right)} its accuracy is {unseen.accuracy:.1%} "
-                f"(95% interval {low:.1%} to {high:.1%}): only that says something about new "
-                "images."
+                f". On the other {len(unseen.right)} its accuracy is {percent(unseen.accuracy)} "
+                f"({interval_95(unseen.interval)}): only that number speaks of new images."
             )
         else:
-            text += ". No other is left: these scores say nothing about new images."
+            text += ". There are no others, so these scores say nothing about new images."
         remarks.append(text)
     if 0 < chosen < total:
         remarks.append(
-            f"{chosen} of these images are validation images of the run, on which the best epoch "
-            "was chosen: that makes the scores slightly optimistic."
+            f"{chosen} of these images are validation images of the run, on which the epoch with "
+            "the lowest validation loss was chosen: that makes the scores slightly optimistic."
         )
     return remarks + ([seen.not_checked] if seen.not_checked else [])

@@ -50,7 +50,7 @@ def seen_images(
     """
     nothing = np.zeros(len(images), np.bool_)
     if run is None:
-        problem = "Whether the network was trained on some of these images is not known: "
+        problem = "It is not known whether the network was trained on some of these images: "
         return SeenImages(nothing, nothing, nothing, f"{problem}{data}")
     known, rows = known_digests(run), None
     if not isinstance(data, str):
@@ -58,7 +58,7 @@ def seen_images(
         if known is None:
             known = SplitDigests.of(data.images, data.split)
     if known is None:
-        problem = "Whether the network was trained on some of these images could not be checked: "
+        problem = "It could not be checked whether the network was trained on some of these: "
         return SeenImages(nothing, nothing, nothing, f"{problem}{data}")
     digests: Digests = images.facts["digest"][:, : known.train.shape[1]]
     identical = among(digests, known.trained)

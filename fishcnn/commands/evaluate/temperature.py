@@ -107,9 +107,11 @@ def calibrate(
         return Calibration(lines, best, False, before, f"{remark} The checkpoint already has it.")
     gain = _gain(validation, before)
     if not gain.sure:
+        changes = "lowers" if gain.mean > 0 else "raises"
+        chance = ", which may be chance" if abs(gain.mean) <= gain.margin else ""
         remark += (
-            f" On images that it was not fitted on, it lowers the log-loss by {gain.mean:.3f} "
-            f"± {gain.margin:.3f}, which may be chance. The temperature stays as it is."
+            f" On images that it was not fitted on, it {changes} the log-loss by "
+            f"{abs(gain.mean):.3f} ± {gain.margin:.3f}{chance}. The temperature stays as it is."
         )
         return Calibration(lines, best, False, before, remark)
     if store:

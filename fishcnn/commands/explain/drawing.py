@@ -23,6 +23,7 @@ from fishcnn.plots.cam_sheet import (
     panel_sheet,
     remark,
 )
+from fishcnn.utils.text import percent
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
 SHORT_SIDE = 64  # and of a panorama's shorter side
@@ -80,7 +81,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
     if len(maps) > 1:
         panels = [_above(original, original), *map(_above, heats, overlays)]
     width = max(photo.width, NARROWEST)
-    then = ", ".join(f"{share:.0%} {name}" for name, share in row.top[1:])
+    then = ", ".join(f"{percent(share, 0)} {name}" for name, share in row.top[1:])
     caption = [*_classes(row), *([f"then {then}"] if then else []), _map_line(row, question)]
     return panel_sheet(
         np.stack([_on_white(panel, panel.shape[0], width) for panel in panels])[None],
@@ -89,20 +90,29 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
         row.name,
         wrong=[row.wrong],
         remarks=[_remarks(maps)],
-        note=_note(question),
+        note=about_maps(question),
     )
 
 
-def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, number: str = "") -> Tile:
+def named_panels(photo: Image.Image, maps: Maps, question: Question) -> dict[str, Pixels]:
+    """Make the panels of one row: the image, its heat map and the overlay, or one for each layer.
+
+    Takes what :func:`drawing` takes.
+    """
+    original, heats, overlays = _panels(photo, maps, question.overlay)
+    panels = [original, *(heats if len(maps) == 1 else []), *overlays]
+    return dict(zip(_panel_names(question), panels, strict=True))
+
+
+def tile(photo: Image.Image, maps: Maps, row: Row, question: Question, about: str = "") -> Tile:
     """Make an image ready for a sheet: small, at its own shape on a white square.
 
-    Takes what :func:`drawing` takes, and what the image is called elsewhere.
+    Takes what :func:`drawing` takes, and what the image stands for.
     """
     photo = photo.copy()
     photo.thumbnail((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-    original, heats, overlays = _panels(photo, maps, question.overlay)
-    panels = [original, *(heats if len(maps) == 1 else []), *overlays]
-    caption = [f"{number} {row.name}".strip(), *_classes(row)]
+    panels = named_panels(photo, maps, question).values()
+    caption = [f"{about} {row.name}".strip(), *_classes(row)]
     if question.names_its_class:
         caption.append(_map_line(row, question))
     square = np.stack([_on_white(panel, SHEET_SIDE, SHEET_SIDE) for panel in panels])
@@ -119,11 +129,11 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
         title,
         wrong=[one.wrong for one in tiles],
         remarks=[one.remarks for one in tiles],
-        note=_note(question),
+        note=about_maps(question),
     )
 
 
-def _note(question: Question) -> str:
+def about_maps(question: Question) -> str:
     """What stands below the panels."""
     note = _NOTES[question.overlay]
     return f"{note}\n{about_cells(question.cells)}" if question.cells else note
@@ -177,7 +187,7 @@ def _classes(row: Row) -> list[str]:
     """Lines with true and predicted class; the share comes first, as long names are cut."""
     name, share = row.top[0]
     known = [] if row.true is None else [f"true: {row.true}"]
-    return [*known, f"predicted {share:.0%}: {name}"]
+    return [*known, f"predicted {percent(share, 0)}: {name}"]
 
 
 def _map_line(row: Row, question: Question) -> str:

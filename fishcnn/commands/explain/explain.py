@@ -12,10 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
+from PIL import Image
 from torch import Tensor
 
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.explain.drawing import Tile, drawing, photograph, sheet, tile
+from fishcnn.commands.explain.drawing import (
+    Pixels,
+    Tile,
+    drawing,
+    named_panels,
+    photograph,
+    sheet,
+    tile,
+)
 from fishcnn.commands.explain.explained_images import (
     ImageFile,
     as_validated,
@@ -24,7 +33,12 @@ from fishcnn.commands.explain.explained_images import (
     typed_files,
     validation_sample,
 )
-from fishcnn.commands.explain.explanation_report import Explanation, print_explanation, report
+from fishcnn.commands.explain.explanation_report import (
+    LISTED,
+    Explanation,
+    explanation_page,
+    print_explanation,
+)
 from fishcnn.commands.explain.explanation_rows import Row, cells, columns, make_row
 from fishcnn.commands.explain.measurements import Measured, as_json, measure
 from fishcnn.commands.explain.question import (
@@ -35,9 +49,10 @@ from fishcnn.commands.explain.question import (
 )
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
+from fishcnn.commands.images_of_run import run_datamodule, warn_unused
 from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
+from fishcnn.commands.page_images import inline_chart, inline_photo
 from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import (
     best_device,
@@ -50,9 +65,9 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.cam_sheet import OVERLAYS
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
-from fishcnn.utils.checks import choice, either, flag, optional, text, whole
+from fishcnn.utils.checks import choice, flag, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import write_text
+from fishcnn.utils.files import write_bytes, write_text
 from fishcnn.utils.progress import track
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
@@ -63,20 +78,9 @@ _FILES = (
     names.EXPLANATION_CURVES,
     names.EXPLANATION_EXAMPLES,
     names.EXPLANATION_MEASUREMENTS,
-    names.EXPLANATION_REPORT,
+    names.EXPLANATION_PAGE,
 )
-# Its name or index, or a word; YAML takes the word true for something else.
-_CLASS = either(text, whole(0), choice(True))
 _SETTINGS = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
-    "target": _CLASS,
-    "against": optional(_CLASS),
-    # A layer inside another one may be called by a number.
-    "layer": optional(either(text, whole(0))),
     "method": choice(*METHODS),
     "overlay": choice(*OVERLAYS),
     "pictures": whole(1, 200),
@@ -104,7 +108,7 @@ def explain(config: DictConfig) -> None:
     run = RunFolder.of(checkpoint) or RunFolder(checkpoint.parent)
     with output_folder(config.output, run.explanations) as output:
         explanation = _write(config, checkpoint, output)
-    printed = (names.EXPLANATION_REPORT, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
+    printed = (names.EXPLANATION_PAGE, names.EXPLANATION_SHEET, names.EXPLANATION_TABLE)
     print_explanation(explanation, [output / name for name in printed if (output / name).exists()])
     if explanation.unreadable == explanation.total:
         file = printable(str(output / names.EXPLANATION_TABLE))
@@ -152,9 +156,8 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
             # ASCII with escapes, as file names need not be valid Unicode.
             text = json.dumps(head | as_json(measured), indent=1, allow_nan=False)
             write_text(folder / names.EXPLANATION_MEASUREMENTS, text + "\n")
-            _draw(measured, folder)
-        text = report(explanation)
-        write_text(folder / names.EXPLANATION_REPORT, text, errors="backslashreplace")
+            _draw(explanation, measured, folder)
+        write_bytes(folder / names.EXPLANATION_PAGE, explanation_page(explanation))
     return explanation
 
 
@@ -173,7 +176,7 @@ def _data_of_run(
     except FishError as error:
         if config.input is None:
             raise
-        return None, [f"Whether the maps are faithful could not be measured: {error}"]
+        return None, [f"It could not be measured whether the maps are faithful: {error}"]
     return datamodule, []
 
 
@@ -181,6 +184,7 @@ def _earlier(output: Path) -> Iterator[Path]:
     """What an earlier explanation has left in a folder, and nothing else."""
     table = output / names.EXPLANATION_TABLE
     if table.is_file():
+        yield output / "report.md"  # of an earlier version
         # Whatever may have become of the table.
         lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
         for row in csv.DictReader(lines):
@@ -208,18 +212,18 @@ def _explain(
         table.writeheader()
         rows = _rows(classifier, files, question)
         for row, maps in track(rows, "Explaining", total=total, show=sys.stderr.isatty()):
-            explanation.add(row)
             table.writerow(cells(row, question.layers))
-            if row.png is None:
-                continue
-            photo = photograph(Path(row.path), question.resize)
-            save_figure(
-                drawing(photo, maps, row, question), output / names.EXPLANATION_IMAGES / row.png
-            )
-            if len(tiles) < on_sheet:
-                tiles.append(tile(photo, maps, row, question))
+            panels: dict[str, Pixels] = {}
+            if row.png is not None:
+                photo = photograph(Path(row.path), question.resize)
+                figure = drawing(photo, maps, row, question)
+                save_figure(figure, output / names.EXPLANATION_IMAGES / row.png)
+                if len(tiles) < on_sheet:
+                    tiles.append(tile(photo, maps, row, question))
+                if explanation.total < LISTED:
+                    panels = named_panels(photo, maps, question)
+            explanation.add(row, panels)
     if tiles:
-        explanation.on_sheet = len(tiles)
         title = "Where the network looks"
         if explanation.total - explanation.unreadable > len(tiles):
             title += f": the first {len(tiles)} of {explanation.total} images"
@@ -265,8 +269,9 @@ def _png_name(number: int, path: str) -> str:
     return f"{number:05d}-{stem}.png"
 
 
-def _draw(measured: Measured, output: Path) -> None:
-    """Draw the curves, and the images that the findings name by number."""
+def _draw(explanation: Explanation, measured: Measured, output: Path) -> None:
+    """Draw the curves, and the images that show what was found."""
+    question = measured.question
     depths = () if measured.randomisation is None else measured.randomisation.depths
     curves = {name: scores.mean_curves for name, scores in measured.kinds.items()}
     figure = faithfulness_curves(
@@ -274,14 +279,19 @@ def _draw(measured: Measured, output: Path) -> None:
         {name: curve.insertion.numpy() for name, curve in curves.items()},
         [depth.layer for depth in depths],
         np.array([depth.correlation for depth in depths]),
-        "Are the maps faithful to the network?",
+        f"{question.method.name} at {question.layers[0]}, {len(measured.rows):,} validation images",
     )
     save_figure(figure, output / names.EXPLANATION_CURVES)
+    explanation.curves = inline_chart(figure)
     tiles = []
-    for number, finding in measured.examples.items():
-        row, maps = measured.rows[number], measured.maps[number].numpy()
-        photo = photograph(Path(row.path), measured.question.resize)
-        tiles.append(tile(photo, maps, row, measured.question, f"{number} ({finding}):"))
+    for found, positions in measured.examples:
+        explanation.examples.append((found, []))
+        for position in positions:
+            row, maps = measured.rows[position], measured.maps[position].numpy()
+            photo = photograph(Path(row.path), question.resize)
+            tiles.append(tile(photo, maps, row, question, f"{found.kind}:"))
+            overlay = named_panels(photo, maps, question)["overlay"]
+            explanation.examples[-1][1].append((row, inline_photo(Image.fromarray(overlay))))
     if tiles:
-        title = "Images that the report names by number"
-        save_figure(sheet(tiles, measured.question, title), output / names.EXPLANATION_EXAMPLES)
+        figure = sheet(tiles, question, "Images that show what was found")
+        save_figure(figure, output / names.EXPLANATION_EXAMPLES)

@@ -1,20 +1,25 @@
-"""What is said of an explanation: report.md, and the lines on the terminal."""
+"""What is said of an explanation: its page, and the lines on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from rich.markup import escape
 
+from fishcnn.cam.localisation import Found, Place
+from fishcnn.commands.explain.drawing import Pixels, about_maps
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
-from fishcnn.commands.templates import render
+from fishcnn.commands.page_images import InlineImage, inline_photo
+from fishcnn.commands.templates import render_page, software
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.utils import run_folder
 from fishcnn.utils.run_folder import EXPLANATION_TABLE
 
-LISTED = 50  # rows of the report; the others are in the table
+LISTED = 60  # images on the page: some 2 MB; the others are in the table and in their folder
 PRINTED = 20
 
 
@@ -24,56 +29,80 @@ class Explanation:
 
     Attributes:
         images: what was explained, for people.
-        rows: the first :data:`LISTED` of the total.
-        on_sheet: how many are on the contact sheet.
+        rows: the first :data:`LISTED` of the total, each with its panels as data URIs by name;
+            without any where it cannot be read.
         remarks: what else a reader has to know.
+        measured, curves, examples: whether the maps can be trusted, where that was asked for; for
+            each thing that was found, images that show it, as data URIs.
     """
 
     checkpoint: Path
     question: Question
     images: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[tuple[Row, dict[str, str]]] = field(default_factory=list)
     total: int = 0
     unreadable: int = 0
-    on_sheet: int = 0
-    measured: Measured | None = None
     remarks: list[str] = field(default_factory=list)
+    measured: Measured | None = None
+    curves: InlineImage | None = None
+    examples: list[tuple[Found, list[tuple[Row, str]]]] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
-        """Count an image."""
+    def add(self, row: Row, panels: Mapping[str, Pixels]) -> None:
+        """Count an image, and keep its panels, uint8 ``(H, W, 3)``, if it is one of the first."""
         self.total += 1
         self.unreadable += row.error is not None
         if len(self.rows) < LISTED:
-            self.rows.append(row)
+            shown = {name: inline_photo(Image.fromarray(panel)) for name, panel in panels.items()}
+            self.rows.append((row, shown))
 
 
-def report(explanation: Explanation) -> str:
-    """Write the report as Markdown."""
-    return render(
-        "explanation_report.md",
+def explanation_page(explanation: Explanation) -> bytes:
+    """Build the page, in UTF-8."""
+    question, measured = explanation.question, explanation.measured
+    places = measured.places if measured else {}
+    places = {f"on the {name}": place for name, place in places.items() if place.images.any()}
+    return render_page(
+        "explanation.html",
+        title="Where the network looks",
         e=explanation,
-        places=_places(explanation.measured),
+        question=question,
+        note=about_maps(explanation.question),
+        measured=measured,
+        places=places,
+        by_class=_by_class(measured, places) if measured else [],
         names=run_folder,
+        made_of={
+            "checkpoint": str(explanation.checkpoint),
+            "images": explanation.images,
+            "maps": f"{question.method.name} at {', '.join(question.layers)}",
+            "method": question.method.paper,
+            "software": software(),
+        },
     )
 
 
-def _places(measured: Measured | None) -> dict[str, list[str]]:
-    """For each kind of place, a cell for each class: the maps' energy on it, and its area."""
-    return {
-        name: [
-            f"{energy:.0%} ({area:.0%})" + (" !" if more else "") if energy == energy else "-"
-            for energy, area, more in zip(
-                place.energy, place.area, place.more_than_area, strict=True
-            )
-        ]
-        for name, place in (measured.places.items() if measured else ())
-    }
+def _by_class(measured: Measured, places: dict[str, Place]) -> list[dict[str, Any]]:
+    """A row for each class with images: where its maps lie."""
+    found = measured.localisation
+    rows = [
+        {
+            "name": name,
+            "images": found.border.images[label],
+            "places": [
+                # On the fish is where a map belongs.
+                (p.energy[label], p.area[label], p.more_than_area[label] and p is not found.fish)
+                for p in places.values()
+            ],
+        }
+        for label, name in enumerate(found.classes)
+    ]
+    return [row for row in rows if row["images"]]
 
 
 def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
     """Print the first rows, the verdicts, what was found, and where the files are."""
     console = Terminal()
-    question, rows = explanation.question, explanation.rows[:PRINTED]
+    question, rows = explanation.question, [row for row, _ in explanation.rows[:PRINTED]]
     head = f"{question.method.name} at {', '.join(question.layers)}: {question.in_words}"
     console.print(escape(head), highlight=False)
     columns = {
@@ -84,7 +113,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
     }
     if question.names_its_class:
         columns["map of"] = [row.map_of for row in rows]
-    if any(share is not None for row in explanation.rows for share in row.energy):
+    if any(share is not None for row, _ in explanation.rows for share in row.energy):
         columns["on the fish"] = [row.on_fish for row in rows]
     table = plain_table(*columns)
     for row, cells in zip(rows, zip(*columns.values(), strict=True), strict=True):
@@ -95,7 +124,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
     if explanation.measured is not None:
         for title, lines in (
             ("Are the maps faithful to the network?", explanation.measured.verdicts),
-            ("Does it look at the fish?", explanation.measured.localisation.findings),
+            ("Does it look at the fish?", explanation.measured.findings),
         ):
             console.print(f"\n[bold]{title}[/bold]")
             for line in lines:

@@ -9,7 +9,7 @@ from torch import Tensor
 from fishcnn.cam.localisation import energy_inside
 from fishcnn.commands.explain.explained_images import ImageFile
 from fishcnn.commands.explain.question import Answer
-from fishcnn.utils.text import printable, to_cell
+from fishcnn.utils.text import percent, printable, to_cell
 
 TOP_K = 3
 
@@ -59,7 +59,7 @@ class Row:
         """The prediction with its probability for people, or why there is none."""
         if not self.top:
             return f"cannot be read: {self.error}"
-        return f"{self.top[0][0]} {self.top[0][1]:.0%}"
+        return f"{self.top[0][0]} {percent(self.top[0][1], 0)}"
 
     @property
     def map_of(self) -> str:
@@ -72,7 +72,7 @@ class Row:
     @property
     def on_fish(self) -> str:
         """The energy on the fish at each layer, for people; a dash where it is not known."""
-        return " ".join("-" if share is None else f"{share:.0%}" for share in self.energy)
+        return " ".join("-" if share is None else percent(share, 0) for share in self.energy)
 
 
 def make_row(

@@ -1,7 +1,7 @@
 """Whether the maps of a method are faithful, and where they lie: on validation images."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fishcnn.cam.faithfulness import Faithfulness, Scores, faithfulness
-from fishcnn.cam.localisation import Localisation, Place, localise
+from fishcnn.cam.localisation import MAX_CLASSES_NAMED, Found, Localisation, Place, localise
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
 from fishcnn.commands.explain.explained_images import BATCH, sampled_files, validation_sample
@@ -19,6 +19,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.borders import find_bars
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.progress import track, waiting
 from fishcnn.utils.text import finite, printable
 
 IMAGES_PER_CLASS = 20  # enough to find a shortcut in each
@@ -27,8 +28,6 @@ RANDOMISED = 32  # images: their mean correlation is known to a few hundredths
 DRAWS = 3  # random networks: a single one may resemble the trained one
 # Of methods that run the network hundreds of times for one map.
 RANDOMISED_SLOWLY, DRAWS_SLOWLY = 4, 1
-MAX_EXAMPLES = 24  # images on the sheet
-MAX_CLASSES = 5  # for each of the findings
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Measured:
         return [
             self.faithfulness.verdict,
             self.faithfulness.drop_verdict,
-            "Nothing to randomise: every map is empty (Adebayo et al. 2018)."
+            "No sanity check: every map is empty (Adebayo et al. 2018)."
             if self.randomisation is None
             else self.randomisation.verdict,
         ]
@@ -75,13 +74,18 @@ class Measured:
         return {name: place for name, place in places.items() if place is not None}
 
     @property
-    def examples(self) -> dict[int, str]:
-        """Images for what was found, the most important first: position, and what it stands for."""
-        chosen: dict[int, str] = {}
-        for position, finding in _examples(self.localisation):
-            if len(chosen) < MAX_EXAMPLES:
-                chosen.setdefault(position, finding)
-        return chosen
+    def findings(self) -> list[str]:
+        """What was found about where they lie, a line for each, with the names of images to see."""
+        found, names = self.localisation, [row.name for row in self.rows]
+        return [finding.named(found.classes, names) for finding in found.findings]
+
+    @property
+    def examples(self) -> list[tuple[Found, list[int]]]:
+        """For each thing that was found, the positions of images to see: of up to five classes."""
+        return [
+            (found, [*chain.from_iterable(list(found.examples.values())[:MAX_CLASSES_NAMED])])
+            for found in self.localisation.findings
+        ]
 
 
 def measure(
@@ -106,7 +110,8 @@ def measure(
     positions = validation_sample(datamodule, wanted, seed)
     files = sampled_files(datamodule, positions)
     batches, rows, maps, targets = [], [], [], []
-    for start in range(0, len(positions), BATCH):
+    starts, total = range(0, len(positions), BATCH), len(positions)
+    for start in track(starts, "Explaining what is measured", total=total, step=BATCH):
         batch = datamodule.batch("val", positions[start : start + BATCH], classifier.device)
         found = answer(classifier, batch["image"], batch["label"], question)
         masks = batch["mask"].cpu() if "mask" in batch else [None] * len(found.maps)
@@ -121,17 +126,18 @@ def measure(
     on_device = torch.cat(maps)[:, 0].to(pixels.device)
     of = torch.cat(targets).to(pixels.device)
     few = slice(0, images)
-    return Measured(
-        question=question,
-        faithfulness=faithfulness(
+    with waiting(f"Measuring 1 of 3: what {len(of[few])} images lose without the marked parts"):
+        faithful = faithfulness(
             classifier,
             pixels[few],
             on_device[few],
             of[few],
             torch.Generator().manual_seed(seed),
-        ),
-        randomisation=_randomisation(classifier, pixels[few], of[few], question, seed),
-        localisation=localise(
+        )
+    with waiting("Measuring 2 of 3: whether maps of random networks look the same"):
+        randomisation = _randomisation(classifier, pixels[few], of[few], question, seed)
+    with waiting(f"Measuring 3 of 3: where the maps of {total} images lie"):
+        localisation = localise(
             classifier,
             pixels,
             on_device,
@@ -140,7 +146,12 @@ def measure(
             bars=_bars(pixels),
             masks=torch.cat([b["mask"] for b in batches]) if "mask" in batches[0] else None,
             seed=seed,
-        ),
+        )
+    return Measured(
+        question=question,
+        faithfulness=faithful,
+        randomisation=randomisation,
+        localisation=localisation,
         rows=rows,
         maps=torch.cat(maps),
     )
@@ -180,21 +191,6 @@ def _randomisation(
         return None
 
 
-def _examples(localisation: Localisation) -> Iterator[tuple[int, str]]:
-    """Positions and what they stand for; one may come more than once."""
-    if localisation.shortcut is not None:
-        for positions in list(localisation.shortcut.examples.values())[:MAX_CLASSES]:
-            yield from ((position, "shortcut") for position in positions)
-    for place, name in ((localisation.bars, "bars"), (localisation.border, "border")):
-        for label in np.flatnonzero(place.more_than_area)[:MAX_CLASSES].tolist():
-            yield from ((position, name) for position in place.examples[label])
-    if localisation.fish is not None:
-        place = localisation.fish
-        # NaN, of classes without images, comes last.
-        for label in np.argsort(place.energy - place.area)[:MAX_CLASSES].tolist():
-            yield from ((position, "least on the fish") for position in place.examples[label])
-
-
 def as_json(measured: Measured) -> dict[str, Any]:
     """All numbers, for trust.json; what is undefined is None."""
     question, random = measured.question, measured.randomisation
@@ -203,7 +199,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "layer": question.layers[0],
         "target": question.target,
         "verdicts": measured.verdicts,
-        "findings": list(measured.localisation.findings),
+        "findings": measured.findings,
         "faithfulness": {
             "pictures": len(measured.faithfulness.maps.drop),
             **{

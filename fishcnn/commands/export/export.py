@@ -20,7 +20,7 @@ from fishcnn.commands.export.model_card import model_card
 from fishcnn.commands.export.preparation import compare_files
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, run_datamodule, warn_unused
+from fishcnn.commands.images_of_run import run_datamodule, warn_unused
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal, print_raw
@@ -33,9 +33,10 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS, GradCam
-from fishcnn.utils.checks import choice, either, optional, several, text
+from fishcnn.utils.checks import choice, either, several
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, write_text
+from fishcnn.utils.progress import waiting
 from fishcnn.utils.run_folder import EXPORT_RESULTS, EXPORT_SHEET, MODEL_CARD, RunFolder
 from fishcnn.utils.text import same_names
 from fishcnn.utils.versions import versions
@@ -46,14 +47,7 @@ log = logging.getLogger(__name__)
 _COMPARED = 64
 
 
-_WANTED = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
-    "formats": either(choice(*FORMATS), several(choice(*FORMATS))),
-}
+_WANTED = {"formats": either(choice(*FORMATS), several(choice(*FORMATS)))}
 
 
 def check_export(config: DictConfig) -> None:
@@ -143,12 +137,12 @@ def _images(
         datamodule = run_datamodule(checkpoint, config.data)
     except FishError as error:
         raise FishError(
-            "the images of the run, on which the files are compared with the network, cannot be "
-            f"read: {error}. To compare on other images, add input=/path/to/images"
+            f"{error}. The exported files are compared with the network on these images; to use "
+            "others, add input=/path/to/images"
         ) from error
     if not same_names(datamodule.classes, classifier.classes):
         raise FishError(
-            f"data.root has the classes {', '.join(datamodule.classes)} by now, and the run was "
+            f"data.root now has the classes {', '.join(datamodule.classes)}, but the run was "
             f"trained on {', '.join(classifier.classes)}: name images by input=/path/to/images"
         )
     rows = datamodule.split.val[_spread(len(datamodule.split.val))]
@@ -194,24 +188,25 @@ def _write_and_compare(
         others = ",".join(other for other in formats if other != name)
         others = others and f". Without it: formats=[{others}]"
         try:
-            FORMATS[name].write(module, metadata, path)
-            loaded = FORMATS[name].read(path)
-            if not metadata.items() <= loaded.metadata.items():
-                raise ValueError("its metadata did not come back as they were written")
-            agreement = compare(loaded, images, expected)
+            with waiting(f"Writing {name} and comparing it with the network"):
+                FORMATS[name].write(module, metadata, path)
+                loaded = FORMATS[name].read(path)
+                if not metadata.items() <= loaded.metadata.items():
+                    raise ValueError("its metadata came back changed")
+                agreement = compare(loaded, images, expected)
         except (OSError, Unwritable):  # of the disk, not of the network
             raise
         except Exception as error:  # exporters and runtimes raise almost any type
             raise FishError(
-                f"formats: {name} does not work with this network, nothing was exported: "
+                f"formats: {name} cannot be written for this network, so nothing was exported: "
                 f"{type(error).__name__}: {str(error).strip()[:500]}{others}"
             ) from error
         if not agreement.good:
             raise FishError(
-                f"formats: {name} was refused and nothing was exported: on {agreement.pictures} "
-                "images it names the same class as the network for "
+                f"formats: {name} does not agree with the network, so nothing was exported: on "
+                f"{agreement.pictures} images it names the same class as the network for "
                 f"{agreement.same_top1}, and its probabilities are up to "
-                f"{agreement.max_abs_difference:.2g} off (at most {TOLERANCE:g} is allowed){others}"
+                f"{agreement.max_abs_difference:.2g} off ({TOLERANCE:g} is allowed){others}"
             )
         files[name] = {"file": path.name, "bytes": path.stat().st_size, **asdict(agreement)}
     return files
@@ -219,7 +214,7 @@ def _write_and_compare(
 
 def _print(output: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     console = Terminal()
-    numbers = ("size", "max abs diff.", "same top-1", "ms per image")
+    numbers = ("size", "largest difference", "same first class", "ms per image")
     table = Table(
         *(Column(name, no_wrap=True) for name in ("format", "file")),
         *(Column(name, justify="right") for name in numbers),

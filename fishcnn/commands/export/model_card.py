@@ -1,6 +1,7 @@
 """The model card: what a network is, how good, and for what (Mitchell et al. 2019)."""
 
 import logging
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,9 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "config": config,
         "folder": root and Path(root).name,
         "groups": {name: _in_words(config[name]) for name in ("optimizer", "scheduler", "augment")},
-        "typed": " ".join(["python scripts/train.py", *(_without_folders(str(t)) for t in typed)]),
+        "typed": shlex.join(
+            ["python", "scripts/train.py", *(_without_folders(str(t)) for t in typed)]
+        ),
         # Classes and the accuracy of a constant answer.
         "data": [line for line in report if line.startswith("|")],
         "constant": [line for line in report if line.startswith("Always ")],
@@ -115,9 +118,20 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         ],
         # The other checkpoint of the run has other scores.
         "evaluations": [
-            one for one in evaluations if Path(one.get("checkpoint", "")).name == checkpoint.name
+            _without_trained_on(one)
+            for one in evaluations
+            if Path(one.get("checkpoint", "")).name == checkpoint.name
         ],
     }
+
+
+def _without_trained_on(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The numbers of an evaluation that say something of new images, where it has such."""
+    others = evaluation.get("trained_on", {}).get("without")
+    if not others:
+        return evaluation
+    name = f"{evaluation['pictures']['name']}, those not trained on"
+    return {**evaluation, **others, "pictures": {**evaluation["pictures"], "name": name}}
 
 
 def _in_words(group: Mapping[str, Any]) -> str:

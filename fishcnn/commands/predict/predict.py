@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ from rich.progress import (
 
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STREAM, count_images, image_paths
-from fishcnn.commands.images_of_run import MOVED_SETTINGS, validation_files, warn_unused
+from fishcnn.commands.images_of_run import validation_files, warn_unused
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -34,21 +34,16 @@ from fishcnn.commands.settings import check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils import stopping
-from fishcnn.utils.checks import choice, flag, number, optional, text, whole
+from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import made_folder, regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import percent, printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
-    "ckpt": optional(text),
-    "runs": text,
-    "input": optional(text),
-    "output": optional(text),
-    **MOVED_SETTINGS,
     "format": optional(choice(*_FORMATS)),
     "resume": flag,
     "threshold": number(0, 1),
@@ -119,6 +114,7 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
         if isinstance(output, PartialOutput):
             output.open(paths, resume=config.resume, batch_size=config.batch_size)
         before, start = output.total, time.perf_counter()
+        blank: list[str] = []
         batches = stream(
             predictor.rows,
             paths,
@@ -130,6 +126,7 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
                 bar = progress.add_task("Predicting", total=total, completed=before)
                 for batch in batches:
                     output.write(batch)
+                    blank += [row.path for row in batch if row.blank]
                     progress.advance(bar, len(batch))
         except KeyboardInterrupt:
             done = (
@@ -144,7 +141,7 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
         if not output.total:
             raise FishError(f"input={config.input}: no image found")
         output.finish()
-    _print_summary(output, before, time.perf_counter() - start, checkpoint, predictor)
+    _print_summary(output, before, time.perf_counter() - start, checkpoint, predictor, blank)
     if output.labels[""] == output.total:
         raise FishError(f"no image can be read; {printable(output.name)} says why")
 
@@ -224,13 +221,18 @@ def _print_summary(
     seconds: float,
     checkpoint: Path,
     predictor: Predictor,
+    blank: Sequence[str],
 ) -> None:
-    """Print the end of a prediction."""
+    """Print the end of a prediction; of the ``blank`` images, which have one colour, the first."""
     table = plain_table()
     table.add_row("images", f"[bold]{output.total:,}[/bold]")
     if before:
         table.add_row("", f"{before:,} of them before the interruption")
     table.add_row("cannot be read", f"{output.labels['']:,}")
+    if blank:
+        example = escape(printable(Path(blank[0]).name))
+        note = f"{len(blank):,}, such as {example}: their class means nothing"
+        table.add_row("of one colour", note)
     if predictor.threshold:
         unknown = f"{predictor.unknown}, below {predictor.threshold:g}"
         table.add_row(unknown, f"{output.labels[predictor.unknown]:,}")
@@ -240,7 +242,7 @@ def _print_summary(
         if name in predictor.classifier.classes
     ]
     for row, (name, count) in enumerate(named[:_SHOWN_CLASSES]):
-        share = f"{count:,}  ({count / output.total:.1%})"
+        share = f"{count:,}  ({percent(count / output.total)})"
         table.add_row("" if row else "most frequent", f"{escape(name)}  {share}")
     if len(named) > _SHOWN_CLASSES:
         table.add_row("", f"and {len(named) - _SHOWN_CLASSES} more classes")

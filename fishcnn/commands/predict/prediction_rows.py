@@ -24,12 +24,14 @@ class Row:
         top: the most probable classes and their probabilities, most probable first, rounded to 6
             digits; empty likewise.
         error: why the image cannot be read; None for one that can.
+        blank: whether it has one colour all over, so that its class means nothing; in no file.
     """
 
     path: str
     label: str | None
     top: tuple[tuple[str, float], ...]
     error: str | None
+    blank: bool = False
 
 
 class WrittenRow(NamedTuple):

@@ -26,6 +26,8 @@ Ranked = tuple[tuple[str, float], ...]
 UNKNOWN, _OTHERWISE = "unknown", "below threshold"
 # CPU kernels round the last digit differently for batches that are no multiple of this.
 _MULTIPLE = 8
+# Levels of 255: what a sensor or a JPEG adds to one colour.
+_FAINT = 8
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Predictor:
         readable = [image for image in decoded if not isinstance(image, str)]
         answers = iter(self.rank(np.stack(readable)) if readable else ())
         return [
-            Row(path, None, (), image) if isinstance(image, str) else self._row(path, next(answers))
+            Row(path, None, (), image)
+            if isinstance(image, str)
+            else self._row(path, next(answers), blank=is_blank(image))
             for path, image in zip(paths, decoded, strict=True)
         ]
 
@@ -102,10 +106,15 @@ class Predictor:
             for row in zip(order, shares, strict=True)
         ]
 
-    def _row(self, path: str, ranked: Ranked) -> Row:
+    def _row(self, path: str, ranked: Ranked, *, blank: bool) -> Row:
         top = tuple((name, round(share, DIGITS)) for name, share in ranked)
         label, probability = top[0]
-        return Row(path, self.unknown if probability < self.threshold else label, top, None)
+        return Row(path, self.unknown if probability < self.threshold else label, top, None, blank)
+
+
+def is_blank(image: NDArray[np.uint8]) -> bool:
+    """Whether an image, uint8 ``(S, S, 3)``, has one colour all over, but for faint noise."""
+    return bool((image.max((0, 1)) - image.min((0, 1))).max() <= _FAINT)
 
 
 def stream(

@@ -47,7 +47,9 @@ def find_learning_rate(config: DictConfig, datamodule: FishDataModule, run: RunF
     figure = made_folder(run.figures) / "learning_rate.png"
     save_figure(range_test_curve(test.rates, test.losses, test.suggestion), figure)
     if test.suggestion is None:
-        lines = ["The training loss falls at no learning rate: look at the data and the network."]
+        lines = [
+            "The training loss fell at none of the learning rates: check the data and the network."
+        ]
     else:
         rate = f"{test.suggestion:.1e}"
         lines = [

@@ -112,6 +112,9 @@ def _draw(
     if callbacks.grad_cam:
         title = f"Grad-CAM, epoch {best_epoch}"
         drawings["grad_cam"] = callbacks.grad_cam.sheet(best, datamodule, title)
+    # None where nothing was left to train.
+    if callbacks.train_batch and (sheet := callbacks.train_batch.sheet(best.classes)):
+        drawings["train_batch"] = sheet
     for name, figure in drawings.items():
         save_figure(figure, folder / f"{name}.png")
 

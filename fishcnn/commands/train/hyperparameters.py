@@ -1,14 +1,18 @@
-"""What the HParams tab of TensorBoard shows of a configuration."""
+"""What TensorBoard shows of a configuration: the name of the run, and the HParams tab."""
 
-from collections.abc import Sequence
+import re
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fishcnn.commands.run_files import read_swept
 from fishcnn.training.callbacks.tensorboard_tabs import Value
 
-# Columns of the HParams tab; what else was overridden on the command line is added.
+# Columns of the HParams tab; what else was chosen is added.
 _HYPERPARAMETERS = (
     "data.name",
     "data.image_size",
@@ -34,22 +38,71 @@ _HYPERPARAMETERS = (
     "trainer.max_epochs",
     "seed",
 )
+# These say where a run is computed and written, not what is trained.
+_ASIDE = ("runs", "ckpt_path", "logger", "callbacks.progress", "trainer.accelerator")
+# Settings of these name a run: what is trained, not on which images or how long.
+_NAMING = ("experiment", "model", "augment", "optimizer", "scheduler", "loss", "seed")
+# A folder cannot be called so, on one system or another.
+_NO_NAME = re.compile(r"""[\s\x00-\x1f\ud800-\udfff<>:"'/\\|?*]+""")
+_MOST_BYTES = 200  # of the name of a folder; 255 are allowed
 
 
-def overridden_settings() -> list[str]:
-    """Names of the settings that the command line has chosen; a whole group gives its name."""
+def typed_settings() -> list[str]:
+    """Names of the settings and groups that the command line has chosen."""
     # As typed: an interpolation would be looked for among the settings of Hydra.
     task: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    keys = [override.lstrip("+~").partition("=")[0] for override in task]
-    groups = HydraConfig.get().runtime.choices
-    return [f"{key}.name" if key in groups and key != "experiment" else key for key in keys]
+    return list(dict.fromkeys(override.lstrip("+~").partition("=")[0] for override in task))
 
 
-def hyperparameters(config: DictConfig, overridden: Sequence[str]) -> dict[str, Value | None]:
-    """Values for the HParams tab, by dotted name; None where a network or source has none."""
+def swept_settings() -> list[str]:
+    """Names of those that a sweep varies; none outside of a sweep."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return []
+    typed = OverridesParser.create().parse_overrides(read_swept(Path(hydra.sweep.dir)))
+    # What is typed twice counts as typed last. A sweeper may add others, which nobody has typed.
+    sweeps = {override.key_or_group: override.is_sweep_override() for override in typed}
+    return [name for name in typed_settings() if sweeps.get(name, True)]
+
+
+def run_name(config: DictConfig) -> str:
+    """What TensorBoard calls a run, such as ``blocks=3,lr=0.001``: what a sweep varies.
+
+    Outside of a sweep, what was chosen for the network and its training; where nothing was, the
+    name of the network. It is a folder's name on any system.
+    """
+    keys = swept_settings()
+    keys = keys or [key for key in typed_settings() if key.partition(".")[0] in _NAMING]
+    short = [key.rpartition(".")[2] for key in keys]
+    names = [key if short.count(name) > 1 else name for key, name in zip(keys, short, strict=True)]
+    chosen = [f"{name}={_shown(config, key)}" for name, key in zip(names, keys, strict=True)]
+    name = ",".join(chosen) or str(config.model.get("architecture", config.model.name))
+    return _NO_NAME.sub("_", name).encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(".")
+
+
+def _shown(config: DictConfig, key: str) -> str:
+    """A value in the fewest letters; of a group, which choice."""
+    choices = HydraConfig.get().runtime.choices
+    value = choices[key] if key in choices else OmegaConf.select(config, key)
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def hyperparameters(config: DictConfig) -> dict[str, Value | None]:
+    """Values for the HParams tab, by dotted name; None where a network or source has none.
+
+    Of a job of a sweep, only what the sweep varies: a table that begins with what matters.
+    """
+    choices = HydraConfig.get().runtime.choices
+    swept = swept_settings()
     values: dict[str, Value | None] = {}
-    for name in dict.fromkeys(["experiment", *_HYPERPARAMETERS, *overridden]):
+    typed = [key for key in typed_settings() if not key.startswith(_ASIDE)]
+    for key in swept or dict.fromkeys(["experiment", *_HYPERPARAMETERS, *typed]):
+        if key == "experiment":
+            values[key] = choices.get(key)
+            continue
+        name = f"{key}.name" if key in choices else key
         value = OmegaConf.select(config, name)
         values[name] = value if isinstance(value, bool | int | float | str | None) else str(value)
-    values["experiment"] = HydraConfig.get().runtime.choices.get("experiment")
     return values

@@ -11,6 +11,7 @@ from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import interval_95, percent
 
 
 def print_summary(
@@ -21,18 +22,20 @@ def print_summary(
     TensorBoard shows ``logdir``: the run, or the sweep that it belongs to; None without logs.
     """
     console = Terminal()
-    low, high = summary["val_acc_interval"]
     table = plain_table()
-    table.add_row("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")
+    table.add_row(
+        "best epoch",
+        f"{summary['best_epoch']} of {summary['epochs']}, by its validation loss, the lowest",
+    )
     table.add_row(
         "validation accuracy",
-        f"[bold]{summary['val_acc']:.1%}[/bold]  (95% interval {low:.1%} to {high:.1%})",
+        f"[bold]{percent(summary['val_acc'])}[/bold]  ({interval_95(summary['val_acc_interval'])})",
     )
-    table.add_row("last validation", f"{summary['last_val_acc']:.1%}")
+    table.add_row("after the last epoch", percent(summary["last_val_acc"]))
     # Accuracy, which is measured in training as well, stands above; the loss alone says little.
     for score in (score for score in SCORES if not score.in_training):
         value = summary[f"val_{score.key}"]
-        table.add_row(score.title, f"{value:.1%}" if score.is_share else f"{value:.3f}")
+        table.add_row(score.title, percent(value) if score.is_share else f"{value:.3f}")
     table.add_row(
         "time",
         f"{summary['seconds']:.0f} s, of which {summary['seconds_to_first_step']:.1f} s before the "

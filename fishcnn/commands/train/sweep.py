@@ -18,6 +18,7 @@ from fishcnn.commands.run_files import read_notes, read_overrides
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, RunFolder
+from fishcnn.utils.text import percent
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
@@ -188,7 +189,11 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
     if not console.is_terminal:
         console.width = 120  # a log file can be scrolled
     numbers = ("val acc", "95% interval", "val loss")
-    shown = table("Jobs of this sweep", ("job", "overrides"), (*numbers, "best epoch", "time"))
+    shown = table(
+        "Jobs of this sweep; best epoch: lowest val loss",
+        ("job", "overrides"),
+        (*numbers, "best epoch", "time"),
+    )
     names = differing(jobs)
     for job in jobs:
         measured = ("failed", "", "") if job.val_acc is None else _measured(job)
@@ -222,8 +227,8 @@ def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
+    return "" if share is None else percent(share)
 
 
 def _percents(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.1f} to {interval[1]:.1%}"
+    return "" if interval is None else f"{percent(interval[0])[:-1]} to {percent(interval[1])}"

@@ -36,7 +36,9 @@ from fishcnn.commands.train.earlier_start import (
 )
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
+from fishcnn.commands.train.hyperparameters import run_name
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
+from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
 from fishcnn.commands.train.train_settings import check_train
 from fishcnn.data.datamodule import FishDataModule
@@ -79,9 +81,7 @@ def train(config: DictConfig) -> float:
     if summary is None:
         return float("nan")
     if verdicts is not None:
-        logdir = run.path.parent if in_a_sweep() else run.path
-        logged = config.logger.name == "tensorboard"
-        print_summary(summary, verdicts, run, logdir if logged else None)
+        print_summary(summary, verdicts, run, _logdir(config, run))
     loss = summary[MONITOR]
     return float("nan" if loss is None else loss)
 
@@ -119,14 +119,15 @@ def _train(
     if config.find_lr:
         find_learning_rate(config, datamodule, run)
         return None, None
-    report = data_report(datamodule.images, datamodule.splitting)
+    typed = inspection_settings(config)
+    report = data_report(datamodule.images, datamodule.splitting, typed)
     classifier = build_classifier(config, datamodule, fetch=not resumed)
     if config.trainer.compile:
         # In place, so that checkpoints keep the names of their weights.
         classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
     callbacks = Callbacks(config, report, run, ckpt_path)
-    trainer = build_trainer(config, callbacks.all, run.path, writer)
+    trainer = build_trainer(config, callbacks.all, run.events(run_name(config)), writer)
     if resumed:
         check_same_data(resumed, datamodule, config, trainer.world_size)
         if finishing:
@@ -134,6 +135,7 @@ def _train(
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
+        print_start(datamodule, classifier, trainer, run, _logdir(config, run))
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
             made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
@@ -146,6 +148,13 @@ def _train(
         return None, None
     summary = finish_run(classifier, datamodule, callbacks, trainer, run, start)
     return summary, callbacks.doctor.verdicts
+
+
+def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
+    """What TensorBoard is to show: the run, or the sweep that it belongs to; None without logs."""
+    if config.logger.name != "tensorboard":
+        return None
+    return run.path.parent if in_a_sweep() else run.path
 
 
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:

@@ -21,6 +21,7 @@ from fishcnn.commands.build import (
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
+from fishcnn.training.callbacks.train_batch import TRAIN_BATCH_SETTINGS
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.utils.checks import Check, choice, either, flag, number, optional, several, text, whole
 from fishcnn.utils.errors import FishError, typed
@@ -30,8 +31,6 @@ from fishcnn.utils.machine import usable_cpus
 # optimizer and scheduler.
 _WANTED = {
     "seed": whole(0, 2**32 - 1),
-    "runs": text,
-    "ckpt_path": optional(text),
     "find_lr": flag,
     "loss.label_smoothing": number(0, 1),
     "callbacks.early_stopping.enabled": flag,
@@ -39,6 +38,8 @@ _WANTED = {
     "callbacks.early_stopping.start_epoch": whole(1),
     "callbacks.grad_cam.enabled": flag,
     **{f"callbacks.grad_cam.{name}": check for name, check in GRAD_CAM_SETTINGS.items()},
+    "callbacks.train_batch.enabled": flag,
+    **{f"callbacks.train_batch.{name}": check for name, check in TRAIN_BATCH_SETTINGS.items()},
     "callbacks.ema.enabled": flag,
     "callbacks.ema.decay": number(0, 1),
     "callbacks.progress.enabled": flag,

@@ -310,7 +310,7 @@ def _build(
     _write_index(replace(index, facts=facts, reasons=reasons), arrays)
     built = _open(folder, index, square, workers)
     if built is None:  # what was written a moment ago
-        raise OSError(errno.EIO, "the disk does not keep what is written to it", str(folder))
+        raise OSError(errno.EIO, "the disk does not return what was written", str(folder))
     _sweep(folder, keep=built)
     return built
 

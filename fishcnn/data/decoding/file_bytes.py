@@ -45,7 +45,9 @@ def read_bytes(path: Path) -> bytes:
     except ValueError as error:  # a NUL in the name, which a list of paths may hold
         raise UnreadableImage(str(error)) from error
     if len(content) > status.st_size:
-        raise UnreadableImage("holds more than its size says: it is being written, or is no image")
+        raise UnreadableImage(
+            "grew while it was read: it is still being written, or is not an image"
+        )
     return content
 
 

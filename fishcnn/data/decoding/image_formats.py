@@ -51,7 +51,7 @@ _BEGINNINGS = (
     ("XPM", rb"/\* XPM"),
     ("SVG", rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?<svg"),
     ("a web page", rb"\s*<(?i:!doctype html|html|head|body)"),
-    ("a pointer of Git LFS", rb"version https://git-lfs"),
+    ("a Git LFS pointer: run git lfs pull", rb"version https://git-lfs"),
     ("a zip archive", rb"PK\x03\x04"),
     ("a gzip archive", rb"\x1f\x8b"),
 )
@@ -89,7 +89,7 @@ def check_format(content: bytes) -> None:
     else:
         for name, pattern in _PATTERNS:
             if pattern.match(start):
-                raise UnreadableImage(f"{name}, which is not read")
+                raise UnreadableImage(f"{name}, a format that is not supported")
 
 
 def _brands(start: bytes) -> list[bytes]:

@@ -99,7 +99,9 @@ def parse(content: bytes) -> JpegStream:
             raise UnreadableImage("truncated") from error
         if code == _SOS:
             if len(jpeg.scans) > _MAX_SCANS:
-                raise UnreadableImage(f"a JPEG of more than {_MAX_SCANS} scans, which is no image")
+                raise UnreadableImage(
+                    f"a JPEG of more than {_MAX_SCANS} scans, as no camera writes"
+                )
             scan = jpeg.scans[-1]
             end = _END_OF_SCAN.search(content, at)
             scan.start, scan.end = at, end.start() if end else len(content)

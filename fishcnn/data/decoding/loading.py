@@ -66,7 +66,7 @@ def _load(index: ImageIndex, square: Square, workers: int, *, keep: bool) -> Ima
         megabytes = count * side * side * (4 if index.masks_root else 3) / 1e6
         log.info("Decoding %d images to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
     else:
-        text = "Reading %d images once for their sizes and fingerprints, and again in every epoch."
+        text = "Reading %d images to measure them; they are read again in every epoch (cache=none)."
         log.info(text, count)
     capacity = count if keep else 0
     pixels = np.empty((capacity, side, side, 3), np.uint8)

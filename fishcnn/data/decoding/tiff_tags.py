@@ -32,7 +32,7 @@ def check_tags(image: TiffImageFile, limit: int) -> None:
     deep = max(_numbers(tags.get(_BITS, 8))) > 8
     # Where the data are compressed, libtiff puts the colours together first.
     if deep and tags.get(_PLANES) == _IN_PLANES and len(image.tile) > 1:
-        raise UnreadableImage("a TIFF of 16 bits with a plane for each colour, which is not read")
+        raise UnreadableImage("a 16-bit TIFF with separate colour planes, which is not supported")
 
 
 def check_unpacked(image: TiffImageFile, content: bytes) -> None:

@@ -21,6 +21,7 @@ from fishcnn.data.duplicates.distinctness import stand_out
 from fishcnn.data.duplicates.fingerprint import Features, unpack
 from fishcnn.data.duplicates.verification import Rows, show_the_same
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
+from fishcnn.utils.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 _VERSION = 3
 # Pairs compared at a time: some 100 MB.
 _BATCH = 256
+# So many are compared in a second or two.
+_SHOW_PROGRESS_ABOVE = 1000
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,13 @@ def near_duplicates_among(
     features: Features, images: Rows, aspect: NDArray[np.float32], pairs: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Keep the pairs, int64 (C, 2), that are near-duplicates; the others are of show_the_same()."""
+    batches = [batch for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH)) if len(batch)]
+    show = len(pairs) > _SHOW_PROGRESS_ABOVE
     alike = [
         batch[show_the_same(features, images, aspect, batch)]
-        for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH))
-        if len(batch)
+        for batch in track(
+            batches, "Comparing pairs of images", total=len(pairs), step=_BATCH, show=show
+        )
     ]
     found = np.concatenate([np.zeros((0, 2), np.int64), *alike])
     return found[stand_out(features, images, aspect, found)]
@@ -105,6 +111,8 @@ def known_duplicates(images: ImageSet) -> Duplicates:
             write_arrays(new, pairs=duplicates.pairs, groups=duplicates.groups)
             new.replace(file)
         except OSError as error:  # They are known for this run; only the next has to look again.
-            log.warning("The near-duplicates cannot be kept in %s: %s", file, error)
+            log.warning(
+                "The near-duplicates cannot be stored in %s for later runs: %s", file, error
+            )
             new.unlink(missing_ok=True)
     return duplicates

@@ -1,6 +1,5 @@
 """What is worth knowing about a folder before anybody trains on it, one finding a sentence."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
-from fishcnn.utils.text import markdown, markdown_code
+from fishcnn.utils.text import markdown, markdown_code, percent
 
 # From this ratio of the largest to the smallest class on, a network may do well by forgetting the
 # rare classes.
@@ -31,6 +30,7 @@ class Finding(NamedTuple):
     text: str  # a sentence in plain text, complete without the items
     items: Sequence[str] = ()  # what it is about, such as "`Koi/1.jpg`", one a line in Markdown
     complete: bool = False  # whether a short report names all the items, too
+    rows: Sequence[int] = ()  # images that show it, for whoever can draw them
 
 
 class Imbalance(NamedTuple):
@@ -108,15 +108,21 @@ def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:
                 classes = ", ".join(images.classes[label] for label in absent)
                 text = f"Classes without a {name} image, as they have too few groups: {classes}."
                 findings.append(Finding(text))
-    conflicts = label_conflicts(duplicates, images.labels)
-    if len(conflicts):
-        text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
-        text += "classes. Look at each: one of the two is probably in the wrong folder."
-        items = [" and ".join(quoted(images, pair)) for pair in conflicts]
-        findings.append(Finding(text, items))
+    if conflict := conflicting(images, splitting):
+        findings.append(conflict)
     elif duplicates is not None and len(duplicates.pairs):
         findings.append(Finding("All near-duplicates agree in their class."))
     return findings
+
+
+def conflicting(images: ImageSet, splitting: Splitting) -> Finding | None:
+    """Say which near-duplicates disagree in their class, if any do."""
+    conflicts = label_conflicts(splitting.duplicates, images.labels)
+    if not len(conflicts):
+        return None
+    text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
+    text += "classes. Look at each: one of the two is probably in the wrong folder."
+    return Finding(text, [" and ".join(quoted(images, pair)) for pair in conflicts])
 
 
 def _leaks(images: ImageSet, splitting: Splitting) -> list[Finding]:
@@ -136,7 +142,7 @@ def _leaks(images: ImageSet, splitting: Splitting) -> list[Finding]:
         "belong to a group that is in train/ as well: they measure what the network remembers. "
         "Remove them."
     )
-    return [Finding(text, quoted(images, leaked))]
+    return [Finding(text, quoted(images, leaked), rows=leaked.tolist())]
 
 
 def balance(images: ImageSet, split: Split) -> list[Finding]:
@@ -161,7 +167,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
     if len(split.val):
         majority = int(np.bincount(images.labels[split.train]).argmax())
         shares = [
-            f"{np.mean(images.labels[rows] == majority):.1%} of {name}"
+            f"{percent(np.mean(images.labels[rows] == majority))} of {name}"
             for name, rows in (("val", split.val), ("test", split.test))
             if len(rows)
         ]
@@ -169,7 +175,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
         findings.append(Finding(f"Always answering {text}{' and '.join(shares)}."))
     elif len(images.labels):
         text = f"{classes[found.majority]}, the most frequent class, is right on "
-        findings.append(Finding(f"Always answering {text}{found.baseline:.1%}."))
+        findings.append(Finding(f"Always answering {text}{percent(found.baseline)}."))
     return findings
 
 
@@ -182,7 +188,7 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
     items = [
         f"{name}: "
         + ", ".join(
-            f"{edge} {share:.0%}{' with text' if edge in bars[row].captions else ''}"
+            f"{edge} {percent(share, 0)}{' with text' if edge in bars[row].captions else ''}"
             for edge, share in bars[row].extents.items()
             if share
         )
@@ -192,7 +198,7 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
         f"{len(rows)} of {_count(total, 'image')} have a border of constant colour or a caption "
         f"bar, {sum(bool(bars[row].captions) for row in rows)} of them with text."
     )
-    findings = [Finding(text, items)]
+    findings = [Finding(text, items, rows=rows)]
     counts = np.bincount(images.labels, minlength=num_classes)
     barred = np.bincount(images.labels[rows], minlength=num_classes)
     often = (barred > MIN_BARRED_SHARE * counts) & (barred >= MIN_BARRED_IMAGES)
@@ -203,10 +209,11 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
             name = images.classes[label]
             text = (
                 f"Possible shortcut: {barred[label]} of {counts[label]} images of {name} have "
-                f"bars, against {elsewhere:.0%} of the others. A network can recognise {name} by "
-                "them: crop them off, or find other images."
+                f"bars, against {percent(elsewhere, 0)} of the others. A network can recognise "
+                f"{name} by them: crop them off, or find other images."
             )
-            findings.append(Finding(text))
+            own = [row for row in rows if images.labels[row] == label]
+            findings.append(Finding(text, rows=own))
     return findings
 
 
@@ -222,17 +229,6 @@ def left_out(images: ImageSet) -> list[Finding]:
             f"Ignored files, by their suffix or outside every class folder: {images.index.ignored}"
         ),
     ]
-
-
-def group_members(images: ImageSet, groups: Sequence[NDArray[np.int64]]) -> Finding:
-    """List the members of every group of near-duplicates, and how many of which class if mixed."""
-    items = []
-    for members in groups:
-        classes = Counter(images.classes[label] for label in images.labels[members])
-        counted = ", ".join(f"{markdown(name)} {count}" for name, count in classes.most_common())
-        mixed = f" (**{counted}**)" if len(classes) > 1 else ""
-        items.append(", ".join(quoted(images, members)) + mixed)
-    return Finding(f"Groups of near-duplicates: {len(groups)}", items)
 
 
 def quoted(images: ImageSet, rows: Iterable[int]) -> list[str]:

@@ -31,21 +31,27 @@ MAX_NAMED = 20
 WARNINGS = "Warnings"
 
 
-def data_report(images: ImageSet, splitting: Splitting) -> str:
+def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = ()) -> str:
     """Describe the data: classes and splits, sizes, near-duplicates, balance, what was left out.
+
+    ``typed`` are the settings with which an inspection of the folder counts the same.
 
     Returns:
         Markdown with a table of images per class and split, and every unreadable file by name; of
         other lists the first 20.
     """
-    columns = class_columns(images, splitting.split)
-    sections = report_sections(images, splitting)
-    text = to_markdown(images, columns, sections, named=MAX_NAMED)
+    blocks = [_section(*section) for section in report_sections(images, splitting).items()]
+    table = _class_table(images.classes, class_columns(images, splitting.split))
+    # Warnings, if there are any, stand before everything else.
+    first = 1 if blocks[0].startswith(f"## {WARNINGS}") else 0
+    title = f"# Images in {markdown(str(images.index.root))}"
+    parts = [title, *blocks[:first], table, sizes(images), *blocks[first:]]
+    text = printable("\n\n".join(parts) + "\n")
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
-    root = printable(shlex.quote(f"data.root={images.index.root}"))
-    command = markdown_code(f"python scripts/inspect_data.py {root}")
-    return f"{text}\n{command} shows the groups and lists all.\n"
+    settings = printable(shlex.join([f"data.root={images.index.root}", *typed]))
+    command = markdown_code(f"python scripts/inspect_data.py {settings}")
+    return f"{text}\n{command} shows all the groups as images.\n"
 
 
 def report_sections(images: ImageSet, splitting: Splitting) -> dict[str, list[Finding]]:
@@ -68,36 +74,17 @@ def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]
     }
 
 
-def to_markdown(
-    images: ImageSet,
-    columns: Mapping[str, NDArray[np.int64]],
-    sections: Mapping[str, Sequence[Finding]],
-    *,
-    named: int | None,
-) -> str:
-    """Write a report, with a table of ``columns``, int64 (C,), and what was found by headline.
-
-    So many items of a list are ``named``, all of them for None or where the finding says so.
-    """
-    blocks = {title: _section(title, findings, named) for title, findings in sections.items()}
-    first = [blocks.pop(WARNINGS)] if WARNINGS in blocks else []
-    table = _class_table(images.classes, columns)
-    title = f"# Images in {markdown(str(images.index.root))}"
-    parts = [title, *first, table, sizes(images), *blocks.values()]
-    return printable("\n\n".join(parts) + "\n")
-
-
-def _section(title: str, findings: Sequence[Finding], named: int | None) -> str:
+def _section(title: str, findings: Sequence[Finding]) -> str:
     lines = []
     for finding in findings:
-        items = short(finding.items, None if finding.complete else named)
+        items = finding.items if finding.complete else short(finding.items, MAX_NAMED)
         lines += [f"- {markdown(finding.text)}", *(f"  - {item}" for item in items)]
     return f"## {title}\n\n" + "\n".join(lines)
 
 
-def short(items: Sequence[str], most: int | None) -> list[str]:
-    """Cut a list and say by how much; None leaves it whole."""
-    if most is None or len(items) <= most:
+def short(items: Sequence[str], most: int) -> list[str]:
+    """Cut a list and say by how much."""
+    if len(items) <= most:
         return list(items)
     return [*items[:most], f"and {len(items) - most} more"]
 

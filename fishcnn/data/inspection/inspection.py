@@ -158,7 +158,8 @@ def _find_all_bars(images: Pixels) -> dict[int, Bars]:
     count = images.shape[0]
     found = {}
     starts = range(0, count, _BATCH)
-    for start in track(starts, "Looking for bars", show=count > _SHOW_PROGRESS_ABOVE):
+    show = count > _SHOW_PROGRESS_ABOVE
+    for start in track(starts, "Looking for bars", total=count, step=_BATCH, show=show):
         rows = np.arange(start, min(start + _BATCH, count))
         for row, image in zip(rows.tolist(), images[rows], strict=True):
             if bars := find_bars(image):

@@ -74,7 +74,7 @@ def groups_by_name(
         raise ArgumentError(
             "group_regex",
             pattern,
-            f"finds nothing in any of the {len(paths)} file names, such as "
+            f"matches none of the {len(paths)} file names, such as "
             f"{paths[0].stem} (without folder and suffix); for example, {advice}",
         )
     numbers: dict[str | int, int] = {}

@@ -1,4 +1,4 @@
-"""What a log file or a pipe gets while a fit runs."""
+"""What stays on the screen, in a log file or in a pipe while a fit runs."""
 
 import pytorch_lightning as pl
 
@@ -8,6 +8,8 @@ from fishcnn.training.callbacks.history import History
 
 class EpochLines(pl.Callback):
     """Print a line after every epoch: what is measured on both splits.
+
+    At a terminal it stands above the progress bar, which catches what is printed.
 
     Args:
         history: a callback before this one; its latest epoch is printed.
@@ -23,6 +25,8 @@ class EpochLines(pl.Callback):
         epoch, keys = self.history.epochs[-1], [s.key for s in SCORES if s.in_training]
         names = [f"{split}_{key}" for split in ("train", "val") for key in keys]
         shown = [f"{name} {epoch[name]:.3f}" for name in names if name in epoch]
+        # In one piece, as a bar puts itself below whatever it catches.
         print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *shown, sep="  ", flush=True
+            "  ".join([f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", *shown]),
+            flush=True,
         )

@@ -114,8 +114,9 @@ class GradCam(pl.Callback):
         for name, value in scores.items():
             pl_module.log(name, value, logger=False, rank_zero_only=True)
         if draw and (writer := tensorboard_writer(trainer)):
-            figure = self._sheet(explained, classifier, f"Grad-CAM after epoch {epoch}")
-            writer.add_image("grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
+            title = f"Grad-CAM after epoch {epoch}"
+            figure = self._sheet(explained, classifier, title, narrow=True)
+            writer.add_image("cam/grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
         """Draw the same images as during the fit, as another network sees them."""
@@ -159,7 +160,14 @@ class GradCam(pl.Callback):
                 for name, kind in kinds.items()
             }
 
-    def _sheet(self, explained: _Explained, classifier: FishClassifier, title: str) -> Figure:
+    def _sheet(
+        self,
+        explained: _Explained,
+        classifier: FishClassifier,
+        title: str,
+        *,
+        narrow: bool = False,
+    ) -> Figure:
         classes, network = classifier.classes, classifier.network
         example = classifier.normalize(explained["image"][:1].to(classifier.device))
         layer = self.layer or default_layer(network, example)
@@ -174,6 +182,7 @@ class GradCam(pl.Callback):
             title,
             cells=map_cells(network, example, layer),
             style=self.overlay,
+            narrow=narrow,
         )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fishcnn.data.datasets import Batch
 from fishcnn.models.scores import TRAIN_SCORES, VAL_SCORES
 from fishcnn.training.callbacks.grad_cam import CAM_SCORES
-from fishcnn.training.writer import tensorboard_writer
+from fishcnn.training.writer import SplitCurves, tag_of, tensorboard_writer
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import RunFolder
 
@@ -32,8 +32,9 @@ COLUMNS = (
 class History(pl.Callback):
     """Record the curves, write ``metrics.csv`` after every epoch, and fill TensorBoard's scalars.
 
-    TensorBoard gets ``loss_per_iteration`` against the iteration, and the other :data:`COLUMNS`
-    against the epoch, both counted from 1; the learning rate is LearningRateMonitor's.
+    TensorBoard gets ``train/loss_per_iteration`` against the iteration, and the other
+    :data:`COLUMNS`, by :func:`tag_of`, against the epoch, both counted from 1; the learning rate is
+    LearningRateMonitor's.
     ``data_wait`` is the share of the training time in which the next batch was not ready; on a GPU,
     where host and device work side by side, that is the host's view.
 
@@ -57,6 +58,7 @@ class History(pl.Callback):
         self._start = 0.0
         self._free_since = 0.0
         self._waited = 0.0
+        self._splits: SplitCurves | None = None
         self.first_step: float | None = None
 
     def column(self, name: str) -> list[float]:
@@ -102,7 +104,7 @@ class History(pl.Callback):
         self.step_losses += losses
         if writer := tensorboard_writer(trainer):
             for step, loss in enumerate(losses, first):
-                writer.add_scalar("loss_per_iteration", loss, step)
+                writer.add_scalar("train/loss_per_iteration", loss, step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch; Lightning has validated by now, if it validates in this epoch."""
@@ -123,7 +125,10 @@ class History(pl.Callback):
             self._write_csv()
         if writer := tensorboard_writer(trainer):
             for name in epoch.keys() - {"epoch", "lr"}:
-                writer.add_scalar(name, epoch[name], trainer.current_epoch + 1)
+                writer.add_scalar(tag_of(name), epoch[name], trainer.current_epoch + 1)
+            writer.flush()
+            self._splits = self._splits or SplitCurves(writer.log_dir)
+            self._splits.add(epoch, trainer.current_epoch + 1)
 
     def _write_csv(self) -> None:
         table = io.StringIO(newline="")
@@ -137,6 +142,11 @@ class History(pl.Callback):
         """Write ``metrics.csv`` where nothing was left to train."""
         if trainer.is_global_zero and not self.folder.metrics.is_file():
             self._write_csv()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close what was opened for TensorBoard."""
+        if self._splits:
+            self._splits.close()
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

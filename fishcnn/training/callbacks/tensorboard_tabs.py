@@ -1,14 +1,14 @@
-"""Fills the TensorBoard tabs that are written once: text, graph, chart layout, hyperparameters.
+"""Fills the TensorBoard tabs that are written once: text, graph, hyperparameters.
 
-TensorBoard takes the list of hyperparameter columns from one run of a folder and shows no others,
-so the runs of a sweep should list the same. It puts first what is marked as different between the
-runs; torch's own writer marks nothing, which hides what a sweep has swept among dozens of constant
-columns.
+Of each run only the values of the hyperparameters are written. From those of all runs that it
+shows, TensorBoard finds the columns of its table, puts first what differs, and takes the scalars as
+metrics, in alphabetical order. torch's own writer lists columns as well; then TensorBoard shows
+those of one run and no others, and takes none for different.
 """
 
 import copy
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import pytorch_lightning as pl
@@ -23,36 +23,20 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from torch.utils.tensorboard import SummaryWriter
 
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.models.scores import SCORES, VAL_SCORES
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.training.writer import tensorboard_writer
 
 Value = bool | float | str
 
-_CHARTS = {
-    "training": {
-        score.title: ["Multiline", [f"train_{score.key}", f"val_{score.key}"]]
-        for score in SCORES
-        if score.in_training
-    }
-}
-_KINDS = {
-    bool: ("bool_value", api_pb2.DATA_TYPE_BOOL),
-    int: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
-    float: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
-}
-
 
 class TensorBoardTabs(pl.Callback):
     """Write what describes the run as a whole.
 
-    Logs the text ``data``, the graph, the custom scalars layout ``training``, the hyperparameters
-    with the latest validation scores, and the figure ``confusion_matrix``.
+    Logs the text ``data``, the graph, the hyperparameters, and the figure ``val/confusion_matrix``.
 
     Args:
         hyperparameters: by dotted name; None leaves a cell of the HParams tab empty.
-        overridden: names of those that were chosen for this run; their columns come first.
         data_report: Markdown about the images.
         graph: whether to trace the network for the Graphs tab.
     """
@@ -61,21 +45,18 @@ class TensorBoardTabs(pl.Callback):
         self,
         *,
         hyperparameters: Mapping[str, Value | None],
-        overridden: Collection[str],
         data_report: str,
         graph: bool = True,
     ) -> None:
         self.hyperparameters = hyperparameters
-        self.overridden = overridden
         self.data_report = data_report
         self.graph = graph
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write text, layout, hyperparameters and graph."""
+        """Write text, hyperparameters and graph."""
         if writer := tensorboard_writer(trainer):
             writer.add_text("data", self.data_report, 0)
-            writer.add_custom_scalars(_CHARTS)
-            _write_hparams(writer, self.hyperparameters, self.overridden)
+            _write_hparams(writer, self.hyperparameters)
             if self.graph:
                 _write_graph(writer, cast(FishClassifier, pl_module))
 
@@ -91,25 +72,25 @@ class TensorBoardTabs(pl.Callback):
         classifier = cast(FishClassifier, pl_module)
         if writer := tensorboard_writer(trainer):
             counts = classifier.confusion.numpy()
-            image = figure_to_array(confusion_matrix(counts, classifier.classes, "Last validation"))
-            writer.add_image("confusion_matrix", image, trainer.current_epoch, dataformats="HWC")
+            # TensorBoard scales an image to the width of a card: a small one stays readable.
+            figure = confusion_matrix(counts, classifier.classes, "Last validation", side=300)
+            image = figure_to_array(figure)
+            writer.add_image(
+                "val/confusion_matrix", image, trainer.current_epoch, dataformats="HWC"
+            )
             _write_status(writer, api_pb2.STATUS_SUCCESS)
 
 
-def _write_hparams(
-    writer: SummaryWriter, values: Mapping[str, Value | None], first: Collection[str]
-) -> None:
-    """Write the columns and this run's row; until its status follows, TensorBoard shows none."""
+def _write_hparams(writer: SummaryWriter, values: Mapping[str, Value | None]) -> None:
+    """Write this run's row; until its status follows, TensorBoard shows none."""
     start = SessionStartInfo()
-    columns = []
     for name, value in values.items():
-        field, kind = _KINDS.get(type(value), ("string_value", api_pb2.DATA_TYPE_STRING))
-        if value is not None:
-            setattr(start.hparams[name], field, value)
-        columns.append(api_pb2.HParamInfo(name=name, type=kind, differs=name in first))
-    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in VAL_SCORES]
-    experiment = api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics)
-    _write(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+        if isinstance(value, bool):
+            start.hparams[name].bool_value = value
+        elif isinstance(value, int | float):
+            start.hparams[name].number_value = value
+        elif value is not None:
+            start.hparams[name].string_value = value
     _write(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
 

@@ -9,11 +9,12 @@ from fishcnn.training.diagnosis.reading import (
     MIN_VALIDATIONS,
     Run,
     first_applicable,
-    percent,
+    points,
     rounded,
     running_median,
 )
 from fishcnn.training.diagnosis.records import Verdict
+from fishcnn.utils.text import percent
 
 VAL_LOSS_RISE = 0.15  # a well-trained network that grows more confident rises by less
 TRAIN_ACC_RISE = 0.05  # a network that has stopped learning gains less
@@ -63,14 +64,14 @@ def overfitting(run: Run) -> Verdict | None:
         )
     else:
         then = f"has not improved since epoch {run.epochs[since]} ({end:.2f} at the end)"
-    learnt = f"training accuracy rose from {acc_then:.2f} to {acc_now:.2f}"
+    learnt = f"training accuracy rose from {percent(acc_then)} to {percent(acc_now)}"
     if acc_now - acc_then <= TRAIN_ACC_RISE:
         losses = f"{run.fit_loss[since]:.2g} to {run.end(run.fit_loss):.2g}"
-        learnt = f"training loss fell from {losses} at training accuracy {acc_now:.2f}"
+        learnt = f"training loss fell from {losses} at training accuracy {percent(acc_now)}"
     why = (
         f"{learnt} while validation loss {then}; validation accuracy ended at "
-        f"{run.end(run.val_acc):.2f}, a gap of {gap:.2f}; with {run.images} "
-        f"images, chance explains {noise:.2f}."
+        f"{percent(run.end(run.val_acc))}, a gap of {points(gap)}; with {run.images} "
+        f"images, chance explains {points(noise)}."
     )
     now = run.settings
     blocks = now.blocks or 0
@@ -100,14 +101,15 @@ def underfitting(run: Run) -> Verdict | None:
     train, val = run.end(run.fit_acc), run.end(run.val_acc)
     if run.at_chance:
         what = (
-            f"the network has learnt nothing yet: validation accuracy ended at {val:.2f} and "
-            f"guessing gives {run.chance:.2f}; training loss ended at {run.train_loss[-1]:.2f} "
-            f"and {run.guessing}"
+            f"the network has learnt nothing yet: validation accuracy ended at {percent(val)} and "
+            f"guessing gives {percent(run.chance)}; training loss ended at "
+            f"{run.train_loss[-1]:.2f} and {run.guessing}"
         )
     else:
         what = (
-            f"training accuracy ended at only {train:.2f} and validation accuracy at {val:.2f} "
-            f"({run.last_epochs()}; guessing gives {run.chance:.2f}){run.harder()}"
+            f"training accuracy ended at only {percent(train)} and validation accuracy at "
+            f"{percent(val)} ({run.last_epochs()}; guessing gives {percent(run.chance)})"
+            f"{run.harder()}"
         )
     now = run.settings
     stopped = now.early_stopping and run.cut_short
@@ -152,11 +154,13 @@ def class_ignored(run: Run) -> Verdict | None:
     if len(missed) > MAX_NAMES:
         names += f" and {len(missed) - MAX_NAMES} more"
     least = min(run.count[name] for name in missed)
+    share = (1 - half) ** least
+    chance = percent(share) if share >= 1e-3 else "less than 0.1%"
     why = (
         f"no validation image of {names} was recognised, while overall accuracy is "
-        f"{run.val_acc[-1]:.2f}. Chance hardly explains it: of a class recognised half as often "
-        f"as the average, all of {least} images would be missed in "
-        f"{percent((1 - half) ** least)} of runs. Look at the training images of that class: are "
+        f"{percent(run.val_acc[-1])}. Chance hardly explains it: of a class recognised half as "
+        f"often as the average, all of {least} images would be missed in "
+        f"{chance} of runs. Look at the training images of that class: are "
         "they few, mislabelled, or like those of another class?"
     )
     suggestions = first_applicable(
@@ -199,8 +203,8 @@ def still_climbing(run: Run) -> Verdict | None:
         return None
     why = (
         f"validation loss still fell from {before:.2f} to {now:.2f} within the last {fifth} "
-        f"validations, and validation accuracy rose to {run.val_acc[-1]:.2f}: the run ended before "
-        "it had settled."
+        f"validations, and validation accuracy rose to {percent(run.val_acc[-1])}: the run "
+        "ended before it had settled."
     )
     return Verdict("too short", why, (run.longer(),))
 
@@ -210,8 +214,8 @@ def fine(run: Run) -> Verdict:
     val = run.end(run.val_acc)
     why = (
         f"nothing looks wrong: in {run.last_epochs()} training accuracy averaged "
-        f"{run.end(run.fit_acc):.2f} and validation accuracy {val:.2f} (give or take "
-        f"{run.noise(val):.2f} with {run.images} images){run.harder()}."
+        f"{percent(run.end(run.fit_acc))} and validation accuracy {percent(val)} (give or take "
+        f"{points(run.noise(val))} with {run.images} images){run.harder()}."
     )
     room = run.falling and run.skill < HIGH_SKILL
     if room:

@@ -8,6 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fishcnn.training.diagnosis.records import Curves, Settings
+from fishcnn.utils.text import percent
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Run:
         self.images = sum(curves.val_count.values())
         self.chance = 1 / self.classes
         self.ln_classes = log(self.classes)
-        self.guessing = f"guessing costs ln({self.classes}) = {self.ln_classes:.2f}"
+        self.guessing = f"guessing gives a loss of {self.ln_classes:.2f}"
         # Long enough to average, short enough to be now.
         self.tail = min(10, max(3, len(ran) // 10))
 
@@ -145,6 +146,6 @@ def rounded(value: float) -> str:
     return number(float(f"{value:.0e}"))
 
 
-def percent(share: float) -> str:
-    """A share of 0..1 as a percentage."""
-    return "less than 0.1 %" if share < 1e-3 else f"{100 * share:.1f} %"
+def points(difference: float) -> str:
+    """A difference of two shares of 0..1."""
+    return f"{percent(difference, 0)[:-1]} points"

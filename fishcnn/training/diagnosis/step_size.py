@@ -16,6 +16,7 @@ from fishcnn.training.diagnosis.reading import (
     running_median,
 )
 from fishcnn.training.diagnosis.records import Verdict
+from fishcnn.utils.text import percent
 
 STUCK_LOSS = 0.97  # share of ln(classes); a network that learns falls below it within an epoch
 WARM_EPOCHS = 3  # a warm-up and batch norm's first statistics may hold a good run at chance
@@ -54,7 +55,7 @@ def stuck(run: Run) -> Verdict | None:
         return None
     why = (
         f"training loss was never below {lowest:.2f} after epoch {WARM_EPOCHS} and ended at "
-        f"{run.train_loss[-1]:.2f}, no better than guessing (ln({run.classes}) = "
+        f"{run.train_loss[-1]:.2f}, no better than guessing (a loss of "
         f"{run.ln_classes:.2f}): with steps as large as {number(peak)} the network jumps over "
         "every good solution."
     )
@@ -95,7 +96,7 @@ def unstable(run: Run) -> Verdict | None:
     at = int(np.abs(steps).argmax())
     why = (
         f"validation loss turned sharply {turns} times in the last {len(loss)} validations, each "
-        f"time by more than {allowed:.0%}; the largest jump was from {loss[at]:.2f} (epoch "
+        f"time by more than {percent(allowed, 0)}; the largest jump was from {loss[at]:.2f} (epoch "
         f"{epochs[at]}) to {loss[at + 1]:.2f} (epoch {epochs[at + 1]})."
     )
     return Verdict("unstable", why, (run.lower_lr(2),))

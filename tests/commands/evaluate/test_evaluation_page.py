@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +19,6 @@ from fishcnn.commands.evaluate.results import Results, score
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-chromium = shutil.which("chromium")
 
 
 def page_of(results: Results, maps: MistakeMaps | None) -> str:
@@ -128,32 +124,8 @@ def test_brackets_and_stray_bytes_in_names_are_printed_as_they_are(
     assert str(tmp_path / "report.html") in printed
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs playwright: pip install -e '.[test]'"
-    )
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            tmp_path / "profile",
-            executable_path=chromium,
-            args=("--no-sandbox", "--disable-gpu", "--no-first-run"),  # root needs the first
-            headless=True,
-            offline=True,
-            viewport={"width": 1200, "height": 900},
-        )
-        yield context.pages[0]
-        context.close()
-
-
-needs_chromium = pytest.mark.skipif(
-    chromium is None, reason="needs Debian's chromium: apt-get install chromium"
-)
-
-
 @pytest.mark.slow
 @pytest.mark.browser
-@needs_chromium
 def test_the_page_opens_from_disk_without_a_network(
     page: Page, results: Results, maps: MistakeMaps, tmp_path: Path
 ) -> None:
@@ -180,7 +152,6 @@ def test_the_page_opens_from_disk_without_a_network(
 
 @pytest.mark.slow
 @pytest.mark.browser
-@needs_chromium
 def test_no_name_is_broken_within_a_word_and_no_row_of_the_pairs_is_cut_off(
     page: Page, of_many_classes: Results, tmp_path: Path
 ) -> None:

@@ -48,14 +48,20 @@ def test_a_temperature_is_never_judged_on_the_images_that_it_was_fitted_on() -> 
     assert apart.log_loss > together.log_loss
 
 
-def test_a_fit_that_gains_no_more_than_chance_is_not_stored() -> None:
-    generator = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_fit_that_gains_no_more_than_chance_is_not_stored(seed: int) -> None:
+    generator = np.random.default_rng(seed)
     labels = generator.integers(3, size=60)
     logits = generator.normal(size=(1, 60, 3)) + 1.2 * np.eye(3)[labels]
     once = Answers(logits, labels)
     found = calibrate(once, once, 1.0, store=True)
     assert (found.stored, found.temperature) == (False, 1.0)
     assert "which may be chance. The temperature stays as it is." in found.remark
+    before, after = found.lines
+    changes = "lowers" if after.log_loss < before.log_loss else "raises"
+    assert f"it {changes} the log-loss by {abs(after.log_loss - before.log_loss):.3f} ±" in (
+        found.remark
+    )
     # The same answers, ten times as sure as they should be.
     sure = Answers(10 * logits, labels)
     assert calibrate(sure, sure, 1.0, store=True).stored

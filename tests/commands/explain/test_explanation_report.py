@@ -1,12 +1,18 @@
+import html
 from pathlib import Path
 
+import numpy as np
+
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.explain.explanation_report import LISTED, Explanation, report
+from fishcnn.commands.explain.explanation_report import LISTED, Explanation, explanation_page
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 
+PANELS = {name: np.full((30, 40, 3), 99, np.uint8) for name in ("original", "<i>layer</i>")}
 
-def explanation(*rows: Row, **changes: object) -> Explanation:
+
+def page(*rows: Row, **changes: object) -> str:
+    """The page as it reads, its markup left as it is."""
     given = {
         "checkpoint": Path("runs/1/checkpoints/best.ckpt"),
         "question": Question(METHODS["gradcam"], ("blocks.1",)),
@@ -14,27 +20,39 @@ def explanation(*rows: Row, **changes: object) -> Explanation:
     }
     made = Explanation(**(given | changes))  # type: ignore[arg-type]
     for row in rows:
-        made.add(row)
-    return made
+        made.add(row, {} if row.error else PANELS)
+    text = explanation_page(made).decode("utf-8").replace("<wbr>", "")
+    return " ".join(text.split())
 
 
-ONE = Row("in/koi|carp/1.jpg", None, (("_b_", 0.9),), "_b_", None, (None,), "1.png")
-BROKEN = Row("a/2.jpg", None, error="truncated")
+ONE = Row("in/koi<b>/1.jpg", "<script>", (('"Rui"', 0.9), ("a&b", 0.1)), '"Rui"', None, (None,))
+BROKEN = Row("a/\udcff.jpg", None, error="truncated")
 
 
 def test_names_of_classes_and_files_are_no_markup() -> None:
-    text = report(explanation(ONE, remarks=["Mind the *gap*\n<b>."]))
-    assert r"| koi\|carp/1.jpg |  | \_b\_ 90% | \_b\_ | - |" in text
-    assert r"Mind the \*gap\* \<b\>." in text
+    text = page(ONE, BROKEN, remarks=["Mind the <b>gap</b>."])
+    assert "<script" not in text
+    assert "<i>" not in text
+    assert "<b>" not in text
+    assert "but it is</span> <script>" in html.unescape(text)
+    assert 'class="wrong">"Rui"</span> 90.0%' in html.unescape(text)
+    assert "koi<b>/1.jpg; then a&b 10.0%" in html.unescape(text)
+    assert "Mind the <b>gap</b>." in html.unescape(text)
+    assert "a/\\udcff.jpg" in text
 
 
 def test_what_was_left_out_is_said() -> None:
-    text = report(explanation(*[ONE] * LISTED, *[BROKEN] * 7, on_sheet=16))
-    assert f"{LISTED + 7} images: photos." in text
-    assert "the first 16 are on the sheet" in text
-    assert "7 of them cannot be read" in text
-    assert "And 7 more." in text
-    assert "Are the maps faithful" not in text
-    text = report(explanation(BROKEN))
+    text = page(*[ONE] * LISTED, *[BROKEN] * 1007)
+    assert f"{LISTED + 1007:,} images: photos. 1,007 cannot be read." in text
+    assert text.count("<article>") == LISTED
+    assert "And 1,007 more: a drawing of each is in the folder pictures/" in text
+    assert "faithful" not in text
+    text = page(BROKEN)
     assert "cannot be read: truncated" in text
-    assert "contact_sheet" not in text
+    assert "<figure>" not in text
+
+
+def test_the_page_refers_to_nothing_outside_itself() -> None:
+    text = page(ONE)
+    assert text.count('src="data:image/jpeg;base64,') == text.count("src=") == len(PANELS)
+    assert not any(word in text for word in ("href=", "url(", "@import", "http:", "https:"))

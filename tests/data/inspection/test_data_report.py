@@ -151,7 +151,7 @@ def test_groups_leaks_and_label_conflicts_are_in_the_report_of_a_run() -> None:
     assert "Label conflicts: 1 pair of near-duplicates in different classes." in text
     assert "  - `Koi/2.jpg` and `Rui/3.jpg`\n" in text
     assert text.endswith(
-        "`python scripts/inspect_data.py data.root=/some/fish` shows the groups and lists all.\n"
+        "`python scripts/inspect_data.py data.root=/some/fish` shows all the groups as images.\n"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_pattern_that_finds_nothing_is_answered_with_a_file_name() -> None:
     with pytest.raises(FishError) as raised:
         groups_by_name(paths, FRAMES)
     message = str(raised.value)
-    assert message.startswith(f"group_regex={FRAMES}: finds nothing in any of the 2 file")
+    assert message.startswith(f"group_regex={FRAMES}: matches none of the 2 file")
     assert "such as IMG-001 (" in message
 
 

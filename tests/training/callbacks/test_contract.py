@@ -23,6 +23,7 @@ from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
 from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
+from fishcnn.training.callbacks.train_batch import TrainBatch
 from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.run_folder import RunFolder
 
@@ -78,7 +79,6 @@ def made(kind: type[pl.Callback], folder: Path, history: History | None) -> pl.C
         "history": history,
         "settings": SETTINGS,
         "hyperparameters": {"lr": 0.01, "name": "cnn", "none": None, "on": True},
-        "overridden": ["lr"],
         "data_report": "36 images",
     }
     parameters = inspect.signature(kind).parameters.values()
@@ -207,9 +207,9 @@ def test_all_of_them_together_fit_on_two_processes(
     trainer.fit(classifier, datamodule=datamodule)
     seen = events(tmp_path)
     # The first process alone writes.
-    for tag in ("train_loss", "val_acc", "cam_energy_on_fish", "cam_average_drop"):
+    for tag in ("train/loss", "val/accuracy", "cam/energy_on_fish", "cam/average_drop"):
         assert [event.step for event in seen.Scalars(tag)] == [1, 2], tag
-    assert [event.step for event in seen.Images("grad_cam")] == [1, 2]
+    assert [event.step for event in seen.Images("cam/grad_cam")] == [1, 2]
     assert RunFolder(tmp_path).best_checkpoint.is_file()
     assert RunFolder(tmp_path).diagnosis.is_file()
 
@@ -219,6 +219,7 @@ def test_the_defaults_are_those_of_the_train_command() -> None:
     switched = {
         "early_stopping": PatientEarlyStopping,
         "grad_cam": GradCam,
+        "train_batch": TrainBatch,
         "ema": AveragedWeights,
         "progress": EpochLines,
     }

@@ -19,6 +19,7 @@ from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
+from fishcnn.training.writer import tag_of
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
@@ -72,10 +73,10 @@ def test_one_sheet_is_drawn_every_n_epochs(
     epochs: list[int],
 ) -> None:
     events = fit(classifier, datamodule, tmp_path, callback(every_n_epochs=every), max_epochs=4)
-    assert events.Tags()["images"] == ["grad_cam"]
-    assert [event.step for event in events.Images("grad_cam")] == epochs
+    assert events.Tags()["images"] == ["cam/grad_cam"]
+    assert [event.step for event in events.Images("cam/grad_cam")] == epochs
     # The share of the energy on the fish is measured in every epoch.
-    for tag in ("cam_energy_on_fish", "cam_pointing_game"):
+    for tag in ("cam/energy_on_fish", "cam/pointing_game"):
         values = [event.value for event in events.Scalars(tag)]
         assert len(values) == 4
         assert all(0 <= value <= 1 for value in values)
@@ -92,7 +93,7 @@ def test_the_average_drop_of_the_first_maps_is_logged_in_every_epoch(
         datamodule.images.masks = None
     events = fit(classifier, datamodule, tmp_path, callback(every_n_epochs=3))
     for tag in FAITHFUL:
-        values = [event.value for event in events.Scalars(tag)]
+        values = [event.value for event in events.Scalars(tag_of(tag))]
         assert len(values) == 2, tag
         assert all(0 <= value <= 1 for value in values)
     with (tmp_path / "metrics.csv").open(newline="") as file:

@@ -31,6 +31,33 @@ def test_the_bar_counts_epochs_from_one(datamodule: FishDataModule, tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_at_a_terminal_the_lines_of_a_log_file_stay_above_the_bar(
+    datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    history, screen = History(RunFolder(tmp_path)), io.StringIO()
+    bar = ProgressBar(console_kwargs={"file": screen, "force_terminal": True, "width": width})
+    trainer = small_trainer(
+        tmp_path,
+        *(history, EpochLines(history), bar),
+        enable_progress_bar=True,
+        logger=False,
+        max_epochs=4,
+        check_val_every_n_epoch=2,
+    )
+    trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
+    # What is between two movements of the cursor; colours are none.
+    plain = re.sub(r"\x1b\[[\d;]*m", "", screen.getvalue())
+    written = [line for line in re.split(r"\x1b\[[?\d;]*[A-Za-z]|[\r\n]", plain) if line.strip()]
+    wide = [" ".join(line.split()) for line in written]
+    at = [k for k, line in enumerate(wide) if line.startswith("epoch ")]
+    assert [wide[k].split()[1] for k in at] == ["1/4", "2/4", "3/4", "4/4"]
+    lines = [wide[k] + (f" {wide[k + 1]}" if wide[k + 1].startswith("val_") else "") for k in at]
+    assert ["val_loss" in line for line in lines] == [False, True, False, True]
+    assert f"val_acc {float(trainer.callback_metrics['val_acc']):.3f}" in " ".join(wide)
+    assert all(len(line.rstrip()) <= width for line in written)
+
+
 def test_a_log_file_gets_a_line_of_numbers_for_each_epoch(
     datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,158 @@
+"""The command line as people type it, read and checked before Hydra sees it.
+
+Hydra's own answers to slips speak of its grammar, and some advise what would do harm: following
+"use +data.root" one would train on drawn fish. Here every name is compared with those of ``conf/``.
+
+Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from fishcnn.commands import command_line
+from fishcnn.commands.bare_words import read_bare_word, several_paths
+from fishcnn.commands.known_settings import KnownSettings
+from fishcnn.commands.overrides import hydra_options, is_sweep, quote_values
+from fishcnn.commands.slips import CLOSE, Reading, is_there
+from fishcnn.commands.typed_settings import Settings, Word
+from fishcnn.utils.errors import FishError
+
+# With configurations of their own users know Hydra, and only Hydra knows what there is.
+_OWN_CONFIGURATION = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_HELP = {"--help", "-h", "--hydra-help"}
+_LONGEST_COMMAND = 200  # that is still read and copied from the terminal
+
+
+def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
+    """Say what Hydra is to be given.
+
+    A path alone is taken as the images or the run that the command works on, and ``data.root`` as
+    the wish for ``data=folder``. ``+`` before a setting that is there changes nothing.
+
+    Args:
+        command: its name.
+        arguments: what stands after it on the command line.
+
+    Returns:
+        Options, then overrides, quoted.
+
+    Raises:
+        FishError: a name is not known, or cannot be used with what else was typed; says what was
+            probably meant, and the whole command if that is clear.
+    """
+    if any(one.partition("=")[0] in _OWN_CONFIGURATION for one in arguments):
+        return quote_values(arguments)
+    known = KnownSettings(command)
+    options, words = _split(arguments)
+    named = _name_paths(_with_blanks(words), known)
+    settings = Settings(known, named, sweep=is_sweep(arguments))
+    read = [settings.read(one) for one in named]
+    problems = list(dict.fromkeys(one.problem for one in read if one.problem))
+    if not problems:
+        return quote_values([*options, *settings.implied, *_words(read)])
+    if not _HELP.isdisjoint(arguments):
+        return quote_values([*options, *_words([one for one in read if not one.problem])])
+    if all(one.words is not None for one in read):
+        meant = command_line.with_words(list(dict.fromkeys([*options, *_words(read)])))
+        problems += [meant] * (len(meant) <= _LONGEST_COMMAND)
+    raise FishError("\n".join(problems))
+
+
+def _words(read: Sequence[Reading]) -> list[str]:
+    return [word for one in read for word in one.words or ()]
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[Word]]:
+    """Take options and all else apart; put together what blanks or dashes have made of settings."""
+    options: list[str] = []
+    words: list[Word] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, _ = word.partition("=")
+        if not word.startswith("-") or word == "-":
+            words.append(_without_blanks(word, waiting))
+        elif name not in hydra_options():
+            words.append(_without_dashes(word, waiting))
+        else:
+            options.append(word)
+            values = hydra_options()[name]
+            may_follow = values is None or (values == "?" and "=" not in "".join(waiting[:1]))
+            if waiting and not equals and may_follow:
+                options.append(waiting.pop(0))
+    return options, words
+
+
+def _is_value(waiting: Sequence[str]) -> bool:
+    return bool(waiting) and "=" not in waiting[0] and not waiting[0].startswith(("--", "+", "~"))
+
+
+def _without_blanks(word: str, waiting: list[str]) -> Word:
+    parts = [word]
+    if "=" not in word and waiting and waiting[0].startswith("="):
+        parts.append(waiting.pop(0))
+    if parts[-1].endswith("=") and _is_value(waiting):
+        parts.append(waiting.pop(0))
+    if len(parts) == 1:
+        return Word(word)
+    return Word("".join(parts), f"{' '.join(parts)}: settings are typed without blanks")
+
+
+def _without_dashes(word: str, waiting: list[str]) -> Word:
+    name, equals, value = word.lstrip("-").partition("=")
+    if not equals and _is_value(waiting):
+        equals, value = "=", waiting.pop(0)
+        word = f"{word} {value}"
+    if like := get_close_matches(f"--{name}", hydra_options(), 1, CLOSE):
+        return Word(word, None, Reading(like, f"{word}: no such option; did you mean {like[0]}?"))
+    text = f"{name.replace('-', '_')}{equals}{value}"
+    return Word(text, f"{word}: settings are typed without dashes")
+
+
+def _with_blanks(words: Sequence[Word]) -> list[Word]:
+    """Put together a path that a shell has taken apart at its blanks."""
+    found: list[Word] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        bare = next((at for at, one in enumerate(rest) if "=" in one.text), len(rest))
+        for end in range(bare, 0, -1):
+            text = " ".join([word.text, *(one.text for one in rest[:end])])
+            path = text.partition("=")[2] or text
+            if is_there(path):
+                problem = f"{path}: a path with a blank needs quotes"
+                word = Word(text, None, Reading([text], problem))
+                del rest[:end]
+                break
+        found.append(word)
+    return found
+
+
+def _name_paths(words: Sequence[Word], known: KnownSettings) -> list[Word]:
+    """Find the settings that paths without a name belong to."""
+    everything = known.everything()
+    found: list[Word] = []
+    paths: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, _ = word.text.lstrip("+~").partition("=")
+        is_setting = bool(equals) or (word.text.startswith(("+", "~")) and "/" not in word.text)
+        if name.strip() not in everything and is_there(word.text):
+            is_setting = False  # such as epoch=3.ckpt
+        if word.reading or is_setting:
+            found.append(word)
+            continue
+        reading = read_bare_word(word.text, known)
+        if reading.problem:
+            found.append(Word(word.text, word.slip, reading))
+            continue
+        (setting,) = reading.words or [""]
+        paths.setdefault(setting.partition("=")[0], []).append(word.text)
+    for name, values in paths.items():
+        beside = [one for one in found if one.text.partition("=")[0] == name]
+        if len(values) == 1 and not beside:
+            found.append(Word(f"{name}={values[0]}"))
+        else:
+            found = [one for one in found if one not in beside]
+            values = [*(one.text.partition("=")[2] for one in beside), *values]
+            found.append(Word(name, None, several_paths(name, values)))
+    return found

@@ -1,0 +1,211 @@
+"""Each ``NAME=VALUE`` of a command line, compared with the settings there are.
+
+Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+
+from fishcnn.commands.known_settings import KnownSettings, commands_with
+from fishcnn.commands.overrides import parsed
+from fishcnn.commands.settings import CONF, FREE_TEXT, choices
+from fishcnn.commands.slips import CLOSE, Reading, choices_with, listed, nearest, wrong_choice
+
+# A setting that says which choice of its group is meant, though others have it as well.
+_IMPLIES = {"data.root": ("data", "folder")}
+# Hydra takes these names for groups, in any command.
+_FOLDERS = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+_SETTING = re.compile(r"(~|\+{0,2})([^=]*?)\s*(?:=(.*))?", re.DOTALL)
+
+
+class Word(NamedTuple):
+    """A setting or a path.
+
+    Attributes:
+        text: as it should have been typed.
+        slip: what is wrong about the way it was typed, or None.
+        reading: what it is, if that is known already.
+    """
+
+    text: str
+    slip: str | None = None
+    reading: Reading | None = None
+
+
+class Settings:
+    """The settings of a command line, seen together.
+
+    Attributes:
+        implied: choices of groups that are not typed, but follow from what is.
+    """
+
+    def __init__(self, known: KnownSettings, words: Sequence[Word], *, sweep: bool) -> None:
+        self._known, self._sweep = known, sweep
+        self._chosen: dict[str, list[str]] = {}
+        self.implied: list[str] = []
+        names = set()
+        for word in words:
+            name, _, value = word.text.lstrip("+").partition("=")
+            names.add(name)
+            if name in known.groups and not word.reading:
+                right = [one for one in _values(name, value) if one in choices(name)]
+                self._chosen[name] = self._chosen.get(name, []) + right
+        # The choices of a run that goes on are its own, which only the command can read.
+        self._continues = "ckpt_path" in names
+        self._twice = {group for group in known.groups if _count(words, group) > 1}
+        for name, (group, choice) in _IMPLIES.items():
+            here = name in names and group in known.groups and group not in self._chosen
+            if here and not self._continues and name not in known.current(self._chosen):
+                self._chosen[group] = [choice]
+                self.implied.append(f"{group}={choice}")
+        self._current = known.current(self._chosen)
+
+    def read(self, word: Word) -> Reading:
+        """Say what a word is, or what is wrong with it."""
+        reading = word.reading or self._read_setting(word.text)
+        if not word.slip:
+            return reading
+        if reading.words is None:
+            return Reading(None, f"{word.slip}; {reading.problem}")
+        return Reading(reading.words, f"{word.slip}: {' '.join(reading.words)}")
+
+    def _read_setting(self, text: str) -> Reading:
+        matched = _SETTING.fullmatch(text)
+        assert matched is not None  # it matches anything
+        sign, name, value = matched.groups()
+        if re.match(r"hydra([./]|$)", name):
+            return self._read_hydras(name, text)
+        if name in self._known.groups:
+            return self._read_choice(sign, name, value)
+        if name in self._current:
+            return self._read_value(sign, name, value)
+        if sign == "~":
+            return Reading([], f"{text}: there is no such setting to leave out")
+        if sign and self._known.takes_more(name) and not nearest(name, self._known)[1]:
+            return Reading([text])
+        if self._known.having(name):
+            if self._continues and name.partition(".")[0] not in self._chosen:
+                return Reading([f"{name}={value}"])
+            return self._of_another_choice(name, value)
+        return self._unknown(name, value)
+
+    def _read_hydras(self, name: str, text: str) -> Reading:
+        first, *more = name.split(".")[1:] or [""]
+        there = list(HydraConf.__dataclass_fields__)
+        if first in ("", *there):
+            return Reading([text])
+        hint = "; hydra.run.dir=PATH puts a run elsewhere"
+        if like := get_close_matches(f"hydra.{first}", [f"hydra.{one}" for one in there], 1, CLOSE):
+            hint = f"; did you mean {'.'.join([*like, *more])}?"
+        return Reading(None, f"{name}: Hydra has no such setting{hint}")
+
+    def _read_choice(self, sign: str, group: str, value: str | None) -> Reading:
+        if group in self._twice:
+            return Reading(None, f"{group}= is typed twice: leave one out")
+        if value in (None, "", "null") or sign == "~":
+            return Reading([f"{sign}{group}" if value is None else f"{group}={value}"])
+        assert value is not None
+        values = _values(group, value)
+        for one in values:
+            if one not in choices(group):
+                wrong = wrong_choice(group, one, self._known)
+                return wrong if len(values) == 1 else Reading(None, wrong.problem)
+        return self._swept(f"{group}={value}", several=len(values) > 1)
+
+    def _read_value(self, sign: str, name: str, value: str | None) -> Reading:
+        if sign == "~":
+            return Reading([f"~{name}" if value is None else f"~{name}={value}"])
+        if value is None:
+            return Reading(None, f"{name}: has no value; type {name}=VALUE")
+        setting = f"{name}={value}"
+        if name in FREE_TEXT:
+            return Reading([setting])
+        override = parsed(setting)
+        if inner := [one for one in self._current if one.startswith(f"{name}.")]:
+            content = override.value() if override and name not in _FOLDERS else None
+            return self._read_node(setting, content, sorted(inner))
+        several = bool(override and override.is_sweep_override())
+        if several and isinstance(self._known.everything().get(name), list):
+            meant = f"{name}=[{value}]"
+            return Reading([meant], f"{setting}: a list is typed in brackets: {meant}")
+        return self._swept(setting, several=several)
+
+    def _read_node(self, setting: str, content: object, inner: Sequence[str]) -> Reading:
+        name, _, value = setting.partition("=")
+        if isinstance(content, Mapping):
+            wrong = (one for one in _inner_names(name, content) if one not in inner)
+            return next((self._unknown(one, None) for one in wrong), Reading([setting]))
+        said = f"{setting}: {name} is a group of settings"
+        if f"{name}.enabled" in inner and value in ("true", "false"):
+            meant = f"{name}.enabled={value}"
+            return Reading([meant], f"{said}; did you mean {meant}?")
+        return Reading(None, f"{said}: {listed(inner, 'and')}")
+
+    def _swept(self, setting: str, *, several: bool) -> Reading:
+        if not several or self._sweep:
+            return Reading([setting])
+        problem = f"{setting}: add -m to try one value after another"
+        if re.search(r"=\d+,\d+$", setting):
+            return Reading(None, f"{problem}; numbers have decimal points, lists have brackets")
+        return Reading(["-m", setting], problem)
+
+    def _of_another_choice(self, name: str, value: str | None) -> Reading:
+        group = name.partition(".")[0]
+        has_it = choices_with(name, value, self._known)
+        if name in _IMPLIES:
+            has_it = ["=".join(_IMPLIES[name])]
+        belongs = f"{name} belongs to {listed(has_it, 'or')}"
+        if group in self._chosen:
+            return Reading(None, f"{belongs}, not to {group}={', '.join(self._chosen[group])}")
+        if len(has_it) > 1:
+            return Reading(None, f"{belongs}; add one of them")
+        return Reading([has_it[0], f"{name}={value}"], f"{belongs}; add {has_it[0]}")
+
+    def _unknown(self, name: str, value: str | None) -> Reading:
+        meant, sure = nearest(name, self._known)
+        command = self._known.command
+        if not sure and (others := commands_with(name)):
+            only = listed(others, "and")
+            return Reading(None, f"{name}: {command} has no such setting, only {only}")
+        said = f"{name or '='}: no such setting"
+        if meant:
+            said += f"; did you mean {listed(meant, 'or')}?"
+        if self._known.takes_more(name) and not (sure or get_close_matches(name, meant, 1, 0.9)):
+            more = f"argument that is not in conf/ is added by +{name}={value}"
+            return Reading(None, f"{said} An {more}" if meant else f"{said}; an {more}")
+        if not meant:
+            return Reading(None, f"{said}; --help lists those there are")
+        # "resume=true" is no path.
+        no_text = meant[0] in FREE_TEXT and value in ("true", "false")
+        if value is None or no_text or len(meant) > 1:
+            return Reading(None, said)
+        setting = f"{meant[0]}={value}"
+        if meant[0] in _IMPLIES:
+            return Reading([setting], said)
+        again = self._read_setting(setting)
+        return Reading(again.words, " ".join(filter(None, (said, again.problem))))
+
+
+def _count(words: Sequence[Word], group: str) -> int:
+    return sum(word.text.lstrip("+").partition("=")[:2] == (group, "=") for word in words)
+
+
+def _values(group: str, value: str) -> list[str]:
+    """The choices that are typed for a group, one or those of a sweep."""
+    override = parsed(f"{group}={value}")
+    swept = override.value() if override else None
+    if not isinstance(swept, ChoiceSweep):
+        return [value.strip("'\"")]
+    return [one.text if isinstance(one, QuotedString) else str(one) for one in swept.list]
+
+
+def _inner_names(name: str, value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield f"{name}.{key}"
+            yield from _inner_names(f"{name}.{key}", inner)
