@@ -100,12 +100,15 @@ def _run(name: str, typed: Sequence[str]) -> None:
 
     from fishcnn.commands.overrides import check_places, quote_values
     from fishcnn.commands.settings import CONF
+    from fishcnn.commands.train.own_settings import with_own_settings
 
     command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
     check_places(typed, writes_runs=name == "train")
     arguments = quote_values(typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*sys.argv[: len(sys.argv) - len(arguments)], *arguments]
+    if name == "train":
+        arguments = with_own_settings(arguments)
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
     if usable_cpus() < given_cpus():

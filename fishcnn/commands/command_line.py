@@ -28,12 +28,21 @@ def with_setting(name: str, value: str) -> str:
 
 def retyped(changes: Mapping[str, str | None]) -> str:
     """The command that was typed, with settings changed, or left out by None; for a shell."""
+    return _joined([w for w in _Typed.words if w.partition("=")[0] not in changes], changes)
+
+
+def instead(settings: Mapping[str, str]) -> str:
+    """The program that was typed, with these settings in place of what was; for a shell."""
+    program = 1 if _Typed.words and _Typed.words[0].endswith(".py") else 2  # or fishcnn COMMAND
+    return _joined([*_Typed.words[:program]], settings)
+
+
+def _joined(words: list[str], settings: Mapping[str, str | None]) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
 
-    words = [word for word in _Typed.words if word.partition("=")[0] not in changes]
     if words and words[0].endswith(".py"):
         words.insert(0, sys.executable)
-    for name, value in changes.items():
+    for name, value in settings.items():
         if value is None:
             continue
         if not _PLAIN.fullmatch(value):

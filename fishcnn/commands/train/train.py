@@ -15,8 +15,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.build import (
@@ -25,9 +26,10 @@ from fishcnn.commands.build import (
     build_trainer,
     prepare_images,
 )
-from fishcnn.commands.command_line import with_setting
+from fishcnn.commands.command_line import instead, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
+from fishcnn.commands.train.continued import own_settings
 from fishcnn.commands.train.earlier_start import (
     find_resumed,
     finished_before,
@@ -73,11 +75,12 @@ def train(config: DictConfig) -> float:
     start = time.perf_counter()
     _quiet_lightning()
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
     # Further processes of a distributed fit write nothing.
     alone = locked(run.path) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext()
     with alone, stopping.telling(partial(_kept, run, writer, config)):
-        summary, verdicts = _train(config, run, writer, start)
+        summary, verdicts = _train(config, overrides, run, writer, start)
     if summary is None:
         return float("nan")
     if verdicts is not None:
@@ -87,7 +90,11 @@ def train(config: DictConfig) -> float:
 
 
 def _train(
-    config: DictConfig, run: RunFolder, writer: CheckpointWriter, start: float
+    config: DictConfig,
+    overrides: Sequence[str],
+    run: RunFolder,
+    writer: CheckpointWriter,
+    start: float,
 ) -> tuple[dict[str, Any] | None, Sequence[Verdict] | None]:
     """Train, evaluate and draw.
 
@@ -98,9 +105,9 @@ def _train(
     """
     if finished := finished_before(config, run):
         log.info(
-            "%s is finished already; to train it further, raise trainer.max_epochs and add "
-            "ckpt_path=%s",
-            *(run.path, run.path),
+            "%s is finished already; to train it further: %s",
+            run.path,
+            instead({"ckpt_path": str(run.path), "trainer.max_epochs": "EPOCHS"}),
         )
         if in_a_sweep():  # whose table counts what is newer than the start of its job
             run.summary.touch()
@@ -133,7 +140,7 @@ def _train(
         if finishing:
             trainer.fit_loop.max_epochs = resumed.epochs
     if trainer.is_global_zero:
-        _write_inputs(config, datamodule, report, run)
+        _write_inputs(config, overrides, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
         print_start(datamodule, classifier, trainer, run, _logdir(config, run))
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
@@ -224,10 +231,14 @@ def _quiet_lightning() -> None:
 
 
 def _write_inputs(
-    config: DictConfig, datamodule: FishDataModule, report: str, run: RunFolder
+    config: DictConfig,
+    overrides: Sequence[str],
+    datamodule: FishDataModule,
+    report: str,
+    run: RunFolder,
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
-    write_text(run.typed, OmegaConf.to_yaml(HydraConfig.get().overrides.task))
+    write_text(run.typed, yaml.safe_dump([*overrides], allow_unicode=True))
     write_text(run.config, written_config(config))
     write_text(run.versions, json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None
