@@ -100,6 +100,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
 
     from fishcnn.commands.overrides import check_places, quote_values
     from fishcnn.commands.settings import CONF
+    from fishcnn.commands.train import new_folders
     from fishcnn.commands.train.own_settings import with_own_settings
 
     command_line.remember([*sys.argv[: len(sys.argv) - len(typed)], *typed])
@@ -144,6 +145,8 @@ def _run(name: str, typed: Sequence[str]) -> None:
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
+    new_folders.forget()
+    stopping.tidying(new_folders.remove_if_nothing_came)
     try:
         hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
     except OSError as error:
@@ -151,6 +154,8 @@ def _run(name: str, typed: Sequence[str]) -> None:
             raise
         # Hydra makes the folder of a run and writes into it.
         raise unwritable(Path(error.filename), error) from error
+    finally:
+        new_folders.remove_if_nothing_came()
     if crashes:
         raise crashes[0]
     if failed:

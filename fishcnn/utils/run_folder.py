@@ -37,6 +37,11 @@ class RunFolder:
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
         self.data_report = self.path / "data.md"
+        # Written before the first epoch; the same command writes them again.
+        self.inputs = (
+            *(self.config, self.typed, self.versions),
+            *(self.split, self.digests, self.data_report),
+        )
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"
         self.summary = self.path / "summary.json"  # the numbers at the end

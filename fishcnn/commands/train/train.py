@@ -39,6 +39,7 @@ from fishcnn.commands.train.earlier_start import (
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
 from fishcnn.commands.train.hyperparameters import run_name
+from fishcnn.commands.train.new_folders import has_trained
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -146,8 +147,12 @@ def _train(
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
             made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
-    with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    finally:
+        if callbacks.history.first_step is not None:
+            has_trained(run.path)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
         torch.distributed.destroy_process_group()
