@@ -150,10 +150,10 @@ def _run(name: str, typed: Sequence[str]) -> None:
     try:
         hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)()
     except OSError as error:
-        if begun or not error.filename or isinstance(error, HydraException):
+        place = error.filename or new_folders.noted()  # Hydra makes that and writes into it
+        if begun or not place or isinstance(error, HydraException):
             raise
-        # Hydra makes the folder of a run and writes into it.
-        raise unwritable(Path(error.filename), error) from error
+        raise unwritable(Path(place), error) from error
     finally:
         new_folders.remove_if_nothing_came()
     if crashes:

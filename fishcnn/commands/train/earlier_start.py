@@ -13,13 +13,12 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
-from fishcnn.commands.train.own_settings import LAST
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
-from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
+from fishcnn.utils.run_folder import LAST, LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fishcnn.utils.run_folder import SWEEP, RunFolder
+from fishcnn.utils.run_folder import SWEEP, SWEEP_SETTINGS, RunFolder
 
 _OF_HYDRA = (".hydra/*.yaml", "*.log")
 _OF_LOGGER = ("hparams.yaml", "events.out.tfevents.*")
-_OF_SWEEP = ("multirun.yaml", SWEEP)
+_OF_SWEEP = (SWEEP_SETTINGS, SWEEP)
 
 
 class _Start:
@@ -50,6 +50,11 @@ def _note(folder: Path, *, is_sweep: bool) -> None:
 def forget() -> None:
     """Begin without folders: an earlier start of this process has nothing to do with this one."""
     _Start.folder = None
+
+
+def noted() -> Path | None:
+    """The folder of the run, or of the sweep, that Hydra makes."""
+    return _Start.folder
 
 
 def has_trained(folder: Path) -> None:

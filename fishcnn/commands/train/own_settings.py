@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 
 from fishcnn.commands.run_files import read_config, read_overrides
 from fishcnn.utils.machine import user_path
-from fishcnn.utils.run_folder import CHECKPOINTS, RunFolder
+from fishcnn.utils.run_folder import CHECKPOINTS, LAST, RunFolder
 
 # Settings of a start, which say nothing of the run.
 OF_A_START = ("ckpt_path", "find_lr", "runs")
-LAST = "last"
 
 
 class _Typed:

@@ -30,6 +30,7 @@ from fishcnn.commands.command_line import instead, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.train.continued import own_settings
+from fishcnn.commands.train.disk_space import check_disk_space
 from fishcnn.commands.train.earlier_start import (
     find_resumed,
     finished_before,
@@ -105,10 +106,11 @@ def _train(
         same sweep has finished this job.
     """
     if finished := finished_before(config, run):
+        longer = 2 * config.trainer.max_epochs
         log.info(
             "%s is finished already; to train it further: %s",
             run.path,
-            instead({"ckpt_path": str(run.path), "trainer.max_epochs": "EPOCHS"}),
+            instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(longer)}),
         )
         if in_a_sweep():  # whose table counts what is newer than the start of its job
             run.summary.touch()
@@ -212,7 +214,10 @@ def _print_unless_of_disk(arguments: threading.ExceptHookArgs) -> None:
 
 def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None, bool]:
     """Find the faults of the settings before the data is read; see :func:`find_resumed`."""
-    return check_train(config), *find_resumed(config, run)
+    datamodule = check_train(config)
+    resumed, finishing = find_resumed(config, run)
+    check_disk_space(config, run)
+    return datamodule, resumed, finishing
 
 
 def _quiet_lightning() -> None:
