@@ -47,8 +47,8 @@ def run_datamodule(checkpoint: Path, moved: DictConfig | None = None) -> FishDat
         FishError: the checkpoint was moved out of its run folder, or the images are gone, or others
             lie there by now.
     """
-    run = _run_of(checkpoint)
-    config = data_here(run_config(checkpoint), run, moved)
+    config, run = run_config(checkpoint), _run_of(checkpoint)
+    data_here(config, run, moved)
     read_split(run)  # without it nobody could tell what was held out
     try:
         datamodule = build_datamodule(config)
@@ -79,8 +79,8 @@ def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[
     Raises:
         FishError: they are not where ``moved`` says, or others lie there.
     """
-    run = _run_of(checkpoint)
-    config = data_here(run_config(checkpoint), run, moved, splits=("val",))
+    config, run = run_config(checkpoint), _run_of(checkpoint)
+    data_here(config, run, moved, splits=("val",))
     root = build_source(config.data).folders().root
     return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
 
@@ -128,8 +128,8 @@ def data_here(
     moved: DictConfig | None,
     *,
     splits: Sequence[str] = _SPLITS,
-) -> DictConfig:
-    """The configuration of a run, with the folders of its data where they are now.
+) -> None:
+    """Change the configuration of a run to where the folders of its data are now.
 
     Args:
         config: of the run; it is changed.
@@ -168,7 +168,6 @@ def data_here(
     if data.name == "folder":
         data.masks_root = masks and literal(str(masks))
     data.cache_root = _cache_here(_folder(data.get("cache_root")), run)
-    return config
 
 
 def _run_of(checkpoint: Path) -> RunFolder:

@@ -72,7 +72,8 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     before = read_config(run)
     chosen = compose(HydraConfig.get().job.config_name, [*overrides])
     _refuse(run, _leaves(before), _leaves(chosen), before, chosen)
-    now = data_here(_overlaid(before, chosen), run, _moved(chosen, before))
+    now = _overlaid(before, chosen)
+    data_here(now, run, _moved(chosen, before))
     for name in ("masks_root", "cache_root"):
         named = chosen.data.get(name)
         if typed_now(f"data.{name}") and (named or name == "masks_root"):

@@ -29,6 +29,7 @@ from fishcnn.commands.build import (
 from fishcnn.commands.command_line import instead, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
+from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.commands.train.continued import own_settings
 from fishcnn.commands.train.disk_space import check_disk_space
 from fishcnn.commands.train.earlier_start import (
@@ -87,6 +88,7 @@ def train(config: DictConfig) -> float:
         return float("nan")
     if verdicts is not None:
         print_summary(summary, verdicts, run, _logdir(config, run))
+        _print_longer(config, verdicts, run)
     loss = summary[MONITOR]
     return float("nan" if loss is None else loss)
 
@@ -169,6 +171,18 @@ def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
     if config.logger.name != "tensorboard":
         return None
     return run.path.parent if in_a_sweep() else run.path
+
+
+def _print_longer(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder) -> None:
+    """Print the command that trains a run for longer, where the diagnosis asks for that."""
+    asked = (override.partition("=") for one in verdicts for override in one.suggestions)
+    epochs = [int(value) for name, _, value in asked if name == "trainer.max_epochs"]
+    # The other schedules end with the run: they are not stretched.
+    stretches = config.scheduler.name in ("plateau", "none")
+    if stretches and epochs and epochs[0] > config.trainer.max_epochs:
+        command = instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(epochs[0])})
+        lines = ["\nTrain this run for longer, under its own settings:", f"  {command}"]
+        print_raw(Terminal(), lines)
 
 
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:

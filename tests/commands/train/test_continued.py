@@ -28,6 +28,8 @@ def test_a_run_goes_on_under_its_own_settings_with_those_that_are_typed(
     assert finished.status == 0, finished.err
     second = RunFolder(trained.path.with_name("second"))
     assert [row["epoch"] for row in table(second.metrics)] == ["1", "2", "3", "4", "5"]
+    longer = ["train.py", f"ckpt_path={second.path.absolute()}", "trainer.max_epochs=30"]
+    assert " ".join(longer) in finished.out
     before, now = settings(trained), settings(second)
     assert before["augment.hue"] == 0.01
     assert {name: now[name] for name in now if before.get(name, "") != now[name]} == {
