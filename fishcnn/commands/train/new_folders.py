@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from fishcnn.utils.run_folder import SWEEP, SWEEP_SETTINGS, RunFolder
 
 _OF_HYDRA = (".hydra/*.yaml", "*.log")
+# In a folder of its own, or several.
 _OF_LOGGER = ("hparams.yaml", "events.out.tfevents.*")
 _OF_SWEEP = (SWEEP_SETTINGS, SWEEP)
 
@@ -103,12 +104,9 @@ def _is_of_a_start(folder: Path) -> Callable[[Path], bool]:
     inputs = (*run.inputs, run.best_checkpoint)
 
     def check(file: Path) -> bool:
-        inner = file.relative_to(folder)
-        patterns = (*_OF_HYDRA, *_OF_LOGGER)
-        return file in inputs or any(
-            inner.match(pattern) and len(inner.parts) == pattern.count("/") + 1
-            for pattern in patterns
-        )
+        if file in inputs or any(file.match(name) for name in _OF_LOGGER):
+            return True
+        return any(file in folder.glob(pattern) for pattern in _OF_HYDRA)
 
     return check
 
