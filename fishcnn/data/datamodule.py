@@ -25,8 +25,9 @@ from fishcnn.data.datasets import (
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
 from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.sources import Folders, FolderSource, Source
-from fishcnn.data.splitting.grouped_split import Splitting, split_images
+from fishcnn.data.splitting.grouped_split import Splitting, check_splittable, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.checks import check_arguments, choice, flag, optional, path, whole
@@ -165,8 +166,14 @@ class FishDataModule(pl.LightningDataModule):
         Raises:
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
+        return self._load(self._scan(folders))
+
+    def _scan(self, folders: Folders) -> ImageIndex:
+        return scan_folder(folders.root, folders.masks_root, layout=folders.layout)
+
+    def _load(self, index: ImageIndex) -> ImageSet:
         return load_images(
-            scan_folder(folders.root, folders.masks_root, layout=folders.layout),
+            index,
             working_size=self.working_size,
             workers=self.workers,
             cache=self.cache,
@@ -182,7 +189,9 @@ class FishDataModule(pl.LightningDataModule):
         if hasattr(self, "datasets"):
             return
         folders = self.source.folders()
-        images = self.decode(folders)
+        index = self._scan(folders)
+        check_splittable(index, self.split_settings)
+        images = self._load(index)
         check_enough(images)
         self.images = images
         self.splitting = split_images(images, self.split_settings)
