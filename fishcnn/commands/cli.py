@@ -107,6 +107,8 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from fishcnn.commands.arguments import read_arguments
     from fishcnn.commands.overrides import check_places
     from fishcnn.commands.settings import CONF
+    from fishcnn.commands.train import new_folders
+    from fishcnn.commands.train.own_settings import with_own_settings
 
     program = sys.argv[: len(sys.argv) - len(typed)]
     command_line.remember([*program, *typed], len(program))
@@ -114,6 +116,8 @@ def _run(name: str, typed: Sequence[str]) -> None:
     arguments = read_arguments(name, typed)
     # Lightning repeats the whole command line for every further process of a fit.
     repeated = [*program, *arguments]
+    if name == "train":
+        arguments = with_own_settings(arguments)
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
@@ -150,16 +154,20 @@ def _run(name: str, typed: Sequence[str]) -> None:
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
     run = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)
+    new_folders.forget()
+    stopping.tidying(new_folders.remove_if_nothing_came)
     try:
         if {"--help", "-h"}.isdisjoint(arguments):
             run()
         else:
             _print_help(name, run)
     except OSError as error:
-        if begun or not error.filename or isinstance(error, HydraException):
+        place = error.filename or new_folders.noted()  # Hydra makes that and writes into it
+        if begun or not place or isinstance(error, HydraException):
             raise
-        # Hydra makes the folder of a run and writes into it.
-        raise unwritable(Path(error.filename), error) from error
+        raise unwritable(Path(place), error) from error
+    finally:
+        new_folders.remove_if_nothing_came()
     if crashes:
         raise crashes[0]
     if failed:

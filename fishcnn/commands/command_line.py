@@ -43,6 +43,11 @@ def with_words(words: Sequence[str]) -> str:
     return _for_a_shell([*_Typed.words[: _Typed.program], *words])
 
 
+def instead(settings: Mapping[str, str]) -> str:
+    """The program that was typed, with these settings in place of what was; for a shell."""
+    return with_words([*_settings(settings)])
+
+
 def _settings(changes: Mapping[str, str | None]) -> Iterator[str]:
     from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
 

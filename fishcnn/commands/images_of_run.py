@@ -16,6 +16,7 @@ from fishcnn.commands.trained_run import run_config
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import content_digest, in_order
 from fishcnn.data.image_index import DIGEST_BYTES
+from fishcnn.data.sources import SyntheticSource
 from fishcnn.data.splitting.split_digests import SplitDigests
 from fishcnn.utils.arrays import DamagedFile
 from fishcnn.utils.errors import FishError
@@ -45,22 +46,30 @@ def run_datamodule(checkpoint: Path, moved: DictConfig | None = None) -> FishDat
         FishError: the checkpoint was moved out of its run folder, or the images are gone, or others
             lie there by now.
     """
-    config, run = _config_here(checkpoint, moved), _run_of(checkpoint)
-    # Drawn images are the same, but another version of the encoder writes other bytes.
-    drawn = config.data.name == "synthetic"
-    if moved is not None and moved.root:  # before errors about masks, which are of others as well
-        _check_files(run, Path(config.data.root), _SPLITS)
+    config, run = run_config(checkpoint), _run_of(checkpoint)
+    data_here(config, run, moved)
     read_split(run)  # without it nobody could tell what was held out
     try:
         datamodule = build_datamodule(config)
     except (FishError, TypeError) as error:  # of a setting that somebody has changed
         raise FishError(f"{run.config} is damaged: {error}") from error
     prepare_images(datamodule)
+    check_same_images(run, datamodule)
+    return datamodule
+
+
+def check_same_images(run: RunFolder, datamodule: FishDataModule) -> None:
+    """Check that the images of a datamodule, set up, are those that a run was trained on.
+
+    Raises:
+        FishError: some are missing or have other content; the message says how many.
+    """
     images = datamodule.images
     names = (normalised(file.as_posix()) for file in images.paths)
     found = dict(zip(names, map(bytes, images.digests), strict=True))
+    # Drawn images are the same, but another version of the encoder writes other bytes.
+    drawn = isinstance(datamodule.source, SyntheticSource)
     _check_same(run, images.index.root, found, known_digests(run), _SPLITS, drawn=drawn)
-    return datamodule
 
 
 def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[Path]:
@@ -69,10 +78,9 @@ def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[
     Raises:
         FishError: they are not where ``moved`` says, or others lie there.
     """
-    config, run = _config_here(checkpoint, moved), _run_of(checkpoint)
+    config, run = run_config(checkpoint), _run_of(checkpoint)
+    data_here(config, run, moved, splits=("val",))
     root = build_source(config.data).folders().root
-    if moved is not None and moved.root:
-        _check_files(run, root, ("val",))
     return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
 
 
@@ -113,13 +121,25 @@ def known_digests(run: RunFolder) -> SplitDigests | None:
         return None
 
 
-def _config_here(checkpoint: Path, moved: DictConfig | None) -> DictConfig:
-    """The configuration of a run, with the folders of its data where they are now.
+def data_here(
+    config: DictConfig,
+    run: RunFolder,
+    moved: DictConfig | None,
+    *,
+    splits: Sequence[str] = _SPLITS,
+) -> None:
+    """Change the configuration of a run to where the folders of its data are now.
+
+    Args:
+        config: of the run; it is changed.
+        run: its folder.
+        moved: the settings ``root`` and ``masks_root`` of the command, each of them null where
+            nothing has moved.
+        splits: of which the images in a folder that has moved are compared with those of the run.
 
     Raises:
-        FishError: a folder is gone.
+        FishError: a folder is gone, or holds other images.
     """
-    config, run = run_config(checkpoint), _run_of(checkpoint)
     data, typed = config.data, OmegaConf.create({}) if moved is None else moved
     root = before = _folder(data.get("root"))
     masks = _folder(data.get("masks_root"))
@@ -133,6 +153,8 @@ def _config_here(checkpoint: Path, moved: DictConfig | None) -> DictConfig:
             f"data.root={before}: the images of the run {run.path} are no longer there; say where "
             "they are now by data.root=/where/they/are/now"
         )
+    if typed.get("root"):  # before errors about masks, which are of others as well
+        _check_files(run, Path(data.root), splits)
     if typed.get("masks_root"):
         masks = _typed_folder("data.masks_root", typed.masks_root)
     elif masks is not None and not masks.is_dir():
@@ -145,7 +167,6 @@ def _config_here(checkpoint: Path, moved: DictConfig | None) -> DictConfig:
     if data.name == "folder":
         data.masks_root = masks and literal(str(masks))
     data.cache_root = _cache_here(_folder(data.get("cache_root")), run)
-    return config
 
 
 def _run_of(checkpoint: Path) -> RunFolder:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import Unwritable, regular_target, unwritable, write_bytes
+from fishcnn.utils.files import Unwritable, made_folder, regular_target, unwritable, write_bytes
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import user_path
 
@@ -33,21 +33,31 @@ def output_folder(named: str | None, default: Path) -> Iterator[Path]:
     folder = user_path(named).absolute() if named else default.absolute()
     if os.path.lexists(folder) and not folder.is_dir():
         raise FishError(f"output={folder} is not a folder: choose another one by output=")
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
     with ExitStack() as stack:
-        stack.push(lambda failed, *_: _remove_empty(made) if failed else None)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(new_folder(folder))
             stack.enter_context(locked(folder))
         except (OSError, Unwritable) as error:
             raise _refused(folder, error) from error
         yield folder
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):  # it is gone, or something lies in it
-            folder.rmdir()
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder if it is not there, and remove it again if it is empty when that fails.
+
+    Raises:
+        FishError: it cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        made_folder(folder)
+        yield
+    except BaseException:
+        for one in missing:
+            with suppress(OSError):  # it is gone, or something lies in it
+                one.rmdir()
+        raise
 
 
 def nothing() -> Iterable[Path]:

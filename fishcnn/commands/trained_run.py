@@ -1,11 +1,13 @@
 """A trained network for use: which checkpoint is meant, and what it was trained on."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from fishcnn.commands.run_files import read_config
@@ -13,8 +15,11 @@ from fishcnn.commands.settings import CONF
 from fishcnn.models.checkpoint import CheckpointError, check_finite_weights
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import user_path
-from fishcnn.utils.run_folder import BEST_CHECKPOINT, CHECKPOINTS, RunFolder
+from fishcnn.utils.run_folder import BEST_CHECKPOINT, CHECKPOINTS, LAST, RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def find_checkpoint(
@@ -24,14 +29,14 @@ def find_checkpoint(
 
     Args:
         setting: what it was typed after.
-        typed: a checkpoint file; a run folder; or None for the newest run.
+        typed: a checkpoint file; a run folder; or None or ``last`` for the newest run that has one.
         folders: where the newest run is looked for; the first one that holds any counts.
         name: of the checkpoint within a run.
 
     Raises:
         FishError: there is none.
     """
-    if typed is None:
+    if typed in (None, LAST):
         places = list(dict.fromkeys(user_path(folder).resolve() for folder in folders))
         for place in places:
             if found := RunFolder.newest_checkpoint_below(place, name):
@@ -40,7 +45,7 @@ def find_checkpoint(
             f"there is no run with a checkpoint below {' or '.join(map(str, places))}: train one "
             f"by python scripts/train.py, or name one by {setting}=/path/to/run"
         )
-    path = user_path(typed)
+    path = user_path(typed or "")
     for file in (path / CHECKPOINTS / name, path):
         if file.is_file():
             return file.resolve()
@@ -62,7 +67,7 @@ def find_trained(ckpt: str | None, runs: Path) -> Path:
 
 
 def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
-    """Load a checkpoint for use: in eval mode, on a device.
+    """Load a checkpoint for use: in eval mode, on a device; say so if its run is not finished.
 
     Raises:
         FishError: the file is damaged, of another program, or its network has diverged.
@@ -72,7 +77,26 @@ def load_trained(checkpoint: Path, device: torch.device) -> FishClassifier:
         check_finite_weights(checkpoint, classifier.state_dict())
     except CheckpointError as error:
         raise FishError(f"ckpt={error}") from error
+    if (run := RunFolder.of(checkpoint)) and (unfinished := _unfinished(run)):
+        log.warning("%s", unfinished)
     return classifier.eval()
+
+
+def _unfinished(run: RunFolder) -> str | None:
+    """Say how far a run has come that is not finished, or that is being trained further."""
+    user = user_of(run.path)
+    if user is None and run.summary.is_file():
+        return None
+    try:
+        of = f" of {read_config(run).trainer.max_epochs}"
+        done = len(run.metrics.read_text(encoding="utf-8").splitlines()) - 1
+    except (FishError, OmegaConfBaseException, OSError, ValueError):
+        so_far = ""
+    else:
+        so_far = f" after epoch {max(done, 0)}{of}"
+    if user:
+        return f"{run.path} is still being trained, by {user}: this is its checkpoint{so_far}."
+    return f"{run.path} is not finished: this is its checkpoint{so_far}, where it was stopped."
 
 
 def run_config(checkpoint: Path) -> DictConfig:

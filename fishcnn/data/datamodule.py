@@ -26,8 +26,9 @@ from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
 from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.image_folder import scan_folder
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.sources import Folders, FolderSource, Source
-from fishcnn.data.splitting.grouped_split import Splitting, split_images
+from fishcnn.data.splitting.grouped_split import Splitting, check_splittable, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.checks import check_arguments, choice, flag, optional, path, whole
@@ -178,9 +179,15 @@ class FishDataModule(pl.LightningDataModule):
         Raises:
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
+        return self._load(self._scan(folders), resize or self.resize, quiet=quiet)
+
+    def _scan(self, folders: Folders) -> ImageIndex:
+        return scan_folder(folders.root, folders.masks_root, layout=folders.layout)
+
+    def _load(self, index: ImageIndex, resize: str, *, quiet: bool = False) -> ImageSet:
         return load_images(
-            scan_folder(folders.root, folders.masks_root, layout=folders.layout),
-            square=Square(self.working_size, resize or self.resize),
+            index,
+            square=Square(self.working_size, resize),
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
@@ -196,7 +203,9 @@ class FishDataModule(pl.LightningDataModule):
         if hasattr(self, "datasets"):
             return
         folders = self.source.folders()
-        images = self.decode(folders)
+        index = self._scan(folders)
+        check_splittable(index, self.split_settings)
+        images = self._load(index, self.resize)
         check_enough(images)
         self.images = images
         self.splitting = split_images(images, self.split_settings, self.whole_images)

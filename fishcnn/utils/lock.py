@@ -19,7 +19,8 @@ def locked(path: Path) -> Iterator[None]:
     """Keep other processes from writing to ``path`` meanwhile, be it a file or a folder.
 
     The lock is a hidden file inside the folder or beside the file. The system frees it when this
-    process ends, however it ends; only after a kill does the file stay behind. On a file system
+    process ends, however it ends; only after a kill does the file stay behind, until another lock
+    is made in that folder. On a file system
     that knows no locks, of which filelock warns, the file itself is the lock: after a kill it is
     removed by the next process on the same machine, and by hand where that is another one.
 
@@ -27,10 +28,10 @@ def locked(path: Path) -> Iterator[None]:
         FishError: another process holds it; the message says which. Or the folder may not be
             written to.
     """
-    folder, name = (path, "") if path.is_dir() else (path.parent, f"-{path.name}")
-    holder = folder / f".in-use-by{name}"
-    lock = FileLock(folder / f".lock{name}")
+    holder, file = _files(path)
+    lock = FileLock(file)
     try:
+        _remove_left_behind(file.parent, but=file)
         lock.acquire(timeout=0.1)  # a second time if the process before removes the file just now
     except Timeout:
         try:
@@ -54,6 +55,36 @@ def locked(path: Path) -> Iterator[None]:
             holder.unlink(missing_ok=True)
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def user_of(path: Path) -> str | None:
+    """Which process is writing to a file or a folder; None where none is, or none can be asked."""
+    holder, file = _files(path)
+    try:
+        if file.exists():
+            with FileLock(file).acquire(timeout=0):
+                return None  # left behind by a kill
+    except Timeout:
+        return _read(holder)
+    except OSError:
+        return None
+    return None
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    folder, name = (path, "") if path.is_dir() else (path.parent, f"-{path.name}")
+    return folder / f".in-use-by{name}", folder / f".lock{name}"
+
+
+def _remove_left_behind(folder: Path, *, but: Path) -> None:
+    """Remove the locks of processes that were killed, which nobody holds any more."""
+    for file in folder.glob(".lock*"):
+        if file == but:
+            continue
+        lock = FileLock(file)
+        with suppress(Timeout, OSError), lock.acquire(timeout=0):
+            file.with_name(file.name.replace(".lock", ".in-use-by", 1)).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
 
 def _read(holder: Path) -> str:

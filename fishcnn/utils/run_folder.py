@@ -5,6 +5,7 @@ from pathlib import Path
 
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
+LAST = "last"  # in place of a run: the newest one that has a checkpoint
 # In the folder of a sweep, beside its run folders; the second is Hydra's.
 SWEEP, SWEEP_SETTINGS = "sweep.json", "multirun.yaml"
 # In the folder of an evaluation, which can be outside the run.
@@ -48,6 +49,12 @@ class RunFolder:
     def overrides(self) -> Path:
         """What was typed for the run; for one of an earlier version, Hydra's own record."""
         return self.typed if self.typed.is_file() else self.typed_last
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What is written before the first epoch, and again by the same command."""
+        of_data = (self.split, self.digests, self.data_report)
+        return (self.config, self.typed, self.versions, *of_data)
 
     @classmethod
     def of(cls, checkpoint: Path) -> "RunFolder | None":

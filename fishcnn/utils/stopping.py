@@ -27,6 +27,7 @@ class _State:
     raises = False  # whether a signal is raised; else it ends the program at once
     line: Callable[[], str] | None = None
     said = False
+    tidy: Callable[[], None] | None = None
 
 
 def watch() -> None:
@@ -37,7 +38,7 @@ def watch() -> None:
     """
     _State.watched = True
     _State.received, _State.raises, _State.said = None, False, False
-    _State.line = lambda: " before it began"
+    _State.line, _State.tidy = lambda: " before it began", None
     answer_signals()
 
 
@@ -108,6 +109,11 @@ def telling(line: Callable[[], str]) -> Iterator[None]:
         _State.line = before
 
 
+def tidying(tidy: Callable[[], None]) -> None:
+    """Call this before a signal ends the program at once, and no ``finally`` is reached."""
+    _State.tidy = tidy
+
+
 def say() -> None:
     """Print what there is to say of the end, once; see :func:`telling`."""
     if not _State.said:
@@ -160,4 +166,6 @@ def _answer(number: int, frame: FrameType | None) -> None:
     if pools := sys.modules.get("multiprocessing"):
         for process in pools.active_children():
             process.kill()
+    if _State.tidy:
+        _State.tidy()
     os._exit(exit_status())

@@ -327,28 +327,11 @@ def test_last_continues_the_newest_run_where_it_stopped(train: Command, trained:
     ("overrides", "parts"),
     [
         (["trainer.max_epochs=4"], ["has been trained for 4 epochs already"]),
-        (["model.blocks=1"], ["with other settings", "model.blocks=2"]),
-        (["optimizer.lr=5e-5"], ["with other settings", "optimizer.lr=0.002"]),
-        (
-            ["optimizer=sgd"],
-            ["with other settings", "or add optimizer=adam\n", "model.blocks=2"],
-        ),
-        (["callbacks.ema.enabled=false"], ["add callbacks.ema.enabled=true"]),
-        (
-            ["data.split_seed=1"],
-            ["validated on other images", "its overrides, which were: data=folder"],
-        ),
-        (["data.root=other"], ["was trained on the classes"]),
-        (["data.image_size=40"], ["with other settings", "data.image_size=32"]),
-        (["data.resize=crop"], ["with other settings", "data.resize=squash"]),
+        (["data.root=other"], ["data.root=", "other has changed since the training", "missing"]),
         (["ckpt_path=notes.txt"], ["notes.txt is not a checkpoint of fishcnn"]),
         (
             ["hydra.run.dir=runs/first", "ckpt_path=null"],
             ["first holds a run already", "ckpt_path="],
-        ),
-        (
-            ["scheduler=cosine", "trainer.max_epochs=8"],
-            ["with other settings", "or add scheduler=plateau\n"],
         ),
     ],
 )

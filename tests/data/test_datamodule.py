@@ -509,6 +509,15 @@ def test_images_of_one_name_group_stay_on_one_side(make: Make) -> None:
     assert stems == {"0010", "0011"}
 
 
+def test_a_pattern_that_fits_no_name_is_told_before_images_are_decoded(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(ArgumentError, match="group_regex=track: finds nothing"):
+        make(group_regex="track").setup()
+    assert "Decoding" not in caplog.text
+
+
 def test_folds_are_validated_once_each(make: Make) -> None:
     held_out = []
     for fold in range(4):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -273,7 +274,8 @@ def test_a_stopped_sweep_goes_on_with_what_is_left(
     command = shlex.split(finished.err.partition("to begin again: ")[2])[2:]
     folder = Path(command[-1].partition("=")[2])
     assert command[:-1] == sweep
-    assert [(folder / job).exists() for job in "012"] == [True, True, False]
+    # In the second one no step was done.
+    assert [(folder / job).exists() for job in "012"] == [True, False, False]
     again = train(*command)
     assert again.status == 0, again.err
     assert "is finished already" in again.out
@@ -293,13 +295,25 @@ def test_two_trainings_into_one_folder_do_not_meet(
 
 
 @pytest.mark.parametrize(
-    ("logger", "free"), [("none", 0), ("none", 200_000), ("tensorboard", 20_000)]
+    ("logger", "free"), [("none", 0), ("none", 30_000), ("tensorboard", 20_000)]
 )
 def test_a_full_disk_is_told_in_one_message(
-    train: Command, tiny: list[str], small_disk: Path, logger: str, free: int
+    train: Command,
+    tiny: list[str],
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logger: str,
+    free: int,
 ) -> None:
-    (small_disk / "other.bin").write_bytes(bytes(1_000_000 - free))
-    command = [*tiny, *QUICK[:-1], f"hydra.run.dir={small_disk / 'run'}"]
+    def fill(*_: object) -> None:
+        left = shutil.disk_usage(small_disk).free
+        (small_disk / "other.bin").write_bytes(bytes(max(0, left - free)))
+
+    if free:  # when the training begins, by something else
+        monkeypatch.setattr(History, "on_fit_start", fill, raising=False)
+    else:
+        fill()
+    command = [*tiny, *QUICK[:-1], "model.blocks=1", f"hydra.run.dir={small_disk / 'run'}"]
     finished = train(*command, f"logger={logger}")
     assert finished.status == 1
     assert finished.err.count("\n") == 1, finished.err
@@ -448,5 +462,7 @@ def test_a_finished_run_is_left_as_it_is_by_its_own_command(
     before = {path: path.stat().st_mtime_ns for path in trained.checkpoints.iterdir()}
     finished = train(*typed(trained))
     assert finished.status == 0, finished.err
-    assert "is finished already; to train it further, raise trainer.max_epochs" in finished.out
+    (command,) = re.findall("is finished already; to train it further: (.*)", finished.out)
+    more = [f"ckpt_path={trained.path}", "trainer.max_epochs=8"]
+    assert shlex.split(command)[1:] == [str(SCRIPTS / "train.py"), *more]
     assert {path: path.stat().st_mtime_ns for path in trained.checkpoints.iterdir()} == before

@@ -1,13 +1,16 @@
 import errno
 import fcntl
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.lock import locked
+from fishcnn.utils.lock import locked, user_of
 
 
 def _hold(folder: Path) -> None:
@@ -66,3 +69,25 @@ def test_a_lock_that_is_removed_while_it_is_awaited_is_not_taken_for_one(
         assert (tmp_path / ".lock").exists()
         with pytest.raises(FishError, match="is being written to by process"):
             locked(tmp_path).__enter__()
+
+
+HOLD = """
+import os, sys
+from pathlib import Path
+from fishcnn.utils.lock import locked
+with locked(Path(sys.argv[1])):
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_kill_has_left_goes_with_the_next_lock_in_that_folder(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    command = [sys.executable, "-c", HOLD, str(file)]
+    assert subprocess.run(command, check=False).returncode == -9
+    left = {".lock-rows.csv", ".in-use-by-rows.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    assert user_of(file) is None
+    with locked(tmp_path / "used.csv"), locked(tmp_path / "others.csv"):
+        assert not left & {path.name for path in tmp_path.iterdir()}
+        assert str(user_of(tmp_path / "used.csv")).startswith(f"process {os.getpid()} on ")
+    assert list(tmp_path.iterdir()) == []

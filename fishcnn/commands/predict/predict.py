@@ -22,6 +22,7 @@ from rich.progress import (
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STREAM, count_images, image_paths
 from fishcnn.commands.images_of_run import validation_files, warn_unused
+from fishcnn.commands.output_folder import new_folder
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -36,7 +37,7 @@ from fishcnn.commands.trained_run import best_device, find_trained, load_trained
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import choice, flag, number, optional, whole
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import made_folder, regular_target
+from fishcnn.utils.files import regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
@@ -80,8 +81,7 @@ def predict(config: DictConfig) -> None:
             _predict(config, checkpoint, stream, config.format or _FORMATS[0])
         return
     output, row_format = _output(config, checkpoint)
-    made_folder(output.parent)
-    with locked(output):
+    with new_folder(output.parent), locked(output):
         _predict(config, checkpoint, output, row_format)
 
 

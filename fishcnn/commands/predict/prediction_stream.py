@@ -106,7 +106,7 @@ class Predictor:
             for row in zip(order, shares, strict=True)
         ]
 
-    def _row(self, path: str, ranked: Ranked, *, blank: bool) -> Row:
+    def _row(self, path: str, ranked: Ranked, *, blank: bool = False) -> Row:
         top = tuple((name, round(share, DIGITS)) for name, share in ranked)
         label, probability = top[0]
         return Row(path, self.unknown if probability < self.threshold else label, top, None, blank)

@@ -18,7 +18,7 @@ from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
-from fishcnn.utils.run_folder import LAST_CHECKPOINT, RunFolder
+from fishcnn.utils.run_folder import LAST, LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -166,9 +166,9 @@ def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
     if not typed:
         return None
     runs = user_path(config.runs).absolute()
-    meant = RunFolder.newest_below(runs) if typed == "last" else RunFolder(user_path(typed))
+    meant = RunFolder.newest_below(runs) if typed == LAST else RunFolder(user_path(typed))
     if run.versions.is_file() and not _checkpoints(run):
-        if typed == "last":
+        if typed == LAST:
             again = meant is None or _is_same_command(_unnamed(config), run)
         else:
             again = meant is not None and meant.path.resolve() == run.path.resolve()
@@ -180,5 +180,5 @@ def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
         return usable
     if files:
         return read_checkpoint(files[0].resolve())
-    wanted = None if typed == "last" else typed
+    wanted = None if typed == LAST else typed
     return read_checkpoint(find_checkpoint("ckpt_path", wanted, [runs], LAST_CHECKPOINT))

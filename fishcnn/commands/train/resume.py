@@ -8,7 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from fishcnn.commands.run_files import read_overrides, read_split
+from fishcnn.commands.images_of_run import check_same_images
+from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
@@ -93,6 +94,8 @@ def _settings(
 def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     """Check that a run can go on under this configuration.
 
+    Within its run folder a checkpoint has the settings of that; elsewhere they have to be typed.
+
     Raises:
         FishError: the network or its training would be another one.
     """
@@ -101,21 +104,14 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     now["data.resize"] = config.data.get("resize", SQUASH)
     if different := _differences(checkpoint.settings, now):
         raise FishError(
-            f"ckpt_path={checkpoint.path} was trained with other settings:"
-            f"{_command(checkpoint)} add {' '.join(different)}"
+            f"ckpt_path={checkpoint.path} was trained with other settings: add "
+            f"{' '.join(different)}"
         )
     if checkpoint.averaged != config.callbacks.ema.enabled:
         raise FishError(
             f"ckpt_path={checkpoint.path}: add callbacks.ema.enabled={typed(checkpoint.averaged)}, "
             "as it was in that run"
         )
-
-
-def _command(checkpoint: Checkpoint) -> str:
-    """What was typed for the earlier run, as far as Hydra has written it down."""
-    run = RunFolder.of(checkpoint.path)
-    typed = read_overrides(run) if run else []
-    return f" repeat its overrides, which were: {' '.join(typed)}; or" if typed else ""
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -146,13 +142,13 @@ def check_same_data(
         )
     run = RunFolder.of(checkpoint.path)
     if run:
+        check_same_images(run, datamodule)
         before = read_split(run)["val"]
         now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
         if not same_names(before, now):
             raise FishError(
-                f"ckpt_path={checkpoint.path} was validated on other images (see {run.split}):"
-                f"{_command(checkpoint)} take the same images, and "
-                "the same settings of the split, such as data.split_seed"
+                f"ckpt_path={checkpoint.path} was validated on other images, as {run.split} says: "
+                "have images been added or taken away since?"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
     steps = math.ceil(len(datamodule.train_dataloader()) / processes) * epochs

@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fishcnn.commands.run_files import read_notes, read_overrides
+from fishcnn.commands.train.new_folders import nothing_came_of
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, RunFolder
@@ -163,9 +164,11 @@ class CompareJobs(Callback):
             "repeated_over": over,
             "repeated": [asdict(row) for row in rows],
         }
+        _print_tables(jobs, over, rows)
+        if all(nothing_came_of((sweep / job.folder).absolute()) for job in jobs):
+            return
         file = sweep / SWEEP
         write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
-        _print_tables(jobs, over, rows)
         # Raw, as a table would cut it.
         print(f"sweep: {file}")
 

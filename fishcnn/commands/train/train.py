@@ -15,8 +15,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.build import (
@@ -25,9 +26,12 @@ from fishcnn.commands.build import (
     build_trainer,
     prepare_images,
 )
-from fishcnn.commands.command_line import with_setting
+from fishcnn.commands.command_line import instead, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
+from fishcnn.commands.terminal import Terminal, print_raw
+from fishcnn.commands.train.continued import own_settings
+from fishcnn.commands.train.disk_space import check_disk_space
 from fishcnn.commands.train.earlier_start import (
     find_resumed,
     finished_before,
@@ -37,6 +41,7 @@ from fishcnn.commands.train.earlier_start import (
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
 from fishcnn.commands.train.hyperparameters import run_name
+from fishcnn.commands.train.new_folders import has_trained
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -73,21 +78,27 @@ def train(config: DictConfig) -> float:
     start = time.perf_counter()
     _quiet_lightning()
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
     # Further processes of a distributed fit write nothing.
     alone = locked(run.path) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext()
     with alone, stopping.telling(partial(_kept, run, writer, config)):
-        summary, verdicts = _train(config, run, writer, start)
+        summary, verdicts = _train(config, overrides, run, writer, start)
     if summary is None:
         return float("nan")
     if verdicts is not None:
         print_summary(summary, verdicts, run, _logdir(config, run))
+        _print_longer(config, verdicts, run)
     loss = summary[MONITOR]
     return float("nan" if loss is None else loss)
 
 
 def _train(
-    config: DictConfig, run: RunFolder, writer: CheckpointWriter, start: float
+    config: DictConfig,
+    overrides: Sequence[str],
+    run: RunFolder,
+    writer: CheckpointWriter,
+    start: float,
 ) -> tuple[dict[str, Any] | None, Sequence[Verdict] | None]:
     """Train, evaluate and draw.
 
@@ -97,10 +108,11 @@ def _train(
         same sweep has finished this job.
     """
     if finished := finished_before(config, run):
+        longer = 2 * config.trainer.max_epochs
         log.info(
-            "%s is finished already; to train it further, raise trainer.max_epochs and add "
-            "ckpt_path=%s",
-            *(run.path, run.path),
+            "%s is finished already; to train it further: %s",
+            run.path,
+            instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(longer)}),
         )
         if in_a_sweep():  # whose table counts what is newer than the start of its job
             run.summary.touch()
@@ -133,14 +145,18 @@ def _train(
         if finishing:
             trainer.fit_loop.max_epochs = resumed.epochs
     if trainer.is_global_zero:
-        _write_inputs(config, datamodule, report, run)
+        _write_inputs(config, overrides, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
         print_start(datamodule, classifier, trainer, run, _logdir(config, run))
         if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
             made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
-    with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    finally:
+        if callbacks.history.first_step is not None:
+            has_trained(run.path)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
         torch.distributed.destroy_process_group()
@@ -155,6 +171,18 @@ def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
     if config.logger.name != "tensorboard":
         return None
     return run.path.parent if in_a_sweep() else run.path
+
+
+def _print_longer(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder) -> None:
+    """Print the command that trains a run for longer, where the diagnosis asks for that."""
+    asked = (override.partition("=") for one in verdicts for override in one.suggestions)
+    epochs = [int(value) for name, _, value in asked if name == "trainer.max_epochs"]
+    # The other schedules end with the run: they are not stretched.
+    stretches = config.scheduler.name in ("plateau", "none")
+    if stretches and epochs and epochs[0] > config.trainer.max_epochs:
+        command = instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(epochs[0])})
+        lines = ["\nTrain this run for longer, under its own settings:", f"  {command}"]
+        print_raw(Terminal(), lines)
 
 
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
@@ -200,7 +228,10 @@ def _print_unless_of_disk(arguments: threading.ExceptHookArgs) -> None:
 
 def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None, bool]:
     """Find the faults of the settings before the data is read; see :func:`find_resumed`."""
-    return check_train(config), *find_resumed(config, run)
+    datamodule = check_train(config)
+    resumed, finishing = find_resumed(config, run)
+    check_disk_space(config, run)
+    return datamodule, resumed, finishing
 
 
 def _quiet_lightning() -> None:
@@ -224,10 +255,14 @@ def _quiet_lightning() -> None:
 
 
 def _write_inputs(
-    config: DictConfig, datamodule: FishDataModule, report: str, run: RunFolder
+    config: DictConfig,
+    overrides: Sequence[str],
+    datamodule: FishDataModule,
+    report: str,
+    run: RunFolder,
 ) -> None:
     """Write down what is needed to repeat the run, before it begins."""
-    write_text(run.typed, OmegaConf.to_yaml(HydraConfig.get().overrides.task))
+    write_text(run.typed, yaml.safe_dump([*overrides], allow_unicode=True))
     write_text(run.config, written_config(config))
     write_text(run.versions, json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None

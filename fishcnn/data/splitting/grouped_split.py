@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates, known_duplicates
+from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.splitting.groups import groups_by_name, merge_groups
 from fishcnn.data.splitting.split import (
     Split,
@@ -39,6 +40,18 @@ class Splitting:
     drawn: bool
 
 
+def check_splittable(index: ImageIndex, settings: SplitSettings) -> None:
+    """Check what of a split can be checked before the images are decoded, which can take long.
+
+    Raises:
+        ArgumentError: A setting asks to draw what is split already, or fits none of the names.
+    """
+    if settings.group_regex is not None:
+        groups_by_name(index.paths, settings.group_regex)
+    if index.splits is not None:
+        _check_nothing_drawn(settings)
+
+
 def split_images(
     images: ImageSet, settings: SplitSettings, whole: Callable[[], ImageSet] | None = None
 ) -> Splitting:
@@ -63,6 +76,14 @@ def split_images(
         split = draw_split(images.labels, groups, settings)
         leaked = leaked_by_random_split(images.labels, groups, settings)
         return Splitting(split, groups, duplicates, leaked, drawn=True)
+    _check_nothing_drawn(settings)
+    split = split_from_folders(images.splits)
+    held_out = np.concatenate([split.val, split.test])
+    leaked = held_out[np.isin(groups[held_out], groups[split.train])]
+    return Splitting(split, groups, duplicates, leaked, drawn=False)
+
+
+def _check_nothing_drawn(settings: SplitSettings) -> None:
     for name in ("folds", "test_fraction"):
         if value := getattr(settings, name):
             raise ArgumentError(
@@ -71,7 +92,3 @@ def split_images(
                 "draws a split, but the folder has train/ and val/ already; leave it out, or "
                 "name a folder that has the classes in it",
             )
-    split = split_from_folders(images.splits)
-    held_out = np.concatenate([split.val, split.test])
-    leaked = held_out[np.isin(groups[held_out], groups[split.train])]
-    return Splitting(split, groups, duplicates, leaked, drawn=False)

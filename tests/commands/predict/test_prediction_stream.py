@@ -79,7 +79,7 @@ def test_whoever_stops_taking_rows_stops_the_work() -> None:
     threads = threading.active_count()
     with closing(stream(slow, iter(Counted(1000)), batch_size=1, workers=1)) as batches:
         next(batches)
-    assert begun == [["0"], ["1"]]
+    assert begun in ([["0"]], [["0"], ["1"]])  # the second may not have begun yet
     assert threading.active_count() == threads
 
 

@@ -1,0 +1,184 @@
+"""Going on with a run under its own settings: only what is typed differs, and only where it may."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.utilities import rank_zero_only
+
+from fishcnn.commands.images_of_run import MOVED_SETTINGS, data_here
+from fishcnn.commands.run_files import read_config
+from fishcnn.commands.settings import literal
+from fishcnn.commands.train.own_settings import (
+    OF_A_START,
+    merged,
+    named_run,
+    typed_now,
+)
+from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.machine import user_path
+from fishcnn.utils.run_folder import RunFolder
+
+# A run may go on longer, be watched otherwise and be computed elsewhere. Any other setting, also
+# one that is not thought of here, would make another run of it: other images, another network,
+# another training.
+_MAY_DIFFER = (
+    *OF_A_START,
+    *MOVED_SETTINGS,
+    "data.cache",
+    "data.cache_root",
+    "data.on_device",
+    "data.workers",
+    "callbacks.early_stopping",
+    "callbacks.grad_cam",
+    "callbacks.progress",
+    "logger",
+    "trainer.accelerator",
+    "trainer.check_val_every_n_epoch",
+    "trainer.compile",
+    "trainer.devices",
+    "trainer.max_epochs",
+    "trainer.precision",
+)
+_HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
+_NONE = "-"
+_MISSING = object()
+
+
+def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, list[str]]:
+    """The settings of the run that ``ckpt_path=`` names, and on top what was typed for this start.
+
+    Args:
+        config: as Hydra has composed it.
+        folder: of this start; of a start that is typed again after a kill, its settings count.
+
+    Returns:
+        The settings, and the overrides that stand for them. Those of Hydra where no run is named,
+        or only a checkpoint without its run folder.
+
+    Raises:
+        FishError: a setting was typed that may not differ; the message has both values. Or the
+            configuration of the run is damaged, or its images are gone.
+    """
+    task: list[str] = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[assignment]
+    run = _run(config, folder)
+    if run is None:
+        return config, task
+    overrides = merged(run, [one for one in task if typed_now(_name(one))])
+    before = read_config(run)
+    chosen = compose(HydraConfig.get().job.config_name, [*overrides])
+    _refuse(run, _leaves(before), _leaves(chosen), before, chosen)
+    now = _overlaid(before, chosen)
+    data_here(now, run, _moved(chosen, before))
+    for name in ("masks_root", "cache_root"):
+        named = chosen.data.get(name)
+        if typed_now(f"data.{name}") and (named or name == "masks_root"):
+            now.data[name] = named and literal(named)
+    return now, overrides
+
+
+def _run(config: DictConfig, folder: RunFolder) -> RunFolder | None:
+    """The run whose settings count; further processes of a fit take that of the first one."""
+    if not config.ckpt_path:
+        return None
+    handed = os.environ.get(_HANDED)
+    if getattr(rank_zero_only, "rank", 0) and handed:
+        return RunFolder(Path(handed)) if handed != _NONE else None
+    run = named_run(config.ckpt_path, user_path(config.runs))
+    if folder.config.is_file() and read_config(folder).get("ckpt_path") == config.ckpt_path:
+        run = folder
+    os.environ[_HANDED] = str(run.path.absolute()) if run else _NONE
+    return run
+
+
+def _refuse(
+    run: RunFolder,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    config_before: DictConfig,
+    config_now: DictConfig,
+) -> None:
+    """Refuse what was typed and may not differ."""
+    different = {}
+    for name in {**before, **now}:
+        old, new = before.get(name, _MISSING), now.get(name, _MISSING)
+        if _chosen_now(name) and not _may_differ(name) and old != new:
+            group = name.partition(".")[0]
+            names = [_group_name(group, one) for one in (config_before, config_now)]
+            if names[0] != names[1]:  # a group that is exchanged brings other settings along
+                name, old, new = group, *names
+            different[name] = (old, new)
+    if different:
+        told = [_told(name, old, new) for name, (old, new) in different.items()]
+        raise FishError(
+            f"ckpt_path={config_now.ckpt_path}: {run.path} goes on with its own settings, of which "
+            f"these may not differ: {', '.join(told)}; leave them out, or leave "
+            "out ckpt_path= to begin another run"
+        )
+
+
+def _overlaid(before: DictConfig, chosen: DictConfig) -> DictConfig:
+    """The settings of a run, with those that were typed now and those that it did not know yet."""
+    now = before.copy()
+    known = _leaves(before)
+    with open_dict(now):
+        for name, value in _leaves(chosen).items():
+            if _chosen_now(name) or name not in known:
+                OmegaConf.update(now, name, literal(value), force_add=True)
+        for name in known.keys() - _leaves(chosen).keys():
+            group, _, inner = name.rpartition(".")
+            if _chosen_now(name) and inner in (OmegaConf.select(now, group) or {}):
+                del OmegaConf.select(now, group)[inner]
+    now.ckpt_path, now.find_lr, now.runs = chosen.ckpt_path, chosen.find_lr, chosen.runs
+    return now
+
+
+def _moved(chosen: DictConfig, before: DictConfig) -> DictConfig:
+    """The folders of the data that were typed for this start, where they are others than before."""
+    moved = {}
+    for name in ("root", "masks_root"):
+        folder = chosen.data.get(name) if typed_now(f"data.{name}") else None
+        same = folder and str(user_path(folder).absolute()) == before.data.get(name)
+        moved[name] = None if same else folder
+    return DictConfig(literal(moved))
+
+
+def _leaves(config: DictConfig) -> dict[str, Any]:
+    """Every setting by its dotted name."""
+    content = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(content, dict)
+    return dict(_inner(content, ""))
+
+
+def _inner(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _inner(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _chosen_now(name: str) -> bool:
+    return typed_now(name) or typed_now("experiment")  # which chooses settings of any group
+
+
+def _may_differ(name: str) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in _MAY_DIFFER)
+
+
+def _group_name(group: str, config: DictConfig) -> object:
+    settings = config.get(group)
+    return settings.get("name") if isinstance(settings, DictConfig) else None
+
+
+def _told(name: str, old: object, new: object) -> str:
+    now = f"~{name}" if new is _MISSING else f"{name}={typed(new)}"
+    return f"{now} ({'not set' if old is _MISSING else typed(old)} in that run)"
+
+
+def _name(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
