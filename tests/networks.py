@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.models.classifier import FishClassifier
 
 MODEL: dict[str, Any] = {
@@ -26,6 +27,7 @@ def small_classifier(
     std: Sequence[float] = (0.25, 0.25, 0.25),
     image_size: int = 16,
     working_size: int = 20,
+    resize: str = SQUASH,
     model: dict[str, Any] | None = None,
 ) -> FishClassifier:
     """Build one with the same weights every time; ``model`` changes single settings."""
@@ -34,6 +36,7 @@ def small_classifier(
         classes=classes,
         image_size=image_size,
         working_size=working_size,
+        resize=resize,
         mean=mean,
         std=std,
         model=MODEL | (model or {}),

@@ -121,6 +121,25 @@ def class_activation_maps(
     return CamResult(maps, logits.detach().float())
 
 
+def map_cells(model: nn.Module, images: Tensor, layer: str | nn.Module) -> tuple[int, int]:
+    """Height and width of a layer's maps in cells, before they are enlarged to the image.
+
+    One of the images, which are those of `grad_cam`, runs through the model.
+
+    Raises:
+        ArgumentError: As in `grad_cam`.
+    """
+    model = uncompiled(model)
+    module = find_layer(model, layer) if isinstance(layer, str) else layer
+    with torch.inference_mode(False), torch.enable_grad():
+        images = images[:1].detach().clone()
+        (activation,), _ = _forward_from([module], model, images)
+        maps = _channels_first(
+            activation.detach(), _axis_of(module, model, activation.shape, images)
+        )
+    return maps.shape[2], maps.shape[3]
+
+
 def _forward_from(
     layers: Sequence[nn.Module], model: nn.Module, images: Tensor
 ) -> tuple[list[Tensor], Tensor]:

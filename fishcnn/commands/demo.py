@@ -28,7 +28,7 @@ from fishcnn.commands.settings import check_settings
 from fishcnn.commands.trained_run import best_device, check_finite, find_trained, load_trained
 from fishcnn.data.decoding import pixel_limit
 from fishcnn.data.decoding.read import UnreadableImage, read_image
-from fishcnn.data.decoding.resize import resize
+from fishcnn.data.decoding.resize import as_seen, resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import number, optional, whole
@@ -60,7 +60,8 @@ class Explained:
 
     Attributes:
         probabilities: calibrated, by class name.
-        photo: uint8 ``(h, w, 3)`` RGB, upright, in the photo's own aspect ratio.
+        photo: uint8 ``(h, w, 3)`` RGB, upright, in the photo's own aspect ratio, or else as the
+            network sees it.
         overlay: the same with the map laid over it.
         note: what the map is of, or why there is nothing to see on it.
     """
@@ -90,6 +91,7 @@ def explain_photo(
         image = read_image(path, long_enough_for=_LONG_SIDE)
     except UnreadableImage as error:
         raise FishError(f"{path.name} cannot be read as a photo: {error.reason}.") from error
+    image = as_seen(image, classifier.square.resize, most=_LONG_SIDE)
     scale = _LONG_SIDE / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     photo = image.resize((width, height))
@@ -120,7 +122,10 @@ def _note(label: str, layer: str, method: str, anything: bool) -> str:
         missing = f"nothing in layer {layer} speaks for {label}" if of_class else "no pattern"
         return f"The map is empty: {missing}. Try another class, layer or method."
     shown = f"what speaks for {label}" if of_class else "the main pattern, whatever the class,"
-    return f"{method} shows {shown} in layer {layer}: blue marks nothing, red the most."
+    return (
+        f"{method} shows {shown} in layer {layer}: red is the strongest; where the photo keeps its "
+        "own colours, there is nothing."
+    )
 
 
 def build_page(classifier: FishClassifier, origin: str) -> "gradio.Blocks":

@@ -21,6 +21,7 @@ from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.inspection.data_report import WARNINGS, short, sizes
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
@@ -100,12 +101,12 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
     folders = datamodule.source.folders()
     obstacles = []
     try:
-        images = datamodule.decode(folders)
+        images = datamodule.decode(folders, SQUASH)  # whole, however they are trained on
     except FishError as error:
         if folders.masks_root is None:
             raise
         # Probably a mask is missing or does not fit: the images can be looked at all the same.
-        images = datamodule.decode(folders._replace(masks_root=None))
+        images = datamodule.decode(folders._replace(masks_root=None), SQUASH)
         obstacles.append(error)
     found = inspect_images(images, datamodule.split_settings)
     return replace(found, obstacles=[*map(_naming_settings, [*obstacles, *found.obstacles])])
@@ -142,7 +143,7 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
         title=printable(title),
         images=images.pixels[rows],
         aspect=images.aspect[rows],
-        names=[printable(images.paths[row].name) for row in rows],
+        names=[printable("/".join(images.paths[row].parts[-2:])) for row in rows],
         classes=[printable(name) for name in names],
         suspect=suspect[shown],
         size=len(members),

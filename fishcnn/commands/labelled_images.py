@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from fishcnn.commands.settings import as_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded, decode, in_order
 from fishcnn.data.decoding.image_set import Pixels
+from fishcnn.data.decoding.on_demand import read_square
+from fishcnn.data.decoding.resize import SQUASH, Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.models.classifier import FishClassifier
@@ -35,6 +38,7 @@ class LabelledImages:
         pixels: the decoded images, and others that do not belong here.
         rows: int64 ``(N,)``, where the N are in ``pixels``.
         facts: FACTS ``(N,)``, what reading the files has found.
+        resize: how they were brought to a square, one of RESIZES.
         remarks: what a reader of the scores has to know about the images.
     """
 
@@ -45,6 +49,7 @@ class LabelledImages:
     pixels: Pixels
     rows: NDArray[np.int64]
     facts: NDArray[np.void]
+    resize: str = SQUASH
     remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -53,6 +58,14 @@ class LabelledImages:
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decoded images, uint8 ``(n, S, S, 3)``; ``positions`` count from 0 to N - 1."""
         return self.pixels[self.rows[positions]]
+
+    def take_whole(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """As :meth:`take`, but squashed however the network sees them: nothing is cut off."""
+        if self.resize == SQUASH or not len(positions):
+            return self.take(positions)
+        read = partial(read_square, square=Square(self.pixels.shape[1]))
+        files = [self.root / self.paths[position] for position in positions.tolist()]
+        return np.stack(list(in_order(read, files, workers=usable_cpus())))
 
 
 def split_of_run(
@@ -99,6 +112,7 @@ def split_of_run(
         pixels=datamodule.images.pixels,
         rows=rows,
         facts=datamodule.images.facts[rows],
+        resize=datamodule.resize,
     )
 
 
@@ -116,7 +130,7 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     remarks = [*index.remarks, *_compare_classes(index, classifier.classes)]
 
     def read(path: Path) -> tuple[NDArray[np.void], Decoded | str]:
-        return decode(index.root / path, None, side=classifier.working_size)
+        return decode(index.root / path, None, square=classifier.square)
 
     found = list(in_order(read, index.paths, workers=usable_cpus()))
     decoded = {i: one for i, (_, one) in enumerate(found) if isinstance(one, Decoded)}
@@ -140,6 +154,7 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
         pixels=np.stack([one.image for one in decoded.values()]),
         rows=np.arange(len(readable)),
         facts=np.stack([found[i][0] for i in readable]),
+        resize=classifier.square.resize,
         remarks=tuple(remarks),
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fishcnn.data.decoding.read import UnreadableImage, read_image
+from fishcnn.data.decoding.resize import SQUASH, as_seen
 from fishcnn.plots.cam_sheet import overlay
 from fishcnn.plots.figure import DPI, figure_to_array
 from fishcnn.utils.errors import FishError
@@ -44,16 +45,19 @@ def _data_uri(image: Image.Image, kind: str, **options: int) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def read_photo(path: Path, long_side: int) -> Image.Image:
+def read_photo(path: Path, long_side: int, resize: str = SQUASH) -> Image.Image:
     """Read an image, upright and in RGB, of which no more than this longer side is needed.
+
+    Of a network that sees other than whole images, it is what that sees.
 
     Raises:
         FishError: it can no longer be read.
     """
     try:
-        return read_image(path, long_enough_for=long_side)
+        image = read_image(path, long_enough_for=long_side)
     except UnreadableImage as error:
         raise FishError(f"{path}: {error.reason}") from error
+    return as_seen(image, resize, most=long_side)
 
 
 def under_map(image: Image.Image, heat: NDArray[np.float32]) -> Image.Image:

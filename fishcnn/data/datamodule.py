@@ -24,6 +24,7 @@ from fishcnn.data.datasets import (
 )
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
+from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.sources import Folders, FolderSource, Source
@@ -39,6 +40,7 @@ _SEED_RECIPE = Recipe()
 _WANTED = {
     "image_size": whole(1, 4096),
     "working_size": optional(whole(1, 4096)),
+    "resize": choice(*RESIZES),
     "batch_size": whole(2),  # batch norm needs two
     "balance": choice("none", "sampler", "loss"),
     "normalize": choice("dataset", *STATISTICS),
@@ -62,6 +64,8 @@ class FishDataModule(pl.LightningDataModule):
         image_size: side in pixels of what the network sees.
         working_size: side in pixels at which decoded images are kept; a little larger, so that a
             crop still has ``image_size`` pixels. None is a quarter larger.
+        resize: how images become squares: ``"squash"``, ``"letterbox"`` or ``"crop"``; see
+            :class:`~fishcnn.data.decoding.resize.Square`.
         batch_size: images a batch, 2 or more.
         val_fraction: share of each class for validation, 0 to 1.
         test_fraction: share of each class that neither training nor validation sees.
@@ -107,6 +111,7 @@ class FishDataModule(pl.LightningDataModule):
         source: Source | None = None,
         image_size: int = 128,
         working_size: int | None = None,
+        resize: str = SQUASH,
         batch_size: int = 32,
         val_fraction: float = 0.2,
         test_fraction: float = 0.0,
@@ -151,6 +156,7 @@ class FishDataModule(pl.LightningDataModule):
         self.source = source
         self.image_size = image_size
         self.working_size = working_size
+        self.resize = resize
         self.batch_size = batch_size
         self.balance = balance
         self.normalize = normalize
@@ -160,24 +166,32 @@ class FishDataModule(pl.LightningDataModule):
         self.workers = usable_cpus() if workers is None else workers
         self.recipe = recipe
 
-    def decode(self, folders: Folders) -> ImageSet:
+    def decode(
+        self, folders: Folders, resize: str | None = None, *, quiet: bool = False
+    ) -> ImageSet:
         """Scan a folder and decode its images as this datamodule does with its own.
+
+        Args:
+            folders: where they lie.
+            resize: another way to bring them to a square.
+            quiet: whether those that cannot be read have been named already.
 
         Raises:
             FishError: the folder has another layout, a mask does not fit, or the disk is full.
         """
-        return self._load(self._scan(folders))
+        return self._load(self._scan(folders), resize or self.resize, quiet=quiet)
 
     def _scan(self, folders: Folders) -> ImageIndex:
         return scan_folder(folders.root, folders.masks_root, layout=folders.layout)
 
-    def _load(self, index: ImageIndex) -> ImageSet:
+    def _load(self, index: ImageIndex, resize: str, *, quiet: bool = False) -> ImageSet:
         return load_images(
             index,
-            working_size=self.working_size,
+            square=Square(self.working_size, resize),
             workers=self.workers,
             cache=self.cache,
             cache_root=self.cache_root,
+            quiet=quiet,
         )
 
     def prepare_data(self) -> None:
@@ -191,10 +205,10 @@ class FishDataModule(pl.LightningDataModule):
         folders = self.source.folders()
         index = self._scan(folders)
         check_splittable(index, self.split_settings)
-        images = self._load(index)
+        images = self._load(index, self.resize)
         check_enough(images)
         self.images = images
-        self.splitting = split_images(images, self.split_settings)
+        self.splitting = split_images(images, self.split_settings, self.whole_images)
         split = self.split
         if not len(split.val):
             raise FishError(f"no image for validation can be read in {folders.root}")
@@ -214,6 +228,15 @@ class FishDataModule(pl.LightningDataModule):
             name: FishDataset(name, images, torch.from_numpy(getattr(split, name)), transform)
             for name, transform in transforms.items()
         }
+
+    def whole_images(self) -> ImageSet:
+        """All images, squashed to squares, so that nothing of them is missing.
+
+        Near-duplicates are looked for in these, and the split is the same however they are resized.
+        """
+        if self.resize == SQUASH:
+            return self.images
+        return self.decode(self.source.folders(), SQUASH, quiet=True)
 
     @property
     def split(self) -> Split:

@@ -22,7 +22,8 @@ class RawBatch(TypedDict):
         split: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
         index: int64 ``(N,)``, position in the whole image set.
         image: uint8 ``(N, S, S, 3)``.
-        aspect: float32 ``(N,)``, width / height of the originals.
+        aspect: float32 ``(N,)``, width / height of what fills the square: of the originals where
+            they were squashed, else 1.
         label: int64 ``(N,)``.
         mask: uint8 ``(N, S, S)``, 255 on the fish; only where the data has masks and only outside
             training.

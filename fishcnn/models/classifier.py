@@ -17,8 +17,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.data.decoding.image_like import ImageLike, decode_squashed, series_of
-from fishcnn.data.decoding.resize import resize
+from fishcnn.data.decoding.image_like import ImageLike, decode_image_like, series_of
+from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square, resize
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
 from fishcnn.models.networks import build_network
@@ -31,6 +31,8 @@ from fishcnn.models.optimization import (
 )
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.models.scores import MONITOR, SCORES, build_scores
+from fishcnn.utils.checks import choice
+from fishcnn.utils.errors import ArgumentError
 
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
@@ -61,6 +63,8 @@ class FishClassifier(pl.LightningModule):
         classes: class names in the order of the logits.
         image_size: side in pixels of what the network sees.
         working_size: side in pixels to which images are decoded before that.
+        resize: how images of any shape become squares; see
+            :class:`~fishcnn.data.decoding.resize.Square`.
         mean: RGB mean that is subtracted, for images in [0, 1].
         std: RGB standard deviation that is divided by.
         model: name of a network, or a mapping of ``name`` and the settings of
@@ -96,6 +100,7 @@ class FishClassifier(pl.LightningModule):
         model: Config = "cnn",
         optimizer: Config = "adam",
         scheduler: Config = "plateau",
+        resize: str = SQUASH,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
@@ -105,12 +110,15 @@ class FishClassifier(pl.LightningModule):
         model = NETWORKS.complete(model)
         optimizer = OPTIMIZERS.complete(optimizer)
         scheduler = SCHEDULERS.complete(scheduler)
+        if problem := choice(*RESIZES)(resize):
+            raise ArgumentError("resize", resize, problem)
         check_optimizer(optimizer)  # torch is asked for it only when a fit starts
         check_scheduler(scheduler, lr=optimizer["lr"])
         self.save_hyperparameters()
         self.classes = classes
         self.image_size = image_size
         self.working_size = working_size
+        self.square = Square(working_size, resize)
         self.label_smoothing = label_smoothing
         count = len(classes)
         self.confusion = torch.zeros(count, count, dtype=torch.int64)
@@ -163,6 +171,7 @@ class FishClassifier(pl.LightningModule):
             classes=datamodule.classes,
             image_size=datamodule.image_size,
             working_size=datamodule.working_size,
+            resize=datamodule.resize,
             mean=datamodule.mean,
             std=datamodule.std,
             label_smoothing=label_smoothing,
@@ -335,11 +344,11 @@ class FishClassifier(pl.LightningModule):
             image: a path, or a PIL image of any mode.
 
         Returns:
-            uint8 ``(S, S, 3)`` RGB with S = ``working_size``, squashed to a square; for
+            uint8 ``(S, S, 3)`` RGB with S = ``working_size``; for
             :func:`fishcnn.data.decoding.resize.resize`.
 
         Raises:
             FishError: the file holds no image that can be read; the message names it.
             ArgumentError: it is neither.
         """
-        return decode_squashed(image, self.working_size)
+        return decode_image_like(image, self.square)

@@ -25,10 +25,15 @@ from fishcnn.utils.text import percent
 
 Floats = npt.NDArray[np.floating]
 
-IMAGE_SHARE = 0.6  # of an overlay; the other 0.4 is the heat map
+# Ways to lay a heat map over an image: as much of its colour as there is evidence, or as much
+# everywhere.
+EVIDENCE, BLEND = OVERLAYS = ("evidence", "blend")
+BLENDED = 0.4  # the heat map's share of a blend; the other 0.6 is the image
+STRONGEST = 0.6  # its share where there is most evidence
 MIN_TILE = 128  # screen pixels: below that a fish's fins cannot be told apart
 SHEET_ASPECT = 1.6  # width to height, about that of a screen
 TILE_GAP, TRIPLE_GAP, ROW_GAP = 4, 26, 16  # pixels
+FEWEST_CELLS = 4  # along a side of a map; of fewer, one covers half a fish
 
 _JET = matplotlib.colormaps["jet"](np.arange(256))[:, :3].astype(np.float32)
 
@@ -44,10 +49,32 @@ def jet_colours(maps: Floats) -> npt.NDArray[np.float32]:
     return colours
 
 
-def overlay(images: Floats, maps: Floats) -> npt.NDArray[np.float32]:
-    """Lay the colours of maps (..., H, W) over images (..., H, W, 3), all in [0, 1]."""
-    mixed = IMAGE_SHARE * images + (1 - IMAGE_SHARE) * jet_colours(maps)
+def overlay(images: Floats, maps: Floats, style: str = EVIDENCE) -> npt.NDArray[np.float32]:
+    """Lay the colours of maps (..., H, W) over images (..., H, W, 3), all in [0, 1].
+
+    An image keeps its own colours where its map is 0, unless the style is ``"blend"``.
+    """
+    share: Floats | float = BLENDED
+    if style == EVIDENCE:
+        share = STRONGEST * np.clip(np.nan_to_num(maps), 0, 1)[..., None]
+    mixed = (1 - share) * images + share * jet_colours(maps)
     return np.asarray(mixed, dtype=np.float32)
+
+
+def about_cells(cells: Sequence[tuple[int, int]]) -> str:
+    """Say how coarse maps are, from their heights and widths in cells, and what helps if too much.
+
+    They are enlarged smoothly to the size of the image: the smallest spot is a cell.
+    """
+    sizes = ", ".join(f"{width} x {height}" for height, width in cells)
+    said = f"map of {sizes} cells" if len(cells) == 1 else f"maps of {sizes} cells"
+    if min(map(min, cells)) >= FEWEST_CELLS:
+        return said
+    which = "" if len(cells) == 1 else " the last are"
+    return (
+        f"{said}:{which} too coarse to tell parts of a fish apart;\n"
+        "look at an earlier layer, or train with a larger image_size or fewer blocks"
+    )
 
 
 def grad_cam_sheet(
@@ -58,6 +85,8 @@ def grad_cam_sheet(
     probabilities: Sequence[float] | Floats,
     title: str,
     *,
+    cells: tuple[int, int] | None = None,
+    style: str = EVIDENCE,
     narrow: bool = False,
 ) -> Figure:
     """Draw every image as original, heat map and overlay, with what the network made of it.
@@ -73,6 +102,8 @@ def grad_cam_sheet(
         predicted_names: N class names.
         probabilities: N probabilities of the predicted class, in [0, 1].
         title: Headline of the sheet.
+        cells: Height and width of the maps in cells, before they were enlarged.
+        style: Of the overlays, one of OVERLAYS.
         narrow: Whether all stand below each other, small enough for a card of TensorBoard.
 
     Raises:
@@ -84,10 +115,13 @@ def grad_cam_sheet(
         raise ValueError("A sheet needs one map, two names and one probability for each image.")
     families = label_fonts([*true_names, *predicted_names])
     images = np.clip(np.nan_to_num(images), 0, 1)
-    panels = np.stack([images, jet_colours(maps), overlay(images, maps)], axis=1)
+    panels = np.stack([images, jet_colours(maps), overlay(images, maps, style)], axis=1)
     resized = to_card_size if narrow else to_screen_size
     tiles = resized((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
+    note = "heat map: blue is no evidence for the predicted class, red the strongest"
+    if cells is not None:
+        note += f"\n{about_cells([cells])}"
     return panel_sheet(
         tiles,
         ("original", "heat map", "overlay"),
@@ -95,7 +129,7 @@ def grad_cam_sheet(
         title,
         wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
         remarks=[("", remark(heat_map), "") for heat_map in maps],
-        note="heat map: blue is no evidence for the predicted class, red the strongest",
+        note=note,
         columns=1 if narrow else None,
     )
 
@@ -120,7 +154,7 @@ def panel_sheet(
         title: Headline of the sheet.
         wrong: (N,) images whose caption is red.
         remarks: What stands on each of the panels, (N, P); "" for nothing.
-        note: What stands at the bottom.
+        note: Lines that stand at the bottom.
         columns: Images side by side; None gives the sheet about the shape of a screen.
     """
     families = label_fonts([*names, *(line for lines in captions for line in lines), title, note])
@@ -134,7 +168,8 @@ def panel_sheet(
     rows = math.ceil(count / columns)
     top = MARGIN + 46  # headline and names of the columns
     sheet_width = columns * pitch_x - TRIPLE_GAP + 2 * MARGIN
-    sheet_height = top + rows * pitch_y + LINE_HEIGHT + MARGIN
+    notes = note.split("\n")
+    sheet_height = top + rows * pitch_y + LINE_HEIGHT * len(notes) + MARGIN
 
     page = Page(sheet_width, sheet_height, title, families)
     faint = {"color": FAINT, "ha": "center"}
@@ -159,8 +194,9 @@ def panel_sheet(
                 x, middle = left + tile_width / 2, y + tile_height / 2
                 page.write(x, middle, said, math.inf, CAPTION_SIZE, **said_style)
             left += tile_width + TILE_GAP
-    bottom = sheet_height - MARGIN
-    page.write(MARGIN, bottom, note, page.room, NOTE_SIZE, color=FAINT, va="bottom")
+    for i, line in enumerate(reversed(notes)):
+        bottom = sheet_height - MARGIN - LINE_HEIGHT * i
+        page.write(MARGIN, bottom, line, page.room, NOTE_SIZE, color=FAINT, va="bottom")
     return page.figure()
 
 

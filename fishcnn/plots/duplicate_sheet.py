@@ -12,6 +12,7 @@ from PIL import Image
 
 from fishcnn.plots.figure import (
     CAPTION_SIZE,
+    DPI,
     FAINT,
     INK,
     LINE_HEIGHT,
@@ -19,10 +20,11 @@ from fishcnn.plots.figure import (
     NOTE_SIZE,
     WRONG,
 )
-from fishcnn.plots.fonts import label_fonts
+from fishcnn.plots.fonts import label_fonts, text_width
 from fishcnn.plots.page import Page
 
 EDGE = "#c8c8c8"
+LEGEND = "red frame: another class than most of the group; without a majority, all have one"
 COLUMNS = 8
 # An image fits into so many pixels: fish are wider than high.
 BOX_WIDTH, BOX_HEIGHT = 152, 114
@@ -40,6 +42,7 @@ class DuplicateGroup:
         images: n ≤ MOST_SHOWN images, uint8 (n, S, S, 3), RGB, each squashed to a square.
         aspect: float (n,), width / height of the originals.
         suspect: bool (n,), whose class is marked; see suspects().
+        names: What stands below each, such as its folder and file.
         size: Number of images in the whole group.
     """
 
@@ -93,8 +96,10 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
     """Draw a page: every group under its title, each image with its file name and class.
 
     Images have the width / height of their originals. Where the classes of a group differ, its
-    title is red, and so are the frame and the class of the suspects. The note stands at the bottom.
+    title is red, and so are the frame and the class of the suspects, which a line at the bottom
+    explains. The note stands below it.
     """
+    marked = any(group.suspect.any() for group in groups)
     texts = [title, note, *(text for g in groups for text in (g.title, *g.names, *g.classes))]
     families = label_fonts(texts)
     pitch_x, pitch_y = BOX_WIDTH + GAP, BOX_HEIGHT + 5 + 2 * LINE_HEIGHT + GAP
@@ -102,7 +107,7 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
     columns = min(COLUMNS, max(COLUMNS // 2, *(len(g.names) for g in groups)))
     width = columns * pitch_x - GAP + 2 * MARGIN
     heights = [LINE_HEIGHT + 4 + _lines(len(g.names)) * pitch_y + ROW_GAP for g in groups]
-    height = MARGIN + 36 + sum(heights) + LINE_HEIGHT + MARGIN
+    height = MARGIN + 36 + sum(heights) + (1 + marked) * LINE_HEIGHT + MARGIN
 
     page = Page(width, height, title, families)
     top = MARGIN + 36
@@ -126,12 +131,24 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
             frame = Rectangle((x, lower), wide, high, fill=False, ec=edge, lw=line_width)
             page.axes.add_patch(frame)
             under = y + BOX_HEIGHT + 5
-            page.write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, color=FAINT)
+            fitting = _fitting(name, families)
+            page.write(x, under + 2, fitting, BOX_WIDTH, NOTE_SIZE, color=FAINT)
             colour = WRONG if suspect else INK
             page.write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, color=colour)
         top += taken
+    if marked:
+        page.axes.add_patch(
+            Rectangle((MARGIN, top + 1), 15, LINE_HEIGHT - 6, fill=False, ec=WRONG, lw=2.0)
+        )
+        page.write(MARGIN + 22, top, LEGEND, page.room - 22, NOTE_SIZE, color=INK)
     page.write(MARGIN, height - MARGIN - LINE_HEIGHT, note, page.room, NOTE_SIZE, color=FAINT)
     return page.figure()
+
+
+def _fitting(name: str, families: list[str]) -> str:
+    """A name without its folder where that leaves no room for the file."""
+    wide = text_width(name, NOTE_SIZE, families, DPI) > BOX_WIDTH
+    return f"…/{name.rpartition('/')[2]}" if wide and "/" in name else name
 
 
 def _lines(images: int) -> int:

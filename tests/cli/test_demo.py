@@ -85,11 +85,10 @@ def test_the_overlay_stands_upright_in_the_photos_own_proportions(
 ) -> None:
     shown = explained(classifier, photo, method="eigencam")
     assert shown.photo.shape == shown.overlay.shape == (800, 400, 3)
-    # 0.6 of the photo stays, and the map is not the same blue everywhere.
-    laid_over = shown.overlay.astype(float) - 0.6 * shown.photo
+    # At least 0.4 of the photo stays, and the map is not the same everywhere.
+    laid_over = shown.overlay.astype(float) - 0.4 * shown.photo
     assert laid_over.min() > -1
-    assert laid_over.max() < 0.4 * 255 + 1
-    assert laid_over.std((0, 1)).max() > 10
+    assert (shown.overlay.astype(float) - shown.photo).std((0, 1)).max() > 10
 
 
 def test_the_page_and_predict_give_the_same_calibrated_probabilities(
@@ -121,8 +120,7 @@ def test_a_map_without_evidence_says_so(classifier: FishClassifier, photo: Path)
     torch.nn.init.zeros_(last.weight)
     shown = explained(classifier, photo, target=1)
     assert shown.note.startswith("The map is empty: nothing in layer blocks.1 speaks for")
-    blue = 0.4 * 255 * np.array([0, 0, 0.5])  # no evidence, in the jet colours
-    np.testing.assert_allclose(shown.overlay - 0.6 * shown.photo, blue + 0 * shown.photo, atol=1)
+    np.testing.assert_array_equal(shown.overlay, shown.photo)
 
 
 def test_a_network_of_nan_is_refused_in_words(classifier: FishClassifier, photo: Path) -> None:

@@ -84,7 +84,7 @@ def test_without_arguments_validation_images_of_the_latest_run_are_explained(
         assert (output / "pictures" / row["png"]).is_file()
         # The energy on the fish, from the files themselves.
         mask = images.parent / "masks" / row["true"] / f"{Path(row['path']).stem}.png"
-        decoded: Any = decode(Path(row["path"]), mask, side=classifier.working_size)[1]
+        decoded: Any = decode(Path(row["path"]), mask, square=classifier.square)[1]
         pixels = resize(torch.tensor(decoded.image)[None], 32)
         maps = grad_cam(classifier.network, classifier.normalize(pixels), layer="blocks.1").maps
         masks = torch.tensor(decoded.mask)[None, None].float() / 255

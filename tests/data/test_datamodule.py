@@ -25,6 +25,7 @@ from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.duplicates import finder
 from fishcnn.data.sources import BengaliFishSource, SyntheticSource
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder
 
@@ -227,6 +228,7 @@ def test_a_last_batch_of_one_image_is_left_out_of_training(make: Make) -> None:
         ({"batch_size": 1}, "batch_size=1: must be a whole number, 2 or more"),
         ({"image_size": 0}, "image_size=0: must be a whole number from 1 to 4096"),
         ({"working_size": 16}, "working_size=16: must be at least image_size, which is 32"),
+        ({"resize": "stretch"}, "resize=stretch: choose one of squash, letterbox, crop"),
         ({"normalize": "mnist"}, "normalize=mnist: choose one of dataset, cifar10, imagenet"),
         ({"balance": "scales"}, "balance=scales: choose one of none, sampler, loss"),
         ({"cache": "tape"}, "cache=tape: choose one of disk, ram, none"),
@@ -550,3 +552,37 @@ def test_a_datamodule_that_is_set_up_can_be_copied_and_sent_to_other_processes(
     assert other.masks is not None
     assert datamodule.images.masks is not None
     assert (other.masks[rows] == datamodule.images.masks[rows]).all()
+
+
+@pytest.mark.parametrize("how", ["letterbox", "crop"])
+@pytest.mark.parametrize("cache", ["disk", "ram", "none"])
+def test_however_images_are_resized_the_split_is_the_same_and_predict_sees_them_alike(
+    make: Make, how: str, cache: str
+) -> None:
+    settings: dict[str, Any] = {"cache": cache, "group_duplicates": True}
+    squashed, datamodule = make(**settings), make(**settings, resize=how)
+    for each in (squashed, datamodule):
+        each.setup()
+    assert datamodule.split.train.tolist() == squashed.split.train.tolist()
+    assert datamodule.split.val.tolist() == squashed.split.val.tolist()
+    assert datamodule.splitting.groups.tolist() == squashed.splitting.groups.tolist()
+    raw = next(iter(datamodule.train_dataloader()))
+    assert raw["aspect"].eq(1).all()  # crops and rotations happen in the square
+    batch, other = (
+        each.batch("val", [0, 1], torch.device("cpu")) for each in (datamodule, squashed)
+    )
+    assert not torch.equal(batch["image"], other["image"])
+    assert (batch["mask"].sum() < other["mask"].sum()) == (how == "letterbox")
+    classifier = FishClassifier.for_data(datamodule, blocks=1)
+    root = datamodule.images.index.root
+    files = [root / datamodule.images.paths[row] for row in datamodule.split.val[:2].tolist()]
+    decoded = np.stack([classifier.decode(file) for file in files])
+    assert torch.equal(resize(torch.from_numpy(decoded), 32), batch["image"])
+
+
+def test_images_in_their_own_shape_have_a_cache_of_their_own(make: Make, tmp_path: Path) -> None:
+    for how in ("squash", "letterbox", "letterbox"):
+        make(cache="disk", resize=how).setup()
+    folders = sorted(folder.name for folder in (tmp_path / "cache" / "decoded").iterdir())
+    assert [("letterbox" in name) for name in folders].count(True) == 1
+    assert len(folders) == 2

@@ -15,6 +15,7 @@ from PIL import Image
 
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.duplicates.finder import known_duplicates
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
@@ -49,7 +50,7 @@ def place(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def load(place: Path, cache: Path = Path("cache")) -> ImageSet:
     index = scan_folder(place / "images", place / "masks")
-    return load_cached(index, side=SIDE, workers=2, cache=cache)
+    return load_cached(index, square=Square(SIDE), workers=2, cache=cache)
 
 
 def part(suffix: str) -> Path:
@@ -231,7 +232,7 @@ def test_what_is_lost_twice_is_named_and_not_made_up(
     place: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     index = scan_folder(Path("images"), Path("masks"))
-    images = load_cached(index, side=SIDE, workers=1, cache=tmp_path / "another")
+    images = load_cached(index, square=Square(SIDE), workers=1, cache=tmp_path / "another")
     (file,) = (tmp_path / "another").glob("*/*.images")
     empty(file)
     Image.new("RGB", (80, 60)).save("images/Koi/2.png")

@@ -16,6 +16,7 @@ from fishcnn.data.decoding.decode import content_digest, read_mask
 from fishcnn.data.decoding.file_bytes import MAX_FILE_BYTES
 from fishcnn.data.decoding.loading import load_images
 from fishcnn.data.decoding.read import UnreadableImage, read_image
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
@@ -64,7 +65,7 @@ def test_what_is_no_regular_file_is_listed_with_a_reason(tmp_path: Path, kind: s
     if kind == "folder":
         return
     index = scan_folder(tmp_path)
-    images = load_images(index, working_size=8, workers=2, cache="ram", cache_root=tmp_path)
+    images = load_images(index, square=Square(8), workers=2, cache="ram", cache_root=tmp_path)
     assert [bad.path.as_posix() for bad in images.unreadable] == ["Koi/x.jpg"]
     assert images.unreadable[0].reason.startswith(why)
     assert str(odd) in image_paths(str(tmp_path))
@@ -73,7 +74,7 @@ def test_what_is_no_regular_file_is_listed_with_a_reason(tmp_path: Path, kind: s
 def test_a_mask_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mask.png")
     with pytest.raises(FishError, match="cannot be read: a named pipe, not a regular file"):
-        read_mask(tmp_path / "mask.png", side=8, aspect=None)
+        read_mask(tmp_path / "mask.png", square=Square(8), aspect=None)
 
 
 def link_each_other(root: Path) -> None:

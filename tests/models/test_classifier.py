@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
+from fishcnn.data.decoding.resize import Square
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS
 from fishcnn.models.registry import NETWORKS
 from fishcnn.models.scores import VAL_SCORES, MacroF1, build_scores
-from fishcnn.utils.errors import ArgumentError
+from fishcnn.utils.errors import ArgumentError, FishError
 
 pytestmark = [
     # Batches are gathered from memory: worker processes would only copy them.
@@ -250,6 +251,26 @@ def test_each_validation_and_each_fit_counts_its_own_images(
         trainer(tmp_path, max_epochs=2, callbacks=[Counts()]).fit(model, datamodule=datamodule)
     trainer(tmp_path, callbacks=[Counts()]).validate(model, datamodule=datamodule, verbose=False)
     assert counted == [9] * 5
+
+
+def test_a_checkpoint_keeps_how_images_are_resized_and_an_older_one_squashes(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    datamodule.resize = "crop"
+    path = tmp_path / "model.ckpt"
+    model = FishClassifier.for_data(datamodule, blocks=1)
+    fit = trainer(tmp_path, max_epochs=0)
+    fit.fit(model, datamodule=datamodule)
+    fit.save_checkpoint(path)
+    assert FishClassifier.load_from_checkpoint(path).square == Square(20, "crop")
+    content = torch.load(path, weights_only=True)
+    del content["hyper_parameters"]["resize"]
+    torch.save(content, path)
+    assert FishClassifier.load_from_checkpoint(path).square == Square(20, "squash")
+    content["hyper_parameters"]["resize"] = "stretch"
+    torch.save(content, path)
+    with pytest.raises(FishError, match="choose one of squash, letterbox, crop"):
+        FishClassifier.load_from_checkpoint(path)
 
 
 def test_training_on_forgets_what_was_calibrated(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from fishcnn.plots import cam_sheet
-from fishcnn.plots.cam_sheet import grad_cam_sheet, jet_colours, overlay
+from fishcnn.plots.cam_sheet import about_cells, grad_cam_sheet, jet_colours, overlay
 from fishcnn.plots.figure import INK, figure_to_array
 from fishcnn.plots.fonts import missing_glyphs_allowed
 
@@ -67,12 +67,53 @@ def overlapping(extents: list[npt.NDArray[np.float64]]) -> int:
     return int((~apart).sum() - len(extents)) // 2
 
 
-def test_the_overlay_is_six_tenths_image_and_four_tenths_jet() -> None:
+def test_a_blend_is_six_tenths_image_and_four_tenths_jet() -> None:
     images, maps = images_and_maps(3, 16)
     jet = matplotlib.colormaps["jet"](maps)[..., :3]
-    np.testing.assert_allclose(overlay(images, maps), 0.6 * images + 0.4 * jet, atol=1e-6)
-    one = overlay(np.array([1.0, 0.5, 0.0]), np.array(0.0))  # jet begins with (0, 0, 0.5)
+    np.testing.assert_allclose(overlay(images, maps, "blend"), 0.6 * images + 0.4 * jet, atol=1e-6)
+    one = overlay(np.array([1.0, 0.5, 0.0]), np.array(0.0), "blend")  # jet begins with (0, 0, 0.5)
     np.testing.assert_allclose(one, [0.6, 0.3, 0.2], atol=1e-6)
+
+
+def test_an_image_keeps_its_own_colours_where_nothing_speaks_for_the_class() -> None:
+    images, maps = images_and_maps(3, 16)
+    maps[:, :8] = 0
+    maps[0, 0, 0] = np.nan
+    laid = overlay(images, maps)
+    np.testing.assert_allclose(laid[:, :8], images[:, :8], atol=1e-6)
+    red = 0.4 * images + [0.3, 0, 0]  # jet ends with (0.5, 0, 0)
+    np.testing.assert_allclose(overlay(images, np.ones_like(maps)), red, atol=1e-6)
+    # The more evidence, the more of the map's colour.
+    grey = np.full((5, 3), 0.5)
+    moved = np.abs(overlay(grey, np.linspace(0, 1, 5)) - grey).sum(1)
+    assert (np.diff(moved) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "said", "lines"),
+    [
+        ([(8, 8)], "map of 8 x 8 cells", 1),
+        ([(4, 6)], "map of 6 x 4 cells", 1),
+        ([(16, 16), (8, 8)], "maps of 16 x 16, 8 x 8 cells", 1),
+        (
+            [(8, 8), (2, 2)],
+            "maps of 8 x 8, 2 x 2 cells: the last are too coarse to tell parts of a fish apart;",
+            2,
+        ),
+        ([(3, 6)], "map of 6 x 3 cells: too coarse to tell parts of a fish apart;", 2),
+    ],
+)
+def test_the_number_of_cells_is_said_and_what_helps_if_they_are_few(
+    cells: list[tuple[int, int]], said: str, lines: int
+) -> None:
+    first, *more = about_cells(cells).split("\n")
+    assert first == said
+    assert len(more) == lines - 1
+    assert all("larger image_size or fewer blocks" in line for line in more)
+    if len(cells) == 1:
+        figure = sheet(8, cells=cells[0])
+        assert set(about_cells(cells).split("\n")) <= words(figure).keys()
+        assert not overlapping(boxes(figure))
 
 
 def test_jet_goes_from_blue_to_red_and_takes_any_number() -> None:

@@ -6,6 +6,7 @@ import pytest
 from fishcnn.plots.duplicate_sheet import (
     BOX_HEIGHT,
     BOX_WIDTH,
+    LEGEND,
     LINES_A_PAGE,
     MOST_SHOWN,
     DuplicateGroup,
@@ -60,10 +61,25 @@ def test_only_labels_that_disagree_are_red() -> None:
     assert count(plain, RED) == 0
     image = (mixed == BLUE).all(-1).any(0).nonzero()[0]
     third = image.min() + 2 * (image.max() - image.min()) // 3
-    below_title = mixed[80:]
+    below_title = mixed[80:-50]  # above the legend
     assert count(below_title[:, :third], RED) == 0
     # A frame of a pixel or more around the third image.
     assert count(below_title[:, third:], RED) > 2 * (BOX_WIDTH + BOX_HEIGHT)
+
+
+def test_the_red_frame_is_explained_where_there_is_one() -> None:
+    plain, mixed = (duplicate_sheet([group(3, suspect=some)], "Title") for some in ((), (2,)))
+    said = [[text.get_text() for text in sheet.axes[0].texts] for sheet in (plain, mixed)]
+    assert [LEGEND in texts for texts in said] == [False, True]
+
+
+def test_of_a_long_name_the_file_is_kept() -> None:
+    sheets = [
+        duplicate_sheet([group(2, name=f"{f}/0001.jpg")], "Title") for f in ("Rui", "Rui" * 20)
+    ]
+    first, second = ([text.get_text() for text in sheet.axes[0].texts] for sheet in sheets)
+    assert "Rui/0001.jpg" in first
+    assert "…/0001.jpg" in second
 
 
 def test_the_minority_is_suspect_and_without_a_majority_everybody() -> None:

@@ -112,7 +112,7 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
         for position in by_confidence[chosen[by_confidence]][:limit].tolist():
             path = results.images.root / results.images.paths[position]
             yield {
-                "src": inline_photo(_photograph(path)),
+                "src": inline_photo(_photograph(path, results.images.resize)),
                 "mistaken": true != predicted,
                 "caption": "mistaken" if true != predicted else names[true],
                 "confidence": scores.confidence[position],
@@ -130,8 +130,8 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
     }
 
 
-def _photograph(path: Path) -> Image.Image:
-    image = read_photo(path, _PHOTO_SIDE)
+def _photograph(path: Path, resize: str) -> Image.Image:
+    image = read_photo(path, _PHOTO_SIDE, resize)
     image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
     return image
 
@@ -140,7 +140,7 @@ def _mistakes(results: Results, positions: Counts, maps: MistakeMaps) -> Iterato
     """Wrong predictions with what spoke for them."""
     for position, for_predicted, for_true in zip(positions.tolist(), *maps, strict=True):
         path, true = results.images.paths[position], results.images.labels[position]
-        image = _photograph(results.images.root / path)
+        image = _photograph(results.images.root / path, results.images.resize)
         of_true = float(results.probabilities[position, true])
         yield {
             "path": path.as_posix(),

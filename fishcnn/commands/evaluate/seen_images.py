@@ -75,15 +75,15 @@ def _near(
 ) -> Bools:
     """Which of some images are near-duplicates of those in the rows of the data of a run."""
     if images.pixels is data.images.pixels:
-        found = data.splitting.duplicates or known_duplicates(data.images)
+        found = data.splitting.duplicates or known_duplicates(data.whole_images())
         return np.isin(found.groups[images.rows], found.groups[rows]) & others
     near = np.zeros(len(images), np.bool_)
     asked, facts = np.flatnonzero(others), images.facts[others]
     aspect = (facts["size"][:, 0] / facts["size"][:, 1]).astype(np.float32)
     near[asked] = near_known(
-        data.images.pixels,
+        data.whole_images().pixels,
         rows,
-        images.take(asked),
+        images.take_whole(asked),
         (facts["fingerprint"], data.images.fingerprints[rows]),
         (aspect, data.images.aspect[rows]),
     )

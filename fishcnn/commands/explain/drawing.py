@@ -12,7 +12,17 @@ from PIL import Image
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 from fishcnn.commands.page_images import read_photo
-from fishcnn.plots.cam_sheet import TILE_GAP, jet_colours, overlay, panel_sheet, remark
+from fishcnn.data.decoding.resize import SQUASH
+from fishcnn.plots.cam_sheet import (
+    BLEND,
+    EVIDENCE,
+    TILE_GAP,
+    about_cells,
+    jet_colours,
+    overlay,
+    panel_sheet,
+    remark,
+)
 from fishcnn.utils.text import percent
 
 LONG_SIDE = 320  # pixels of a panel: fins can be told apart, and six panels fit on a screen
@@ -21,7 +31,11 @@ LONGEST = 480
 NARROWEST = 150  # pixels: three of these have room for a caption
 SHEET_SIDE = 160
 
-NOTE = "blue: nothing speaks for the class in question; red: this speaks for it most"
+_NOTES = {
+    EVIDENCE: "red: this speaks most for the class in question;\n"
+    "blue, and in an overlay the image's own colours: nothing does",
+    BLEND: "red: this speaks most for the class in question; blue: nothing does",
+}
 
 Pixels = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -43,13 +57,13 @@ class Tile:
     wrong: bool
 
 
-def photograph(path: Path) -> Image.Image:
-    """Read an image at the size of a panel, at its own shape.
+def photograph(path: Path, resize: str = SQUASH) -> Image.Image:
+    """Read an image at the size of a panel, at its own shape, or as a network sees it.
 
     Raises:
         FishError: it can no longer be read.
     """
-    image = read_photo(path, LONG_SIDE)
+    image = read_photo(path, LONG_SIDE, resize)
     longer, shorter = max(image.size), min(image.size)
     scale = min(max(LONG_SIDE / longer, SHORT_SIDE / shorter), LONGEST / longer)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -59,10 +73,10 @@ def photograph(path: Path) -> Image.Image:
 def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Figure:
     """Draw an image, its heat map and the overlay; of several layers, one column for each.
 
-    The image is RGB of any shape, which the network saw squashed to the maps', ``(L, S, S)`` in
-    [0, 1].
+    The image is RGB of any shape, which the network saw as a square, that of the maps,
+    ``(L, S, S)`` in [0, 1].
     """
-    original, heats, overlays = _panels(photo, maps)
+    original, heats, overlays = _panels(photo, maps, question.overlay)
     panels = [original, *heats, *overlays]
     if len(maps) > 1:
         panels = [_above(original, original), *map(_above, heats, overlays)]
@@ -76,7 +90,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
         row.name,
         wrong=[row.wrong],
         remarks=[_remarks(maps)],
-        note=NOTE,
+        note=about_maps(question),
     )
 
 
@@ -85,7 +99,7 @@ def named_panels(photo: Image.Image, maps: Maps, question: Question) -> dict[str
 
     Takes what :func:`drawing` takes.
     """
-    original, heats, overlays = _panels(photo, maps)
+    original, heats, overlays = _panels(photo, maps, question.overlay)
     panels = [original, *(heats if len(maps) == 1 else []), *overlays]
     return dict(zip(_panel_names(question), panels, strict=True))
 
@@ -115,8 +129,14 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
         title,
         wrong=[one.wrong for one in tiles],
         remarks=[one.remarks for one in tiles],
-        note=NOTE,
+        note=about_maps(question),
     )
+
+
+def about_maps(question: Question) -> str:
+    """What stands below the panels."""
+    note = _NOTES[question.overlay]
+    return f"{note}\n{about_cells(question.cells)}" if question.cells else note
 
 
 def _panel_names(question: Question) -> tuple[str, ...]:
@@ -131,7 +151,9 @@ def _remarks(maps: Maps) -> list[str]:
     return ["", *said, ""] if len(maps) == 1 else ["", *said]
 
 
-def _panels(photo: Image.Image, maps: Maps) -> tuple[Pixels, list[Pixels], list[Pixels]]:
+def _panels(
+    photo: Image.Image, maps: Maps, style: str
+) -> tuple[Pixels, list[Pixels], list[Pixels]]:
     """The image, its heat maps and overlays, all ``(H, W, 3)`` of the image's size."""
     pixels = np.asarray(photo, dtype=np.float32) / 255
     heats, overlays = [], []
@@ -140,7 +162,7 @@ def _panels(photo: Image.Image, maps: Maps) -> tuple[Pixels, list[Pixels], list[
             Image.fromarray(np.nan_to_num(heat)).resize(photo.size, Image.Resampling.BILINEAR)
         )
         heats.append(_to_bytes(jet_colours(stretched)))
-        overlays.append(_to_bytes(overlay(pixels, stretched)))
+        overlays.append(_to_bytes(overlay(pixels, stretched, style)))
     return np.asarray(photo), heats, overlays
 
 

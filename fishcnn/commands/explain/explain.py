@@ -62,6 +62,7 @@ from fishcnn.commands.trained_run import (
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.plots.cam_sheet import OVERLAYS
 from fishcnn.plots.faithfulness_curves import faithfulness_curves
 from fishcnn.utils import run_folder as names
 from fishcnn.utils.checks import choice, flag, whole
@@ -81,6 +82,7 @@ _FILES = (
 )
 _SETTINGS = {
     "method": choice(*METHODS),
+    "overlay": choice(*OVERLAYS),
     "pictures": whole(1, 200),
     "measured": whole(1, 2**31),
     "seed": whole(0, 2**32 - 1),
@@ -122,6 +124,7 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
         layer=config.layer,
         target=config.target,
         against=config.against,
+        overlay=config.overlay,
     )
     datamodule, remarks = _data_of_run(config, checkpoint, classifier)
     remarks += words_that_are_classes(question, classifier.classes)
@@ -212,7 +215,7 @@ def _explain(
             table.writerow(cells(row, question.layers))
             panels: dict[str, Pixels] = {}
             if row.png is not None:
-                photo = photograph(Path(row.path))
+                photo = photograph(Path(row.path), question.resize)
                 figure = drawing(photo, maps, row, question)
                 save_figure(figure, output / names.EXPLANATION_IMAGES / row.png)
                 if len(tiles) < on_sheet:
@@ -233,7 +236,7 @@ def _rows(
     """Yield what is said of each image, and its maps ``(L, S, S)``; none where it is unreadable."""
     classes = classifier.classes
     numbers = itertools.count(1)
-    for batch in decode_batches(files, classifier.working_size):
+    for batch in decode_batches(files, classifier.square):
         readable = [(file, one) for file, one in batch if isinstance(one, Decoded)]
         if readable:
             images, masks = as_validated([one for _, one in readable], classifier.image_size)
@@ -285,7 +288,7 @@ def _draw(explanation: Explanation, measured: Measured, output: Path) -> None:
         explanation.examples.append((found, []))
         for position in positions:
             row, maps = measured.rows[position], measured.maps[position].numpy()
-            photo = photograph(Path(row.path))
+            photo = photograph(Path(row.path), question.resize)
             tiles.append(tile(photo, maps, row, question, f"{found.kind}:"))
             overlay = named_panels(photo, maps, question)["overlay"]
             explanation.examples[-1][1].append((row, inline_photo(Image.fromarray(overlay))))

@@ -14,7 +14,7 @@ from torch import Tensor
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded, decode, in_order
-from fishcnn.data.decoding.resize import resize
+from fishcnn.data.decoding.resize import Square, resize
 from fishcnn.data.image_index import mask_path
 from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.sampling import stratified_sample
@@ -74,7 +74,7 @@ def typed_files(typed: str, classes: Sequence[str], folders: Folders | None) -> 
 
 
 def decode_batches(
-    files: Iterator[ImageFile], side: int
+    files: Iterator[ImageFile], square: Square
 ) -> Iterator[list[tuple[ImageFile, Decoded | str]]]:
     """Decode images as those of the training were, 32 at a time, on all cores.
 
@@ -86,7 +86,7 @@ def decode_batches(
     """
 
     def read(file: ImageFile) -> tuple[ImageFile, Decoded | str]:
-        return file, decode(Path(file.path), file.mask, side=side)[1]
+        return file, decode(Path(file.path), file.mask, square=square)[1]
 
     decoded = in_order(read, files, workers=usable_cpus())
     while batch := list(islice(decoded, BATCH)):

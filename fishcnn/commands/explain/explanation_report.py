@@ -9,7 +9,7 @@ from PIL import Image
 from rich.markup import escape
 
 from fishcnn.cam.localisation import Found, Place
-from fishcnn.commands.explain.drawing import NOTE, Pixels
+from fishcnn.commands.explain.drawing import Pixels, about_maps
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
@@ -66,7 +66,7 @@ def explanation_page(explanation: Explanation) -> bytes:
         title="Where the network looks",
         e=explanation,
         question=question,
-        note=NOTE,
+        note=about_maps(explanation.question),
         measured=measured,
         places=places,
         by_class=_by_class(measured, places) if measured else [],

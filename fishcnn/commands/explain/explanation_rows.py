@@ -41,8 +41,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """File name for people."""
-        return printable(Path(self.path).name)
+        """File name with its folder, which is often its class, for people."""
+        return self.short_path
 
     @property
     def short_path(self) -> str:

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from fishcnn.cam.layers import block_layers, default_layer
-from fishcnn.cam.maps import class_activation_maps
+from fishcnn.cam.maps import class_activation_maps, map_cells
 from fishcnn.cam.methods import CamMethod, find_method
 from fishcnn.cam.targets import class_targets
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.trained_run import finite_probabilities
+from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.plots.cam_sheet import EVIDENCE
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import find_name, same_names
 
@@ -29,12 +31,19 @@ class Question:
         layers: L dotted names inside the network, lowest first.
         target: "predicted", "true", a class name or an index: what speaks for this class.
         against: likewise, for what speaks for the target rather than for this class; or None.
+        resize: how the network sees images, one of RESIZES.
+        cells: L heights and widths of the maps in cells, before they are enlarged; () where nobody
+            knows.
+        overlay: how they are laid over images, one of OVERLAYS.
     """
 
     method: CamMethod
     layers: tuple[str, ...]
     target: str = PREDICTED
     against: str | None = None
+    resize: str = SQUASH
+    cells: tuple[tuple[int, int], ...] = ()
+    overlay: str = EVIDENCE
 
     @property
     def needs_labels(self) -> str | None:
@@ -49,7 +58,13 @@ class Question:
     @property
     def measured(self) -> "Question":
         """What is measured of the method: maps of the predicted classes, at the last layer."""
-        return replace(self, layers=self.layers[-1:], target=PREDICTED, against=None)
+        return replace(
+            self,
+            layers=self.layers[-1:],
+            cells=self.cells[-1:],
+            target=PREDICTED,
+            against=None,
+        )
 
     @property
     def in_words(self) -> str:
@@ -98,6 +113,7 @@ def ask(
     layer: str | int | None,
     target: str | int,
     against: str | int | None,
+    overlay: str = EVIDENCE,
 ) -> Question:
     """Check the settings, before any image is read.
 
@@ -120,12 +136,15 @@ def ask(
             tuple(layers),
             TRUE if target is True else str(target),
             TRUE if against is True else None if against is None else str(against),
+            classifier.square.resize,
+            overlay=overlay,
         )
         # A layer may not exist or have no feature maps, and a class may not exist.
         answer(classifier, example, torch.zeros(1, dtype=torch.int64), question)
     if question.against is not None and same_names([question.target], [question.against]):
         raise FishError(f"target={target} against={against}: choose two different classes")
-    return question
+    cells = [map_cells(classifier.network, normalized, layer) for layer in layers]
+    return replace(question, cells=tuple(cells))
 
 
 def answer(

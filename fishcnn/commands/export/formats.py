@@ -150,7 +150,8 @@ import {package}
 
 {load}
 side = int(metadata["working_size"])
-images = prepare("fish.jpg", side)[None]  # uint8 (N, side, side, 3), here with N = 1
+images = prepare("fish.jpg", side, metadata["resize"])[None]
+# uint8 (N, side, side, 3), here with N = 1
 {classify}
 best = probabilities[0].argmax()
 print(json.loads(metadata["classes"])[best], round(float(probabilities[0, best]), 3))"""

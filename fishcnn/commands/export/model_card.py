@@ -16,6 +16,7 @@ from fishcnn.commands.run_files import read_notes, read_overrides
 from fishcnn.commands.settings import plain
 from fishcnn.commands.templates import render
 from fishcnn.commands.trained_run import run_config
+from fishcnn.data.decoding.resize import CROP, LETTERBOX, SQUASH
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.checkpoint import verified_checkpoint
 from fishcnn.models.classifier import FishClassifier
@@ -25,6 +26,13 @@ from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import printable
 
 log = logging.getLogger(__name__)
+
+_SEEN_AS = {
+    SQUASH: "squashed to a square (`data.resize=squash`)",
+    LETTERBOX: "in their own shape, filled up with their mean colour to a square "
+    "(`data.resize=letterbox`)",
+    CROP: "the square in the middle of each image (`data.resize=crop`)",
+}
 
 
 def model_card(
@@ -56,6 +64,7 @@ def model_card(
         model=_in_words(model),
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         size=classifier.image_size,
+        seen_as=_SEEN_AS[classifier.square.resize],
         temperature=float(classifier.temperature),
         files=files,
         formats=FORMATS,

@@ -20,7 +20,7 @@ from fishcnn.models.classifier import FishClassifier
 IMPORTS = "import numpy as np\nfrom PIL import Image, ImageOps"
 
 
-def prepare(path: str, side: int) -> np.ndarray:
+def prepare(path: str, side: int, resize: str) -> np.ndarray:
     """Decode an image file to uint8 (side, side, 3) RGB."""
     with Image.open(path, formats=["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"]) as file:
         file.draft(None, (side, side))  # large JPEGs at a half, a quarter or an eighth
@@ -29,8 +29,21 @@ def prepare(path: str, side: int) -> np.ndarray:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
         image = image.convert("RGB")
-        bilinear = Image.Resampling.BILINEAR
-        return np.asarray(image.resize((side, side), bilinear, reducing_gap=3.0))
+    width, height = image.size
+    box, size = (0, 0, width, height), (side, side)  # resize "squash"
+    if resize == "crop":  # a square in the middle
+        shorter = min(width, height)
+        left, upper = (width - shorter) // 2, (height - shorter) // 2
+        box = (left, upper, left + shorter, upper + shorter)
+    if resize == "letterbox":  # the longer side fits
+        scale = side / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(image.resize(size, Image.Resampling.BILINEAR, box, reducing_gap=3.0))
+    prepared = np.empty((side, side, 3), np.uint8)
+    prepared[:] = small.mean(axis=(0, 1)).round()  # what fills up a letterbox
+    left, upper = (side - size[0]) // 2, (side - size[1]) // 2
+    prepared[upper : upper + size[1], left : left + size[0]] = small
+    return prepared
 
 
 def source() -> str:
@@ -68,7 +81,7 @@ def compare_files(
     same, largest, unreadable = 0, 0.0, 0
     for file, probabilities in zip(files, expected, strict=True):
         try:
-            prepared = prepare(str(file), classifier.working_size)
+            prepared = prepare(str(file), classifier.square.side, classifier.square.resize)
         except Exception:  # Pillow raises almost any type: the card counts them
             unreadable += 1
             continue

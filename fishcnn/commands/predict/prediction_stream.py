@@ -15,7 +15,7 @@ from fishcnn.commands.predict.prediction_rows import DIGITS, Row
 from fishcnn.commands.trained_run import finite_probabilities, one_thread
 from fishcnn.data.decoding.decode import in_order
 from fishcnn.data.decoding.read import UnreadableImage, read_image
-from fishcnn.data.decoding.resize import resize, squash
+from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 
@@ -81,9 +81,9 @@ class Predictor:
 
     def _decode(self, path: str) -> NDArray[np.uint8] | str:
         """The image as in the training, or why it cannot be read."""
-        side = self.classifier.working_size
+        square = self.classifier.square
         try:
-            return squash(read_image(Path(path), long_enough_for=side), side)
+            return square.of_image(read_image(Path(path), long_enough_for=square.side))
         except UnreadableImage as error:
             return error.reason
 

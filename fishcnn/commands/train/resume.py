@@ -12,6 +12,7 @@ from fishcnn.commands.images_of_run import check_same_images
 from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import plain
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
@@ -67,7 +68,11 @@ def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
             averaged="averaging_state" in content,
             stopped_early=any(s.get("stopped_epoch") for s in content["callbacks"].values()),
             classes=list(known["classes"]),
-            settings=_settings(known["image_size"], known["label_smoothing"], known),
+            settings={
+                # Of a run of an earlier version.
+                "data.resize": known.get("resize", SQUASH),
+                **_settings(known["image_size"], known["label_smoothing"], known),
+            },
         )
     except CheckpointError as error:
         raise FishError(f"ckpt_path={error}") from error
@@ -96,6 +101,7 @@ def check_resumable(checkpoint: Checkpoint, config: DictConfig) -> None:
     """
     groups = {group: plain(config[group]) for group in _GROUPS}
     now = _settings(config.data.image_size, config.loss.label_smoothing, groups)
+    now["data.resize"] = config.data.get("resize", SQUASH)
     if different := _differences(checkpoint.settings, now):
         raise FishError(
             f"ckpt_path={checkpoint.path} was trained with other settings: add "

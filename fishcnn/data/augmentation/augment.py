@@ -32,9 +32,9 @@ class Augment:
         """Augment each image with parameters of its own, drawn from torch's global generator.
 
         Args:
-            images: uint8 ``(N, S, S, 3)``, squashed to a square.
-            aspect: float32 ``(N,)``, width / height of the originals, so that crops and rotations
-                happen in the geometry of the original.
+            images: uint8 ``(N, S, S, 3)``, brought to a square.
+            aspect: float32 ``(N,)``, width / height of what was squashed to that square, so that
+                crops and rotations happen in the geometry of the original; 1 where nothing was.
 
         Returns:
             float32 ``(N, 3, size, size)`` in [0, 1].

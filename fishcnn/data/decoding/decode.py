@@ -10,10 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fishcnn.data.decoding.read import UnreadableImage, decode_image, read_bytes, read_image
-from fishcnn.data.decoding.resize import squash
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.duplicates.fingerprint import fingerprint
 from fishcnn.data.image_index import DIGEST_BYTES, FACTS, ImageIndex
 from fishcnn.utils.errors import FishError
@@ -27,14 +26,16 @@ _SHOW_PROGRESS_ABOVE = 500
 
 
 class Decoded(NamedTuple):
-    """An image that could be read, squashed to a square."""
+    """An image that could be read, brought to a square."""
 
     image: NDArray[np.uint8]  # (S, S, 3), RGB
     mask: NDArray[np.uint8] | None  # (S, S), 255 on the fish and 0 elsewhere; None without masks
 
 
-def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void], Decoded | str]:
-    """Decode an image, and its mask if there is one, to side x side pixels.
+def decode(
+    path: Path, mask: Path | None, *, square: Square
+) -> tuple[NDArray[np.void], Decoded | str]:
+    """Decode an image, and its mask if there is one, to a square.
 
     Returns:
         FACTS (), all but the stamp; and the image, or the reason why it cannot be decoded.
@@ -47,22 +48,22 @@ def decode(path: Path, mask: Path | None, *, side: int) -> tuple[NDArray[np.void
     try:
         content = read_bytes(path)
         facts["digest"] = _digest(content, mask)
-        image, size = decode_image(content, long_enough_for=side)
+        image, size = decode_image(content, long_enough_for=square.side)
     except UnreadableImage as error:
         return facts, error.reason
-    square = squash(image, side)
-    levels = square.reshape(-1, 3).astype(np.int64)
+    pixels = square.of_image(image)
+    levels = pixels.reshape(-1, 3).astype(np.int64)
     facts["size"] = size
     facts["fingerprint"] = fingerprint(image)
     facts["moments"] = levels.sum(0), (levels**2).sum(0)
     aspect = size[0] / size[1]
-    covered = None if mask is None else read_mask(mask, side=side, aspect=aspect)
-    facts["checksum"] = zlib.crc32(square.data), 0 if covered is None else zlib.crc32(covered.data)
-    return facts, Decoded(square, covered)
+    covered = None if mask is None else read_mask(mask, square=square, aspect=aspect)
+    facts["checksum"] = zlib.crc32(pixels.data), 0 if covered is None else zlib.crc32(covered.data)
+    return facts, Decoded(pixels, covered)
 
 
 def decode_files(
-    index: ImageIndex, files: Sequence[int], *, side: int, workers: int
+    index: ImageIndex, files: Sequence[int], *, square: Square, workers: int
 ) -> Iterator[tuple[NDArray[np.void], Decoded | str]]:
     """Yield what :func:`decode` returns of the files at these positions of an index, in order.
 
@@ -71,7 +72,7 @@ def decode_files(
     """
 
     def read(file: int) -> tuple[NDArray[np.void], Decoded | str]:
-        return decode(*index.files(file), side=side)
+        return decode(*index.files(file), square=square)
 
     show = len(files) > _SHOW_PROGRESS_ABOVE
     yield from track(
@@ -123,8 +124,8 @@ def _digest(content: bytes, mask: Path | None) -> NDArray[np.uint8]:
     return np.frombuffer(digest + (of_mask or bytes(half)), np.uint8)
 
 
-def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint8]:
-    """Read a mask as uint8 (side, side) of 0 and 255.
+def read_mask(path: Path, *, square: Square, aspect: float | None) -> NDArray[np.uint8]:
+    """Read a mask as uint8 (S, S) of 0 and 255, brought to a square as its image is.
 
     Its image has width / height ``aspect``; None if they were compared before.
 
@@ -150,5 +151,4 @@ def read_mask(path: Path, *, side: int, aspect: float | None) -> NDArray[np.uint
             "elsewhere"
         )
     fish = mask.point([255 * (level > 127) for level in range(256)])
-    covered = np.asarray(fish.resize((side, side), Image.Resampling.BOX))
-    return np.where(covered > 127, np.uint8(255), np.uint8(0))
+    return square.of_mask(fish)

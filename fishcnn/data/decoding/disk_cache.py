@@ -1,6 +1,7 @@
 """Decoded images on disk: one array a folder, shared by whoever trains on it.
 
-A folder of the cache belongs to one folder of images at one working size. It holds
+A folder of the cache belongs to one folder of images, one working size and one way of resizing. It
+holds
 
     index.npz             what is known of every file, and the names of the two arrays
     NAME.images           uint8 (R, S, S, 3), the readable images in the order of the index
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.decode import Decoded, content_digest, decode, decode_files, in_order
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.read import decoder_version
+from fishcnn.data.decoding.resize import SQUASH, Square
 from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.arrays import DamagedFile
@@ -51,7 +53,7 @@ _COPIED = 32
 _WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
 
 
-def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> ImageSet:
+def load_cached(index: ImageIndex, *, square: Square, workers: int, cache: Path) -> ImageSet:
     """Open the decoded images of an index, after decoding what is new or has changed.
 
     A file counts as unchanged if its size and modification time are those of last time, or else if
@@ -59,24 +61,24 @@ def load_cached(index: ImageIndex, *, side: int, workers: int, cache: Path) -> I
     that come at the same time wait for the first one.
 
     Returns:
-        The images, squashed to side x side pixels, in files below the folder ``cache``.
+        The images, brought to the square, in files below the folder ``cache``.
 
     Raises:
         ArgumentError: The disk is full or cannot be written to.
         FishError: A mask does not fit.
     """
-    folder = _cache_folder(index, side, cache)
+    folder = _cache_folder(index, square, cache)
     with _alone_in(folder):
-        images = _up_to_date(index, side, workers, folder, check=False)
+        images = _up_to_date(index, square, workers, folder, check=False)
     # While everything is read, others may begin. What is open is not changed by them.
     if not _intact(images).all():
         with _alone_in(folder):
-            images = _up_to_date(index, side, workers, folder, check=True)
+            images = _up_to_date(index, square, workers, folder, check=True)
     return images
 
 
 def _up_to_date(
-    index: ImageIndex, side: int, workers: int, folder: Path, *, check: bool
+    index: ImageIndex, square: Square, workers: int, folder: Path, *, check: bool
 ) -> ImageSet:
     """Open what is there where nothing has changed, else build; ``check`` for damage as well."""
     now = time.time_ns()
@@ -84,7 +86,7 @@ def _up_to_date(
     # The stamps of files that were written a moment ago are forgotten: these are read again.
     fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
     believed = np.where(fresh[:, None], np.int64(-2), stamps)
-    old = _open(folder, index, side, workers)
+    old = _open(folder, index, square, workers)
     rows: list[int | None] = [None] * len(index.paths)
     if old is not None and old.arrays:
         facts = old.index.facts
@@ -92,7 +94,7 @@ def _up_to_date(
         unchanged = (
             old.index.paths == index.paths
             and np.array_equal(facts["digest"], digests)
-            and not _any_readable_now(old.index, side, workers)
+            and not _any_readable_now(old.index, square, workers)
         )
         # Old rows that are copied must be sound.
         intact = _intact(old) if check or not unchanged else np.ones(len(old.paths), np.bool_)
@@ -109,17 +111,21 @@ def _up_to_date(
         }
         rows = [row_of.get(digest.tobytes()) for digest in digests]
     _sweep(folder, keep=old)
-    _check_space(index, side, rows.count(None), folder)
-    return _build(index, believed, side, workers, folder, old, rows)
+    _check_space(index, square, rows.count(None), folder)
+    return _build(index, believed, square, workers, folder, old, rows)
 
 
-def _cache_folder(index: ImageIndex, side: int, cache: Path) -> Path:
+def _cache_folder(index: ImageIndex, square: Square, cache: Path) -> Path:
     root, masks_root = index.root.resolve(), index.masks_root and index.masks_root.resolve()
     # Another Pillow may decode to other pixels.
     decoder = (_VERSION, *decoder_version())
-    of = [str(root), str(masks_root), side, decoder]
+    of = [str(root), str(masks_root), square.side, decoder]
+    name = f"{root.name}-{square.side}px"
+    if square.resize != SQUASH:  # a cache of an earlier version is still good
+        of.append(square.resize)
+        name += f"-{square.resize}"
     digest = hashlib.blake2b(repr(of).encode("utf-8", "surrogateescape"), digest_size=6)
-    return cache / f"{root.name}-{side}px-{digest.hexdigest()}"
+    return cache / f"{name}-{digest.hexdigest()}"
 
 
 @contextmanager
@@ -176,21 +182,22 @@ def _digests(
     return digests
 
 
-def _any_readable_now(index: ImageIndex, side: int, workers: int) -> bool:
+def _any_readable_now(index: ImageIndex, square: Square, workers: int) -> bool:
     """Whether a file that could not be decoded can be now: by a higher limit, or another package.
 
     These are not in the name of the folder, so that the others need not be decoded anew.
     """
 
     def is_readable(file: int) -> bool:
-        return isinstance(decode(*index.files(file), side=side)[1], Decoded)
+        return isinstance(decode(*index.files(file), square=square)[1], Decoded)
 
     return any(in_order(is_readable, list(index.reasons), workers=workers))
 
 
-def _check_space(index: ImageIndex, side: int, count: int, folder: Path) -> None:
+def _check_space(index: ImageIndex, square: Square, count: int, folder: Path) -> None:
     """Say what it takes to decode so many of the images, and refuse what cannot fit."""
-    needed = len(index.paths) * side * side * (4 if index.masks_root else 3) / 1e6
+    side = square.side
+    needed = len(index.paths) * side**2 * (4 if index.masks_root else 3) / 1e6
     free = shutil.disk_usage(folder).free / 1e6
     log.info(
         f"Decoding {count} of {len(index.paths)} images to {side}x{side}: {needed:.0f} MB in "
@@ -201,7 +208,7 @@ def _check_space(index: ImageIndex, side: int, count: int, folder: Path) -> None
         raise ArgumentError("cache_root", folder, problem)
 
 
-def _open(folder: Path, index: ImageIndex, side: int, workers: int) -> ImageSet | None:
+def _open(folder: Path, index: ImageIndex, square: Square, workers: int) -> ImageSet | None:
     """Open what is there for the root of an index; None where there is none, or it is damaged."""
     file = folder / "index.npz"
     if not file.is_file():
@@ -211,32 +218,36 @@ def _open(folder: Path, index: ImageIndex, side: int, workers: int) -> ImageSet 
         # The same folder may have been typed in another way, from elsewhere.
         old = replace(old, root=index.root, masks_root=index.masks_root)
         arrays = folder / more["arrays"]
-        shape = (len(old.readable), side, side)
-        pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, workers)
-        masks = old.masks_root and _stored(arrays.with_suffix(".masks"), shape, old, workers)
-        return ImageSet(old, pixels, masks or None, arrays)
+        shape = (len(old.readable), square.side, square.side)
+        pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, square, workers)
+        masks = old.masks_root and _stored(
+            arrays.with_suffix(".masks"), shape, old, square, workers
+        )
+        return ImageSet(old, pixels, masks or None, arrays, resize=square.resize)
     except (DamagedFile, FileNotFoundError) as error:
         log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
         return None
 
 
-def _stored(file: Path, shape: tuple[int, ...], index: ImageIndex, workers: int) -> Stored:
+def _stored(
+    file: Path, shape: tuple[int, ...], index: ImageIndex, square: Square, workers: int
+) -> Stored:
     if (size := file.stat().st_size) != math.prod(shape):
         raise DamagedFile(f"{file.name} has {size} bytes instead of {math.prod(shape)}")
     part = 0 if len(shape) == 4 else 1
     checksums = index.facts["checksum"][index.readable, part]
-    again = partial(_decode_again, index, shape[1], part)
+    again = partial(_decode_again, index, square, part)
     return Stored(file, shape, checksums, again, workers)
 
 
-def _decode_again(index: ImageIndex, side: int, part: int, row: int) -> NDArray[np.uint8]:
+def _decode_again(index: ImageIndex, square: Square, part: int, row: int) -> NDArray[np.uint8]:
     """Decode a readable image (part 0), or its mask (part 1), that the cache has lost.
 
     Raises:
         FishError: The file has been changed or removed meanwhile.
     """
     file = int(index.readable[row])
-    facts, decoded = decode(*index.files(file), side=side)
+    facts, decoded = decode(*index.files(file), square=square)
     if isinstance(decoded, str) or (facts["digest"] != index.facts["digest"][file]).any():
         raise FishError(
             f"the decoded image of {index.files(file)[0]} has been damaged in the cache, and the "
@@ -259,7 +270,7 @@ def _intact(images: ImageSet) -> NDArray[np.bool_]:
 def _build(
     index: ImageIndex,
     stamps: NDArray[np.int64],
-    side: int,
+    square: Square,
     workers: int,
     folder: Path,
     old: ImageSet | None,
@@ -270,7 +281,7 @@ def _build(
     facts = np.zeros(len(rows), FACTS)
     reasons: dict[int, str] = {}
     new = [file for file, row in enumerate(rows) if row is None]
-    decoding = decode_files(index, new, side=side, workers=workers)
+    decoding = decode_files(index, new, square=square, workers=workers)
     copying = iter(()) if old is None else _old_rows(old, [row for row in rows if row is not None])
     suffixes = (".images", ".masks") if index.masks_root else (".images",)
     try:
@@ -297,7 +308,7 @@ def _build(
         raise
     facts["stamp"] = stamps
     _write_index(replace(index, facts=facts, reasons=reasons), arrays)
-    built = _open(folder, index, side, workers)
+    built = _open(folder, index, square, workers)
     if built is None:  # what was written a moment ago
         raise OSError(errno.EIO, "the disk does not return what was written", str(folder))
     _sweep(folder, keep=built)

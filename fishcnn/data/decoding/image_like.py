@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fishcnn.data.decoding.read import UnreadableImage, read_image, upright_rgb
-from fishcnn.data.decoding.resize import squash
+from fishcnn.data.decoding.resize import Square
 from fishcnn.utils.errors import ArgumentError, FishError
 
 ImageLike = str | os.PathLike[str] | Image.Image
@@ -32,8 +32,8 @@ def series_of(images: ImageLike | Iterable[ImageLike]) -> Iterator[ImageLike]:
     return iter(images)
 
 
-def decode_squashed(image: ImageLike, side: int) -> NDArray[np.uint8]:
-    """Decode one image as those of a training are: uint8 ``(side, side, 3)`` RGB.
+def decode_image_like(image: ImageLike, square: Square) -> NDArray[np.uint8]:
+    """Decode one image as those of a training are: uint8 ``(S, S, 3)`` RGB.
 
     Raises:
         FishError: the file holds no image that can be read; the message names it.
@@ -43,12 +43,12 @@ def decode_squashed(image: ImageLike, side: int) -> NDArray[np.uint8]:
         if isinstance(image, Image.Image):
             upright = upright_rgb(image)
         elif isinstance(image, str | os.PathLike):
-            upright = read_image(Path(image), long_enough_for=side)
+            upright = read_image(Path(image), long_enough_for=square.side)
         else:
             raise _not_an_image(image)
     except UnreadableImage as error:
         raise FishError(f"{image}: {error.reason}") from error
-    return squash(upright, side)
+    return square.of_image(upright)
 
 
 def _not_an_image(value: object) -> ArgumentError:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fishcnn.data.decoding.on_demand import OnDemand
+from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_index import DIGEST_BYTES, ImageIndex
 
@@ -34,13 +35,15 @@ class ImageSet:
 
     Args:
         index: Of the folder, with what reading its files has found; N of them are readable.
-        pixels: uint8 (N, S, S, 3), RGB; each image squashed to a square.
-        masks: uint8 (N, S, S), 255 on the fish and 0 elsewhere, squashed alike; None without masks.
+        pixels: uint8 (N, S, S, 3), RGB; each image brought to a square.
+        masks: uint8 (N, S, S), 255 on the fish and 0 elsewhere, brought to it alike; None without
+            masks.
         arrays: Path (without suffix) of the arrays in the cache, which belongs to just this
             content; None without a cache.
+        resize: How they were brought to a square, one of RESIZES.
 
     Attributes:
-        index, pixels, masks, arrays: As above.
+        index, pixels, masks, arrays, resize: As above.
         classes, paths, labels, splits: As of the index, but for the N readable images only.
         unreadable: The files that were left out.
         facts: FACTS (N,), from which come the next four.
@@ -48,7 +51,7 @@ class ImageSet:
         digests: uint8 (N, D), equal for files with the same bytes.
         fingerprints: uint8 (N, B), alike for near-duplicates.
         moments: int64 (N, 2, 3), sum and sum of squares of each channel.
-        aspect: float32 (N,), width / height of the upright originals, to undo the squashing.
+        aspect: float32 (N,), width / height of the upright originals.
         device: Where the images are gathered: a batch that is an index and nothing else goes there
             first. None while they are only on the host.
     """
@@ -59,6 +62,8 @@ class ImageSet:
         pixels: Pixels,
         masks: Pixels | None = None,
         arrays: Path | None = None,
+        *,
+        resize: str = SQUASH,
     ) -> None:
         readable = index.readable
         # A million fingerprints are not copied without need.
@@ -67,6 +72,7 @@ class ImageSet:
         self.pixels = pixels
         self.masks = masks
         self.arrays = arrays
+        self.resize = resize
         self.classes = index.classes
         self.paths = tuple(index.paths[file] for file in readable)
         self.labels: NDArray[np.int64] = index.labels[readable]
@@ -80,8 +86,10 @@ class ImageSet:
         self.fingerprints: NDArray[np.uint8] = facts["fingerprint"]
         self.moments: NDArray[np.int64] = facts["moments"]
         self.device: torch.device | None = None
+        # Width / height of what fills the square: only squashing has changed the shape of that.
+        stretched = self.aspect if resize == SQUASH else np.ones_like(self.aspect)
         self._parts = {
-            "aspect": torch.from_numpy(self.aspect),
+            "aspect": torch.from_numpy(stretched),
             "label": torch.from_numpy(self.labels),
         }
 
@@ -109,8 +117,9 @@ class ImageSet:
         """Rows of images, aspect ratios and labels, by int64 ``(n,)`` on any device.
 
         Returns:
-            ``image`` uint8 ``(n, S, S, 3)``, ``aspect`` float32 ``(n,)`` and ``label`` int64
-            ``(n,)``, where the index is.
+            ``image`` uint8 ``(n, S, S, 3)``, ``aspect`` float32 ``(n,)`` (width / height of what
+            fills the square, to undo the squashing) and ``label`` int64 ``(n,)``, where the index
+            is.
         """
         if index.device == self.device:
             return {name: part[index] for name, part in self._on_device.items()}

@@ -11,6 +11,7 @@ from fishcnn.data.decoding.decode import decode_files, read_mask
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.on_demand import OnDemand, read_square
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.errors import FishError
 
@@ -23,30 +24,32 @@ _NAMED = 10
 def load_images(
     index: ImageIndex,
     *,
-    working_size: int,
+    square: Square,
     workers: int,
     cache: str,
     cache_root: Path,
+    quiet: bool = False,
 ) -> ImageSet:
     """Decode every image of an index; those that cannot be read are left out and named.
 
     Args:
         index: What to decode.
-        working_size: S, side of the square that every image is squashed to, in pixels.
+        square: What every image is brought to.
         workers: Threads to decode with; 0 means one, as 1 does.
         cache: "disk" to keep them below cache_root, for the next runs as well, and read them there;
             "ram" to keep them in memory; "none" to decode again whenever an image is asked for.
         cache_root: Folder of the cache.
+        quiet: Whether those that cannot be read have been named already.
 
     Raises:
         FishError: A mask is missing, unreadable, of another shape than its image, or written with
             0 and 1 for 0 and 255; or the disk is full.
     """
     if cache == "disk":
-        images = load_cached(index, side=working_size, workers=workers, cache=cache_root)
+        images = load_cached(index, square=square, workers=workers, cache=cache_root)
     else:
-        images = _load(index, working_size, workers, keep=cache == "ram")
-    bad = images.unreadable
+        images = _load(index, square, workers, keep=cache == "ram")
+    bad = () if quiet else images.unreadable
     if bad:
         log.warning("Left out %d of %d images that cannot be read:", len(bad), len(index.paths))
     for file in bad[:_NAMED]:
@@ -56,9 +59,9 @@ def load_images(
     return images
 
 
-def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet:
+def _load(index: ImageIndex, square: Square, workers: int, *, keep: bool) -> ImageSet:
     """Decode into memory, or only look at the images and decode them again on demand."""
-    count = len(index.paths)
+    count, side = len(index.paths), square.side
     if keep:
         megabytes = count * side * side * (4 if index.masks_root else 3) / 1e6
         log.info("Decoding %d images to %dx%d: %.0f MB of memory.", count, side, side, megabytes)
@@ -71,7 +74,7 @@ def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet
     facts = np.zeros(count, FACTS)
     reasons: dict[int, str] = {}
     kept = 0
-    decoding = decode_files(index, range(count), side=side, workers=workers)
+    decoding = decode_files(index, range(count), square=square, workers=workers)
     for file, (facts_of_file, decoded) in enumerate(decoding):
         facts[file] = facts_of_file
         if isinstance(decoded, str):
@@ -83,15 +86,21 @@ def _load(index: ImageIndex, side: int, workers: int, *, keep: bool) -> ImageSet
             kept += 1
     index = replace(index, facts=facts, reasons=reasons)
     if keep:
-        return ImageSet(index, pixels[:kept], None if masks is None else masks[:kept])
+        return ImageSet(
+            index,
+            pixels[:kept],
+            None if masks is None else masks[:kept],
+            resize=square.resize,
+        )
     files = [index.files(file) for file in index.readable]
-    read = partial(read_square, side=side)
+    read = partial(read_square, square=square)
     images = OnDemand(read, [image for image, _ in files], (side, side, 3), workers)
     if not index.masks_root:
-        return ImageSet(index, images)
-    read = partial(read_mask, side=side, aspect=None)
+        return ImageSet(index, images, resize=square.resize)
+    read = partial(read_mask, square=square, aspect=None)
     masks_of = [mask for _, mask in files if mask]
-    return ImageSet(index, images, OnDemand(read, masks_of, (side, side), workers))
+    covered = OnDemand(read, masks_of, (side, side), workers)
+    return ImageSet(index, images, covered, resize=square.resize)
 
 
 def check_enough(images: ImageSet) -> None:

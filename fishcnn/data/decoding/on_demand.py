@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.read import UnreadableImage, read_image
-from fishcnn.data.decoding.resize import squash
+from fishcnn.data.decoding.resize import Square
 from fishcnn.utils.errors import FishError
 
 
@@ -39,13 +39,13 @@ class OnDemand:
             return np.stack(list(pool.map(self._decode, files)))
 
 
-def read_square(file: Path, *, side: int) -> NDArray[np.uint8]:
-    """Decode an image that could be read before to uint8 (side, side, 3).
+def read_square(file: Path, *, square: Square) -> NDArray[np.uint8]:
+    """Decode an image that could be read before to uint8 (S, S, 3).
 
     Raises:
         FishError: It has gone since, or has been damaged.
     """
     try:
-        return squash(read_image(file, long_enough_for=side), side)
+        return square.of_image(read_image(file, long_enough_for=square.side))
     except UnreadableImage as error:
         raise FishError(f"{file} cannot be read any more: {error.reason}") from error

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.resize import CROP, LETTERBOX, SQUASH
 from fishcnn.data.inspection.data_findings import (
     Finding,
     balance,
@@ -17,6 +18,12 @@ from fishcnn.data.inspection.data_findings import (
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 from fishcnn.utils.text import markdown, markdown_code, printable
+
+_SHAPES = {
+    SQUASH: "squashed to that shape",
+    LETTERBOX: "in their own shape on their mean colour",
+    CROP: "cut off at the ends of their longer side",
+}
 
 # Of a long list, the report of a training names so many items.
 MAX_NAMED = 20
@@ -91,7 +98,7 @@ def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]
 
 
 def sizes(images: ImageSet) -> str:
-    """Describe the sizes of the originals and what they were squashed to."""
+    """Describe the sizes of the originals and what they were brought to."""
     if not len(images.sizes):
         return "No image can be read."
     side = images.pixels.shape[1]
@@ -102,7 +109,8 @@ def sizes(images: ImageSet) -> str:
         for row in (by_size[0], by_size[len(by_size) // 2], int(shorter.argmax()))
     )
     return (
-        f"All are brought to {side} x {side} pixels ({images.pixels.nbytes / 1e6:.0f} MB kept); "
+        f"All are brought to {side} x {side} pixels ({images.pixels.nbytes / 1e6:.0f} MB kept), "
+        f"{_SHAPES[images.resize]}; "
         f"width / height of the originals runs from {images.aspect.min():.2f} to "
         f"{images.aspect.max():.2f}. By the shorter side the smallest is {smallest}, the median "
         f"{median} and the largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be "

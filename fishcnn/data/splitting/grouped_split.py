@@ -1,5 +1,6 @@
 """From decoded images to a split that no group of near-duplicates is divided by."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +52,23 @@ def check_splittable(index: ImageIndex, settings: SplitSettings) -> None:
         _check_nothing_drawn(settings)
 
 
-def split_images(images: ImageSet, settings: SplitSettings) -> Splitting:
+def split_images(
+    images: ImageSet, settings: SplitSettings, whole: Callable[[], ImageSet] | None = None
+) -> Splitting:
     """Split images so that no group is in two splits; or take the split that they came with.
+
+    Args:
+        images: what is split.
+        settings: how.
+        whole: gives the same images, squashed to squares, where they are not; called only if
+            near-duplicates are looked for.
 
     Raises:
         ArgumentError: A setting is out of range, or asks to draw what is split already.
     """
-    duplicates = known_duplicates(images) if settings.group_duplicates else None
+    duplicates = None
+    if settings.group_duplicates:
+        duplicates = known_duplicates(whole() if whole else images)
     groups = np.arange(len(images.labels)) if duplicates is None else duplicates.groups
     if settings.group_regex is not None:
         groups = merge_groups(groups, groups_by_name(images.paths, settings.group_regex))

@@ -11,14 +11,14 @@ from torch import Tensor
 from fishcnn.cam.faithfulness import MIN_IMAGES, average_drop_and_increase, random_maps
 from fishcnn.cam.layers import default_layer
 from fishcnn.cam.localisation import energy_inside, pointing_hit
-from fishcnn.cam.maps import grad_cam
+from fishcnn.cam.maps import grad_cam, map_cells
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.splitting.sampling import stratified_sample
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.plots.cam_sheet import grad_cam_sheet
+from fishcnn.plots.cam_sheet import EVIDENCE, OVERLAYS, grad_cam_sheet
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.training.writer import tensorboard_writer
-from fishcnn.utils.checks import check_arguments, optional, text, whole
+from fishcnn.utils.checks import check_arguments, choice, optional, text, whole
 
 # The columns of metrics.csv that this callback logs.
 CAM_SCORES = (
@@ -31,6 +31,7 @@ GRAD_CAM_SETTINGS = {
     "every_n_epochs": whole(1),
     "layer": optional(text),
     "pictures": whole(1, 1000),
+    "overlay": choice(*OVERLAYS),
     "measured": whole(1),
     "seed": whole(0, 2**32 - 1),
 }
@@ -59,6 +60,8 @@ class GradCam(pl.Callback):
         every_n_epochs: draw in epochs that are a multiple of this; the numbers come every time.
         layer: dotted name in the network, or None for its last block.
         pictures: images on the sheet.
+        overlay: ``"evidence"`` keeps an image's own colours where there is none, ``"blend"`` mixes
+            0.6 of the image with 0.4 of the heat map everywhere.
         measured: images over which the numbers are averaged; for the average drop, at most.
         seed: of the choice of images.
 
@@ -73,6 +76,7 @@ class GradCam(pl.Callback):
         every_n_epochs: int = 1,
         layer: str | None = None,
         pictures: int = 8,
+        overlay: str = EVIDENCE,
         measured: int = 128,
         seed: int = 0,
     ) -> None:
@@ -80,6 +84,7 @@ class GradCam(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.layer = layer
         self.pictures = pictures
+        self.overlay = overlay
         self.measured = measured
         self.seed = seed
 
@@ -110,13 +115,13 @@ class GradCam(pl.Callback):
             pl_module.log(name, value, logger=False, rank_zero_only=True)
         if draw and (writer := tensorboard_writer(trainer)):
             title = f"Grad-CAM after epoch {epoch}"
-            figure = self._sheet(explained, classifier.classes, title, narrow=True)
+            figure = self._sheet(explained, classifier, title, narrow=True)
             writer.add_image("cam/grad_cam", figure_to_array(figure), epoch, dataformats="HWC")
 
     def sheet(self, classifier: FishClassifier, datamodule: FishDataModule, title: str) -> Figure:
         """Draw the same images as during the fit, as another network sees them."""
         explained = self._explain(classifier, datamodule, self._sample(datamodule, self.pictures))
-        return self._sheet(explained, classifier.classes, title)
+        return self._sheet(explained, classifier, title)
 
     def _sample(self, datamodule: FishDataModule, size: int) -> list[int]:
         """Positions of validation images; a smaller sample is the beginning of a larger one."""
@@ -158,11 +163,14 @@ class GradCam(pl.Callback):
     def _sheet(
         self,
         explained: _Explained,
-        classes: list[str],
+        classifier: FishClassifier,
         title: str,
         *,
         narrow: bool = False,
     ) -> Figure:
+        classes, network = classifier.classes, classifier.network
+        example = classifier.normalize(explained["image"][:1].to(classifier.device))
+        layer = self.layer or default_layer(network, example)
         shown = {name: values[: self.pictures] for name, values in explained.items()}
         probabilities, predicted = shown["logits"].softmax(1).max(1)
         return grad_cam_sheet(
@@ -172,6 +180,8 @@ class GradCam(pl.Callback):
             [classes[k] for k in predicted.tolist()],
             probabilities.tolist(),
             title,
+            cells=map_cells(network, example, layer),
+            style=self.overlay,
             narrow=narrow,
         )
 

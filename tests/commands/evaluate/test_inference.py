@@ -10,6 +10,8 @@ from networks import small_classifier
 from fishcnn.commands.evaluate.inference import logits_of, mistake_maps, views
 from fishcnn.commands.labelled_images import labelled_folder, split_of_run
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.decoding.read import read_image
+from fishcnn.data.decoding.resize import Square
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
 
@@ -67,3 +69,20 @@ def test_every_mistake_has_a_map_for_the_answer_and_one_for_the_truth(
     assert not np.allclose(swapped.for_predicted, swapped.for_true)
     same = mistake_maps(classifier, images, positions, images.labels[positions])
     np.testing.assert_allclose(same.for_predicted, swapped.for_true)
+
+
+@pytest.mark.parametrize("how", ["letterbox", "crop"])
+def test_another_folder_is_resized_as_the_network_sees_and_compared_whole(
+    fish: Path, how: str
+) -> None:
+    classes = sorted(folder.name for folder in (fish / "pictures").iterdir())
+    classifier = small_classifier(classes, resize=how)
+    images = labelled_folder(fish / "pictures", classifier)
+    chosen = np.array([3, 30])
+    originals = [
+        read_image(images.root / images.paths[row], long_enough_for=20) for row in chosen.tolist()
+    ]
+    seen, whole = images.take(chosen), images.take_whole(chosen)
+    for original, as_seen, as_a_whole in zip(originals, seen, whole, strict=True):
+        np.testing.assert_array_equal(as_seen, Square(20, how).of_image(original))
+        np.testing.assert_array_equal(as_a_whole, Square(20).of_image(original))

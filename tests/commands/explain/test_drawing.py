@@ -18,6 +18,7 @@ from fishcnn.commands.explain.drawing import (
 )
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
+from fishcnn.plots.cam_sheet import TILE_GAP
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.utils.errors import FishError
 
@@ -87,12 +88,16 @@ def test_a_drawing_shows_original_heat_map_and_overlay_at_the_images_shape() -> 
     photo = Image.new("RGB", (200, 100), GREEN)
     pixels = figure_to_array(drawing(photo, left_half(), row(), question("blocks.1")))
     first, last = columns_of(pixels, GREEN)
-    assert last - first + 1 == 200
+    # The overlay's right half is as green as the image, for nothing is marked there.
+    assert last - first + 1 == 3 * 200 + 2 * TILE_GAP
+    green = has_colour(pixels, GREEN).sum(0) > 20
+    assert green[first : first + 200].all()
+    assert not green[first + 200 : first + 508].any()
     assert has_colour(pixels, GREEN)[:, first + 50].sum() == 100
     # The heat map is red on its left half, where the image's left half is marked.
     red, blue = columns_of(pixels, RED_END), columns_of(pixels, BLUE_END)
     assert first + 204 == red[0] < red[1] < first + 304 < blue[0] < blue[1] == first + 403
-    mixed = tuple(round(0.6 * a + 0.4 * b) for a, b in zip(GREEN, RED_END, strict=True))
+    mixed = tuple(round(0.4 * a + 0.6 * b) for a, b in zip(GREEN, RED_END, strict=True))
     assert columns_of(pixels, mixed)[0] == first + 408
 
 
@@ -106,7 +111,7 @@ def test_of_several_layers_each_has_a_column_with_heat_map_above_overlay() -> No
     first, _ = columns_of(pixels, GREEN)
     red = has_colour(pixels, RED_END).sum(0) > 20
     assert [bool(red[first + 204 * k + 20]) for k in range(4)] == [False, True, False, True]
-    overlays = tuple(round(0.6 * a + 0.4 * b) for a, b in zip(GREEN, RED_END, strict=True))
+    overlays = tuple(round(0.4 * a + 0.6 * b) for a, b in zip(GREEN, RED_END, strict=True))
     of_map = np.flatnonzero(has_colour(pixels, RED_END)[:, first + 224])
     of_overlay = np.flatnonzero(has_colour(pixels, overlays)[:, first + 224])
     assert of_map[-1] < of_overlay[0]
@@ -115,8 +120,8 @@ def test_of_several_layers_each_has_a_column_with_heat_map_above_overlay() -> No
 def test_the_caption_of_a_narrow_image_has_room() -> None:
     photo = Image.new("RGB", (64, 320), GREEN)
     pixels = figure_to_array(drawing(photo, left_half(), row(), question("blocks.1")))
-    first, last = columns_of(pixels, GREEN)
-    assert last - first + 1 == 64
+    green = np.flatnonzero(has_colour(pixels, GREEN).sum(0) > 20)
+    assert np.flatnonzero(np.diff(green) > 1)[0] + 1 == 64
     assert pixels.shape[1] >= 3 * NARROWEST
 
 
@@ -153,7 +158,7 @@ def test_a_sheet_holds_tiles_of_images_of_any_shape_and_with_or_without_a_true_c
     ]
     assert all(one.panels.shape == (3, SHEET_SIDE, SHEET_SIDE, 3) for one in tiles)
     assert [one.wrong for one in tiles] == [False, False, True]
-    assert tiles[2].caption[0] == "7: c.jpg"
+    assert tiles[2].caption[0] == "7: x/c.jpg"
     heights = [has_colour(one.panels[0], GREEN).any(1).sum() for one in tiles]
     assert heights == [50, 160, 160]
     figure = sheet(tiles, asked, "Title")

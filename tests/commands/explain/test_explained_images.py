@@ -16,6 +16,7 @@ from fishcnn.commands.explain.explained_images import (
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import Decoded
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.sources import Folders
 from fishcnn.utils.machine import usable_cpus
 
@@ -40,7 +41,7 @@ def test_decoded_images_and_masks_are_those_of_the_validation(
     datamodule: FishDataModule,
 ) -> None:
     positions = validation_sample(datamodule, 4, seed=0)
-    (batch,) = decode_batches(iter(sampled_files(datamodule, positions)), 20)
+    (batch,) = decode_batches(iter(sampled_files(datamodule, positions)), Square(20))
     images, masks = as_validated([one for _, one in batch if isinstance(one, Decoded)], 16)
     expected = datamodule.batch("val", positions, torch.device("cpu"))
     assert torch.equal(images, expected["image"])
@@ -81,7 +82,7 @@ def test_images_are_decoded_a_batch_at_a_time_and_broken_ones_say_why(
             path = str(tmp_path / "empty.jpg") if number % 8 == 0 else good
             yield ImageFile(path, None, None)
 
-    first = next(decode_batches(files(), 20))
+    first = next(decode_batches(files(), Square(20)))
     assert len(first) == BATCH
     assert len(taken) <= BATCH + 8 * usable_cpus() + 1
     for i, (file, one) in enumerate(first):

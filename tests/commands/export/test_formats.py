@@ -35,7 +35,9 @@ RESNET = {
 }
 
 
-def build(model: Mapping[str, object], *, image_size: int, working_size: int) -> FishClassifier:
+def build(
+    model: Mapping[str, object], *, image_size: int, working_size: int, **more: str
+) -> FishClassifier:
     """A network whose every number matters to its answer."""
     torch.manual_seed(0)
     classifier = FishClassifier(
@@ -49,6 +51,7 @@ def build(model: Mapping[str, object], *, image_size: int, working_size: int) ->
         scheduler={"name": "none"},
         label_smoothing=0.0,
         class_weights=None,
+        **more,  # type: ignore[arg-type]
     )
     classifier.train()
     for _ in range(3):  # batch norm statistics
@@ -114,6 +117,20 @@ def test_a_file_says_what_it_is_and_how_to_feed_it(loaded: Loaded) -> None:
     assert json.loads(metadata["model"]) == CNN
     assert "uint8 (N, 40, 40, 3), RGB" in metadata["input"]
     assert "squash to 40 x 40 pixels" in metadata["preprocessing"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("squash", "squash to 40 x 40 pixels with an anti-aliased bilinear filter"),
+        ("letterbox", "40 pixels along the longer side, in its own shape, with an anti-aliased"),
+        ("crop", "cut out the square in the middle"),
+    ],
+)
+def test_the_metadata_say_what_becomes_of_the_shape(how: str, said: str) -> None:
+    metadata = metadata_of(build(CNN, image_size=16, working_size=40, resize=how))
+    assert metadata["resize"] == how
+    assert said in metadata["preprocessing"]
 
 
 def test_no_file_tells_where_it_was_made(folder: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from fishcnn.commands.export.preparation import compare_files, prepare, source
 from fishcnn.data.decoding.image_formats import readable_formats
 from fishcnn.data.decoding.read import read_image
-from fishcnn.data.decoding.resize import squash
+from fishcnn.data.decoding.resize import RESIZES, Square
 from fishcnn.models.classifier import FishClassifier
 
 SIDE = 24
@@ -38,15 +38,16 @@ def drawn(mode: str) -> Image.Image:
     ],
 )
 @pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("resize", RESIZES)
 def test_the_program_of_the_card_prepares_the_same_pixels(
-    tmp_path: Path, mode: str, suffix: str, orientation: int
+    tmp_path: Path, mode: str, suffix: str, orientation: int, resize: str
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"fish.{suffix}"
     drawn(mode).save(path, exif=exif)
-    expected = squash(read_image(path, long_enough_for=SIDE), SIDE)
-    np.testing.assert_array_equal(prepare(str(path), SIDE), expected)
+    expected = Square(SIDE, resize).of_image(read_image(path, long_enough_for=SIDE))
+    np.testing.assert_array_equal(prepare(str(path), SIDE, resize), expected)
 
 
 def test_files_that_it_prepares_otherwise_are_counted(tmp_path: Path) -> None:

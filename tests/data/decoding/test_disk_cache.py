@@ -23,6 +23,7 @@ from fishcnn.data.decoding import disk_cache as module
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
@@ -50,16 +51,18 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the images that were decoded, as they are."""
     names: list[str] = []
 
-    def spy(path: Path, mask: Path | None, *, side: int) -> object:
+    def spy(path: Path, mask: Path | None, *, square: Square) -> object:
         names.append(path.name)
-        return decode(path, mask, side=side)
+        return decode(path, mask, square=square)
 
     monkeypatch.setattr(decoding, "decode", spy)
     return names
 
 
 def load(root: Path, *, masks: Path | None = None, side: int = SIDE) -> ImageSet:
-    return load_cached(scan_folder(root, masks), side=side, workers=2, cache=root.parent / "cache")
+    return load_cached(
+        scan_folder(root, masks), square=Square(side), workers=2, cache=root.parent / "cache"
+    )
 
 
 def levels(stored: ImageSet) -> list[int]:
@@ -107,7 +110,7 @@ def test_what_is_in_the_cache_is_what_decoding_gives(root: Path) -> None:
     Image.fromarray(noise).save(root / "Koi" / "noise.png")
     stored = load(root)
     row = stored.paths.index(Path("Koi/noise.png"))
-    facts, expected = decode(root / "Koi" / "noise.png", None, side=SIDE)
+    facts, expected = decode(root / "Koi" / "noise.png", None, square=Square(SIDE))
     assert not isinstance(expected, str)
     np.testing.assert_array_equal(stored.pixels[[row]][0], expected.image)
     np.testing.assert_array_equal(stored.moments[row], facts["moments"])
@@ -336,7 +339,7 @@ def test_a_disk_that_fills_up_ends_in_a_clear_message_and_leaves_no_index(
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full to stand for a full disk")
-    folder = module._cache_folder(scan_folder(root), SIDE, root.parent / "cache")
+    folder = module._cache_folder(scan_folder(root), Square(SIDE), root.parent / "cache")
 
     def name_of_a_full_disk() -> SimpleNamespace:
         (folder / "ffffffffffff.images").symlink_to("/dev/full")
@@ -356,7 +359,7 @@ def test_a_cache_that_cannot_be_written_names_the_way_out(root: Path, tmp_path: 
     with pytest.raises(
         FishError, match=r"cache_root=.*: cannot be used \(.*\); .* ram as the cache"
     ):
-        load_cached(index, side=SIDE, workers=1, cache=tmp_path / "file")
+        load_cached(index, square=Square(SIDE), workers=1, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("damage", ["index.npz", ".images"])
@@ -376,17 +379,18 @@ from pathlib import Path
 from fishcnn.data.decoding import decode as decoding
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.decode import decode
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.image_folder import scan_folder
 
-def slow(path, mask, *, side):
+def slow(path, mask, *, square):
     time.sleep(0.3)
     print("decoded", path.name, flush=True)
-    return decode(path, mask, side=side)
+    return decode(path, mask, square=square)
 
 decoding.decode = slow
 root = Path(sys.argv[1])
 stored = load_cached(
-    scan_folder(root), side=16, workers=1, cache=root.parent / "cache"
+    scan_folder(root), square=Square(16), workers=1, cache=root.parent / "cache"
 )
 print([int(level) for level in stored.pixels[:][:, 3, 3, 0]])
 """

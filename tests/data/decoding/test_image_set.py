@@ -9,6 +9,7 @@ from PIL import Image
 
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.loading import check_enough, load_images
+from fishcnn.data.decoding.resize import Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 
@@ -34,7 +35,7 @@ def load(
 ) -> ImageSet:
     return load_images(
         scan_folder(root, masks_root),
-        working_size=working_size,
+        square=Square(working_size),
         workers=workers,
         cache=cache,
         cache_root=root.parent / f"{root.name} cache",

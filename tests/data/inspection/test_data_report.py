@@ -117,7 +117,7 @@ def test_the_score_to_beat_is_that_of_the_most_frequent_training_class(
 def test_sizes_are_those_of_the_originals() -> None:
     text = report()
     assert (
-        "brought to 160 x 160 pixels (1 MB kept); "
+        "brought to 160 x 160 pixels (1 MB kept), squashed to that shape; "
         "width / height of the originals runs from 1.33 to 4.55." in text
     )
     assert (
