@@ -23,6 +23,7 @@ from fishcnn.commands.build import (
     Callbacks,
     build_classifier,
     build_trainer,
+    check_weights,
     prepare_images,
 )
 from fishcnn.commands.command_line import with_setting
@@ -109,6 +110,8 @@ def _train(
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
         writer.epochs[run.last_checkpoint.resolve()] = resumed.epochs
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
+    if not resumed:
+        check_weights(config)
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
         log.warning(finding.text)
