@@ -1,5 +1,7 @@
 """Networks that start from the weights of others, through the command line."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ from omegaconf import OmegaConf
 from fishcnn.commands.build import compose_config
 from fishcnn.commands.settings import plain
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.networks import build_network
 from fishcnn.models.pretrained import efficientnet_lite
+from fishcnn.models.pretrained.backbone import Backbone
+from fishcnn.utils.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -85,3 +90,40 @@ def test_wrong_weights_are_found_before_the_images_are_read(
     assert "model.weights=file.pth: is not of this architecture" in ended.err
     assert "Decoding" not in ended.out + ended.err
     assert not Path("cache").exists()
+
+
+def test_a_probe_is_an_ordinary_run_whose_backbone_is_that_of_the_weights(
+    train: Command, script: Command, photos: list[str]
+) -> None:
+    command = ["experiment=probe", "data.image_size=64", "hydra.run.dir=run"]
+    ended = train(*photos, *command)
+    assert ended.status == 0, ended.err
+    run = RunFolder(Path("run"))
+    (epoch,) = run.metrics.read_text().splitlines()[1:]
+    assert epoch.startswith("1,")
+    summary = json.loads(run.summary.read_text())
+    assert summary["val_acc"] > 0.5  # chance is a third
+    assert summary["diagnosis"] == ["probe"]
+    classifier = FishClassifier.load_from_checkpoint(run.best_checkpoint)
+    fresh = build_network({"name": "timm", "pretrained": True}, num_classes=3, image_size=64)
+    assert isinstance(fresh, Backbone)
+    fresh.load_pretrained()
+    now = classifier.network.state_dict()
+    changed = {name for name, value in fresh.state_dict().items() if (value != now[name]).any()}
+    assert changed == {"backbone.classifier.weight", "backbone.classifier.bias"}
+    # The features of the second start, after the head was lost, are those of the first.
+    shutil.rmtree("run")
+    again = train(*photos, *command)
+    assert again.status == 0
+    assert "Computing the features" not in again.out + again.err
+    assert json.loads(run.summary.read_text())["val_loss"] == summary["val_loss"]
+    for name, *more in (("predict", "input=run/figures/curves.png"), ("export", "formats=[torch]")):
+        used = script(name, "ckpt=run", *more)
+        assert used.status == 0, used.err
+
+
+@pytest.mark.parametrize("overrides", [["model=cnn"], ["model=timm"]])
+def test_a_probe_without_weights_is_refused(train: Command, overrides: list[str]) -> None:
+    ended = train("probe=true", *overrides)
+    assert ended.status == 1
+    assert "probe=true: needs a pretrained network: add model=timm" in ended.err

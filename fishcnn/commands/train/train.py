@@ -49,6 +49,7 @@ from fishcnn.data.splitting.split import write_split
 from fishcnn.models.scores import MONITOR
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
+from fishcnn.training.probe import fill_head
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
@@ -135,6 +136,9 @@ def _train(
         check_same_data(resumed, datamodule, config, trainer.world_size)
         if finishing:
             trainer.fit_loop.max_epochs = resumed.epochs
+    elif config.probe:
+        with as_settings():
+            fill_head(classifier, datamodule, trainer.strategy.root_device)
     if trainer.is_global_zero:
         _write_inputs(config, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
@@ -220,6 +224,8 @@ def _quiet_lightning() -> None:
         "Checkpoint directory .* exists and is not empty",
         # What is logged at the end of an epoch comes from counts that are synchronised already.
         "It is recommended to use .*sync_dist=True",
+        # What is frozen of a network is meant to be.
+        r"Found .* module\(s\) in eval mode",
         # The first epochs of check_val_every_n_epoch have no validation loss yet.
         "could not find the monitored key",
     ):

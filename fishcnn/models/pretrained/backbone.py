@@ -93,6 +93,7 @@ class Backbone(nn.Module, ABC):
         if freeze_batch_norm:
             norms = [part for part in self.backbone.modules() if isinstance(part, _BatchNorm)]
             self._frozen += [norm for norm in norms if norm not in self._frozen]
+        self.train()  # Lightning leaves the modes of a new network as they are
 
     @staticmethod
     @abstractmethod

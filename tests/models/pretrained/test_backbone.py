@@ -193,6 +193,15 @@ def test_frozen_stages_keep_weights_and_statistics_and_the_rest_learns(name: str
     assert "backbone.layer2.0.bn1.running_mean" in changed
 
 
+@pytest.mark.parametrize("setting", ["freeze_backbone", "freeze_batch_norm"])
+def test_what_is_frozen_is_so_from_the_beginning(setting: str) -> None:
+    network = build({**SMALL, setting: True})
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    assert network.head.training
+
+
 def test_frozen_batch_norm_keeps_its_statistics_alone() -> None:
     network = build({**SMALL, "freeze_batch_norm": True})
     before = {key: value.clone() for key, value in network.state_dict().items()}
