@@ -122,6 +122,21 @@ def test_a_probe_is_an_ordinary_run_whose_backbone_is_that_of_the_weights(
         assert used.status == 0, used.err
 
 
+def test_fine_tuning_begins_with_the_probe_and_goes_on_where_it_was_stopped(
+    train: Command, photos: list[str]
+) -> None:
+    command = [*photos, "experiment=finetune", "data.image_size=64", "hydra.run.dir=run"]
+    ended = train(*command)
+    assert ended.status == 0, ended.err
+    assert "The head is a linear classifier" in ended.out + ended.err
+    run = RunFolder(Path("run"))
+    run.summary.unlink()
+    again = train(*command)
+    assert again.status == 0, again.err
+    assert "The head is a linear classifier" not in again.out + again.err
+    assert run.summary.is_file()
+
+
 @pytest.mark.parametrize("overrides", [["model=cnn"], ["model=timm"]])
 def test_a_probe_without_weights_is_refused(train: Command, overrides: list[str]) -> None:
     ended = train("probe=true", *overrides)
