@@ -36,8 +36,8 @@ from fishcnn.utils.errors import ArgumentError
 _NEVER = choice(False)
 _OPTIMIZER_SETTINGS = {
     "lr": number(0, 1000),
-    "backbone_lr_scale": number(0, 1000),
     "weight_decay": number(0, 1000),
+    "backbone_lr_scale": number(0, 1000),
     "momentum": number(0, 1),
     "dampening": number(0, 1),
     "nesterov": flag,
