@@ -54,11 +54,8 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
         parameter = next(model.parameters())
         images = torch.zeros(1, 3, 224, 224, dtype=parameter.dtype, device=parameter.device)
     stages: dict[int, str] = {}
-    height, width = images.shape[-2:]
-    for name, (h, w) in _feature_maps(model, images):
-        if abs(h * width - w * height) > max(height, width):
-            continue  # not an image any more
-        halvings = round(math.log2(height / h))
+    for name, (h, _) in _feature_maps(model, images):
+        halvings = round(math.log2(images.shape[-2] / h))
         if halvings < max(stages, default=halvings):
             continue  # adaptive pooling may enlarge small maps
         if name.count(".") <= stages.get(halvings, name).count("."):
@@ -67,7 +64,12 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
 
 
 def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int, int]]]:
-    """Each layer that gives maps of more than one pixel, in the order of the calls, and (h, w)."""
+    """Each layer that gives maps of more than one pixel, in the order of the calls, and (h, w).
+
+    Maps have about the aspect ratio of the images, which tells them from the (N, heads, tokens,
+    channels) of a transformer.
+    """
+    height, width = images.shape[2:]
     found: list[tuple[str, tuple[int, int]]] = []
     names = {module: name for name, module in model.named_modules() if name}
 
@@ -76,7 +78,7 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[tuple[str, tuple[int
             return
         last = by_shape(output.shape, images.shape[2:]) == [LAST]
         h, w = output.shape[1:3] if last else output.shape[2:]
-        if h * w > 1:
+        if h * w > 1 and abs(h * width - w * height) <= max(height, width):
             found.append((names[module], (h, w)))
 
     with ExitStack() as hooks:

@@ -1,5 +1,6 @@
 """From the configuration to the parts of a run."""
 
+import logging
 import shlex
 import shutil
 import sys
@@ -26,8 +27,9 @@ from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
 from fishcnn.models.classifier import FishClassifier
-from fishcnn.models.networks import check_network
+from fishcnn.models.networks import check_network, pretrained_input
 from fishcnn.models.optimization import OPTIMIZERS, check_optimizer, check_scheduler
+from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.models.registry import NETWORKS
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
@@ -46,6 +48,8 @@ from fishcnn.training.writer import tag_of
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 _SOURCE = choice("folder", "bengali_fish", "synthetic")
 Made = TypeVar("Made", bound=pl.Callback)
@@ -162,6 +166,27 @@ def check_classifier(config: DictConfig) -> nn.Module | None:
             )
         network = check_network(model, image_size=config.data.image_size)
     return network
+
+
+def check_weights(config: DictConfig) -> None:
+    """Read or fetch the weights that a network starts from, before the data is read, and say so.
+
+    Raises:
+        FishError: they cannot be had, or are not those of this network.
+    """
+    model = plain(config.model)
+    with as_settings("model.", **_CLASSIFIER_SETTINGS):
+        wanted = pretrained_input(model)
+        network = check_network(model, image_size=config.data.image_size)
+        if wanted is None or not isinstance(network, Backbone):
+            return
+        network.checked_weights()
+    log.info(
+        "%s starts from weights that were trained on images of %d pixels, normalised by mean %s "
+        "and standard deviation %s: data.image_size=%s, data.normalize=%s.",
+        *(model["architecture"], wanted.image_size, typed(wanted.mean), typed(wanted.std)),
+        *(config.data.image_size, typed(plain(config.data)["normalize"])),
+    )
 
 
 def build_classifier(

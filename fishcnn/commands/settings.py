@@ -32,10 +32,35 @@ FREE_TEXT: dict[str, Check] = {
     "data_root": optional(text),
     "input": optional(text),
     "layer": optional(text),
+    "model.weights": optional(text),
     "output": optional(text),
     "runs": text,
     "target": text,
 }
+
+
+def _of_network(name: str, otherwise: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401
+    """A setting of the images as the weights want it that the network starts from.
+
+    It is ``otherwise`` where there are none, or where settings are wrong, which their check says.
+    """
+    from fishcnn.data.channel_statistics import STATISTICS
+    from fishcnn.models.networks import pretrained_input
+
+    model = _root_.get("model")
+    try:
+        wanted = pretrained_input(plain(model)) if isinstance(model, DictConfig) else None
+    except ArgumentError:
+        wanted = None
+    if wanted is None:
+        return otherwise
+    if name == "image_size":
+        return wanted.image_size
+    statistics = (wanted.mean, wanted.std)
+    return next((word for word, known in STATISTICS.items() if known == statistics), [*statistics])
+
+
+OmegaConf.register_new_resolver("of_network", _of_network, replace=True)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The LightningDataModule: from a source of images to loaders for each split."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,38 @@ from fishcnn.data.sources import Folders, FolderSource, Source
 from fishcnn.data.splitting.grouped_split import Splitting, check_splittable, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
-from fishcnn.utils.checks import check_arguments, choice, flag, optional, path, whole
+from fishcnn.utils.checks import (
+    check_arguments,
+    choice,
+    either,
+    flag,
+    number,
+    optional,
+    path,
+    several,
+    whole,
+)
 from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.machine import cache_folder, usable_cpus
 from fishcnn.utils.text import printable
 
 _SEED_RECIPE = Recipe()
+
+
+def _statistics(value: object) -> str | None:
+    """RGB mean and standard deviation; zero cannot be divided by."""
+    deviations = value[1] if isinstance(value, list | tuple) and len(value) == 2 else None
+    positive = several(number(0, 1, above=True), 3)
+    return several(several(number(0, 1), 3), 2)(value) or positive(deviations)
+
+
 _WANTED = {
     "image_size": whole(1, 4096),
     "working_size": optional(whole(1, 4096)),
     "resize": choice(*RESIZES),
     "batch_size": whole(2),  # batch norm needs two
     "balance": choice("none", "sampler", "loss"),
-    "normalize": choice("dataset", *STATISTICS),
+    "normalize": either(choice("dataset", *STATISTICS), _statistics),
     "cache": choice("disk", "ram", "none"),
     "cache_root": optional(path),
     "on_device": optional(flag),
@@ -77,8 +97,8 @@ class FishDataModule(pl.LightningDataModule):
             see :func:`~fishcnn.data.splitting.groups.groups_by_name`.
         balance: against rare classes that are learnt last: ``"sampler"`` draws every class equally
             often, ``"loss"`` weighs their images, ``"none"`` does nothing.
-        normalize: ``"dataset"`` (statistics of the training split), ``"cifar10"`` or
-            ``"imagenet"``.
+        normalize: ``"dataset"`` (statistics of the training split), ``"cifar10"``,
+            ``"imagenet"``, or the RGB mean and standard deviation of images in [0, 1].
         cache: where decoded images are kept: ``"disk"`` (for the next runs as well), ``"ram"`` or
             ``"none"`` (decoded again in every epoch).
         cache_root: folder of the cache on disk; see :func:`~fishcnn.utils.machine.cache_folder`.
@@ -121,7 +141,7 @@ class FishDataModule(pl.LightningDataModule):
         group_duplicates: bool = True,
         group_regex: str | None = None,
         balance: str = "none",
-        normalize: str = "dataset",
+        normalize: str | Sequence[Sequence[float]] = "dataset",
         cache: str = "disk",
         cache_root: str | Path | None = None,
         on_device: bool | None = None,
@@ -215,8 +235,10 @@ class FishDataModule(pl.LightningDataModule):
         if self.normalize == "dataset":
             moments = images.moments[split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
-        else:
+        elif isinstance(self.normalize, str):
             self.mean, self.std = STATISTICS[self.normalize]
+        else:
+            self.mean, self.std = map(list, self.normalize)
         red, green, blue = self.mean
         augment = Augment(self.recipe, size=self.image_size, fill=(red, green, blue))
         count = len(images.classes)

@@ -22,13 +22,13 @@ from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square, resize
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
 from fishcnn.models.networks import build_network
-from fishcnn.models.networks.torchvision import TorchvisionNetwork
 from fishcnn.models.optimization import (
     OPTIMIZERS,
     SCHEDULERS,
     check_optimizer,
     check_scheduler,
 )
+from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.models.scores import MONITOR, SCORES, build_scores
 from fishcnn.utils.checks import choice
@@ -156,8 +156,8 @@ class FishClassifier(pl.LightningModule):
             optimizer: likewise.
             scheduler: likewise.
             label_smoothing: likewise.
-            fetch: whether to fetch the weights that ``pretrained=True`` asks for; a checkpoint
-                that is loaded afterwards brings its own.
+            fetch: whether to fetch the weights that ``pretrained=True`` or ``weights=PATH`` asks
+                for; a checkpoint that is loaded afterwards brings its own.
             settings: settings of the network, the optimizer or the schedule; their names differ.
 
         Raises:
@@ -178,8 +178,8 @@ class FishClassifier(pl.LightningModule):
             class_weights=datamodule.class_weights,
             **chosen,
         )
-        if fetch and chosen["model"].get("pretrained"):
-            cast(TorchvisionNetwork, classifier.network).load_pretrained()
+        if fetch and isinstance(classifier.network, Backbone):
+            classifier.network.load_pretrained()
         return classifier
 
     @classmethod
@@ -289,10 +289,11 @@ class FishClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
         """Build the optimizer and schedule that the hyperparameters describe."""
+        head = set(cast(Any, self.network).head.parameters())
         trained = [p for p in self.network.parameters() if p.requires_grad]
         # Lightning refuses to clip the gradients of a fused optimizer under autocast.
         fused = not self.trainer.gradient_clip_val  # all parameters in one kernel
-        optimizer = OPTIMIZERS.build(self.hparams["optimizer"], trained, fused=fused)
+        optimizer = OPTIMIZERS.build(self.hparams["optimizer"], trained, head=head, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = SCHEDULERS.build(self.hparams["scheduler"], optimizer, steps)
         timing: dict[str, Any] = {"interval": "step"}

@@ -4,7 +4,8 @@ Besides the settings that have a default here they take other arguments of torch
 to be listed with what they may be: torch takes any text for a switch, and checks few numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ _NEVER = choice(False)
 _OPTIMIZER_SETTINGS = {
     "lr": number(0, 1000),
     "weight_decay": number(0, 1000),
+    "backbone_lr_scale": number(0, 1000),
     "momentum": number(0, 1),
     "dampening": number(0, 1),
     "nesterov": flag,
@@ -78,7 +80,7 @@ def _onecycle(
     if steps == 2 or pct_start * steps == 1:
         # The way up has no step of its own: torch divides by its length, so it begins at the peak.
         pct_start = min(pct_start, (1 - 1e-6) / steps)
-    peak = optimizer.param_groups[0]["lr"]
+    peak = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(optimizer, max_lr=peak, total_steps=steps, pct_start=pct_start, **settings)
 
 
@@ -89,10 +91,30 @@ def _cosine(optimizer: Optimizer, steps: int, *, eta_min: float, **settings: Any
     return CosineAnnealingLR(optimizer, T_max=steps, eta_min=eta_min, **settings)
 
 
+def _optimizer(
+    kind: Callable[..., Optimizer],
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    backbone_lr_scale: float,
+    head: Collection[nn.Parameter] = (),
+    **settings: Any,
+) -> Optimizer:
+    if backbone_lr_scale == 1:
+        return kind(parameters, lr=lr, **settings)
+    parts: dict[float, list[nn.Parameter]] = {lr: [], lr * backbone_lr_scale: []}
+    for one in parameters:
+        parts[lr if one in head else lr * backbone_lr_scale].append(one)
+    groups = [{"params": part, "lr": rate} for rate, part in parts.items() if part]
+    return kind(groups, lr=lr, **settings)
+
+
+# An optimizer is built from parameters, and from which of them are those of the head.
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
-OPTIMIZERS.add("adam", Adam, lr=2e-3, weight_decay=0.0)
-OPTIMIZERS.add("adamw", AdamW, lr=1e-3, weight_decay=0.05)
-OPTIMIZERS.add("sgd", SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+_ADD = partial(OPTIMIZERS.add, backbone_lr_scale=1.0)
+_ADD("adam", partial(_optimizer, Adam), lr=2e-3, weight_decay=0.0)
+_ADD("adamw", partial(_optimizer, AdamW), lr=1e-3, weight_decay=0.05)
+_ADD("sgd", partial(_optimizer, SGD), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
 # A schedule is built from an optimizer, whose present learning rate is the highest, and the number
 # of optimizer steps in the whole fit. The plateau is stepped with each validation loss, the others
 # with each step of the optimizer.

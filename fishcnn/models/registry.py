@@ -32,14 +32,13 @@ class Registry(Generic[Built]):
         """Add a choice and the defaults of its settings."""
         self._choices[name] = build, settings
 
-    def register(self, name: str) -> Callable[[Kind], Kind]:
-        """Decorate a class whose settings are the arguments that have a default."""
+    def register(self, name: str, **defaults: Any) -> Callable[[Kind], Kind]:
+        """Decorate a class whose settings are the arguments that have a default, there or here."""
 
         def add(kind: Kind) -> Kind:
             parameters = signature(kind).parameters.values()
-            self.add(
-                name, kind, **{p.name: p.default for p in parameters if p.default is not p.empty}
-            )
+            own = {p.name: p.default for p in parameters if p.default is not p.empty}
+            self.add(name, kind, **defaults | own)
             return kind
 
         return add
@@ -55,6 +54,10 @@ class Registry(Generic[Built]):
         if not isinstance(name, str) or name not in self._choices:
             raise ArgumentError(self.argument, name, f"choose one of {', '.join(self)}")
         return {"name": name, **self._choices[name][1], **given}
+
+    def kind(self, name: str) -> Callable[..., Built]:
+        """The class or function of a choice."""
+        return self._choices[name][0]
 
     def build(self, config: Config, *args: Any, **more: Any) -> Built:
         """Build a choice from its settings and from what all choices of this registry take.

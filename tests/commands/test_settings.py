@@ -23,7 +23,7 @@ def test_in_the_library_an_error_names_the_argument() -> None:
 def test_a_setting_is_checked_by_its_dotted_name() -> None:
     config = OmegaConf.create({"tta": 1, "data": {"workers": None, "fold": "???"}})
     check_settings(config, {"data.workers": optional(whole(1))})
-    with pytest.raises(FishError, match=r"^model=null: choose one of cnn, torchvision$"):
+    with pytest.raises(FishError, match=r"^model=null: choose one of cnn, timm, torchvision$"):
         check_settings(config, {"model.blocks": whole(1)})
     with pytest.raises(FishError, match=r"^data.seed is missing: leave out ~data.seed$"):
         check_settings(config, {"data.seed": whole(0)})

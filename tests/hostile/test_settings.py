@@ -119,7 +119,7 @@ def test_what_takes_any_text_is_taken_as_it_was_typed(command: str) -> None:
     ("command", "typed", "message"),
     [
         ("train", "data=null", "data=null: choose one of bengali_fish, folder, synthetic"),
-        ("train", "model=null", "model=null: choose one of cnn, torchvision"),
+        ("train", "model=null", "model=null: choose one of cnn, timm, torchvision"),
         ("train", "augment=", "augment=null: choose one of mixed, none, seed, strong"),
         ("train", "optimizer=null", "optimizer=null: choose one of adam, adamw, sgd"),
         ("train", "~callbacks", "callbacks=null: choose one of default"),

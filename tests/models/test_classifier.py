@@ -319,12 +319,12 @@ def test_a_classifier_for_data_takes_every_setting_by_its_name(datamodule: FishD
     [
         ({"scheduler": "step"}, "scheduler=step: choose one of plateau, cosine, onecycle, none"),
         ({"optimizer": "lion"}, "optimizer=lion: choose one of adam, adamw, sgd"),
-        ({"model": "vit"}, "model=vit: choose one of cnn, torchvision"),
+        ({"model": "vit"}, "model=vit: choose one of cnn, timm, torchvision"),
         ({"optimizer": "sgd", "momentum": 0}, "optimizer=sgd: Nesterov"),
         ({"blocks": 5}, "blocks=5: an image of 16 pixels"),
         ({"momentum": 0.5}, "momentum=0.5: unknown; choose from blocks, "),
         ({"name": "cnn"}, "name=cnn: unknown"),
-        ({"model": {"blocks": 3}}, "model=null: choose one of cnn, torchvision"),
+        ({"model": {"blocks": 3}}, "model=null: choose one of cnn, timm, torchvision"),
         ({"dropout": 2}, "dropout=2: must be a number from 0 to 1"),
     ],
 )

@@ -3,10 +3,11 @@
 from inspect import signature
 
 import pytest
+import torch
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from fishcnn.models.optimization import check_optimizer, check_scheduler
+from fishcnn.models.optimization import OPTIMIZERS, SCHEDULERS, check_optimizer, check_scheduler
 from fishcnn.utils.errors import ArgumentError
 
 CHOICES = {
@@ -45,3 +46,16 @@ def test_the_other_arguments_of_torch_can_be_used() -> None:
         {"name": "onecycle", "anneal_strategy": "linear", "div_factor": 10, "three_phase": True},
         lr=0.1,
     )
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "none", "plateau"])
+def test_the_backbone_can_have_a_lower_learning_rate_than_the_head(schedule: str) -> None:
+    head, others = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(3))
+    config = {"name": "adamw", "lr": 0.1, "backbone_lr_scale": 0.01}
+    optimizer = OPTIMIZERS.build(config, [others, head], head={head})
+    SCHEDULERS.build(schedule, optimizer, 10)
+    assert [group["params"] for group in optimizer.param_groups] == [[head], [others]]
+    first, second = (group["lr"] for group in optimizer.param_groups)
+    assert second == pytest.approx(first / 100)
+    # None of them where there are none.
+    assert len(OPTIMIZERS.build(config, [head], head={head}).param_groups) == 1

@@ -24,6 +24,7 @@ from fishcnn.commands.build import (
     Callbacks,
     build_classifier,
     build_trainer,
+    check_weights,
     prepare_images,
 )
 from fishcnn.commands.command_line import instead, with_setting
@@ -53,6 +54,7 @@ from fishcnn.data.splitting.split import write_split
 from fishcnn.models.scores import MONITOR
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
+from fishcnn.training.probe import fill_head
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
@@ -121,6 +123,8 @@ def _train(
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
         writer.epochs[run.last_checkpoint.resolve()] = resumed.epochs
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
+    if not resumed:
+        check_weights(config)
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
         log.warning(finding.text)
@@ -144,6 +148,9 @@ def _train(
         check_same_data(resumed, datamodule, config, trainer.world_size)
         if finishing:
             trainer.fit_loop.max_epochs = resumed.epochs
+    elif config.probe:
+        with as_settings():
+            fill_head(classifier, datamodule, trainer.strategy.root_device)
     if trainer.is_global_zero:
         _write_inputs(config, overrides, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
@@ -248,6 +255,8 @@ def _quiet_lightning() -> None:
         "Checkpoint directory .* exists and is not empty",
         # What is logged at the end of an epoch comes from counts that are synchronised already.
         "It is recommended to use .*sync_dist=True",
+        # What is frozen of a network is meant to be.
+        r"Found .* module\(s\) in eval mode",
         # The first epochs of check_val_every_n_epoch have no validation loss yet.
         "could not find the monitored key",
     ):

@@ -23,6 +23,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
 from fishcnn.training.callbacks.train_batch import TRAIN_BATCH_SETTINGS
 from fishcnn.training.checkpoint_writer import CheckpointWriter
+from fishcnn.training.probe.probe import probed_head
 from fishcnn.utils.checks import Check, choice, either, flag, number, optional, several, text, whole
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import usable_cpus
@@ -32,6 +33,7 @@ from fishcnn.utils.machine import usable_cpus
 _WANTED = {
     "seed": whole(0, 2**32 - 1),
     "find_lr": flag,
+    "probe": flag,
     "loss.label_smoothing": number(0, 1),
     "callbacks.early_stopping.enabled": flag,
     "callbacks.early_stopping.patience": whole(1),
@@ -81,6 +83,9 @@ def check_train(config: DictConfig) -> FishDataModule:
     if layer is not None and network is not None:
         with as_settings(layer="callbacks.grad_cam.layer"):
             find_layer(network, layer)
+    if config.probe and network is not None:
+        with as_settings():
+            probed_head(network)
     check_compiler(config.trainer)
     # Lightning's own checks; nothing is written, and it takes some 20 ms.
     build_trainer(config, [], Path(), CheckpointWriter())

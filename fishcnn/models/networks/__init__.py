@@ -10,10 +10,11 @@ import pkgutil
 import torch
 from torch import nn
 
+from fishcnn.models.pretrained.backbone import Backbone, NetworkInput
 from fishcnn.models.registry import NETWORKS, Config
 from fishcnn.utils.errors import ArgumentError
 
-# The largest network of torchvision has 0.64 billion.
+# The largest network of torchvision has 0.64 billion, of timm 6 billion, which nobody trains here.
 _MOST_PARAMETERS = 2e9
 
 for _file in pkgutil.iter_modules(__path__):
@@ -61,10 +62,31 @@ def check_network(config: Config, *, image_size: int) -> nn.Module | None:
         return None  # RegNet computes its widths from tensors with values; any size suits it.
     except (RuntimeError, AssertionError) as error:
         settings = NETWORKS.complete(config)
+        suits = backbone_input(config)
         raise ArgumentError(
             "image_size",
             image_size,
             f"{settings.get('architecture', settings['name'])} does not take this size ({error}); "
-            "224 suits every network",
+            f"{suits.image_size if suits else 224} suits it",
         ) from error
     return network
+
+
+def backbone_input(config: Config) -> NetworkInput | None:
+    """What the weights of another library were trained on; None for a network of this project.
+
+    Raises:
+        ArgumentError: the network is unknown.
+    """
+    settings = NETWORKS.complete(config)
+    kind = NETWORKS.kind(settings["name"])
+    if not (isinstance(kind, type) and issubclass(kind, Backbone)):
+        return None
+    return kind.input_of(settings["architecture"])
+
+
+def pretrained_input(config: Config) -> NetworkInput | None:
+    """Likewise; None as well for a network that starts from random weights."""
+    settings = NETWORKS.complete(config)
+    starts = settings.get("pretrained") is True or isinstance(settings.get("weights"), str)
+    return backbone_input(settings) if starts else None

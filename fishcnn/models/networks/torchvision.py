@@ -6,74 +6,54 @@ from urllib.error import URLError
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
+from fishcnn.models.pretrained.backbone import Backbone, NetworkInput
+from fishcnn.models.pretrained.weights_file import Weights
 from fishcnn.models.registry import NETWORKS
-from fishcnn.utils.checks import check_arguments, flag, text
 from fishcnn.utils.errors import ArgumentError
 
-_WANTED = {"architecture": text, "pretrained": flag, "freeze_backbone": flag}
+# Inception's and GoogLeNet's weights hold auxiliary heads that are not built here.
+_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 
 
-@NETWORKS.register("torchvision")
-class TorchvisionNetwork(nn.Module):
-    """A torchvision backbone whose last linear layer is replaced.
+@NETWORKS.register("torchvision", architecture="resnet18")
+class TorchvisionNetwork(Backbone):
+    """A backbone of torchvision; names are those that ``torchvision.models.list_models`` gives."""
 
-    The weights start at random; :meth:`load_pretrained` fills the backbone. They are kept apart so
-    that a checkpoint can be read without a network connection.
-
-    Args:
-        num_classes: number of classes K.
-        image_size: side of the square input in pixels.
-        architecture: name as ``torchvision.models.list_models`` prints it.
-        pretrained: whether :meth:`load_pretrained` will be called.
-        freeze_backbone: train only the new head; the backbone keeps its weights and its batch
-            norm statistics.
-
-    Raises:
-        ArgumentError: torchvision has no such network, or a flag is neither true nor false.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        image_size: int,
-        architecture: str = "resnet18",
-        pretrained: bool = False,
-        freeze_backbone: bool = False,
-    ) -> None:
-        super().__init__()
-        check_arguments(locals(), _WANTED)
+    @staticmethod
+    def check_architecture(name: str) -> None:
+        """Refuse a name that torchvision does not know, or that of a network of another kind."""
         known = torchvision.models.list_models(module=torchvision.models)
-        if architecture not in known:
-            near = get_close_matches(architecture, known, n=5, cutoff=0.4) or known[:5]
+        if name not in known:
+            near = get_close_matches(name, known, n=5, cutoff=0.4) or known[:5]
             raise ArgumentError(
                 "architecture",
-                architecture,
+                name,
                 "torchvision has no such classification network; similar names are "
                 + ", ".join(near),
             )
-        self.architecture = architecture
-        self.backbone = _backbone(architecture, image_size, pretrained)
-        self._head_name = _replace_head(self.backbone, num_classes)
-        self._frozen = freeze_backbone
-        if freeze_backbone:
-            self.backbone.requires_grad_(False)
-            self.backbone.get_submodule(self._head_name).requires_grad_(True)
 
-    def load_pretrained(self) -> None:
-        """Fill the backbone with torchvision's default (ImageNet) weights.
+    @staticmethod
+    def input_of(architecture: str) -> NetworkInput:
+        """What torchvision's default (ImageNet) weights were trained on."""
+        TorchvisionNetwork.check_architecture(architecture)
+        prepare = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
+        return NetworkInput(prepare.crop_size[0], [*prepare.mean], [*prepare.std])
 
-        Raises:
-            ArgumentError: the weights cannot be downloaded; it says where to place the file.
-        """
+    def _build(
+        self, num_classes: int, image_size: int, *, has_weights: bool
+    ) -> tuple[nn.Module, str]:
+        network = _backbone(self.architecture, image_size, has_weights)
+        return network, _replace_head(network, num_classes)
+
+    def _published(self) -> Weights:
         if torch.hub.get_dir().startswith("~"):
             problem = "there is no home folder for the weights: name another by TORCH_HOME=/path"
             raise ArgumentError("pretrained", True, problem)
         weights = torchvision.models.get_model_weights(self.architecture).DEFAULT
         try:
-            state = weights.get_state_dict(progress=True, check_hash=True)
+            return dict(weights.get_state_dict(progress=True, check_hash=True))
         except (URLError, OSError, RuntimeError) as error:
             folder = f"{torch.hub.get_dir()}/checkpoints"
             raise ArgumentError(
@@ -83,40 +63,20 @@ class TorchvisionNetwork(nn.Module):
                 f"{weights.url} on another machine and place the file in {folder}/ under the same "
                 "name, or train from random weights",
             ) from error
-        backbone = {k: v for k, v in state.items() if not k.startswith(f"{self._head_name}.")}
-        # Not strict: the head is missing, and Inception's and GoogLeNet's weights hold auxiliary
-        # heads that are not built here.
-        self.backbone.load_state_dict(backbone, strict=False)
 
-    def train(self, mode: bool = True) -> "TorchvisionNetwork":
-        """Set the training mode; a frozen backbone stays in evaluation mode, its head follows."""
-        super().train(mode)
-        if self._frozen:
-            self.backbone.eval()
-            self.backbone.get_submodule(self._head_name).train(mode)
-        return self
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Classify normalised images.
-
-        Args:
-            images: ``(N, 3, image_size, image_size)`` float.
-
-        Returns:
-            Logits ``(N, num_classes)``.
-        """
-        return cast(Tensor, self.backbone(images))
+    def _renamed(self, weights: Weights) -> Weights:
+        return {name: v for name, v in weights.items() if not name.startswith(_AUXILIARY)}
 
 
-def _backbone(architecture: str, image_size: int, pretrained: bool) -> nn.Module:
+def _backbone(architecture: str, image_size: int, has_weights: bool) -> nn.Module:
     """The network as torchvision builds it, with its own head and random weights."""
     options: dict[str, object] = {}
-    if architecture.startswith("vit_") and not pretrained:
+    if architecture.startswith("vit_") and not has_weights:
         options["image_size"] = image_size  # its position embedding has one entry for each patch
     if architecture in ("googlenet", "inception_v3"):
         # Their auxiliary heads only help where their losses are added up. The pretrained ones
         # were trained on images normalised in another way.
-        options |= {"aux_logits": False, "init_weights": False, "transform_input": pretrained}
+        options |= {"aux_logits": False, "init_weights": False, "transform_input": has_weights}
     return cast(nn.Module, torchvision.models.get_model(architecture, weights=None, **options))
 
 

@@ -174,6 +174,17 @@ def class_ignored(run: Run) -> Verdict | None:
     return Verdict("class ignored", why, suggestions)
 
 
+def only_probed(run: Run) -> Verdict:
+    """Nothing was trained: the head is as the probe has found it."""
+    why = (
+        f"the learning rate is 0, so that the head is the linear classifier that it began with: "
+        f"{run.end(run.val_acc):.2f} of the validation images are right, and "
+        f"{run.end(run.fit_acc):.2f} of the training images. Training all layers from here on "
+        "usually gains a few points more."
+    )
+    return Verdict("probe", why, ("experiment=finetune",))
+
+
 def too_short(run: Run) -> Verdict:
     """Too few epochs or validations for any other finding."""
     epochs, validations = len(run.train_loss), len(run.epochs)

@@ -64,7 +64,7 @@ class Verdict:
 
     Attributes:
         name: ``learning rate too high``, ``unstable``, ``overfitting``, ``underfitting``,
-            ``plateau``, ``class ignored``, ``too short`` or ``fine``.
+            ``plateau``, ``class ignored``, ``too short``, ``probe`` or ``fine``.
         why: plain words with the numbers, to be read after ``name:``. Epochs count from 1.
         suggestions: overrides as typed on the command line, the first one to be tried first.
     """

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fishcnn.training.diagnosis.learning import (
     class_ignored,
     fine,
+    only_probed,
     overfitting,
     still_climbing,
     too_short,
@@ -28,6 +29,8 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
         the same setting, only the first suggestion is kept.
     """
     run = Run(curves, settings)
+    if not settings.lr:
+        return tuple(verdict for verdict in (class_ignored(run), only_probed(run)) if verdict)
     if broken := diverged(run) or stuck(run):
         return (broken,)
     found = [blown_up(run)]

