@@ -79,9 +79,9 @@ def run_program(program: str, *words: str) -> str:
         return ""
     if name == "benchmark":
         arguments += TINY_BENCHMARK
-    if name == "train":
-        arguments += TINY if "data=folder" in arguments else TINY + TINY_FISH
-    if "ckpt_path=last" in arguments:
+    if name == "train" and arguments[:1] != ["ckpt_path=last"]:  # which knows its own settings
+        arguments += TINY if Path(arguments[0]).is_dir() else TINY + TINY_FISH
+    elif name == "train":
         arguments += ["trainer.max_epochs=2"]
     status, printed = run_and_read(name, *arguments)
     assert status == 0, printed
