@@ -44,12 +44,15 @@ def _of_network(name: str, otherwise: Any, *, _root_: DictConfig) -> Any:  # noq
 
     It is ``otherwise`` where there are none, or where settings are wrong, which their check says.
     """
-    from fishcnn.data.channel_statistics import STATISTICS
+    model = _root_.get("model")
+    if not isinstance(model, DictConfig) or not (model.get("pretrained") or model.get("weights")):
+        return otherwise
+
+    from fishcnn.data.channel_statistics import STATISTICS  # heavy, as are networks
     from fishcnn.models.networks import pretrained_input
 
-    model = _root_.get("model")
     try:
-        wanted = pretrained_input(plain(model)) if isinstance(model, DictConfig) else None
+        wanted = pretrained_input(plain(model))
     except ArgumentError:
         wanted = None
     if wanted is None:

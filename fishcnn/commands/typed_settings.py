@@ -53,11 +53,10 @@ class Settings:
             name, _, value = word.text.lstrip("+").partition("=")
             names.add(name)
             if name in known.groups and not word.reading:
-                right = [one for one in _values(name, value) if one in choices(name)]
-                self._chosen[name] = self._chosen.get(name, []) + right
+                # What is typed last counts, as for Hydra.
+                self._chosen[name] = [one for one in _values(name, value) if one in choices(name)]
         # The choices of a run that goes on are its own, which only the command can read.
         self._continues = "ckpt_path" in names
-        self._twice = {group for group in known.groups if _count(words, group) > 1}
         for name, (group, choice) in _IMPLIES.items():
             here = name in names and group in known.groups and group not in self._chosen
             if here and not self._continues and name not in known.current(self._chosen):
@@ -105,8 +104,6 @@ class Settings:
         return Reading(None, f"{name}: Hydra has no such setting{hint}")
 
     def _read_choice(self, sign: str, group: str, value: str | None) -> Reading:
-        if group in self._twice:
-            return Reading(None, f"{group}= is typed twice: leave one out")
         if value in (None, "", "null") or sign == "~":
             return Reading([f"{sign}{group}" if value is None else f"{group}={value}"])
         assert value is not None
@@ -189,10 +186,6 @@ class Settings:
             return Reading([setting], said)
         again = self._read_setting(setting)
         return Reading(again.words, " ".join(filter(None, (said, again.problem))))
-
-
-def _count(words: Sequence[Word], group: str) -> int:
-    return sum(word.text.lstrip("+").partition("=")[:2] == (group, "=") for word in words)
 
 
 def _values(group: str, value: str) -> list[str]:

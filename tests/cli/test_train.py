@@ -452,7 +452,7 @@ def test_the_choices_of_every_group_train(
     chosen = next((o.split("=")[1] for o in overrides if o.startswith("scheduler=")), "")
     assert schedules.get(chosen, "patience") in saved["lr_schedulers"][0]
     assert ("averaging_state" in saved) == ("callbacks.ema.enabled=false" not in overrides)
-    assert bool(list(run.glob("events.out.*"))) == ("logger=none" not in overrides)
+    assert bool(list(run.rglob("events.out.*"))) == ("logger=none" not in overrides)
     FishClassifier.load_from_checkpoint(summary["checkpoint"], weights_only=True)
 
 
