@@ -20,7 +20,6 @@ from fishcnn.data.inspection.data_findings import (
     look_first,
     near_duplicates,
 )
-from fishcnn.data.inspection.data_report import sizes
 from fishcnn.data.inspection.inspection import Inspection
 from fishcnn.plots.duplicate_sheet import restored, suspects
 
@@ -150,7 +149,7 @@ def _sections(
             more=_more(len(alike) - _STRIPS),
         )
     )
-    sections.append(Section("Sizes", [sizes(images)]))
+    sections.append(Section("Sizes", [found.sizes()]))
     empty = ", ".join(images.index.empty_classes) or "none"
     lines = [
         f"Empty class folders: {empty}.",

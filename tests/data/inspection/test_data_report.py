@@ -16,7 +16,7 @@ from fishcnn.data.inspection.data_findings import (
     label_conflicts,
     near_duplicates,
 )
-from fishcnn.data.inspection.data_report import data_report
+from fishcnn.data.inspection.data_report import data_report, sizes
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 
@@ -123,6 +123,24 @@ def test_sizes_are_those_of_the_originals() -> None:
     assert (
         "the smallest is 150 x 33, the median 500 x 375 and the largest 6000 x 4000; 1 of 9" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("resize", "shape", "enlarged"),
+    [
+        ("squash", "squashed to that shape", 2),
+        ("letterbox", "in their own shape on their mean colour", 1),
+        ("crop", "cut off at the ends of their longer side", 2),
+    ],
+)
+def test_an_image_is_enlarged_whose_side_that_has_to_fit_is_smaller(
+    resize: str, shape: str, enlarged: int
+) -> None:
+    images = many([0, 0, 1], ("Koi", "Rui"))  # 200 x 200
+    images.sizes[:2] = [[150, 33], [400, 100]]
+    said = sizes(images, resize)
+    assert f"to 160 x 160 pixels (0 MB kept), {shape}; " in said
+    assert said.endswith(f"; {enlarged} of 3 had to be enlarged.")
 
 
 def test_everything_left_out_is_named() -> None:
