@@ -143,7 +143,7 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
         title=printable(title),
         images=images.pixels[rows],
         aspect=images.aspect[rows],
-        names=[printable("/".join(images.paths[row].parts[-2:])) for row in rows],
+        names=[printable(images.paths[row].as_posix()) for row in rows],
         classes=[printable(name) for name in names],
         suspect=suspect[shown],
         size=len(members),
