@@ -262,3 +262,11 @@ def test_a_class_that_bars_give_away_is_called_a_shortcut(
     assert len(shortcuts) == (elsewhere is not None)
     for text in shortcuts:
         assert f"{of_koi} of 10 images of Koi have bars, against {elsewhere} of the others" in text
+
+
+def test_of_a_hundred_small_classes_none_is_accused_for_what_chance_gives() -> None:
+    barred = np.random.default_rng(0).random(700) < 0.28
+    images = many(np.arange(700) // 7, tuple(f"fish {label:02}" for label in range(100)))
+    findings = borders(images, {int(row): bars(0.1) for row in np.flatnonzero(barred)})
+    assert (barred.reshape(100, 7).sum(1) >= 4).sum() > 5
+    assert len(findings) == 1
