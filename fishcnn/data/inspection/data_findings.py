@@ -156,6 +156,8 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
     elif not found.counts[smallest]:
         empty = [classes[label] for label in np.flatnonzero(found.counts == 0)]
         text = f"Classes without a readable image: {', '.join(empty)}."
+    elif f"{found.ratio:.1f}" == "1.0":
+        text = f"Every class has {found.counts[smallest]} to {found.counts.max()} images."
     else:
         text = (
             f"The largest class, {classes[found.majority]} ({found.counts[found.majority]}), has "

@@ -233,6 +233,8 @@ def test_rare_classes_are_given_a_setting() -> None:
     assert "data.balance=sampler" in uneven.text
     assert "Always answering Koi, the most frequent class, is right on 66.7%." in baseline.text
     assert "data.balance" not in balance(many([0] * 5 + [1] * 4, names), split)[0].text
+    almost = balance(many([0] * 36 + [1] * 35, names), split)[0].text
+    assert almost == "Every class has 35 to 36 images."
     assert balance(many([0, 1], names), split)[0].text == "Every class has 1 image."
     assert "Classes without a readable image: Rui." in balance(many([0, 0], names), split)[0].text
 
