@@ -90,11 +90,11 @@ class Found:
     text: str
     examples: dict[int, tuple[int, ...]]
 
-    def named(self, classes: Sequence[str], names: Sequence[str]) -> str:
-        """The text with the examples of five classes by the names of all the images."""
+    def named(self, names: Sequence[str]) -> str:
+        """The text with the examples of five classes, from the names of all the images."""
         shown = [
-            f"{classes[label]}: {', '.join(names[position] for position in positions)}"
-            for label, positions in list(self.examples.items())[:MAX_CLASSES_NAMED]
+            ", ".join(names[position] for position in positions)
+            for positions in list(self.examples.values())[:MAX_CLASSES_NAMED]
         ]
         more = len(self.examples) - MAX_CLASSES_NAMED
         shown += [f"and {more} more classes"] if more > 0 else []

@@ -22,7 +22,7 @@ from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import SQUASH
-from fishcnn.data.inspection.data_report import WARNINGS, short, sizes
+from fishcnn.data.inspection.data_report import WARNINGS, short
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
 from fishcnn.plots.duplicate_sheet import (
     DuplicateGroup,
@@ -108,7 +108,7 @@ def _inspect(datamodule: FishDataModule) -> Inspection:
         # Probably a mask is missing or does not fit: the images can be looked at all the same.
         images = datamodule.decode(folders._replace(masks_root=None), SQUASH)
         obstacles.append(error)
-    found = inspect_images(images, datamodule.split_settings)
+    found = inspect_images(images, datamodule.split_settings, datamodule.resize)
     return replace(found, obstacles=[*map(_naming_settings, [*obstacles, *found.obstacles])])
 
 
@@ -143,7 +143,7 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
         title=printable(title),
         images=images.pixels[rows],
         aspect=images.aspect[rows],
-        names=[printable("/".join(images.paths[row].parts[-2:])) for row in rows],
+        names=[printable(images.paths[row].as_posix()) for row in rows],
         classes=[printable(name) for name in names],
         suspect=suspect[shown],
         size=len(members),
@@ -165,7 +165,7 @@ def _print(found: Inspection, note: str, files: list[Path]) -> None:
         table.add_row(f"and {len(found.images.classes) - _CLASSES} more classes")
     table.add_row("all", *(str(counts.sum()) for counts in columns.values()), style="bold")
     console.print(table)
-    console.print(Text(printable(sizes(found.images))))
+    console.print(Text(printable(found.sizes())))
     for title, findings in sections.items():
         console.print(Text(f"\n{title}", style="bold"))
         for finding in findings:

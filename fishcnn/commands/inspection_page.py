@@ -20,7 +20,6 @@ from fishcnn.data.inspection.data_findings import (
     look_first,
     near_duplicates,
 )
-from fishcnn.data.inspection.data_report import sizes
 from fishcnn.data.inspection.inspection import Inspection
 from fishcnn.plots.duplicate_sheet import restored, suspects
 
@@ -128,11 +127,14 @@ def _sections(
         sections.append(Section("Leaks", [one.text for one in leaks], strips=strips))
     lines = [one.text for one in balance(images, splitting.split)]
     firsts = np.unique(labels, return_index=True)[1].tolist()[:_CLASSES]
-    title = f"One image of each of {len(firsts)} classes"
+    of = len(images.classes)
+    title = f"One image of each of {f'the first {len(firsts)} of ' if len(firsts) < of else ''}"
+    title += f"{of} classes"
     look = [_strip(images, firsts, title, len(firsts))] if firsts else []
     sections.append(Section("Classes and their balance", lines, strips=look, by_class=True))
     # What gives a class away comes before what only some images have.
-    bars = borders(images, found.bars)[::-1]
+    overall, *shortcuts = borders(images, found.bars)
+    bars = [*shortcuts, overall]
     lines = [one.text for one in bars]
     strips = [_strip(images, one.rows, _one_class(images, one.rows)) for one in bars if one.rows]
     sections.append(Section("Borders and watermark bars", lines, strips=strips))
@@ -150,7 +152,7 @@ def _sections(
             more=_more(len(alike) - _STRIPS),
         )
     )
-    sections.append(Section("Sizes", [sizes(images)]))
+    sections.append(Section("Sizes", [found.sizes()]))
     empty = ", ".join(images.index.empty_classes) or "none"
     lines = [
         f"Empty class folders: {empty}.",

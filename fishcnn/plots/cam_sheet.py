@@ -61,19 +61,27 @@ def overlay(images: Floats, maps: Floats, style: str = EVIDENCE) -> npt.NDArray[
     return np.asarray(mixed, dtype=np.float32)
 
 
-def about_cells(cells: Sequence[tuple[int, int]]) -> str:
-    """Say how coarse maps are, from their heights and widths in cells, and what helps if too much.
+def about_maps(of: str, style: str = EVIDENCE, cells: Sequence[tuple[int, int]] = ()) -> str:
+    """Say in short lines what the colours of maps mean, and how coarse maps are.
 
-    They are enlarged smoothly to the size of the image: the smallest spot is a cell.
+    Args:
+        of: what they are of, such as "what speaks for the predicted class".
+        style: of the overlays, one of OVERLAYS.
+        cells: heights and widths of the maps in cells, if they are known. Maps are enlarged
+            smoothly to the size of the image: the smallest spot is a cell.
     """
-    sizes = ", ".join(f"{width} x {height}" for height, width in cells)
-    said = f"map of {sizes} cells" if len(cells) == 1 else f"maps of {sizes} cells"
-    if min(map(min, cells)) >= FEWEST_CELLS:
+    own = ", and in an overlay the image's own colours" if style == EVIDENCE else ""
+    said = f"Red: most of {of}.\nBlue{own}: none of it."
+    if not cells:
         return said
+    sizes = ", ".join(f"{width} x {height}" for height, width in cells)
+    said += f"\n{'Map' if len(cells) == 1 else 'Maps'} of {sizes} cells"
+    if min(map(min, cells)) >= FEWEST_CELLS:
+        return f"{said}."
     which = "" if len(cells) == 1 else " the last are"
     return (
-        f"{said}:{which} too coarse to tell parts of a fish apart;\n"
-        "look at an earlier layer, or train with a larger image_size or fewer blocks"
+        f"{said}:{which} too coarse to tell parts of a fish apart.\n"
+        "Look at an earlier layer, or train with a larger image_size or fewer blocks."
     )
 
 
@@ -119,9 +127,6 @@ def grad_cam_sheet(
     resized = to_card_size if narrow else to_screen_size
     tiles = resized((panels * 255 + 0.5).astype(np.uint8))
     width = 3 * tiles.shape[3] + 2 * TILE_GAP
-    note = "heat map: blue is no evidence for the predicted class, red the strongest"
-    if cells is not None:
-        note += f"\n{about_cells([cells])}"
     return panel_sheet(
         tiles,
         ("original", "heat map", "overlay"),
@@ -129,7 +134,7 @@ def grad_cam_sheet(
         title,
         wrong=[true != guess for true, guess in zip(true_names, predicted_names, strict=True)],
         remarks=[("", remark(heat_map), "") for heat_map in maps],
-        note=note,
+        note=about_maps("what speaks for the predicted class", style, [cells] if cells else []),
         columns=1 if narrow else None,
     )
 

@@ -184,11 +184,11 @@ def test_a_long_list_of_classes_is_cut_after_five() -> None:
         bars=torch.zeros(28, SIDE, SIDE, dtype=torch.bool),
     )
     (finding,) = found.findings
-    line = finding.named(found.classes, [f"{number}.jpg" for number in range(28)])
+    line = finding.named([f"{found.classes[i // 4]}/{i}.jpg" for i in range(28)])
     assert line.startswith("BORDER: in 7 of 7 classes ")
-    assert "100% of their energy on 36% of the image. See a: 3.jpg, 2.jpg, 1.jpg; b: " in line
-    assert "; e: 19.jpg, 18.jpg, 17.jpg; and 2 more classes." in line
-    assert "f: " not in line
+    assert "100% of their energy on 36% of the image. See a/3.jpg, a/2.jpg, a/1.jpg; b/" in line
+    assert "; e/19.jpg, e/18.jpg, e/17.jpg; and 2 more classes." in line
+    assert "f/" not in line
 
 
 def test_energy_inside_is_the_share_of_the_map_on_the_mask() -> None:
@@ -222,9 +222,9 @@ def test_a_shortcut_comes_first_and_says_where_it_lies(patch: bool) -> None:
     accused = replace(found, shortcut=Shortcut({1: (7, 9)}, 2, patch, "the numbers"))
     (finding,) = accused.findings
     what = "a small patch" if patch else "something"
-    assert finding.named(found.classes, [f"{number}.jpg" for number in range(12)]) == (
+    assert finding.named([f"ruhi/{number}.jpg" for number in range(12)]) == (
         f"SHORTCUT: in 1 of 2 classes the network goes by {what}: the numbers. "
-        "If it is not part of the fish, remove it. See ruhi: 7.jpg, 9.jpg."
+        "If it is not part of the fish, remove it. See ruhi/7.jpg, ruhi/9.jpg."
     )
     known = replace(accused, fish=found.border, pointing=np.array([0.5, 0.5]))
     finding, on_fish = known.findings
@@ -264,7 +264,7 @@ def test_five_classes_are_all_named() -> None:
         classes=list("abcde"),
         bars=torch.zeros(20, 4, 4, dtype=torch.bool),
     )
-    line = found.findings[0].named(found.classes, [f"{number}.jpg" for number in range(20)])
-    assert line.endswith("; e: 19.jpg, 18.jpg, 17.jpg.")
+    line = found.findings[0].named([f"{number}.jpg" for number in range(20)])
+    assert line.endswith("; 19.jpg, 18.jpg, 17.jpg.")
     # The border is a pixel wide at least.
     assert found.border.area.tolist() == [0.75] * 5

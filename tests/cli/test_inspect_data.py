@@ -146,7 +146,7 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
     ]
     images = [section.count("<figure") for section in sections]
     assert images == [0, 2, 3, 4 + 4, 2, 0, 0, 0, 0]
-    assert '<b class="wrong">Rui</b> <span class="faint">Rui/again.png' in sections[1]
+    assert '<b class="wrong">Rui</b><span class="faint">/again.png</span>' in sections[1]
     command = f"python scripts/train.py experiment=best data.root={root}"
     assert f"{command} {' '.join(SMALL)}</code>" in sections[-2]
     assert [line for line in output.splitlines() if line.startswith(str(tmp_path))] == [
@@ -234,7 +234,7 @@ def test_any_file_name_can_be_reported(inspect: Inspect, tmp_path: Path) -> None
     assert content["unreadable"][0]["path"] == "Koi/[b] #\U0001f41f.jpg"
     assert "`Koi/\\udcff[red].jpg` and `Rui/0.jpg`" in output
     assert "`Koi/[b] #\U0001f41f.jpg`: not an image" in output
-    assert "Koi/\\udcff[red].jpg" in page_of(Path("found"))
+    assert 'Koi</b><span class="faint">/\\udcff[red].jpg</span>' in page_of(Path("found"))
 
 
 def test_names_are_text_and_never_markup(inspect: Inspect, tmp_path: Path) -> None:

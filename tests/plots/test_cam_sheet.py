@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from fishcnn.plots import cam_sheet
-from fishcnn.plots.cam_sheet import about_cells, grad_cam_sheet, jet_colours, overlay
+from fishcnn.plots.cam_sheet import about_maps, grad_cam_sheet, jet_colours, overlay
 from fishcnn.plots.figure import INK, figure_to_array
 from fishcnn.plots.fonts import missing_glyphs_allowed
 
@@ -92,28 +92,38 @@ def test_an_image_keeps_its_own_colours_where_nothing_speaks_for_the_class() -> 
 @pytest.mark.parametrize(
     ("cells", "said", "lines"),
     [
-        ([(8, 8)], "map of 8 x 8 cells", 1),
-        ([(4, 6)], "map of 6 x 4 cells", 1),
-        ([(16, 16), (8, 8)], "maps of 16 x 16, 8 x 8 cells", 1),
+        ([(8, 8)], "Map of 8 x 8 cells.", 1),
+        ([(4, 6)], "Map of 6 x 4 cells.", 1),
+        ([(16, 16), (8, 8)], "Maps of 16 x 16, 8 x 8 cells.", 1),
         (
             [(8, 8), (2, 2)],
-            "maps of 8 x 8, 2 x 2 cells: the last are too coarse to tell parts of a fish apart;",
+            "Maps of 8 x 8, 2 x 2 cells: the last are too coarse to tell parts of a fish apart.",
             2,
         ),
-        ([(3, 6)], "map of 6 x 3 cells: too coarse to tell parts of a fish apart;", 2),
+        ([(3, 6)], "Map of 6 x 3 cells: too coarse to tell parts of a fish apart.", 2),
     ],
 )
 def test_the_number_of_cells_is_said_and_what_helps_if_they_are_few(
     cells: list[tuple[int, int]], said: str, lines: int
 ) -> None:
-    first, *more = about_cells(cells).split("\n")
+    notes = about_maps("what speaks for the predicted class", cells=cells).split("\n")
+    first, *more = notes[2:]
     assert first == said
     assert len(more) == lines - 1
     assert all("larger image_size or fewer blocks" in line for line in more)
     if len(cells) == 1:
-        figure = sheet(8, cells=cells[0])
-        assert set(about_cells(cells).split("\n")) <= words(figure).keys()
+        figure = sheet(8, cells=cells[0], narrow=True)
+        assert set(notes) <= words(figure).keys()  # none of them cut
         assert not overlapping(boxes(figure))
+
+
+@pytest.mark.parametrize("of", ["what speaks for class Rui", "what stands out, whatever the class"])
+def test_what_is_said_of_colours_is_a_few_sentences_about_what_the_maps_are_of(of: str) -> None:
+    said = about_maps(of, "evidence", [(8, 8)])
+    assert all(line.endswith(".") and line[0].isupper() for line in said.split("\n"))
+    assert said.startswith(f"Red: most of {of}.")
+    assert "in an overlay the image's own colours: none of it" in said
+    assert "own colours" not in about_maps(of, "blend")
 
 
 def test_jet_goes_from_blue_to_red_and_takes_any_number() -> None:

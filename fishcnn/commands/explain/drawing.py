@@ -14,10 +14,8 @@ from fishcnn.commands.explain.question import Question
 from fishcnn.commands.page_images import read_photo
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.plots.cam_sheet import (
-    BLEND,
-    EVIDENCE,
     TILE_GAP,
-    about_cells,
+    about_maps,
     jet_colours,
     overlay,
     panel_sheet,
@@ -30,12 +28,6 @@ SHORT_SIDE = 64  # and of a panorama's shorter side
 LONGEST = 480
 NARROWEST = 150  # pixels: three of these have room for a caption
 SHEET_SIDE = 160
-
-_NOTES = {
-    EVIDENCE: "red: this speaks most for the class in question;\n"
-    "blue, and in an overlay the image's own colours: nothing does",
-    BLEND: "red: this speaks most for the class in question; blue: nothing does",
-}
 
 Pixels = NDArray[np.uint8]
 Maps = NDArray[np.float32]
@@ -90,7 +82,7 @@ def drawing(photo: Image.Image, maps: Maps, row: Row, question: Question) -> Fig
         row.name,
         wrong=[row.wrong],
         remarks=[_remarks(maps)],
-        note=about_maps(question),
+        note=about_panels(question),
     )
 
 
@@ -129,14 +121,13 @@ def sheet(tiles: Sequence[Tile], question: Question, title: str) -> Figure:
         title,
         wrong=[one.wrong for one in tiles],
         remarks=[one.remarks for one in tiles],
-        note=about_maps(question),
+        note=about_panels(question),
     )
 
 
-def about_maps(question: Question) -> str:
+def about_panels(question: Question) -> str:
     """What stands below the panels."""
-    note = _NOTES[question.overlay]
-    return f"{note}\n{about_cells(question.cells)}" if question.cells else note
+    return about_maps(question.in_words, question.overlay, question.cells)
 
 
 def _panel_names(question: Question) -> tuple[str, ...]:

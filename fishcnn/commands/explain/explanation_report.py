@@ -7,9 +7,10 @@ from typing import Any
 
 from PIL import Image
 from rich.markup import escape
+from rich.table import Column
 
 from fishcnn.cam.localisation import Found, Place
-from fishcnn.commands.explain.drawing import Pixels, about_maps
+from fishcnn.commands.explain.drawing import Pixels, about_panels
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.measurements import Measured
 from fishcnn.commands.explain.question import Question
@@ -66,7 +67,7 @@ def explanation_page(explanation: Explanation) -> bytes:
         title="Where the network looks",
         e=explanation,
         question=question,
-        note=about_maps(explanation.question),
+        note=about_panels(question),
         measured=measured,
         places=places,
         by_class=_by_class(measured, places) if measured else [],
@@ -106,8 +107,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
     head = f"{question.method.name} at {', '.join(question.layers)}: {question.in_words}"
     console.print(escape(head), highlight=False)
     columns = {
-        # Where the true class is known, it is the name of the folder.
-        "image": [row.short_path if row.true is None else row.name for row in rows],
+        "image": [row.name for row in rows],
         "true": [row.true or "-" for row in rows],
         "predicted": [row.predicted for row in rows],
     }
@@ -115,7 +115,8 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
         columns["map of"] = [row.map_of for row in rows]
     if any(share is not None for row, _ in explanation.rows for share in row.energy):
         columns["on the fish"] = [row.on_fish for row in rows]
-    table = plain_table(*columns)
+    # The file stands at the end of a name, where a narrow terminal would cut it.
+    table = plain_table(*(Column(name, overflow="fold") for name in columns))
     for row, cells in zip(rows, zip(*columns.values(), strict=True), strict=True):
         table.add_row(*map(escape, cells), style="red" if row.wrong or row.error else "")
     console.print(table)

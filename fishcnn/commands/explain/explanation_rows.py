@@ -41,13 +41,10 @@ class Row:
 
     @property
     def name(self) -> str:
-        """File name with its folder, which is often its class, for people."""
-        return self.short_path
-
-    @property
-    def short_path(self) -> str:
-        """The end of its path, by which a person knows it; the whole one is in the table."""
-        return printable("/".join(Path(self.path).parts[-2:]))
+        """Its path from the folder of its class on, or the folder that it lies in, for people."""
+        parts = [printable(part) for part in Path(self.path).parts]
+        folders = [i for i, part in enumerate(parts[:-1]) if part == self.true]
+        return "/".join(parts[folders[-1] if folders else -2 :])
 
     @property
     def wrong(self) -> bool:

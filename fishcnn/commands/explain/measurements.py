@@ -76,8 +76,8 @@ class Measured:
     @property
     def findings(self) -> list[str]:
         """What was found about where they lie, a line for each, with the names of images to see."""
-        found, names = self.localisation, [row.name for row in self.rows]
-        return [finding.named(found.classes, names) for finding in found.findings]
+        names = [row.name for row in self.rows]
+        return [finding.named(names) for finding in self.localisation.findings]
 
     @property
     def examples(self) -> list[tuple[Found, list[int]]]:

@@ -17,8 +17,9 @@ from fishcnn.utils.text import markdown, markdown_code, percent
 # rare classes.
 MIN_IMBALANCE = 2.0
 # Bars give a class away if more than this share of its images has them, at least so many images
-# have, and so many times as large a share as of the other classes.
-MIN_BARRED_SHARE, MIN_BARRED_IMAGES, MIN_BARRED_RATIO = 0.5, 3, 2.0
+# have, so many times as large a share as of the other classes, and so many standard errors more
+# than these: of many small classes, some have many bars by chance.
+MIN_BARRED_SHARE, MIN_BARRED_IMAGES, MIN_BARRED_RATIO, MIN_BARRED_Z = 0.5, 3, 2.0, 3.0
 
 # A group is worth a warning if it holds this share of a class, and so many images.
 MIN_SWALLOWED_SHARE, MIN_SWALLOWED_IMAGES = 0.3, 6
@@ -155,6 +156,8 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
     elif not found.counts[smallest]:
         empty = [classes[label] for label in np.flatnonzero(found.counts == 0)]
         text = f"Classes without a readable image: {', '.join(empty)}."
+    elif f"{found.ratio:.1f}" == "1.0":
+        text = f"Every class has {found.counts[smallest]} to {found.counts.max()} images."
     else:
         text = (
             f"The largest class, {classes[found.majority]} ({found.counts[found.majority]}), has "
@@ -205,7 +208,8 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
     for label in np.flatnonzero(often):
         share = barred[label] / counts[label]
         elsewhere = (len(rows) - barred[label]) / max(total - counts[label], 1)
-        if share >= MIN_BARRED_RATIO * elsewhere:
+        error = np.sqrt(elsewhere * (1 - elsewhere) / counts[label])
+        if share >= max(MIN_BARRED_RATIO * elsewhere, elsewhere + MIN_BARRED_Z * error):
             name = images.classes[label]
             text = (
                 f"Possible shortcut: {barred[label]} of {counts[label]} images of {name} have "

@@ -45,7 +45,7 @@ def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = (
     # Warnings, if there are any, stand before everything else.
     first = 1 if blocks[0].startswith(f"## {WARNINGS}") else 0
     title = f"# Images in {markdown(str(images.index.root))}"
-    parts = [title, *blocks[:first], table, sizes(images), *blocks[first:]]
+    parts = [title, *blocks[:first], table, sizes(images, images.resize), *blocks[first:]]
     text = printable("\n\n".join(parts) + "\n")
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
@@ -97,12 +97,16 @@ def _class_table(classes: Sequence[str], columns: Mapping[str, NDArray[np.int64]
     return "\n".join([lines[0], "|---|" + "---:|" * len(columns), *lines[1:]])
 
 
-def sizes(images: ImageSet) -> str:
-    """Describe the sizes of the originals and what they were brought to."""
+def sizes(images: ImageSet, resize: str) -> str:
+    """Describe the sizes of the originals and what a training brings them to by ``resize``.
+
+    Images that are inspected are squashed, whatever the training does.
+    """
     if not len(images.sizes):
         return "No image can be read."
     side = images.pixels.shape[1]
     shorter = images.sizes.min(axis=1)
+    fitted = images.sizes.max(axis=1) if resize == LETTERBOX else shorter
     by_size = np.argsort(shorter, kind="stable")
     smallest, median, largest = (
         "{} x {}".format(*images.sizes[row])
@@ -110,9 +114,9 @@ def sizes(images: ImageSet) -> str:
     )
     return (
         f"All are brought to {side} x {side} pixels ({images.pixels.nbytes / 1e6:.0f} MB kept), "
-        f"{_SHAPES[images.resize]}; "
+        f"{_SHAPES[resize]}; "
         f"width / height of the originals runs from {images.aspect.min():.2f} to "
         f"{images.aspect.max():.2f}. By the shorter side the smallest is {smallest}, the median "
-        f"{median} and the largest {largest}; {np.sum(shorter < side)} of {len(shorter)} had to be "
+        f"{median} and the largest {largest}; {np.sum(fitted < side)} of {len(fitted)} had to be "
         "enlarged."
     )

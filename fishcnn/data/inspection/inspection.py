@@ -17,7 +17,7 @@ from fishcnn.data.inspection.data_findings import (
     imbalance,
     label_conflicts,
 )
-from fishcnn.data.inspection.data_report import WARNINGS, class_columns, report_sections
+from fishcnn.data.inspection.data_report import WARNINGS, class_columns, report_sections, sizes
 from fishcnn.data.splitting.grouped_split import Splitting, split_images
 from fishcnn.data.splitting.split import Split, leaked_by_random_split
 from fishcnn.data.splitting.split_settings import SplitSettings
@@ -32,7 +32,8 @@ _BATCH, _SHOW_PROGRESS_ABOVE = 256, 2000
 class Inspection:
     """What was found in a folder."""
 
-    images: ImageSet  # the readable ones
+    images: ImageSet  # the readable ones, squashed
+    resize: str  # how a training would bring them to squares, one of RESIZES
     splitting: Splitting  # as a training would split them; with three empty splits if it could not
     bars: dict[int, Bars]  # of the images that have any, by row; their masks are left out
     obstacles: Sequence[FishError]  # what a training would stop with
@@ -46,6 +47,10 @@ class Inspection:
             duplicates.larger_than_one(),
             key=lambda members: (len(np.unique(labels[members])) == 1, -len(members)),
         )
+
+    def sizes(self) -> str:
+        """Sizes of the originals, and what a training would bring them to."""
+        return sizes(self.images, self.resize)
 
     def columns(self) -> dict[str, NDArray[np.int64]]:
         """Numbers of each class, int64 (C,): splits, all, then what only some classes may have."""
@@ -121,8 +126,11 @@ class Inspection:
         }
 
 
-def inspect_images(images: ImageSet, settings: SplitSettings) -> Inspection:
-    """Look at the images of a folder in every respect, split as a training would split them."""
+def inspect_images(images: ImageSet, settings: SplitSettings, resize: str) -> Inspection:
+    """Look at the images of a folder in every respect, split as a training would split them.
+
+    They are squashed, so that nothing is missing; a training would ``resize`` them.
+    """
     obstacles = []
     splitting = None
     try:
@@ -138,7 +146,7 @@ def inspect_images(images: ImageSet, settings: SplitSettings) -> Inspection:
         splitting = _without_split(images, settings)
     elif not len(splitting.split.val) and not obstacles:
         obstacles.append(FishError(f"no image for validation can be read in {images.index.root}"))
-    return Inspection(images, splitting, _find_all_bars(images.pixels), obstacles)
+    return Inspection(images, resize, splitting, _find_all_bars(images.pixels), obstacles)
 
 
 def _without_split(images: ImageSet, settings: SplitSettings) -> Splitting:

@@ -2,26 +2,36 @@ import html
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fishcnn.cam.methods import METHODS
-from fishcnn.commands.explain.explanation_report import LISTED, Explanation, explanation_page
+from fishcnn.commands.explain.explanation_report import (
+    LISTED,
+    Explanation,
+    explanation_page,
+    print_explanation,
+)
 from fishcnn.commands.explain.explanation_rows import Row
 from fishcnn.commands.explain.question import Question
 
 PANELS = {name: np.full((30, 40, 3), 99, np.uint8) for name in ("original", "<i>layer</i>")}
 
 
-def page(*rows: Row, **changes: object) -> str:
-    """The page as it reads, its markup left as it is."""
+def made(*rows: Row, **changes: object) -> Explanation:
     given = {
         "checkpoint": Path("runs/1/checkpoints/best.ckpt"),
-        "question": Question(METHODS["gradcam"], ("blocks.1",)),
+        "question": Question(METHODS["gradcam"], ("blocks.1",), cells=((2, 2),)),
         "images": "photos",
     }
-    made = Explanation(**(given | changes))  # type: ignore[arg-type]
+    explanation = Explanation(**(given | changes))  # type: ignore[arg-type]
     for row in rows:
-        made.add(row, {} if row.error else PANELS)
-    text = explanation_page(made).decode("utf-8").replace("<wbr>", "")
+        explanation.add(row, {} if row.error else PANELS)
+    return explanation
+
+
+def page(*rows: Row, **changes: object) -> str:
+    """The page as it reads, its markup left as it is."""
+    text = explanation_page(made(*rows, **changes)).decode("utf-8").replace("<wbr>", "")
     return " ".join(text.split())
 
 
@@ -56,3 +66,20 @@ def test_the_page_refers_to_nothing_outside_itself() -> None:
     text = page(ONE)
     assert text.count('src="data:image/jpeg;base64,') == text.count("src=") == len(PANELS)
     assert not any(word in text for word in ("href=", "url(", "@import", "http:", "https:"))
+
+
+def test_what_stands_above_the_images_are_sentences() -> None:
+    text = html.unescape(page(ONE))
+    assert "own colours: none of it. Map of 2 x 2 cells: too coarse" in text
+    assert "fewer blocks. Predictions that are known to be wrong are red." in text
+
+
+def test_a_narrow_terminal_shows_whole_names(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "harlequin_triggerfish"
+    print_explanation(made(Row(f"in/{name}/0017.jpg", name, ((name, 0.9),), name)), [])
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "/0017.jpg" in printed

@@ -33,7 +33,13 @@ def test_an_unreadable_image_has_its_reason_and_what_is_known_of_it() -> None:
 
 def test_names_are_short_and_printable_for_people() -> None:
     assert READ.name == r"a/\udcff.jpg"
-    assert Row("/in/koi/1.jpg", None).short_path == "koi/1.jpg"
+    assert Row("/in/koi/1.jpg", None).name == "koi/1.jpg"
+    assert Row("/in/koi/1.jpg", "rui").name == "koi/1.jpg"
+
+
+def test_a_name_has_the_folder_of_the_class_however_deep_the_image_lies() -> None:
+    assert Row("/koi/train/koi/2023/camera/1.jpg", "koi").name == "koi/2023/camera/1.jpg"
+    assert Row("/in/koi", "koi").name == "in/koi"  # a file without a suffix
 
 
 def test_a_row_is_wrong_only_where_the_true_class_is_known() -> None:

@@ -16,7 +16,7 @@ from fishcnn.data.inspection.data_findings import (
     label_conflicts,
     near_duplicates,
 )
-from fishcnn.data.inspection.data_report import data_report
+from fishcnn.data.inspection.data_report import data_report, sizes
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 
@@ -125,6 +125,24 @@ def test_sizes_are_those_of_the_originals() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("resize", "shape", "enlarged"),
+    [
+        ("squash", "squashed to that shape", 2),
+        ("letterbox", "in their own shape on their mean colour", 1),
+        ("crop", "cut off at the ends of their longer side", 2),
+    ],
+)
+def test_an_image_is_enlarged_whose_side_that_has_to_fit_is_smaller(
+    resize: str, shape: str, enlarged: int
+) -> None:
+    images = many([0, 0, 1], ("Koi", "Rui"))  # 200 x 200
+    images.sizes[:2] = [[150, 33], [400, 100]]
+    said = sizes(images, resize)
+    assert f"to 160 x 160 pixels (0 MB kept), {shape}; " in said
+    assert said.endswith(f"; {enlarged} of 3 had to be enlarged.")
+
+
 def test_everything_left_out_is_named() -> None:
     assert report().endswith(
         "## Left out\n\n"
@@ -215,6 +233,8 @@ def test_rare_classes_are_given_a_setting() -> None:
     assert "data.balance=sampler" in uneven.text
     assert "Always answering Koi, the most frequent class, is right on 66.7%." in baseline.text
     assert "data.balance" not in balance(many([0] * 5 + [1] * 4, names), split)[0].text
+    almost = balance(many([0] * 36 + [1] * 35, names), split)[0].text
+    assert almost == "Every class has 35 to 36 images."
     assert balance(many([0, 1], names), split)[0].text == "Every class has 1 image."
     assert "Classes without a readable image: Rui." in balance(many([0, 0], names), split)[0].text
 
@@ -244,3 +264,11 @@ def test_a_class_that_bars_give_away_is_called_a_shortcut(
     assert len(shortcuts) == (elsewhere is not None)
     for text in shortcuts:
         assert f"{of_koi} of 10 images of Koi have bars, against {elsewhere} of the others" in text
+
+
+def test_of_a_hundred_small_classes_none_is_accused_for_what_chance_gives() -> None:
+    barred = np.random.default_rng(0).random(700) < 0.28
+    images = many(np.arange(700) // 7, tuple(f"fish {label:02}" for label in range(100)))
+    findings = borders(images, {int(row): bars(0.1) for row in np.flatnonzero(barred)})
+    assert (barred.reshape(100, 7).sum(1) >= 4).sum() > 5
+    assert len(findings) == 1
