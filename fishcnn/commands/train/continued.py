@@ -88,7 +88,7 @@ def _run(config: DictConfig, folder: RunFolder) -> RunFolder | None:
     handed = os.environ.get(_HANDED)
     if getattr(rank_zero_only, "rank", 0) and handed:
         return RunFolder(Path(handed)) if handed != _NONE else None
-    run = named_run(config.ckpt_path, user_path(config.runs))
+    run = named_run(config.ckpt_path)
     if folder.config.is_file() and read_config(folder).get("ckpt_path") == config.ckpt_path:
         run = folder
     os.environ[_HANDED] = str(run.path.absolute()) if run else _NONE

@@ -137,3 +137,19 @@ def test_a_checkpoint_outside_its_run_needs_the_settings_of_its_network(
     finished = train("ckpt_path=alone.ckpt", *data, "trainer.max_epochs=5")
     assert finished.status == 1
     assert "alone.ckpt was trained with other settings: add model.blocks=2" in finished.err
+
+
+def test_all_jobs_of_a_sweep_go_on_with_the_run_that_was_last_before_it(
+    train: Command, trained: RunFolder
+) -> None:
+    # The second job could not go on with the first one, which has been trained for longer.
+    command = ["-m", "ckpt_path=last", "trainer.max_epochs=6,5", *FAST, "hydra.sweep.dir=runs/more"]
+    finished = train(*command)
+    assert finished.status == 0, finished.err
+    jobs = [RunFolder(trained.path.with_name("more") / job) for job in "01"]
+    assert [json.loads(job.summary.read_text())["epochs"] for job in jobs] == [6, 5]
+    # Typed again after a kill between the jobs, the same command does what was left.
+    shutil.rmtree(jobs[1].path)
+    finished = train(*command)
+    assert finished.status == 0, finished.err
+    assert json.loads(jobs[1].summary.read_text())["epochs"] == 5
