@@ -34,7 +34,7 @@ def read_bare_word(word: str, known: KnownSettings) -> Reading:
     groups = [group for group in known.groups if word in choices(group)]
     if len(groups) == 1:
         return Reading([f"{groups[0]}={word}"], f"{word}: did you mean {groups[0]}={word}?")
-    meant, _ = nearest(word, known)
+    meant, _ = nearest(word, known) if not {"/", "\\"} & set(word) else ([], False)
     if meant and ("." not in word or word.partition(".")[0] in known.groups):
         return Reading(None, f"{word}: did you mean {listed(meant, 'or')}? type {meant[0]}=VALUE")
     if _LIKE_A_PATH.fullmatch(word):
