@@ -23,12 +23,14 @@ from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import RunFolder
 
-# A run may go on longer, be watched otherwise and be computed elsewhere. Any other setting, also
-# one that is not thought of here, would make another run of it: other images, another network,
-# another training.
+# A run may go on longer, with other augmentation, be watched otherwise and be computed elsewhere.
+# Any other setting, also one that is not thought of here, would make another run of it: with other
+# images in the splits, another network, another loss; or it would be overruled by the state of the
+# optimizer or of the schedule that the checkpoint holds.
 _MAY_DIFFER = (
     *OF_A_START,
     *MOVED_SETTINGS,
+    "augment",
     "data.cache",
     "data.cache_root",
     "data.on_device",
@@ -36,6 +38,7 @@ _MAY_DIFFER = (
     "callbacks.early_stopping",
     "callbacks.grad_cam",
     "callbacks.progress",
+    "callbacks.train_batch",
     "logger",
     "trainer.accelerator",
     "trainer.check_val_every_n_epoch",

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Command
+from omegaconf import OmegaConf
 from running import images_of, table
 
 from fishcnn.commands.run_files import read_config
+from fishcnn.commands.settings import CONF, plain
 from fishcnn.commands.train.continued import _leaves
 from fishcnn.utils.run_folder import RunFolder
 
@@ -69,7 +71,6 @@ def test_a_run_goes_on_under_its_own_settings_with_those_that_are_typed(
         (["data.group_regex=^a"], "data.group_regex=^a (null in that run)"),
         (["data.layout=classes"], "data.layout=classes (auto in that run)"),
         (["callbacks.ema.decay=0.5"], "callbacks.ema.decay=0.5 (0.99 in that run)"),
-        (["augment=strong"], "augment=strong (seed in that run);"),
         (["experiment=best"], "callbacks.ema.decay=0.995 (0.99 in"),
         (["trainer.gradient_clip_val=1"], "trainer.gradient_clip_val=1 (null in that run)"),
         (["+trainer.limit_train_batches=1"], "limit_train_batches=1 (not set in that run)"),
@@ -90,6 +91,21 @@ def test_what_a_run_was_begun_with_may_be_typed_again(train: Command, trained: R
     same = ["data=folder", "model=cnn", "model.blocks=2", "seed=0", "data.val_fraction=0.6"]
     finished = train("ckpt_path=runs/first", *same, "trainer.max_epochs=4")
     assert "has been trained for 4 epochs already" in finished.err
+
+
+def test_augmentation_and_what_is_watched_may_differ(train: Command, trained: RunFolder) -> None:
+    watched = [f"callbacks.{name}.enabled=false" for name in plain(read_config(trained).callbacks)]
+    watched.remove("callbacks.ema.enabled=false")
+    finished = train("ckpt_path=last", "trainer.max_epochs=4", *watched, "augment=strong")
+    assert "has been trained for 4 epochs already" in finished.err
+    more = ["trainer.max_epochs=5", *FAST, "augment=none", "hydra.run.dir=runs/second"]
+    finished = train("ckpt_path=last", *more)
+    assert finished.status == 0, finished.err
+    now = settings(RunFolder(trained.path.with_name("second")))
+    assert {name: now[name] for name in now if name.startswith("augment.")} == {
+        f"augment.{name}": value
+        for name, value in OmegaConf.load(CONF / "augment/none.yaml").items()
+    }
 
 
 def test_images_that_have_moved_are_found_and_others_are_refused(
