@@ -47,6 +47,9 @@ _MAY_DIFFER = (
     "trainer.max_epochs",
     "trainer.precision",
 )
+# Where somebody typed "data=folder" alone, the folder comes from what was typed for the run, and may
+# be relative to another place.
+_FOLDERS = (*MOVED_SETTINGS, "data.cache_root")
 _HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
 _NONE = "-"
 _MISSING = object()
@@ -79,7 +82,7 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     data_here(now, run, _moved(chosen, before))
     for name in ("masks_root", "cache_root"):
         named = chosen.data.get(name)
-        if typed_now(f"data.{name}") and (named or name == "masks_root"):
+        if _chosen_now(f"data.{name}") and (named or name == "masks_root"):
             now.data[name] = named and literal(named)
     return now, overrides
 
@@ -144,7 +147,7 @@ def _moved(chosen: DictConfig, before: DictConfig) -> DictConfig:
     """The folders of the data that were typed for this start, where they are others than before."""
     moved = {}
     for name in ("root", "masks_root"):
-        folder = chosen.data.get(name) if typed_now(f"data.{name}") else None
+        folder = chosen.data.get(name) if _chosen_now(f"data.{name}") else None
         same = folder and str(user_path(folder).absolute()) == before.data.get(name)
         moved[name] = None if same else folder
     return DictConfig(literal(moved))
@@ -166,6 +169,8 @@ def _inner(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def _chosen_now(name: str) -> bool:
+    if name in _FOLDERS:
+        return typed_now(name, itself=True)
     return typed_now(name) or typed_now("experiment")  # which chooses settings of any group
 
 

@@ -87,8 +87,15 @@ def last_run() -> RunFolder | None:
     return _Start.last
 
 
-def typed_now(name: str) -> bool:
-    """Whether a setting was typed for this start, or a group of settings that it belongs to."""
+def typed_now(name: str, *, itself: bool = False) -> bool:
+    """Whether a setting was typed for this start, or a group of settings that it belongs to.
+
+    Args:
+        name: of the setting.
+        itself: whether the setting alone counts, not a group.
+    """
+    if itself:
+        return name in _Start.typed
     parts = name.split(".")
     return any(".".join(parts[: end + 1]) in _Start.typed for end in range(len(parts)))
 

@@ -108,6 +108,19 @@ def test_augmentation_and_what_is_watched_may_differ(train: Command, trained: Ru
     }
 
 
+def test_folders_are_those_of_the_run_wherever_its_choice_of_data_is_typed_again(
+    train: Command, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Typed for the run where somebody stood then.
+    overrides = yaml.safe_load(trained.typed.read_text())
+    there = [one for one in overrides if not one.startswith("data.root=")]
+    trained.typed.write_text(yaml.safe_dump([*there, "data.root=images"]))
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    finished = train(f"ckpt_path={trained.path}", "data=folder", "trainer.max_epochs=4")
+    assert "has been trained for 4 epochs already" in finished.err
+
+
 def test_images_that_have_moved_are_found_and_others_are_refused(
     train: Command, trained: RunFolder
 ) -> None:
