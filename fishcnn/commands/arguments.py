@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from fishcnn.commands import command_line
-from fishcnn.commands.bare_words import read_bare_word, several_paths
+from fishcnn.commands.bare_words import name_paths
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import hydra_options, is_sweep, quote_values
 from fishcnn.commands.slips import CLOSE, Reading, is_there, nearest
@@ -44,7 +44,7 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
         return quote_values(arguments)
     known = KnownSettings(command)
     options, words = _split(arguments, known)
-    named = _name_paths(_with_blanks(words), known)
+    named = name_paths(_with_blanks(words), known)
     settings = Settings(known, named, sweep=is_sweep(arguments))
     read = [settings.read(one) for one in named]
     problems = list(dict.fromkeys(one.problem for one in read if one.problem))
@@ -132,34 +132,4 @@ def _with_blanks(words: Sequence[Word]) -> list[Word]:
                 del rest[:end]
                 break
         found.append(word)
-    return found
-
-
-def _name_paths(words: Sequence[Word], known: KnownSettings) -> list[Word]:
-    """Find the settings that paths without a name belong to."""
-    everything = known.everything()
-    found: list[Word] = []
-    paths: dict[str, list[str]] = {}
-    for word in words:
-        name, equals, _ = word.text.lstrip("+~").partition("=")
-        is_setting = bool(equals) or (word.text.startswith(("+", "~")) and "/" not in word.text)
-        if name.strip() not in everything and is_there(word.text):
-            is_setting = False  # such as epoch=3.ckpt
-        if word.reading or is_setting:
-            found.append(word)
-            continue
-        reading = read_bare_word(word.text, known)
-        if reading.problem:
-            found.append(Word(word.text, word.slip, reading))
-            continue
-        (setting,) = reading.words or [""]
-        paths.setdefault(setting.partition("=")[0], []).append(word.text)
-    for name, values in paths.items():
-        beside = [one for one in found if one.text.partition("=")[0] == name]
-        if len(values) == 1 and not beside:
-            found.append(Word(f"{name}={values[0]}"))
-        else:
-            found = [one for one in found if one not in beside]
-            values = [*(one.text.partition("=")[2] for one in beside), *values]
-            found.append(Word(name, None, several_paths(name, values)))
     return found

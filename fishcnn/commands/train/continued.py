@@ -47,8 +47,8 @@ _MAY_DIFFER = (
     "trainer.max_epochs",
     "trainer.precision",
 )
-# Where somebody typed "data=folder" alone, the folder comes from what was typed for the run, and may
-# be relative to another place.
+# Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
+# again, does not mean those.
 _FOLDERS = (*MOVED_SETTINGS, "data.cache_root")
 _HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
 _NONE = "-"
