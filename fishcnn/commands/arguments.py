@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from fishcnn.commands import command_line
-from fishcnn.commands.bare_words import read_bare_word, several_paths
+from fishcnn.commands.bare_words import name_paths
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import hydra_options, is_sweep, quote_values
-from fishcnn.commands.slips import CLOSE, Reading, is_there
+from fishcnn.commands.slips import CLOSE, Reading, is_there, nearest
 from fishcnn.commands.typed_settings import Settings, Word
 from fishcnn.utils.errors import FishError
 
@@ -43,8 +43,8 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     if any(one.partition("=")[0] in _OWN_CONFIGURATION for one in arguments):
         return quote_values(arguments)
     known = KnownSettings(command)
-    options, words = _split(arguments)
-    named = _name_paths(_with_blanks(words), known)
+    options, words = _split(arguments, known)
+    named = name_paths(_with_blanks(words), known)
     settings = Settings(known, named, sweep=is_sweep(arguments))
     read = [settings.read(one) for one in named]
     problems = list(dict.fromkeys(one.problem for one in read if one.problem))
@@ -62,7 +62,7 @@ def _words(read: Sequence[Reading]) -> list[str]:
     return [word for one in read for word in one.words or ()]
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[Word]]:
+def _split(arguments: Sequence[str], known: KnownSettings) -> tuple[list[str], list[Word]]:
     """Take options and all else apart; put together what blanks or dashes have made of settings."""
     options: list[str] = []
     words: list[Word] = []
@@ -71,9 +71,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[Word]]:
         word = waiting.pop(0)
         name, equals, _ = word.partition("=")
         if not word.startswith("-") or word == "-":
-            words.append(_without_blanks(word, waiting))
+            words.append(_without_blanks(word, waiting, known))
         elif name not in hydra_options():
-            words.append(_without_dashes(word, waiting))
+            words.append(_without_dashes(word, waiting, known))
         else:
             options.append(word)
             values = hydra_options()[name]
@@ -84,11 +84,17 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[Word]]:
 
 
 def _is_value(waiting: Sequence[str]) -> bool:
-    return bool(waiting) and "=" not in waiting[0] and not waiting[0].startswith(("--", "+", "~"))
+    if not waiting or "=" in waiting[0] or waiting[0] in hydra_options():
+        return False
+    return not waiting[0].startswith(("--", "+", "~"))
 
 
-def _without_blanks(word: str, waiting: list[str]) -> Word:
+def _without_blanks(word: str, waiting: list[str], known: KnownSettings) -> Word:
     parts = [word]
+    is_name = word in known.groups or word in known.everything()
+    if is_name and _is_value(waiting) and waiting[0] != "=" and not is_there(word):
+        value = waiting.pop(0)
+        return Word(f"{word}={value}", f"{word} {value}: settings are typed as NAME=VALUE")
     if "=" not in word and waiting and waiting[0].startswith("="):
         parts.append(waiting.pop(0))
     if parts[-1].endswith("=") and _is_value(waiting):
@@ -98,12 +104,13 @@ def _without_blanks(word: str, waiting: list[str]) -> Word:
     return Word("".join(parts), f"{' '.join(parts)}: settings are typed without blanks")
 
 
-def _without_dashes(word: str, waiting: list[str]) -> Word:
+def _without_dashes(word: str, waiting: list[str], known: KnownSettings) -> Word:
     name, equals, value = word.lstrip("-").partition("=")
     if not equals and _is_value(waiting):
         equals, value = "=", waiting.pop(0)
         word = f"{word} {value}"
-    if like := get_close_matches(f"--{name}", hydra_options(), 1, CLOSE):
+    like = get_close_matches(f"--{name}", hydra_options(), 1, CLOSE)
+    if like and not nearest(name, known)[1]:
         return Word(word, None, Reading(like, f"{word}: no such option; did you mean {like[0]}?"))
     text = f"{name.replace('-', '_')}{equals}{value}"
     return Word(text, f"{word}: settings are typed without dashes")
@@ -125,34 +132,4 @@ def _with_blanks(words: Sequence[Word]) -> list[Word]:
                 del rest[:end]
                 break
         found.append(word)
-    return found
-
-
-def _name_paths(words: Sequence[Word], known: KnownSettings) -> list[Word]:
-    """Find the settings that paths without a name belong to."""
-    everything = known.everything()
-    found: list[Word] = []
-    paths: dict[str, list[str]] = {}
-    for word in words:
-        name, equals, _ = word.text.lstrip("+~").partition("=")
-        is_setting = bool(equals) or (word.text.startswith(("+", "~")) and "/" not in word.text)
-        if name.strip() not in everything and is_there(word.text):
-            is_setting = False  # such as epoch=3.ckpt
-        if word.reading or is_setting:
-            found.append(word)
-            continue
-        reading = read_bare_word(word.text, known)
-        if reading.problem:
-            found.append(Word(word.text, word.slip, reading))
-            continue
-        (setting,) = reading.words or [""]
-        paths.setdefault(setting.partition("=")[0], []).append(word.text)
-    for name, values in paths.items():
-        beside = [one for one in found if one.text.partition("=")[0] == name]
-        if len(values) == 1 and not beside:
-            found.append(Word(f"{name}={values[0]}"))
-        else:
-            found = [one for one in found if one not in beside]
-            values = [*(one.text.partition("=")[2] for one in beside), *values]
-            found.append(Word(name, None, several_paths(name, values)))
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.settings import choices
 from fishcnn.commands.slips import Reading, is_there, listed, nearest
+from fishcnn.commands.typed_settings import Word
 from fishcnn.utils.errors import typed
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import CHECKPOINTS, RunFolder
@@ -20,7 +21,42 @@ _IMAGE_SETTINGS = ("input", "data_root", "data.root")
 _LIKE_A_PATH = re.compile(r"-|[~./\\].*|.*[/\\*?].*|.*\.\w{2,5}", re.DOTALL)
 
 
-def read_bare_word(word: str, known: KnownSettings) -> Reading:
+def name_paths(words: Sequence[Word], known: KnownSettings) -> list[Word]:
+    """Find the settings that paths without a name belong to.
+
+    Args:
+        words: of the command line, settings too; these stay as they are.
+        known: the settings there are.
+    """
+    everything = known.everything()
+    found: list[Word] = []
+    paths: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, _ = word.text.lstrip("+~").partition("=")
+        is_setting = bool(equals) or (word.text.startswith(("+", "~")) and "/" not in word.text)
+        if name.strip() not in everything and is_there(word.text):
+            is_setting = False  # such as epoch=3.ckpt
+        if word.reading or is_setting:
+            found.append(word)
+            continue
+        reading = _read_bare_word(word.text, known)
+        if reading.problem:
+            found.append(Word(word.text, word.slip, reading))
+            continue
+        (setting,) = reading.words or [""]
+        paths.setdefault(setting.partition("=")[0], []).append(word.text)
+    for name, values in paths.items():
+        beside = [one for one in found if one.text.partition("=")[0] == name]
+        if len(values) == 1 and not beside:
+            found.append(Word(f"{name}={values[0]}"))
+        else:
+            found = [one for one in found if one not in beside]
+            values = [*(one.text.partition("=")[2] for one in beside), *values]
+            found.append(Word(name, None, _several_paths(name, values)))
+    return found
+
+
+def _read_bare_word(word: str, known: KnownSettings) -> Reading:
     """Take a path as what the command works on; say of another word what was probably meant."""
     if is_there(word):
         return _setting_of_path(word, known)
@@ -34,7 +70,7 @@ def read_bare_word(word: str, known: KnownSettings) -> Reading:
     groups = [group for group in known.groups if word in choices(group)]
     if len(groups) == 1:
         return Reading([f"{groups[0]}={word}"], f"{word}: did you mean {groups[0]}={word}?")
-    meant, _ = nearest(word, known)
+    meant, _ = nearest(word, known) if not {"/", "\\"} & set(word) else ([], False)
     if meant and ("." not in word or word.partition(".")[0] in known.groups):
         return Reading(None, f"{word}: did you mean {listed(meant, 'or')}? type {meant[0]}=VALUE")
     if _LIKE_A_PATH.fullmatch(word):
@@ -45,7 +81,7 @@ def read_bare_word(word: str, known: KnownSettings) -> Reading:
     return Reading(None, f"{said}: no such file or folder; settings are typed as NAME=VALUE")
 
 
-def several_paths(name: str, words: Sequence[str]) -> Reading:
+def _several_paths(name: str, words: Sequence[str]) -> Reading:
     """What to say of paths that would all be the value of one setting."""
     some = f"{words[0]} and {len(words) - 1} more" if len(words) > 2 else listed(words, "and")
     takes = f"{name}= takes one path"

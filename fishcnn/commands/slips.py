@@ -17,9 +17,11 @@ _SYNONYMS = (
     ("ckpt", "ckpt_path", "checkpoint", "weights", "resume"),
     ("max_epochs", "epochs", "num_epochs"),
     ("lr", "learning_rate"),
-    ("batch_size", "bs"),
+    ("batch_size", "bs", "batch"),
     ("image_size", "img_size", "imgsz"),
     ("weight_decay", "wd"),
+    ("val_fraction", "val_split", "val_size"),
+    ("output", "out", "output_dir", "save_dir"),
 )
 CLOSE = 0.7  # of difflib: one wrong letter in three
 

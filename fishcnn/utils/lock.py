@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import unwritable, write_text
 
+_HOLDER, _LOCK = ".in-use-by", ".lock"
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -20,9 +22,9 @@ def locked(path: Path) -> Iterator[None]:
 
     The lock is a hidden file inside the folder or beside the file. The system frees it when this
     process ends, however it ends; only after a kill does the file stay behind, until another lock
-    is made in that folder. On a file system
-    that knows no locks, of which filelock warns, the file itself is the lock: after a kill it is
-    removed by the next process on the same machine, and by hand where that is another one.
+    is made in that folder. On a file system that knows no locks, of which filelock warns, the file
+    itself is the lock: after a kill it is removed by the next process on the same machine, and by
+    hand where that is another one.
 
     Raises:
         FishError: another process holds it; the message says which. Or the folder may not be
@@ -73,17 +75,20 @@ def user_of(path: Path) -> str | None:
 
 def _files(path: Path) -> tuple[Path, Path]:
     folder, name = (path, "") if path.is_dir() else (path.parent, f"-{path.name}")
-    return folder / f".in-use-by{name}", folder / f".lock{name}"
+    return folder / f"{_HOLDER}{name}", folder / f"{_LOCK}{name}"
 
 
 def _remove_left_behind(folder: Path, *, but: Path) -> None:
-    """Remove the locks of processes that were killed, which nobody holds any more."""
-    for file in folder.glob(".lock*"):
-        if file == but:
+    """Remove the locks of processes that were killed, which nobody holds any more.
+
+    A file without the one that names its holder may be another program's.
+    """
+    for holder in folder.glob(f"{_HOLDER}*"):
+        file = holder.with_name(holder.name.replace(_HOLDER, _LOCK, 1))
+        if file == but or not file.is_file():
             continue
-        lock = FileLock(file)
-        with suppress(Timeout, OSError), lock.acquire(timeout=0):
-            file.with_name(file.name.replace(".lock", ".in-use-by", 1)).unlink(missing_ok=True)
+        with suppress(Timeout, OSError), FileLock(file).acquire(timeout=0):
+            holder.unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
 

@@ -63,20 +63,29 @@ class RunFolder:
         return run if run.config.is_file() else None
 
     @staticmethod
-    def newest_checkpoint_below(folder: Path, name: str = BEST_CHECKPOINT) -> Path | None:
-        """The newest checkpoint of this name of all runs below a folder; None if there is none."""
+    def newest_checkpoint_below(
+        folder: Path, name: str = BEST_CHECKPOINT, *, but: Path | None = None
+    ) -> Path | None:
+        """The newest checkpoint of this name of all runs below a folder; None if there is none.
+
+        Runs below the folder ``but`` do not count.
+        """
         found = folder.rglob(f"{CHECKPOINTS}/{name}")
+        if but is not None:
+            apart = but.resolve()
+            found = (path for path in found if not path.resolve().is_relative_to(apart))
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     @classmethod
-    def newest_below(cls, folder: Path) -> "RunFolder | None":
+    def newest_below(cls, folder: Path, *, but: Path | None = None) -> "RunFolder | None":
         """The run below a folder that has got a checkpoint last; None if none has one.
 
+        Runs below the folder ``but`` do not count.
         A run with nothing but its best one counts where there is no other: that may be a copy, from
         the run that it goes on with.
         """
         for name in (LAST_CHECKPOINT, BEST_CHECKPOINT):
-            if newest := cls.newest_checkpoint_below(folder, name):
+            if newest := cls.newest_checkpoint_below(folder, name, but=but):
                 return cls(newest.parents[1])
         return None
 

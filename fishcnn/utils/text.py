@@ -67,6 +67,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{rounded + 0}%"  # not -0%
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as ``1 image`` or ``12 images``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def interval_95(ends: tuple[float, float]) -> str:
     """Write a 95% interval of a share, for brackets behind it."""
     return f"95% interval {percent(ends[0])} to {percent(ends[1])}"

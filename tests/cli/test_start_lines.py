@@ -18,7 +18,7 @@ QUICK = [
     "data.image_size=32",
     "data.batch_size=8",
     "data.val_fraction=0.3",
-    "model.blocks=2",
+    "model.blocks=1",
     "trainer.accelerator=cpu",
     "trainer.max_epochs=1",
     "trainer.precision=32-true",
@@ -65,7 +65,7 @@ def test_five_lines_come_before_the_first_epoch_and_count_as_an_inspection_does(
         "8 to 13 images a class; see data.md in the run folder"
     )
     assert re.fullmatch(
-        r"network  cnn of 2 blocks: [\d,]+ parameters, all trainable; sees 32 x 32 pixels", lines[2]
+        r"network  cnn of 1 block: [\d,]+ parameters, all trainable; sees 32 x 32 pixels", lines[2]
     )
     assert re.fullmatch(r"device   CPU, \d+ threads?, precision 32-true", lines[3])
     assert lines[4] == f"run      {run}; to watch: tensorboard --logdir {run}"

@@ -513,7 +513,7 @@ def test_a_pattern_that_fits_no_name_is_told_before_images_are_decoded(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    with pytest.raises(ArgumentError, match="group_regex=track: finds nothing"):
+    with pytest.raises(ArgumentError, match="group_regex=track: matches none of the 36 file names"):
         make(group_regex="track").setup()
     assert "Decoding" not in caplog.text
 

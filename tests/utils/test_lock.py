@@ -91,3 +91,13 @@ def test_what_a_kill_has_left_goes_with_the_next_lock_in_that_folder(tmp_path: P
         assert not left & {path.name for path in tmp_path.iterdir()}
         assert str(user_of(tmp_path / "used.csv")).startswith(f"process {os.getpid()} on ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_program_calls_a_lock_stays(tmp_path: Path) -> None:
+    for name in (".lock-of-another", ".lockdown.txt", ".in-use-by-me"):
+        (tmp_path / name).write_text(name)
+    with locked(tmp_path / "rows.csv"), locked(tmp_path):
+        pass
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        name: name for name in (".lock-of-another", ".lockdown.txt", ".in-use-by-me")
+    }

@@ -23,12 +23,14 @@ from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import RunFolder
 
-# A run may go on longer, be watched otherwise and be computed elsewhere. Any other setting, also
-# one that is not thought of here, would make another run of it: other images, another network,
-# another training.
+# A run may go on longer, with other augmentation, be watched otherwise and be computed elsewhere.
+# Any other setting, also one that is not thought of here, would make another run of it: with other
+# images in the splits, another network, another loss; or it would be overruled by the state of the
+# optimizer or of the schedule that the checkpoint holds.
 _MAY_DIFFER = (
     *OF_A_START,
     *MOVED_SETTINGS,
+    "augment",
     "data.cache",
     "data.cache_root",
     "data.on_device",
@@ -36,6 +38,7 @@ _MAY_DIFFER = (
     "callbacks.early_stopping",
     "callbacks.grad_cam",
     "callbacks.progress",
+    "callbacks.train_batch",
     "logger",
     "trainer.accelerator",
     "trainer.check_val_every_n_epoch",
@@ -44,6 +47,9 @@ _MAY_DIFFER = (
     "trainer.max_epochs",
     "trainer.precision",
 )
+# Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
+# again, does not mean those.
+_FOLDERS = (*MOVED_SETTINGS, "data.cache_root")
 _HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
 _NONE = "-"
 _MISSING = object()
@@ -76,7 +82,7 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     data_here(now, run, _moved(chosen, before))
     for name in ("masks_root", "cache_root"):
         named = chosen.data.get(name)
-        if typed_now(f"data.{name}") and (named or name == "masks_root"):
+        if _chosen_now(f"data.{name}") and (named or name == "masks_root"):
             now.data[name] = named and literal(named)
     return now, overrides
 
@@ -88,7 +94,7 @@ def _run(config: DictConfig, folder: RunFolder) -> RunFolder | None:
     handed = os.environ.get(_HANDED)
     if getattr(rank_zero_only, "rank", 0) and handed:
         return RunFolder(Path(handed)) if handed != _NONE else None
-    run = named_run(config.ckpt_path, user_path(config.runs))
+    run = named_run(config.ckpt_path)
     if folder.config.is_file() and read_config(folder).get("ckpt_path") == config.ckpt_path:
         run = folder
     os.environ[_HANDED] = str(run.path.absolute()) if run else _NONE
@@ -141,7 +147,7 @@ def _moved(chosen: DictConfig, before: DictConfig) -> DictConfig:
     """The folders of the data that were typed for this start, where they are others than before."""
     moved = {}
     for name in ("root", "masks_root"):
-        folder = chosen.data.get(name) if typed_now(f"data.{name}") else None
+        folder = chosen.data.get(name) if _chosen_now(f"data.{name}") else None
         same = folder and str(user_path(folder).absolute()) == before.data.get(name)
         moved[name] = None if same else folder
     return DictConfig(literal(moved))
@@ -163,6 +169,8 @@ def _inner(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def _chosen_now(name: str) -> bool:
+    if name in _FOLDERS:
+        return typed_now(name, itself=True)
     return typed_now(name) or typed_now("experiment")  # which chooses settings of any group
 
 

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
+from fishcnn.commands.train.own_settings import last_run
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.models.scores import MONITOR
@@ -166,7 +167,7 @@ def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
     if not typed:
         return None
     runs = user_path(config.runs).absolute()
-    meant = RunFolder.newest_below(runs) if typed == LAST else RunFolder(user_path(typed))
+    meant = last_run() if typed == LAST else RunFolder(user_path(typed))
     if run.versions.is_file() and not _checkpoints(run):
         if typed == LAST:
             again = meant is None or _is_same_command(_unnamed(config), run)

@@ -4,25 +4,27 @@ Read before Hydra composes anything, so nothing heavy may be imported here.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from fishcnn.commands.overrides import is_sweep
 from fishcnn.commands.run_files import read_config, read_overrides
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import CHECKPOINTS, LAST, RunFolder
 
 # Settings of a start, which say nothing of the run.
 OF_A_START = ("ckpt_path", "find_lr", "runs")
+_READ_HERE = ("ckpt_path", "runs", "data", "hydra.sweep.dir")
 
 
-class _Typed:
-    """Of this process: the names of the settings that were typed for this start."""
+class _Start:
+    """Of this process."""
 
-    names: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()  # the names of the settings
+    last: RunFolder | None = None  # the run that had got a checkpoint last when the start began
 
 
 def with_own_settings(arguments: Sequence[str]) -> list[str]:
@@ -41,33 +43,38 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
     begin = len(arguments)
     while begin and not arguments[begin - 1].startswith("-") and _is_override(arguments[begin - 1]):
         begin -= 1
-    _Typed.names = frozenset()
+    _Start.typed, _Start.last = frozenset(), None
     try:
         typed = OverridesParser.create().parse_overrides([*arguments[begin:]])
-    except HydraException:
+        values = {_name(one): _values(one) for one in typed if _name(one) in _READ_HERE}
+    except HydraException:  # functions of Hydra such as glob(*) as well, where they name no values
         return [*arguments]
-    values = {_name(override): _first_value(override) for override in typed}
-    if values.get("data") == "folder" and "data.root" in values:
+    if values.get("data") == ["folder"] and "data.root" in values:
         # It says where images are, perhaps those of another source by now.
         typed = [override for override in typed if _name(override) != "data"]
-    _Typed.names = frozenset(map(_name, typed))
-    run = named_run(values.get("ckpt_path"), user_path(values.get("runs") or "runs"))
+    _Start.typed = frozenset(map(_name, typed))
+    (runs, *_), (sweep, *_) = values.get("runs", ["runs"]), values.get("hydra.sweep.dir", [""])
+    named = values.get("ckpt_path", [""])
+    if LAST in named:
+        # Typed again, a sweep finds what it has trained before.
+        own = user_path(sweep) if sweep and is_sweep(arguments[:begin]) else None
+        _Start.last = RunFolder.newest_below(user_path(runs or "runs").absolute(), but=own)
+    run = named_run(named[0])
     if run is None:
         return [*arguments]
     return [*arguments[:begin], *merged(run, [str(one.input_line) for one in typed])]
 
 
-def named_run(ckpt_path: str | None, runs: Path) -> RunFolder | None:
+def named_run(ckpt_path: str | None) -> RunFolder | None:
     """The run that ``ckpt_path=`` names, itself or one of its checkpoints; None if none is known.
 
     Args:
-        ckpt_path: as typed; ``last`` is the run below ``runs`` that got a checkpoint last.
-        runs: where that is looked for.
+        ckpt_path: as typed; ``last`` is :func:`last_run`.
     """
     if not ckpt_path:
         return None
     if ckpt_path == LAST:
-        run = RunFolder.newest_below(runs.absolute())
+        run = last_run()
     else:
         path = user_path(ckpt_path)
         found = path / CHECKPOINTS if path.is_dir() else path.resolve().parent
@@ -75,10 +82,22 @@ def named_run(ckpt_path: str | None, runs: Path) -> RunFolder | None:
     return run if run and run.config.is_file() else None
 
 
-def typed_now(name: str) -> bool:
-    """Whether a setting was typed for this start, or a group of settings that it belongs to."""
+def last_run() -> RunFolder | None:
+    """The run that had got a checkpoint last when this start began; the same for every job."""
+    return _Start.last
+
+
+def typed_now(name: str, *, itself: bool = False) -> bool:
+    """Whether a setting was typed for this start, or a group of settings that it belongs to.
+
+    Args:
+        name: of the setting.
+        itself: whether the setting alone counts, not a group.
+    """
+    if itself:
+        return name in _Start.typed
     parts = name.split(".")
-    return any(".".join(parts[: end + 1]) in _Typed.names for end in range(len(parts)))
+    return any(".".join(parts[: end + 1]) in _Start.typed for end in range(len(parts)))
 
 
 def merged(run: RunFolder, now: Sequence[str]) -> list[str]:
@@ -122,11 +141,10 @@ def _name(override: Override) -> str:
     return _key(override.key_or_group)
 
 
-def _first_value(override: Override) -> str:
+def _values(override: Override) -> list[str]:
     value = override.value()
-    if override.is_sweep_override():
-        value = next(override.sweep_iterator(), None)
-    return "" if value is None else str(value).strip("'\"")
+    values = [*override.sweep_iterator()] if override.is_sweep_override() else [value]
+    return ["" if one is None else str(one).strip("'\"") for one in values]
 
 
 def _is_override(argument: str) -> bool:

@@ -17,6 +17,7 @@ from fishcnn.data.inspection.in_short import findings_in_short, images_in_short
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.text import counted
 
 # Near-duplicates and leaks depend on these settings of the data.
 _COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
@@ -68,7 +69,7 @@ def print_start(
 
 def _network(classifier: FishClassifier) -> str:
     model = classifier.hparams["model"]
-    name = model.get("architecture") or f"{model['name']} of {model['blocks']} blocks"
+    name = model.get("architecture") or f"{model['name']} of {counted(model['blocks'], 'block')}"
     sizes = [(p.numel(), p.requires_grad) for p in classifier.network.parameters()]
     total, trained = (sum(n for n, learns in sizes if learns or every) for every in (True, False))
     share = "all" if trained == total else f"{trained:,}"
@@ -82,7 +83,7 @@ def _device(trainer: pl.Trainer) -> str:
         name = torch.cuda.get_device_name(device)
     elif device.type == "cpu":
         threads = torch.get_num_threads()
-        name = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+        name = f"CPU, {counted(threads, 'thread')}"
     else:
         name = device.type.upper()
     return name if count == 1 else f"{count} x {name}"

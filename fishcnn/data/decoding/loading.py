@@ -14,6 +14,7 @@ from fishcnn.data.decoding.on_demand import OnDemand, read_square
 from fishcnn.data.decoding.resize import Square
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +120,10 @@ def check_enough(images: ImageSet) -> None:
     counts = np.bincount(images.labels[usable], minlength=len(images.classes))
     for label, (name, count) in enumerate(zip(images.classes, counts, strict=True)):
         if count < needed:
-            found = f"{count} readable image{'' if count == 1 else 's'}"
             raise FishError(
-                f"class {name} in {_class_folder(index, label)} has {found}; "
-                f"needs at least {needed}: {needed_for}. Add images, or move the folder away."
+                f"class {name} in {_class_folder(index, label)} has "
+                f"{counted(int(count), 'readable image')}; needs at least {needed}: {needed_for}. "
+                "Add images, or move the folder away."
             )
 
 

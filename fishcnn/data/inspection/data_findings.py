@@ -11,7 +11,7 @@ from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
-from fishcnn.utils.text import markdown, markdown_code, percent
+from fishcnn.utils.text import counted, markdown, markdown_code, percent
 
 # From this ratio of the largest to the smallest class on, a network may do well by forgetting the
 # rare classes.
@@ -72,7 +72,7 @@ def look_first(images: ImageSet, splitting: Splitting) -> list[Finding]:
         if largest >= MIN_SWALLOWED_IMAGES and largest >= MIN_SWALLOWED_SHARE * sizes[label]:
             text = (
                 f"{largest} of {sizes[label]} images of {name} are one group that no split "
-                f"divides, which leaves {_count(int(validated[label]), 'image')} of it for "
+                f"divides, which leaves {counted(int(validated[label]), 'image')} of it for "
                 "validation. If they do not show the same, type data.group_duplicates=false"
             )
             if splitting.duplicates is None or len(splitting.duplicates.pairs) == 0:
@@ -88,8 +88,8 @@ def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:
         text = "Near-duplicates were not looked for (data.group_duplicates=false)."
     elif groups := duplicates.larger_than_one():
         sizes = [len(members) for members in groups]
-        text = f"{_count(len(groups), 'group')} of near-duplicates, with {sum(sizes)} of "
-        text += f"{_count(total, 'image')} in {'it' if len(groups) == 1 else 'them'}"
+        text = f"{counted(len(groups), 'group')} of near-duplicates, with {sum(sizes)} of "
+        text += f"{counted(total, 'image')} in {'it' if len(groups) == 1 else 'them'}"
         text += f"; the largest has {max(sizes)}." if max(sizes) > 2 else "."
     else:
         text = "No near-duplicates."
@@ -99,7 +99,7 @@ def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:
         together = counts[counts > 1]
         if len(together):
             text = f"data.group_regex keeps {together.sum()} images together in "
-            findings.append(Finding(f"{text}{_count(len(together), 'group')}."))
+            findings.append(Finding(f"{text}{counted(len(together), 'group')}."))
     if splitting.groups.max(initial=-1) + 1 < total:
         findings += _leaks(images, splitting)
     if splitting.drawn:
@@ -121,7 +121,7 @@ def conflicting(images: ImageSet, splitting: Splitting) -> Finding | None:
     conflicts = label_conflicts(splitting.duplicates, images.labels)
     if not len(conflicts):
         return None
-    text = f"Label conflicts: {_count(len(conflicts), 'pair')} of near-duplicates in different "
+    text = f"Label conflicts: {counted(len(conflicts), 'pair')} of near-duplicates in different "
     text += "classes. Look at each: one of the two is probably in the wrong folder."
     return Finding(text, [" and ".join(quoted(images, pair)) for pair in conflicts])
 
@@ -134,12 +134,12 @@ def _leaks(images: ImageSet, splitting: Splitting) -> list[Finding]:
         return []
     if splitting.drawn:
         text = (
-            f"Leaks: a plain random split would have validated on {_count(len(leaked), 'image')} "
+            f"Leaks: a plain random split would have validated on {counted(len(leaked), 'image')} "
             "after training on another of the same group; here no split divides a group."
         )
         return [Finding(text)]
     text = (
-        f"Leaks: {len(leaked)} of {_count(len(split.val) + len(split.test), 'held-out image')} "
+        f"Leaks: {len(leaked)} of {counted(len(split.val) + len(split.test), 'held-out image')} "
         "belong to a group that is in train/ as well: they measure what the network remembers. "
         "Remove them."
     )
@@ -152,7 +152,7 @@ def balance(images: ImageSet, split: Split) -> list[Finding]:
     found = imbalance(images.labels, len(classes))
     smallest = int(found.counts.argmin())
     if found.ratio == 1:
-        text = f"Every class has {_count(int(found.counts[0]), 'image')}."
+        text = f"Every class has {counted(int(found.counts[0]), 'image')}."
     elif not found.counts[smallest]:
         empty = [classes[label] for label in np.flatnonzero(found.counts == 0)]
         text = f"Classes without a readable image: {', '.join(empty)}."
@@ -198,7 +198,7 @@ def borders(images: ImageSet, bars: Mapping[int, Bars]) -> list[Finding]:
         for row, name in zip(rows, quoted(images, rows), strict=True)
     ]
     text = (
-        f"{len(rows)} of {_count(total, 'image')} have a border of constant colour or a caption "
+        f"{len(rows)} of {counted(total, 'image')} have a border of constant colour or a caption "
         f"bar, {sum(bool(bars[row].captions) for row in rows)} of them with text."
     )
     findings = [Finding(text, items, rows=rows)]
@@ -238,7 +238,3 @@ def left_out(images: ImageSet) -> list[Finding]:
 def quoted(images: ImageSet, rows: Iterable[int]) -> list[str]:
     """Paths of images as code in Markdown."""
     return [markdown_code(images.paths[row].as_posix()) for row in rows]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,6 +5,7 @@ import numpy as np
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.inspection.data_findings import imbalance, label_conflicts
 from fishcnn.data.splitting.grouped_split import Splitting
+from fishcnn.utils.text import counted
 
 
 def images_in_short(images: ImageSet, splitting: Splitting) -> str:
@@ -49,4 +50,4 @@ def findings_in_short(images: ImageSet, splitting: Splitting) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return counted(number, noun) if number else f"no {noun}s"

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Command
+from omegaconf import OmegaConf
 from running import images_of, table
 
 from fishcnn.commands.run_files import read_config
+from fishcnn.commands.settings import CONF, plain
 from fishcnn.commands.train.continued import _leaves
 from fishcnn.utils.run_folder import RunFolder
 
@@ -69,7 +71,6 @@ def test_a_run_goes_on_under_its_own_settings_with_those_that_are_typed(
         (["data.group_regex=^a"], "data.group_regex=^a (null in that run)"),
         (["data.layout=classes"], "data.layout=classes (auto in that run)"),
         (["callbacks.ema.decay=0.5"], "callbacks.ema.decay=0.5 (0.99 in that run)"),
-        (["augment=strong"], "augment=strong (seed in that run);"),
         (["experiment=best"], "callbacks.ema.decay=0.995 (0.99 in"),
         (["trainer.gradient_clip_val=1"], "trainer.gradient_clip_val=1 (null in that run)"),
         (["+trainer.limit_train_batches=1"], "limit_train_batches=1 (not set in that run)"),
@@ -89,6 +90,34 @@ def test_what_would_make_another_run_is_refused_by_name_with_both_values(
 def test_what_a_run_was_begun_with_may_be_typed_again(train: Command, trained: RunFolder) -> None:
     same = ["data=folder", "model=cnn", "model.blocks=2", "seed=0", "data.val_fraction=0.6"]
     finished = train("ckpt_path=runs/first", *same, "trainer.max_epochs=4")
+    assert "has been trained for 4 epochs already" in finished.err
+
+
+def test_augmentation_and_what_is_watched_may_differ(train: Command, trained: RunFolder) -> None:
+    watched = [f"callbacks.{name}.enabled=false" for name in plain(read_config(trained).callbacks)]
+    watched.remove("callbacks.ema.enabled=false")
+    finished = train("ckpt_path=last", "trainer.max_epochs=4", *watched, "augment=strong")
+    assert "has been trained for 4 epochs already" in finished.err
+    more = ["trainer.max_epochs=5", *FAST, "augment=none", "hydra.run.dir=runs/second"]
+    finished = train("ckpt_path=last", *more)
+    assert finished.status == 0, finished.err
+    now = settings(RunFolder(trained.path.with_name("second")))
+    assert {name: now[name] for name in now if name.startswith("augment.")} == {
+        f"augment.{name}": value
+        for name, value in OmegaConf.load(CONF / "augment/none.yaml").items()
+    }
+
+
+def test_folders_are_those_of_the_run_wherever_its_choice_of_data_is_typed_again(
+    train: Command, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Typed for the run where somebody stood then.
+    overrides = yaml.safe_load(trained.typed.read_text())
+    there = [one for one in overrides if not one.startswith("data.root=")]
+    trained.typed.write_text(yaml.safe_dump([*there, "data.root=images"]))
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    finished = train(f"ckpt_path={trained.path}", "data=folder", "trainer.max_epochs=4")
     assert "has been trained for 4 epochs already" in finished.err
 
 
@@ -137,3 +166,19 @@ def test_a_checkpoint_outside_its_run_needs_the_settings_of_its_network(
     finished = train("ckpt_path=alone.ckpt", *data, "trainer.max_epochs=5")
     assert finished.status == 1
     assert "alone.ckpt was trained with other settings: add model.blocks=2" in finished.err
+
+
+def test_all_jobs_of_a_sweep_go_on_with_the_run_that_was_last_before_it(
+    train: Command, trained: RunFolder
+) -> None:
+    # The second job could not go on with the first one, which has been trained for longer.
+    command = ["-m", "ckpt_path=last", "trainer.max_epochs=6,5", *FAST, "hydra.sweep.dir=runs/more"]
+    finished = train(*command)
+    assert finished.status == 0, finished.err
+    jobs = [RunFolder(trained.path.with_name("more") / job) for job in "01"]
+    assert [json.loads(job.summary.read_text())["epochs"] for job in jobs] == [6, 5]
+    # Typed again after a kill between the jobs, the same command does what was left.
+    shutil.rmtree(jobs[1].path)
+    finished = train(*command)
+    assert finished.status == 0, finished.err
+    assert json.loads(jobs[1].summary.read_text())["epochs"] == 5
