@@ -191,9 +191,11 @@ def _report(error: Exception) -> None:
     from hydra.errors import CompactHydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    causes: list[BaseException] = [error]
-    while cause := causes[-1].__cause__ or causes[-1].__context__:
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause and cause not in causes:  # errors that are raised again may lead in a circle
         causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
     disk = next((c for c in causes if isinstance(c, OSError) and c.errno in OF_DISK), None)
     if isinstance(error, FishError):
         print(f"error: {error}", file=sys.stderr)
