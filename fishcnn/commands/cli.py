@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from fishcnn.commands import command_line
 from fishcnn.utils import stopping
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import FishError, causes
 from fishcnn.utils.files import OF_DISK, unwritable
 from fishcnn.utils.machine import given_cpus, usable_cpus
 from fishcnn.utils.streams import print_any_letter
@@ -191,12 +191,7 @@ def _report(error: Exception) -> None:
     from hydra.errors import CompactHydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause and cause not in causes:  # errors that are raised again may lead in a circle
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    disk = next((c for c in causes if isinstance(c, OSError) and c.errno in OF_DISK), None)
+    disk = next((c for c in causes(error) if isinstance(c, OSError) and c.errno in OF_DISK), None)
     if isinstance(error, FishError):
         print(f"error: {error}", file=sys.stderr)
     elif isinstance(error, OmegaConfBaseException | CompactHydraException):

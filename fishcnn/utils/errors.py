@@ -39,3 +39,13 @@ def typed(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(typed, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, each once: errors that are raised again lead in a circle."""
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found

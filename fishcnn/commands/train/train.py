@@ -56,7 +56,7 @@ from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
 from fishcnn.training.probe import fill_head
 from fishcnn.utils import stopping
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import FishError, causes
 from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
@@ -217,12 +217,10 @@ def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
         if trainer.strategy.launcher and trainer.is_global_zero:
             # On Windows, which has no SIGKILL, any other signal ends a process at once.
             trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
-        cause: BaseException | None = error
-        while cause and not isinstance(cause, FishError):
-            cause = cause.__context__
+        told = next((cause for cause in causes(error) if isinstance(cause, FishError)), None)
         names = [f.f_globals.get("__name__", "") for f, _ in walk_tb(error.__traceback__)]
         if isinstance(error, OSError) and any("tensorboard" in name for name in names):
-            raise cause or unwritable(run.path / "events.out.tfevents", error) from error
+            raise told or unwritable(run.path / "events.out.tfevents", error) from error
         raise
     finally:
         threading.excepthook = print_error
