@@ -40,6 +40,10 @@ class Network(torch.nn.Module):
         self.network = network
         self.given: list[torch.Tensor] = []
 
+    @property
+    def head(self) -> torch.nn.Module:
+        return self.network.head
+
     def forward(self, images: torch.Tensor) -> Any:
         if self.training:
             self.given.append(images.clone())
