@@ -1,5 +1,6 @@
 """What a person is told before the first epoch, in five lines."""
 
+import os
 import shlex
 import textwrap
 from dataclasses import fields
@@ -41,7 +42,7 @@ def print_start(
     folder, counts = str(images.index.root), images_in_short(images, splitting)
     room = max(console.width - len(f"data     : {counts}"), _SHORTEST_PATH)
     if console.is_terminal and len(folder) > room:
-        folder = f"...{folder[3 - room :]}"  # config.yaml has the whole of it
+        folder = _shortened(folder, room)  # config.yaml has the whole of it
     where = f"run      {run.path}"
     if logdir:
         watch = f"{where}; to watch: tensorboard --logdir {shlex.quote(str(logdir))}"
@@ -65,6 +66,12 @@ def print_start(
                 break_on_hyphens=False,
             )
         print_raw(console, [text])
+
+
+def _shortened(folder: str, room: int) -> str:
+    """The end of a path with "..." before it, cut at a separator if one is left."""
+    kept = folder[3 - room :]
+    return f"...{kept[max(kept.find(os.sep), 0) :]}"
 
 
 def _network(classifier: FishClassifier) -> str:
