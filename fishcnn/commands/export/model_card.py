@@ -92,7 +92,8 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
     if summary.get("best_epoch") != verified_checkpoint(checkpoint)["epoch"] + 1:
         summary = {}
     evaluations = [read_notes(file) for file in run.evaluations()]
-    shares = {score.title: summary.get(f"val_{score.key}") for score in SCORES if score.is_share}
+    told = [score for score in SCORES if score.tells(len(summary.get("classes", [])))]
+    shares = {score.title: summary.get(f"val_{score.key}") for score in told if score.is_share}
     shares["accuracy after the last epoch"] = summary.get("last_val_acc")
     validated = len(read_notes(run.split).get("val", []))
     return {

@@ -14,6 +14,13 @@ from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import interval_95, percent
 
 
+def _about_accuracy(summary: Mapping[str, Any]) -> str:
+    """The interval of the accuracy, and whether guessing does as well."""
+    ends, chance = summary["val_acc_interval"], 1 / len(summary["classes"])
+    above = "" if ends[0] > chance else f"; not clearly above chance, {percent(chance)}"
+    return interval_95(ends) + above
+
+
 def print_summary(
     summary: Mapping[str, Any], verdicts: Sequence[Verdict], run: RunFolder, logdir: Path | None
 ) -> None:
@@ -29,11 +36,12 @@ def print_summary(
     )
     table.add_row(
         "validation accuracy",
-        f"[bold]{percent(summary['val_acc'])}[/bold]  ({interval_95(summary['val_acc_interval'])})",
+        f"[bold]{percent(summary['val_acc'])}[/bold]  ({_about_accuracy(summary)})",
     )
     table.add_row("after the last epoch", percent(summary["last_val_acc"]))
     # Accuracy, which is measured in training as well, stands above; the loss alone says little.
-    for score in (score for score in SCORES if not score.in_training):
+    classes = len(summary["classes"])
+    for score in (score for score in SCORES if not score.in_training and score.tells(classes)):
         value = summary[f"val_{score.key}"]
         table.add_row(score.title, percent(value) if score.is_share else f"{value:.3f}")
     table.add_row(
