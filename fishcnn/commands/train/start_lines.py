@@ -1,7 +1,6 @@
 """What a person is told before the first epoch, in five lines."""
 
 import os
-import shlex
 import textwrap
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +17,7 @@ from fishcnn.data.inspection.in_short import findings_in_short, images_in_short
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import counted
+from fishcnn.utils.text import counted, for_shells
 
 # Near-duplicates and leaks depend on these settings of the data.
 _COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
@@ -45,7 +44,7 @@ def print_start(
         folder = _shortened(folder, room)  # config.yaml has the whole of it
     where = f"run      {run.path}"
     if logdir:
-        watch = f"{where}; to watch: tensorboard --logdir {shlex.quote(str(logdir))}"
+        watch = f"{where}; to watch: tensorboard --logdir {for_shells([str(logdir)])}"
         where = watch if not console.is_terminal or len(watch) <= console.width else where
     lines = [
         f"data     {folder}: {counts}",

@@ -1,6 +1,5 @@
 """What a person is shown at the end of a run."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import interval_95, percent
+from fishcnn.utils.text import for_shells, interval_95, percent
 
 
 def _about_accuracy(summary: Mapping[str, Any]) -> str:
@@ -56,6 +55,6 @@ def print_summary(
         lines += [
             f"TensorBoard logs: {run.path}",
             "\nSee where the network looks, epoch by epoch:",
-            f"  tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200",
+            f"  tensorboard --logdir {for_shells([str(logdir)])} --samples_per_plugin images=200",
         ]
     print_raw(console, lines)
