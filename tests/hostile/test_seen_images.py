@@ -33,7 +33,7 @@ def test_the_images_of_the_training_are_counted_and_left_out_of_a_second_number(
     first, second = (percent(n["accuracy"]) for n in (seen["without"], found))
     words = " ".join(printed.split())
     assert re.search(
-        rf"images 22 \(copy\), not trained on; 14 others are known from training accuracy {first} "
+        rf"images 22 of 36 \(copy\), those not trained on accuracy {first} "
         rf"\(95% interval [\d.]+% to [\d.]+%; 22 images, none of them trained on\) .* "
         rf"all 36 images accuracy {second} \(95% interval [^)]+; 14 of them known from training\)",
         words,

@@ -119,9 +119,8 @@ def print_results(results: Results, output: Path) -> None:
     total, few = len(judged.images), len(results.images)
     rows = {
         "images": f"{few} ({_escaped(results.images.name)})"
-        + (
-            f", not trained on; {total - few} others are known from training" if few < total else ""
-        ),
+        if few == total
+        else f"{few} of {total} ({_escaped(results.images.name)}), those not trained on",
         "accuracy": f"[bold]{percent(scores.accuracy)}[/bold]  ({_of(results)})",
         "without tta": results.plain and percent(results.plain.accuracy),
         "mean of classes": f"precision {scores.macro.precision:.3f}, "

@@ -145,7 +145,7 @@ def test_where_there_are_new_images_everything_shown_is_of_them(
 
     print_results(results, tmp_path)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "images 28 (validation), not trained on; 8 others are known from training" in printed
+    assert "images 28 of 36 (validation), those not trained on" in printed
     assert f"accuracy {percent(27 / 28)}" in printed
     assert f"all 36 images accuracy {percent(33 / 36)}" in printed
     assert "r\\udcffi" not in printed  # nothing of it is mistaken
