@@ -20,6 +20,8 @@ from fishcnn.utils.text import percent
 
 STEPS = 16  # a curve of 16 steps has the area of one of 64 to within a hundredth
 MIN_Z = 2.5  # standard errors: a smaller mean difference may be the chance of these images
+MIN_AREA = 0.02  # of confidence: a difference that no curve shows is none, however sure
+MIN_DROP = 0.05  # of the whole image's confidence, likewise
 MIN_IMAGES = 8  # of fewer, the standard error itself is a guess
 TOO_FEW = "Too few images for a verdict"
 BLUR = 1 / 12  # of the side: no fish can be recognised where insertion starts
@@ -69,10 +71,17 @@ class Faithfulness:
     centre: Scores
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """Mean confidence in the whole images, and in what is left when all is taken away."""
+        deletion = self.maps.mean_curves.deletion
+        return float(deletion[0]), float(deletion[-1])
+
+    @property
     def verdict(self) -> str:
         """What the deletion and insertion curves say, in one line."""
         mine, *others = (s.insertion - s.deletion for s in (self.maps, self.random, self.centre))
-        gains = [_gain(mine - other) for other in others]
+        differences = [mine - other for other in others]
+        gains = [_gain(each, MIN_AREA) for each in differences]
         if len(self.maps.drop) < MIN_IMAGES:
             said = TOO_FEW
         elif gains[0] < 1:
@@ -87,13 +96,15 @@ class Faithfulness:
         return (
             f"{said}: mean confidence while it is taken away {self._means('deletion')}, "
             f"while it is put back {self._means('insertion')} for map / random map / "
-            f"centre, {len(mine)} images (deletion and insertion, Petsiuk et al. 2018)."
+            f"centre; put back less taken away, the map gains {_compared(differences)}, "
+            f"{len(mine)} images (deletion and insertion, Petsiuk et al. 2018)."
         )
 
     @property
     def drop_verdict(self) -> str:
         """What average drop and increase in confidence say, in one line."""
-        gains = [_gain(other.drop - self.maps.drop) for other in (self.random, self.centre)]
+        differences = [other.drop - self.maps.drop for other in (self.random, self.centre)]
+        gains = [_gain(each, MIN_DROP) for each in differences]
         if len(self.maps.drop) < MIN_IMAGES:
             said = TOO_FEW
         elif gains[0] < 1:
@@ -107,7 +118,8 @@ class Faithfulness:
         return (
             f"{said}: average drop {drop}, higher confidence in {rise} "
             f"of {len(self.maps.drop)} images for map / random "
-            "map / centre (Chattopadhay et al. 2018)."
+            f"map / centre; the map's drop is lower by {_compared(differences)} "
+            "(Chattopadhay et al. 2018)."
         )
 
     def _means(self, measure: str, *, in_percent: bool = False) -> str:
@@ -194,15 +206,24 @@ def _scores(model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, ste
     return Scores(deletion, insertion, alone.drop.cpu(), alone.increase.cpu(), mean_curves)
 
 
-def _gain(differences: Tensor) -> int:
-    """Whether paired differences (N,) are above 0 (1), below 0 (-1), or may be chance (0)."""
-    if len(differences) < 2:
-        return 0
-    error = float(differences.std()) / sqrt(len(differences))
-    mean = float(differences.mean())
-    if abs(mean) <= MIN_Z * error:
+def _gain(differences: Tensor, least: float) -> int:
+    """Whether paired differences (N,) are above 0 (1), below 0 (-1), or chance or too small (0)."""
+    mean, margin = _mean_and_margin(differences)
+    if len(differences) < 2 or abs(mean) <= margin or abs(mean) < least:
         return 0
     return 1 if mean > 0 else -1
+
+
+def _mean_and_margin(differences: Tensor) -> tuple[float, float]:
+    """Mean of paired differences (N,), and how far off it may be by the chance of these images."""
+    error = float(differences.std(correction=min(1, len(differences) - 1))) / sqrt(len(differences))
+    return float(differences.mean()), MIN_Z * error
+
+
+def _compared(differences: list[Tensor]) -> str:
+    """The differences to both baselines, for people."""
+    to_random, to_centre = ("{:.3f} ± {:.3f}".format(*_mean_and_margin(d)) for d in differences)
+    return f"{to_random} over random maps and {to_centre} over the centre (± {MIN_Z} SE)"
 
 
 def _area(curve: Tensor) -> Tensor:

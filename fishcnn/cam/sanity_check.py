@@ -56,7 +56,9 @@ class Randomisation:
                 "Passes in part: much of the maps comes from the image and the architecture, not "
                 f"from what was learnt: {numbers}"
             )
-        return f"Passes: the maps show what the network has learnt: {numbers}"
+        return (
+            f"Passes: the maps come from the network's weights, not from the image alone: {numbers}"
+        )
 
 
 def randomisation_test(

@@ -181,11 +181,10 @@ def check_weights(config: DictConfig) -> None:
         if wanted is None or not isinstance(network, Backbone):
             return
         network.checked_weights()
+    normalize = typed(plain(config.data)["normalize"]).replace(", ", ",")
     log.info(
-        "%s starts from weights that were trained on images of %d pixels, normalised by mean %s "
-        "and standard deviation %s: data.image_size=%s, data.normalize=%s.",
-        *(model["architecture"], wanted.image_size, typed(wanted.mean), typed(wanted.std)),
-        *(config.data.image_size, typed(plain(config.data)["normalize"])),
+        "Pretrained on images of %d pixels: data.image_size=%s, data.normalize=%s",
+        *(wanted.image_size, config.data.image_size, normalize),
     )
 
 

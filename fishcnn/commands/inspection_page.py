@@ -20,8 +20,10 @@ from fishcnn.data.inspection.data_findings import (
     look_first,
     near_duplicates,
 )
+from fishcnn.data.inspection.data_report import MAX_NAMED, short
 from fishcnn.data.inspection.inspection import Inspection
 from fishcnn.plots.duplicate_sheet import restored, suspects
+from fishcnn.utils.text import printable
 
 # A page of all images of a large folder would not open; report.json lists everything.
 _THUMBNAILS, _STRIPS, _FILES, _CLASSES = 12, 30, 100, 28
@@ -154,9 +156,12 @@ def _sections(
     )
     sections.append(Section("Sizes", [found.sizes()]))
     empty = ", ".join(images.index.empty_classes) or "none"
+    names = [printable(file.as_posix()) for file in images.index.ignored_files]
+    ignored = f": {', '.join(short(names, MAX_NAMED))}." if names else "."
     lines = [
         f"Empty class folders: {empty}.",
-        f"Files ignored, by their suffix or outside every class folder: {images.index.ignored}.",
+        "Files ignored, by their suffix or outside every class folder: "
+        f"{images.index.ignored}{ignored}",
     ]
     return [*sections, Section("Left out", lines)]
 

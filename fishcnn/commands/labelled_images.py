@@ -1,7 +1,7 @@
 """Images whose classes are known: a split of a run, or any folder with one folder a class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,16 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def only(self, positions: NDArray[np.int64]) -> "LabelledImages":
+        """Some of these images; ``positions`` count from 0 to N - 1."""
+        return replace(
+            self,
+            paths=tuple(self.paths[position] for position in positions.tolist()),
+            labels=self.labels[positions],
+            rows=self.rows[positions],
+            facts=self.facts[positions],
+        )
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decoded images, uint8 ``(n, S, S, 3)``; ``positions`` count from 0 to N - 1."""

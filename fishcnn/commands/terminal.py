@@ -1,5 +1,9 @@
 """What commands print, all alike."""
 
+import logging
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +26,30 @@ class Terminal(Console):
             BrokenPipeError: always.
         """
         raise BrokenPipeError
+
+
+class PlainLines(logging.Formatter):
+    """What is logged, for a terminal: wrapped between words, where the terminal would break any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message; in a pipe or a file it stays in one line."""
+        text = super().format(record)
+        return wrapped(text) if sys.stdout.isatty() else text
+
+
+def wrapped(text: str) -> str:
+    """Lines as wide as the terminal; what is longer than a line, such as a path, stays whole."""
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip())),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
 
 
 def plain_table(*columns: str | Column) -> Table:

@@ -92,6 +92,7 @@ def scan_folder(
         - folders
         - mask_folders
     )
+    taken = {*(image.path for image in placed), *masks}
     splits = [image.split for image in placed if image.split]
     return ImageIndex(
         root=root,
@@ -102,6 +103,7 @@ def scan_folder(
         empty_classes=tuple(sorted(folder.as_posix() for folder in empty_classes)),
         ignored=len(files) - len(placed) - len(masks),
         masks_root=masks_root,
+        ignored_files=tuple(file for file in files if file not in taken),
         remarks=(*remarks, *_look_alike(classes)),
     )
 

@@ -44,6 +44,7 @@ class ImageIndex:
         splits: "train", "val" or "test" for every path where the folder is split, else None.
         empty_classes: Folders relative to root that hold no image and were left out.
         ignored: Files that are not images by their suffix or lie outside every class folder.
+        ignored_files: Their paths relative to root, sorted; not in a file of save().
         masks_root: Folder with a mask for every image, see :func:`mask_path`; None without masks.
         remarks: What a person should know of how the folders were understood.
         facts: FACTS (N,), what reading the files has found; (0,) before.
@@ -59,6 +60,7 @@ class ImageIndex:
     ignored: int
     masks_root: Path | None = None
     remarks: tuple[str, ...] = ()
+    ignored_files: tuple[Path, ...] = ()
     facts: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -73,7 +75,7 @@ class ImageIndex:
         return self.root / path, mask_path(self.masks_root, path)
 
     def save(self, file: Path, **more: str) -> None:
-        """Write everything to one file; ``more`` is kept along with it."""
+        """Write everything but the ignored files to one file; ``more`` is kept along with it."""
         words = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "root": str(self.root),
@@ -82,6 +84,7 @@ class ImageIndex:
             "reasons": list(self.reasons.items()),
             "more": more,
         }
+        del words["ignored_files"]  # those of the day are found again with the images
         arrays = {"labels": words.pop("labels"), "facts": words.pop("facts")}
         # Escaped, as file names need not be valid Unicode.
         text = np.frombuffer(json.dumps(words).encode("ascii"), np.uint8)

@@ -30,6 +30,7 @@ class Score:
         is_share: whether it is printed in percent.
         build: from the number of classes to the metric, which takes any of the keywords ``loss``
             and ``images`` (mean and size of a batch), ``preds`` and ``target``.
+        more_classes_than: of so many classes or fewer, it is 1 whatever the network says.
         in_training: whether training batches, as augmented, are measured as well.
     """
 
@@ -38,6 +39,11 @@ class Score:
     is_share: bool
     build: Callable[[int], Metric]
     in_training: bool = False
+    more_classes_than: int = 1
+
+    def tells(self, classes: int) -> bool:
+        """Whether it says anything of so many classes, and is to be shown."""
+        return classes > self.more_classes_than
 
 
 def _accuracy(top: int) -> Callable[[int], Metric]:
@@ -50,7 +56,7 @@ SCORES = (
     Score("loss", "loss", False, lambda _: MeanLoss(), in_training=True),
     Score("acc", "accuracy", True, _accuracy(1), in_training=True),
     Score("f1", "macro F1", False, lambda classes: MacroF1(classes, validate_args=False)),
-    Score("top3", "top-3 accuracy", True, _accuracy(3)),
+    Score("top3", "top-3 accuracy", True, _accuracy(3), more_classes_than=3),
 )
 TRAIN_SCORES = tuple(f"train_{score.key}" for score in SCORES if score.in_training)
 VAL_SCORES = tuple(f"val_{score.key}" for score in SCORES)

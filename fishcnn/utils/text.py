@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -75,6 +76,19 @@ def counted(number: int, noun: str) -> str:
 def interval_95(ends: tuple[float, float]) -> str:
     """Write a 95% interval of a share, for brackets behind it."""
     return f"95% interval {percent(ends[0])} to {percent(ends[1])}"
+
+
+def for_shells(words: Iterable[str]) -> str:
+    """Words to type; double quotes, which the prompt of Windows knows as well, where they will do.
+
+    Between these a shell still reads $, ` , ! and backslashes, and the other prompt % and ^.
+    """
+    quoted = []
+    for word in words:
+        plain = shlex.quote(word)
+        double = plain != word and word and not set(word) & set('"$`!\\%^')
+        quoted.append(f'"{word}"' if double else plain)
+    return " ".join(quoted)
 
 
 def to_cell(text: str) -> str:

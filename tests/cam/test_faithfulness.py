@@ -253,3 +253,20 @@ def test_insertion_starts_from_a_gaussian_blur_of_a_twelfth_of_the_side() -> Non
     expected = gaussian_blur(images, kernel_size=[17, 17], sigma=[4.0, 4.0])
     torch.testing.assert_close(seen[1][:, :, 8:-8, 8:-8], expected[:, :, 8:-8, 8:-8])
     assert torch.allclose(seen[1][:, :, :, 0].mean(), images[:, :, :, :4].mean(), atol=0.05)
+
+
+def test_a_difference_that_is_sure_but_too_small_to_see_is_not_called_faithful() -> None:
+    """Of a network with nearly the same confidence in everything, any tiny effect is sure."""
+    none, tiny = torch.zeros(20), differing(0.003, 0.001, 20)
+    result = Faithfulness(scores(none, none), *[scores(-tiny, tiny)] * 2)
+    assert result.verdict.startswith("Not faithful: ")
+    assert "the map gains 0.003 ± 0.001 over random maps and 0.003 ± 0.001" in result.verdict
+    assert "no more confidence than a random part" in result.drop_verdict
+
+
+def test_the_confidence_in_whole_images_and_in_nothing_is_that_of_the_curves() -> None:
+    result = faithfulness(Square(), noise(), corner(), ONES, torch.Generator().manual_seed(1))
+    whole, bare = result.ends
+    sure = class_probabilities(Square().eval(), noise())[:, 1]
+    assert whole == pytest.approx(float(sure.mean()), abs=1e-5)
+    assert bare < 0.5 < whole

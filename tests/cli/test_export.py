@@ -108,6 +108,8 @@ def test_the_card_shows_what_evaluate_measured(exported: tuple[RunFolder, str]) 
         f"| validation | 22 | {percent(found['accuracy'])} | {percent(low)} to {percent(high)} "
         f"| {found['macro_f1']:.3f} | {found['ece']:.3f} | 1.000 |" in card_of(run)
     )
+    said = "measured on 22 images (validation) an expected calibration error of "
+    assert f"{said}{percent(found['calibration']['lines'][0]['ece'])}" in card_of(run)
 
 
 def test_the_card_leaves_out_images_that_were_trained_on(trained: RunFolder, copy: Path) -> None:
@@ -115,6 +117,8 @@ def test_the_card_leaves_out_images_that_were_trained_on(trained: RunFolder, cop
     status, printed = run_and_read("export", QUICK)
     assert status == 0, printed
     others = found["trained_on"]["without"]
+    error = "measured on 22 images (copy, those not trained on) an expected calibration error of "
+    assert f"{error}{percent(others['ece'])}." in card_of(trained)
     row = f"| copy, those not trained on | 22 | {percent(others['accuracy'])} | "
     assert row in card_of(trained)
 
@@ -146,6 +150,7 @@ def test_the_card_keeps_the_numbers_of_the_other_checkpoint_to_itself(trained: R
     card = card_of(trained)
     assert "The run has no summary of this checkpoint." in card
     assert "evaluate.py` measured" not in card
+    assert "Not calibrated, and not measured: whether the probabilities are too high" in card
 
 
 def test_the_programs_in_the_card_say_what_the_network_says(

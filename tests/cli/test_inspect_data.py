@@ -124,7 +124,7 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
         assert fact in said
         assert fact in page
     for fact in (
-        "Nothing keeps it from beginning.",
+        "A training can start; look at the label conflicts and the unreadable images first.",
         "`Koi/1.jpg` and `Rui/again.png`",
         "Unreadable images: 1 `Koi/broken.jpg`: not an image",
         "class train val all unreadable in groups with bars",

@@ -52,6 +52,8 @@ def test_every_picture_suffix_counts_and_other_files_are_counted_as_ignored(tmp_
     index = scan_folder(tmp_path)
     assert np.bincount(index.labels).tolist() == [13, 1]
     assert index.ignored == 4
+    names = ["README.md", "Rui/jpg", "Rui/labels.csv", "stray.jpg"]
+    assert sorted(file.as_posix() for file in index.ignored_files) == names
 
 
 def test_hidden_files_and_litter_are_passed_over(tmp_path: Path) -> None:

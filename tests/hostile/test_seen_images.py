@@ -33,15 +33,20 @@ def test_the_images_of_the_training_are_counted_and_left_out_of_a_second_number(
     first, second = (percent(n["accuracy"]) for n in (seen["without"], found))
     words = " ".join(printed.split())
     assert re.search(
-        rf"images 36 \(copy\) accuracy {first} \(95% interval [\d.]+% to [\d.]+%; 22 images, none "
-        rf"of them trained on\) on all images {second} \(95% interval",
+        rf"images 22 of 36 \(copy\), those not trained on accuracy {first} "
+        rf"\(95% interval [\d.]+% to [\d.]+%; 22 images, none of them trained on\) .* "
+        rf"all 36 images accuracy {second} \(95% interval [^)]+; 14 of them known from training\)",
         words,
     )
     page = (trained.evaluation("copy") / "report.html").read_text(encoding="utf-8")
     card = re.search(r'class="name">(.*?)</div><div class="value">(.*?)</div>', page)
     assert card
     assert card.groups() == ("accuracy on images not trained on", first)
-    assert f"on these its accuracy is {second} (95% interval" in page
+    assert f"its accuracy is\n{second} (95% interval" in page
+    # Confidences, too, are judged by the others alone.
+    (line,) = found["calibration"]["lines"]
+    assert line["ece"] == seen["without"]["ece"] != found["ece"]
+    assert line["log_loss"] == seen["without"]["log_loss"]
     said = "The network was trained on 14 of these 36 images. On the other 22 its accuracy is "
     assert found["remarks"][0].startswith(said)
     assert "22 of these images are validation images" in found["remarks"][1]

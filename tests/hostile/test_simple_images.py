@@ -186,7 +186,7 @@ def test_a_group_that_swallows_a_class_is_said_first(
     assert said in " ".join(done.out.split())[:300]
     page = " ".join((tmp_path / "report" / "report.html").read_text(encoding="utf-8").split())
     assert said in page.split("<section>")[0]
-    assert "Nothing keeps a training from beginning, but look at the findings above first" in page
+    assert "A training can start; look at the findings above first" in page
     settings = ["model.blocks=1", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     with caplog.at_level(logging.WARNING):
         trained = script(

@@ -1,11 +1,12 @@
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fishcnn
-from fishcnn.utils.text import interval_95, percent
+from fishcnn.utils.text import for_shells, interval_95, percent
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,21 @@ def test_nothing_rounds_percentages_by_itself() -> None:
         if re.search(r":\.\d%|100 \* \w+.*:\.\df", line)
     ]
     assert found == [], "write shares by fishcnn.utils.text.percent"
+
+
+@pytest.mark.parametrize(
+    ("word", "typed"),
+    [
+        ("data.root=photos", "data.root=photos"),
+        ("data.root=my photos", '"data.root=my photos"'),
+        ("data.root=Anna's photos", '"data.root=Anna\'s photos"'),
+        ("data.root=$HOME", "'data.root=$HOME'"),
+        ('data.root=a"b', "'data.root=a\"b'"),
+        ("", "''"),
+    ],
+)
+def test_a_word_is_quoted_as_every_shell_reads_it_where_that_is_possible(
+    word: str, typed: str
+) -> None:
+    assert for_shells([word]) == typed
+    assert shlex.split(typed) == [word]

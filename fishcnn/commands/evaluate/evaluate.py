@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from fishcnn.commands.evaluate.evaluation_page import evaluation_page
 from fishcnn.commands.evaluate.inference import logits_of, mistake_maps
 from fishcnn.commands.evaluate.output import print_results, write_json, write_predictions
-from fishcnn.commands.evaluate.results import Results, about_seen, choose_threshold, score
+from fishcnn.commands.evaluate.results import Results, Scores, about_seen, choose_threshold, score
 from fishcnn.commands.evaluate.seen_images import seen_images
 from fishcnn.commands.evaluate.temperature import Answers, calibrate, store_temperature
 from fishcnn.commands.images_of_run import run_datamodule
@@ -82,12 +82,17 @@ def _evaluate(
     images, validation, data = _images(config, split, checkpoint, run, classifier)
 
     judged = Answers(logits_of(classifier, images, augmented=config.tta), images.labels)
-    known = judged
+    seen = seen_images(images, run, data)
+    others = seen.unseen
+    both = 0 < others.sum() < len(others)
+    # Whatever is said of confidences is said of new images, if there are some.
+    new = judged.only(others) if both else judged
+    known = new
     if validation is not None and validation is not images:
         logits = logits_of(classifier, validation, augmented=config.tta)
         known = Answers(logits, validation.labels)
     calibration = calibrate(
-        judged,
+        new,
         None if validation is None else known,
         float(classifier.temperature),
         store=config.calibrate,
@@ -96,25 +101,25 @@ def _evaluate(
         store_temperature(checkpoint, calibration.temperature, held=output)
 
     top_k = min(config.top_k, len(classifier.classes))
-    probabilities = judged.probabilities(calibration.temperature)
-    scores = score(probabilities, images.labels, top_k)
-    once = Answers(judged.logits[:1], images.labels).probabilities(calibration.temperature)
-    seen = seen_images(images, run, data)
-    others, unseen = seen.unseen, None
-    if 0 < others.sum() < len(others):
-        unseen = score(probabilities[others], images.labels[others], top_k)
+
+    def scored(answers: Answers) -> Scores:
+        return score(answers.probabilities(calibration.temperature), answers.labels, top_k)
+
+    once = Answers(judged.logits[:1], images.labels) if config.tta else None
+    scores, unseen = scored(judged), scored(new) if both else None
     remarks = [*about_seen(seen, unseen), *images.remarks]
     if images is validation:
         remarks.append(
             "The epoch with the lowest validation loss was chosen on these images, so all "
             "scores are slightly optimistic. Images that the network has never seen (data_root=) "
-            "give a fairer estimate."
+            "give a fairer estimate. Here all is computed in 32 bits: numbers of a training in 16 "
+            "bits (trainer.precision) differ from these a little."
         )
     results = Results(
         checkpoint=checkpoint,
         classes=classifier.classes,
         images=images,
-        probabilities=probabilities,
+        probabilities=judged.probabilities(calibration.temperature),
         scores=scores,
         calibration=calibration,
         threshold=choose_threshold(
@@ -122,17 +127,21 @@ def _evaluate(
             (images if validation is None else validation).name,
             known.probabilities(calibration.temperature),
             known.labels,
-            scores,
+            unseen or scores,
         ),
         seen=seen,
         unseen=unseen,
-        plain=score(once, images.labels, top_k) if config.tta else None,
+        plain=once and scored(once),
         remarks=remarks,
+        plain_unseen=scored(once.only(others)) if once and both else None,
     )
-    mistakes = results.costly_mistakes(_MISTAKES)
-    predicted = scores.predicted[mistakes]
+    shown = results.of_new_images()
+    mistakes = shown.costly_mistakes(_MISTAKES)
+    predicted = shown.scores.predicted[mistakes]
     with waiting("Drawing the report"):
-        maps = mistake_maps(classifier, images, mistakes, predicted) if len(mistakes) else None
+        maps = (
+            mistake_maps(classifier, shown.images, mistakes, predicted) if len(mistakes) else None
+        )
         page = evaluation_page(results, mistakes, maps, _made_of(results))
     with all_or_nothing(output) as folder:
         write_json(results, folder / EVALUATION)

@@ -36,12 +36,14 @@ def evaluation_page(
 ) -> bytes:
     """Build the page, in UTF-8.
 
-    It shows the wrong predictions at some positions with their Grad-CAM, and names what is needed
-    to repeat the evaluation.
+    All of it is of the images that the network has not learnt from, if there are both kinds. It
+    shows the wrong predictions at some positions among these with their Grad-CAM, and names what
+    is needed to repeat the evaluation.
 
     Raises:
         FishError: an image can no longer be read.
     """
+    judged, results = results, results.of_new_images()
     scores, chosen = results.scores, results.threshold.chosen
     return render_page(
         "evaluation.html",
@@ -50,9 +52,10 @@ def evaluation_page(
         images=results.images,
         checkpoint=results.checkpoint,
         scores=scores,
+        top=max((k for k in scores.top_k if k < len(results.classes)), default=1),
         plain=results.plain,
         unseen=results.unseen,
-        headline=results.headline,
+        judged=judged,
         all_seen=not results.seen.unseen.any(),
         notes=results.remarks,
         calibration=results.calibration,

@@ -114,17 +114,22 @@ def write_predictions(results: Results, file: Path) -> None:
 def print_results(results: Results, output: Path) -> None:
     """Print the numbers, the most frequent mistakes, and where the files are."""
     console = Terminal()
-    scores, applied = results.headline, results.threshold.applied
+    judged, results = results, results.of_new_images()
+    scores, applied = results.scores, results.threshold.applied
+    total, few = len(judged.images), len(results.images)
     rows = {
-        "images": f"{len(results.images)} ({_escaped(results.images.name)})",
+        "images": f"{few} ({_escaped(results.images.name)})"
+        if few == total
+        else f"{few} of {total} ({_escaped(results.images.name)}), those not trained on",
         "accuracy": f"[bold]{percent(scores.accuracy)}[/bold]  ({_of(results)})",
-        "on all images": results.unseen
-        and f"{percent(results.scores.accuracy)}  ({interval_95(results.scores.interval)})",
-        "without tta": results.plain
-        and percent(results.plain.accuracy) + (" on all images" if results.unseen else ""),
+        "without tta": results.plain and percent(results.plain.accuracy),
         "mean of classes": f"precision {scores.macro.precision:.3f}, "
         f"recall {scores.macro.recall:.3f}, F1 {scores.macro.f1:.3f}",
-        **{f"top-{k}": percent(share) for k, share in scores.top_k.items() if k > 1},
+        **{
+            f"top-{k}": percent(share)
+            for k, share in scores.top_k.items()
+            if 1 < k < len(results.classes)  # all are among as many as there are
+        },
         **{
             f"{line.name.split(':')[0]} temperature": (
                 f"{line.temperature:.3f} (calibration error {percent(line.ece)}, "
@@ -135,7 +140,10 @@ def print_results(results: Results, output: Path) -> None:
         f"for {percent(results.threshold.wanted, 0)} precision": "not reached at any confidence"
         if applied is None
         else f"at confidence {applied.shown_threshold} or more: "
-        f"{percent(applied.coverage)} of all images",
+        f"{percent(applied.coverage)} of these images",
+        f"all {total} images": results.unseen
+        and f"accuracy {percent(judged.scores.accuracy)}  "
+        f"({interval_95(judged.scores.interval)}; {total - few} of them known from training)",
     }
     table = plain_table()
     for name, value in rows.items():

@@ -1,7 +1,7 @@
 """Everything that an evaluation has found."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,9 @@ class Results:
         unseen: scores of the others; None where that is all of them, or none.
         plain: scores without test-time augmentation, if the others are with it.
         remarks: what a reader has to know about the numbers.
+        plain_unseen: those of the plain scores that are of the unseen images.
+
+    Calibration and threshold are of the unseen images alone where there are some.
     """
 
     checkpoint: Path
@@ -149,11 +152,26 @@ class Results:
     unseen: Scores | None
     plain: Scores | None
     remarks: list[str]
+    plain_unseen: Scores | None = None
 
     @property
     def headline(self) -> Scores:
         """What speaks of new images: the scores without images that were trained on, if known."""
         return self.unseen or self.scores
+
+    def of_new_images(self) -> "Results":
+        """The results of the images that the network has not learnt from, if there are both."""
+        if self.unseen is None:
+            return self
+        new = self.seen.unseen
+        return replace(
+            self,
+            images=self.images.only(np.flatnonzero(new)),
+            probabilities=self.probabilities[new],
+            scores=self.unseen,
+            seen=self.seen.only(new),
+            plain=self.plain_unseen,
+        )
 
     def worst_classes(self) -> list[int]:
         """Classes that have images, lowest F1 first."""

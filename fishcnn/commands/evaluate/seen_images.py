@@ -37,6 +37,11 @@ class SeenImages:
         """Which images the network has not learnt from, bool ``(N,)``."""
         return ~(self.identical | self.near)
 
+    def only(self, which: Bools) -> "SeenImages":
+        """What is known of some of them, bool ``(N,)``."""
+        known = (self.identical[which], self.near[which], self.chosen[which])
+        return SeenImages(*known, self.not_checked)
+
 
 def seen_images(
     images: LabelledImages, run: RunFolder | None, data: FishDataModule | str

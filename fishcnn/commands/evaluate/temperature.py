@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fishcnn.metrics.calibration import (
     MAX_TEMPERATURE,
@@ -69,6 +70,10 @@ class Answers(NamedTuple):
 
     logits: Floats
     labels: Counts
+
+    def only(self, which: NDArray[np.bool_]) -> "Answers":
+        """What it says of some of them, bool ``(N,)``."""
+        return Answers(self.logits[:, which], self.labels[which])
 
     def probabilities(self, temperature: float | Floats) -> Floats:
         """``(N, K)`` means over the views, at one temperature or at ``(N, 1)``."""

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,8 @@ _SETTINGS = {
 }
 _MAX_NAME = 60  # letters of up to four bytes: file systems take 255 bytes
 
+log = logging.getLogger(__name__)
+
 
 def check_explain(config: DictConfig) -> None:
     """Check the settings of an explanation, or raise a FishError that names one."""
@@ -139,6 +142,11 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
         files = typed_files(config.input, classifier.classes, folders)
     about = "a sample of the validation split" if config.input is None else config.input
     explanation = Explanation(checkpoint, question, about, remarks=remarks)
+    if config.trust and datamodule is not None:
+        log.info(
+            "After the images, it is measured on validation images whether the maps are faithful "
+            "and where they lie; on a CPU this takes minutes. To skip it, type trust=false."
+        )
     with all_or_nothing(output, lambda: _earlier(output)) as folder:
         images = output / names.EXPLANATION_IMAGES
         if images.exists() and not images.is_dir():

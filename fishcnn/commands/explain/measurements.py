@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fishcnn.cam.faithfulness import Faithfulness, Scores, faithfulness
+from fishcnn.cam.faithfulness import MIN_IMAGES, Faithfulness, Scores, faithfulness
 from fishcnn.cam.localisation import MAX_CLASSES_NAMED, Found, Localisation, Place, localise
 from fishcnn.cam.maps import class_activation_maps
 from fishcnn.cam.sanity_check import Randomisation, randomisation_test
@@ -17,14 +17,16 @@ from fishcnn.commands.explain.explanation_rows import Row, make_row
 from fishcnn.commands.explain.question import Question, answer
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.borders import find_bars
+from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.progress import track, waiting
-from fishcnn.utils.text import finite, printable
+from fishcnn.utils.text import finite, percent, printable
 
 IMAGES_PER_CLASS = 20  # enough to find a shortcut in each
 MAX_BYTES = 2**28  # of images; painting fish over takes a few times as much
 RANDOMISED = 32  # images: their mean correlation is known to a few hundredths
+MIN_CHANGE = 0.05  # of confidence when all of an image is removed: else nothing hangs on the image
 DRAWS = 3  # random networks: a single one may resemble the trained one
 # Of methods that run the network hundreds of times for one map.
 RANDOMISED_SLOWLY, DRAWS_SLOWLY = 4, 1
@@ -50,9 +52,20 @@ class Measured:
     maps: Tensor
 
     @property
+    def doubt(self) -> str | None:
+        """Why maps of this network say little, whatever the tests say; None if nothing is known."""
+        return doubt(
+            sum(not row.wrong for row in self.rows),
+            len(self.rows),
+            len(self.localisation.classes),
+            self.faithfulness.ends,
+        )
+
+    @property
     def verdicts(self) -> list[str]:
         """Whether the maps are faithful, a line for each test."""
         return [
+            *([f"The maps say little: {self.doubt}"] if self.doubt else []),
             self.faithfulness.verdict,
             self.faithfulness.drop_verdict,
             "No sanity check: every map is empty (Adebayo et al. 2018)."
@@ -77,15 +90,47 @@ class Measured:
     def findings(self) -> list[str]:
         """What was found about where they lie, a line for each, with the names of images to see."""
         names = [row.name for row in self.rows]
-        return [finding.named(names) for finding in self.localisation.findings]
+        return [finding.named(names) for finding in self._found]
 
     @property
     def examples(self) -> list[tuple[Found, list[int]]]:
         """For each thing that was found, the positions of images to see: of up to five classes."""
         return [
             (found, [*chain.from_iterable(list(found.examples.values())[:MAX_CLASSES_NAMED])])
-            for found in self.localisation.findings
+            for found in self._found
         ]
+
+    @property
+    def _found(self) -> list[Found]:
+        """What was found; of a network that knows nothing, nothing is called unsuspicious."""
+        if self.doubt is None:
+            return list(self.localisation.findings)
+        doubted = Found("doubt", f"Where it looks says little: {self.doubt}", {})
+        return [doubted, *(f for f in self.localisation.findings if f.kind != "nothing")]
+
+
+def doubt(hits: int, total: int, classes: int, ends: tuple[float, float]) -> str | None:
+    """Say why maps of a network prove little, or None.
+
+    Args:
+        hits: of the total of images, those whose class it found.
+        total: of them.
+        classes: that there are to choose from.
+        ends: mean confidence in whole images, and in what is left when all is removed, 0 to 1.
+    """
+    if total < MIN_IMAGES:
+        return None
+    if wilson_interval(hits, total)[0] <= 1 / classes:
+        return (
+            f"the network is right on {hits} of {total} validation images, {percent(hits / total)},"
+            f" which is not clearly above the {percent(1 / classes)} of guessing."
+        )
+    if abs(ends[0] - ends[1]) < MIN_CHANGE:
+        return (
+            f"the network's confidence hardly hangs on the image: {percent(ends[0])} on average, "
+            f"and {percent(ends[1])} when all of the image is removed."
+        )
+    return None
 
 
 def measure(

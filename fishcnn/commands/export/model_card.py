@@ -91,8 +91,15 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
     summary = read_notes(run.summary)
     if summary.get("best_epoch") != verified_checkpoint(checkpoint)["epoch"] + 1:
         summary = {}
-    evaluations = [read_notes(file) for file in run.evaluations()]
-    shares = {score.title: summary.get(f"val_{score.key}") for score in SCORES if score.is_share}
+    evaluations = [
+        _without_trained_on(one)
+        for one in map(read_notes, run.evaluations())
+        # The other checkpoint of the run has other scores.
+        if Path(one.get("checkpoint", "")).name == checkpoint.name
+    ]
+    looked = [one for one in evaluations if one.get("calibration", {}).get("lines")]
+    told = [score for score in SCORES if score.tells(len(summary.get("classes", [])))]
+    shares = {score.title: summary.get(f"val_{score.key}") for score in told if score.is_share}
     shares["accuracy after the last epoch"] = summary.get("last_val_acc")
     validated = len(read_notes(run.split).get("val", []))
     return {
@@ -116,21 +123,24 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "numbers": [
             (score.title, summary.get(f"val_{score.key}")) for score in SCORES if not score.is_share
         ],
-        # The other checkpoint of the run has other scores.
-        "evaluations": [
-            _without_trained_on(one)
-            for one in evaluations
-            if Path(one.get("checkpoint", "")).name == checkpoint.name
-        ],
+        "evaluations": evaluations,
+        # One with a fitted temperature, if there is any, says the most.
+        "measured_confidence": max(
+            looked, key=lambda one: one["calibration"].get("fitted") is not None, default=None
+        ),
     }
 
 
 def _without_trained_on(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
     """The numbers of an evaluation that say something of new images, where it has such."""
-    others = evaluation.get("trained_on", {}).get("without")
+    trained_on = evaluation.get("trained_on", {})
+    others, name = trained_on.get("without"), evaluation["pictures"]["name"]
     if not others:
-        return evaluation
-    name = f"{evaluation['pictures']['name']}, those not trained on"
+        known = trained_on.get("identical", 0) + trained_on.get("near_duplicates", 0)
+        if known < evaluation["pictures_judged"]:
+            return evaluation
+        return {**evaluation, "pictures": {"name": f"{name}, all of them trained on"}}
+    name = f"{name}, those not trained on"
     return {**evaluation, **others, "pictures": {**evaluation["pictures"], "name": name}}
 
 

@@ -1,6 +1,6 @@
 """What a person is told before the first epoch, in five lines."""
 
-import shlex
+import os
 import textwrap
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +17,7 @@ from fishcnn.data.inspection.in_short import findings_in_short, images_in_short
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import counted
+from fishcnn.utils.text import counted, for_shells
 
 # Near-duplicates and leaks depend on these settings of the data.
 _COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
@@ -41,10 +41,10 @@ def print_start(
     folder, counts = str(images.index.root), images_in_short(images, splitting)
     room = max(console.width - len(f"data     : {counts}"), _SHORTEST_PATH)
     if console.is_terminal and len(folder) > room:
-        folder = f"...{folder[3 - room :]}"  # config.yaml has the whole of it
+        folder = _shortened(folder, room)  # config.yaml has the whole of it
     where = f"run      {run.path}"
     if logdir:
-        watch = f"{where}; to watch: tensorboard --logdir {shlex.quote(str(logdir))}"
+        watch = f"{where}; to watch: tensorboard --logdir {for_shells([str(logdir)])}"
         where = watch if not console.is_terminal or len(watch) <= console.width else where
     lines = [
         f"data     {folder}: {counts}",
@@ -65,6 +65,12 @@ def print_start(
                 break_on_hyphens=False,
             )
         print_raw(console, [text])
+
+
+def _shortened(folder: str, room: int) -> str:
+    """The end of a path with "..." before it, cut at a separator if one is left."""
+    kept = folder[3 - room :]
+    return f"...{kept[max(kept.find(os.sep), 0) :]}"
 
 
 def _network(classifier: FishClassifier) -> str:

@@ -1,6 +1,5 @@
 """What a person is shown at the end of a run."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,14 @@ from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.models.scores import SCORES
 from fishcnn.training.diagnosis import Verdict, report
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import interval_95, percent
+from fishcnn.utils.text import for_shells, interval_95, percent
+
+
+def _about_accuracy(summary: Mapping[str, Any]) -> str:
+    """The interval of the accuracy, and whether guessing does as well."""
+    ends, chance = summary["val_acc_interval"], 1 / len(summary["classes"])
+    above = "" if ends[0] > chance else f"; not clearly above chance, {percent(chance)}"
+    return interval_95(ends) + above
 
 
 def print_summary(
@@ -29,11 +35,12 @@ def print_summary(
     )
     table.add_row(
         "validation accuracy",
-        f"[bold]{percent(summary['val_acc'])}[/bold]  ({interval_95(summary['val_acc_interval'])})",
+        f"[bold]{percent(summary['val_acc'])}[/bold]  ({_about_accuracy(summary)})",
     )
     table.add_row("after the last epoch", percent(summary["last_val_acc"]))
     # Accuracy, which is measured in training as well, stands above; the loss alone says little.
-    for score in (score for score in SCORES if not score.in_training):
+    classes = len(summary["classes"])
+    for score in (score for score in SCORES if not score.in_training and score.tells(classes)):
         value = summary[f"val_{score.key}"]
         table.add_row(score.title, percent(value) if score.is_share else f"{value:.3f}")
     table.add_row(
@@ -48,6 +55,6 @@ def print_summary(
         lines += [
             f"TensorBoard logs: {run.path}",
             "\nSee where the network looks, epoch by epoch:",
-            f"  tensorboard --logdir {shlex.quote(str(logdir))} --samples_per_plugin images=200",
+            f"  tensorboard --logdir {for_shells([str(logdir)])} --samples_per_plugin images=200",
         ]
     print_raw(console, lines)

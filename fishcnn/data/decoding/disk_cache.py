@@ -217,6 +217,9 @@ def _open(folder: Path, index: ImageIndex, square: Square, workers: int) -> Imag
         old, more = ImageIndex.load(file)
         # The same folder may have been typed in another way, from elsewhere.
         old = replace(old, root=index.root, masks_root=index.masks_root)
+        # What lies beside the images may have changed without them.
+        beside = ("empty_classes", "ignored", "ignored_files")
+        old = replace(old, **{name: getattr(index, name) for name in beside})
         arrays = folder / more["arrays"]
         shape = (len(old.readable), square.side, square.side)
         pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, square, workers)

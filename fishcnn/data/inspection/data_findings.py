@@ -230,7 +230,8 @@ def left_out(images: ImageSet) -> list[Finding]:
         Finding(f"Unreadable images: {len(unreadable)}", unreadable, complete=True),
         Finding(f"Empty class folders: {', '.join(images.index.empty_classes) or 'none'}"),
         Finding(
-            f"Ignored files, by their suffix or outside every class folder: {images.index.ignored}"
+            f"Ignored files, by their suffix or outside every class folder: {images.index.ignored}",
+            [markdown_code(file.as_posix()) for file in images.index.ignored_files],
         ),
     ]
 

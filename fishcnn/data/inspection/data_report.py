@@ -1,6 +1,5 @@
 """What was found in the folder, in Markdown, for whoever trains on it."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from fishcnn.data.inspection.data_findings import (
 )
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
-from fishcnn.utils.text import markdown, markdown_code, printable
+from fishcnn.utils.text import for_shells, markdown, markdown_code, printable
 
 _SHAPES = {
     SQUASH: "squashed to that shape",
@@ -49,7 +48,7 @@ def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = (
     text = printable("\n\n".join(parts) + "\n")
     if splitting.duplicates is None or not len(splitting.duplicates.pairs):
         return text
-    settings = printable(shlex.join([f"data.root={images.index.root}", *typed]))
+    settings = printable(for_shells([f"data.root={images.index.root}", *typed]))
     command = markdown_code(f"python scripts/inspect_data.py {settings}")
     return f"{text}\n{command} shows all the groups as images.\n"
 

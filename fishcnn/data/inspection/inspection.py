@@ -14,6 +14,7 @@ from fishcnn.data.inspection.borders import Bars, find_bars
 from fishcnn.data.inspection.data_findings import (
     Finding,
     borders,
+    conflicting,
     imbalance,
     label_conflicts,
 )
@@ -71,13 +72,24 @@ class Inspection:
         obstacles = [Finding(f"It would stop with: {error}") for error in self.obstacles]
         sections = report_sections(self.images, self.splitting)
         first = {title: sections.pop(title) for title in (WARNINGS,) if title in sections}
-        begins = "Nothing keeps it from beginning"
-        begins += ", but look at the warnings first." if first else "."
+        conflicts = conflicting(self.images, self.splitting)
+        look = [
+            *(["the warnings"] if first else []),
+            *(["the label conflicts"] if conflicts else []),
+            *(["the unreadable images"] if self.images.unreadable else []),
+        ]
+        begins = (
+            f"A training can start; look at {' and '.join(look)} first."
+            if look
+            else ("A training can start.")
+        )
+        # What would stop it comes first; that nothing would is the conclusion.
         return {
             **first,
-            "Training": obstacles or [Finding(begins)],
+            **({"Training": obstacles} if obstacles else {}),
             **sections,
             "Borders and bars": borders(self.images, self.bars),
+            **({} if obstacles else {"Training": [Finding(begins)]}),
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def fill_head(classifier: FishClassifier, datamodule: FishDataModule, device: to
         head.weight.copy_(found.weight)
         head.bias.copy_(found.bias)
     log.info(
-        "The head is a linear classifier of the features, with penalty %g%s.",
+        "Linear head on fixed features: penalty %g%s.",
         found.penalty,
-        f" (loss {found.losses[found.penalty]:.3f} in cross-validation)" if found.losses else "",
+        f", cross-validated loss {found.losses[found.penalty]:.3f}" if found.losses else "",
     )

@@ -15,7 +15,8 @@ import pytest
 from fishcnn.commands.evaluate.evaluation_page import evaluation_page
 from fishcnn.commands.evaluate.inference import MistakeMaps
 from fishcnn.commands.evaluate.output import print_results, write_json, write_predictions
-from fishcnn.commands.evaluate.results import Results, score
+from fishcnn.commands.evaluate.results import Results, Scores, score
+from fishcnn.utils.text import percent
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -122,6 +123,36 @@ def test_brackets_and_stray_bytes_in_names_are_printed_as_they_are(
     assert "[bold]" in printed
     assert "91.7%" in printed
     assert str(tmp_path / "report.html") in printed
+
+
+def test_where_there_are_new_images_everything_shown_is_of_them(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of the three mistakes are on the first 8 images, which the network has learnt from."""
+    seen = np.arange(36) < 8
+    unseen = score(results.probabilities[~seen], results.images.labels[~seen], 2)
+    known = replace(results.seen, identical=seen)
+    results = replace(results, seen=known, unseen=unseen, plain_unseen=unseen)
+    page = " ".join(page_of(results.of_new_images(), None).split())
+    assert "are of the 28 images that the network was not trained on. On all" in page
+    page = " ".join(evaluation_page(results, np.empty(0, np.int64), None, {}).decode().split())
+    assert "On all 36 images, 8 of which it knows from its training" in page
+    assert page.count("&times;&nbsp;1") == 2  # of its class, and of its pair
+    assert "&times;&nbsp;2" not in page
+    assert f"ECE) is the mean gap between confidence and accuracy, here {percent(ece(unseen))}" in (
+        page
+    )
+
+    print_results(results, tmp_path)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "images 28 of 36 (validation), those not trained on" in printed
+    assert f"accuracy {percent(27 / 28)}" in printed
+    assert f"all 36 images accuracy {percent(33 / 36)}" in printed
+    assert "r\\udcffi" not in printed  # nothing of it is mistaken
+
+
+def ece(scores: Scores) -> float:
+    return scores.reliability.ece
 
 
 @pytest.mark.slow

@@ -105,6 +105,15 @@ def test_a_second_start_decodes_nothing_and_sees_the_same(root: Path, decoded: l
     np.testing.assert_array_equal(second.fingerprints, first.fingerprints)
 
 
+def test_files_that_are_no_images_are_named_as_they_are_now(root: Path) -> None:
+    assert load(root).index.ignored_files == ()
+    (root / "notes.txt").write_text("caught in May")
+    index = load(root).index
+    assert (index.ignored, index.ignored_files) == (1, (Path("notes.txt"),))
+    (root / "notes.txt").unlink()
+    assert load(root).index.ignored == 0
+
+
 def test_what_is_in_the_cache_is_what_decoding_gives(root: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(root / "Koi" / "noise.png")

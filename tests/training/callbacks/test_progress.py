@@ -72,6 +72,23 @@ def test_a_log_file_gets_a_line_of_numbers_for_each_epoch(
     assert f"val_acc {float(trainer.callback_metrics['val_acc']):.3f}" in lines[1]
 
 
+def test_on_a_narrow_terminal_the_line_of_an_epoch_is_shorter(
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    history = History(RunFolder(tmp_path))
+    trainer = small_trainer(tmp_path, history, EpochLines(history), logger=False, max_epochs=1)
+    trainer.fit(small_classifier(datamodule.classes), datamodule=datamodule)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    number = r"\d\.\d{3}"
+    assert re.fullmatch(f"epoch 1/1  loss {number} val {number}  acc {number} val {number}", line)
+    assert len(line) < 60
+
+
 def test_the_line_of_an_epoch_without_validation_has_no_numbers_of_an_earlier_one(
     datamodule: FishDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
