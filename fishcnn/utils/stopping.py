@@ -58,6 +58,7 @@ def watch_program(scripts: str) -> None:
     program = getattr(sys.modules["__main__"], "__file__", None) or ""
     if (
         os.path.basename(program) == "fishcnn"
+        or program.endswith(os.path.join("fishcnn", "__main__.py"))
         or os.path.dirname(os.path.abspath(program)) == scripts
     ):
         _State.program = True

@@ -236,7 +236,7 @@ def test_a_run_without_a_checkpoint_is_not_begun_again_in_another_folder(
     within_the_first_checkpoint(trained)
     finished = train(*typed(trained), "ckpt_path=runs/first", "hydra.run.dir=runs/second")
     assert finished.status == 1
-    assert "error: ckpt_path=runs/first: wanted a checkpoint file, or a run fold" in finished.err
+    assert "error: ckpt_path=runs/first: holds no checkpoint; name a checkpoint" in finished.err
 
 
 @pytest.mark.parametrize("change", ["model.blocks=1", "seed=1"])
