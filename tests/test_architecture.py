@@ -67,11 +67,11 @@ def sources() -> list[Path]:
 
 @cache
 def imports() -> list[Import]:
-    """Every import but those of ``fishcnn/__init__.py``, which is a door and not a part."""
+    """Every import but those of the two doors, ``__init__.py`` and ``__main__.py``."""
     return [
         found
         for name, path in modules().items()
-        if name != "fishcnn"
+        if name not in ("fishcnn", "fishcnn.__main__")
         for found in imports_of(name, ast.parse(path.read_text(encoding="utf-8")), late=False)
     ]
 
@@ -107,7 +107,7 @@ def top(found: Import) -> str:
 
 def test_there_are_nine_wings_and_nothing_loose_beside_them() -> None:
     entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
-    assert entries == {*FLOOR, "__init__.py", "py.typed"}
+    assert entries == {*FLOOR, "__init__.py", "__main__.py", "py.typed"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -64,6 +64,7 @@ def _read_bare_word(word: str, known: KnownSettings) -> Reading:
     if word in everything or word in known.groups:
         # Such as model.blocks, or model.
         value = everything.get(word, known.groups.get(word))
+        value = not value if isinstance(value, bool) else value  # the default changes nothing
         return Reading(
             None, f"{word}: has no value; type {word}=VALUE, such as {word}={typed(value)}"
         )

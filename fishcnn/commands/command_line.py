@@ -62,6 +62,8 @@ def _settings(changes: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def _for_a_shell(words: Sequence[str]) -> str:
+    if words and words[0].endswith("__main__.py"):
+        return shlex.join([sys.executable, "-m", "fishcnn", *words[1:]])
     python = [sys.executable] if words and words[0].endswith(".py") else []
     return shlex.join([*python, *words])
 

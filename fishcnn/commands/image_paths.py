@@ -48,7 +48,8 @@ def image_paths(typed: str) -> Iterator[str]:
     if os.path.lexists(path):
         return iter([path])
     if not glob.has_magic(path):
-        raise FishError(f"input={typed}: there is no such file or folder in {os.getcwd()}")
+        where = "" if os.path.isabs(path) else f" in {os.getcwd()}"
+        raise FishError(f"input={typed}: there is no such file or folder{where}")
     parts = PurePath(path).parts
     return _matching("", parts, set(), deep="**" in parts)
 

@@ -31,6 +31,7 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
+from fishcnn.utils import stopping
 from fishcnn.utils.checks import whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes, write_text
@@ -57,7 +58,8 @@ def inspect_data(config: DictConfig) -> None:
         FishError: a setting is at fault, the folder does not have one folder a class, or the output
             folder cannot be written to; the message says which.
     """
-    datamodule = check_inspect_data(config)
+    with stopping.telling(lambda: "; nothing was written"):
+        datamodule = check_inspect_data(config)
     name = config.data.name
     if name == "folder":
         name = user_path(config.data.root).resolve().name

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from fishcnn.commands.command_line import retyped
+from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import Unwritable, made_folder, regular_target, unwritable, write_bytes
 from fishcnn.utils.lock import locked
@@ -14,6 +16,27 @@ from fishcnn.utils.machine import user_path
 # A page or a card says that the files beside it are there, so it comes last.
 _PAGES = (".html", ".md")
 _UNFINISHED = ".unfinished"
+
+
+class _Begun:
+    """Of this process."""
+
+    folders: frozenset[Path] = frozenset()  # into which new files were being moved
+
+
+def nothing_written(place: Path) -> Callable[[], str]:
+    """What to say when a signal ends a command that writes to ``place`` at its end.
+
+    For :func:`~fishcnn.utils.stopping.telling`.
+    """
+
+    def line() -> str:
+        again = f"to begin again: {retyped({})}"
+        if place in _Begun.folders:
+            return f"; {place} may hold only some of the new files; {again}"
+        return f"; nothing was written to {place}; {again}"
+
+    return line
 
 
 @contextmanager
@@ -37,6 +60,8 @@ def output_folder(named: str | None, default: Path) -> Iterator[Path]:
         try:
             stack.enter_context(new_folder(folder))
             stack.enter_context(locked(folder))
+            _Begun.folders -= {folder}
+            stack.enter_context(stopping.telling(nothing_written(folder)))
         except (OSError, Unwritable) as error:
             raise _refused(folder, error) from error
         yield folder
@@ -91,6 +116,7 @@ def all_or_nothing(output: Path, earlier: Callable[[], Iterable[Path]] = nothing
         files.sort(key=lambda file: (file.suffix in _PAGES, file))
         for file in files:
             regular_target(output / file.relative_to(unfinished))
+        _Begun.folders |= {output}
         for file in earlier():
             file.unlink(missing_ok=True)
         for file in files:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -49,8 +50,14 @@ def find_checkpoint(
     for file in (path / CHECKPOINTS / name, path):
         if file.is_file():
             return file.resolve()
+    wanted = f"name a checkpoint file, or a run folder with {CHECKPOINTS}/{name}"
+    if path.exists():
+        raise FishError(f"{setting}={typed}: holds no checkpoint; {wanted}")
+    meant = " did you mean last?" if get_close_matches(typed or "", [LAST], 1) else ""
+    where = "" if path.is_absolute() else f" in {Path.cwd()}"
     raise FishError(
-        f"{setting}={typed}: wanted a checkpoint file, or a run folder with {CHECKPOINTS}/{name}"
+        f"{setting}={typed}: there is no such file or folder{where};{meant} {wanted}, or "
+        f"type {setting}={LAST} for the newest run"
     )
 
 

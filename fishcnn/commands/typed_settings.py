@@ -147,8 +147,11 @@ class Settings:
         if not several or self._sweep:
             return Reading([setting])
         problem = f"{setting}: add -m to try one value after another"
-        if re.search(r"=\d+,\d+$", setting):
-            return Reading(None, f"{problem}; numbers have decimal points, lists have brackets")
+        number = setting.partition("=")[2].replace(",", ".")
+        if isinstance(self._known.everything().get(setting.partition("=")[0]), float) and re.search(
+            r"=\d+,\d+$", setting
+        ):
+            problem += f"; a single number is typed with a point: {number}"
         return Reading(["-m", setting], problem)
 
     def _of_another_choice(self, name: str, value: str | None) -> Reading:

@@ -13,6 +13,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+# SIGTERM and SIGHUP are what batch systems call them.
+_WORDS = {
+    "SIGINT": "Ctrl-C",
+    "SIGTERM": "SIGTERM (kill)",
+    "SIGHUP": "SIGHUP (its terminal was closed)",
+}
+
 
 class Stopped(KeyboardInterrupt):
     """A signal asks the program to end; which one is :func:`stopped_by`."""
@@ -51,6 +58,7 @@ def watch_program(scripts: str) -> None:
     program = getattr(sys.modules["__main__"], "__file__", None) or ""
     if (
         os.path.basename(program) == "fishcnn"
+        or program.endswith(os.path.join("fishcnn", "__main__.py"))
         or os.path.dirname(os.path.abspath(program)) == scripts
     ):
         _State.program = True
@@ -149,7 +157,9 @@ def exit_status() -> int:
 
 
 def _name() -> str:
-    return (stopped_by() or signal.SIGINT).name
+    """The signal in the words of who has sent it."""
+    name = (stopped_by() or signal.SIGINT).name
+    return _WORDS.get(name, name)
 
 
 def _answer(number: int, frame: FrameType | None) -> None:

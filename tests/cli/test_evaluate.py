@@ -190,7 +190,7 @@ def test_a_checkpoint_that_was_moved_needs_a_folder_of_images(
         ("top_k=0", "top_k=0: must be a whole number, 1 or more"),
         ("precision_wanted=95", "precision_wanted=95: must be a number above 0 up to 1"),
         ("calibrate=maybe", "calibrate=maybe: must be true or false"),
-        ("ckpt=nowhere", "ckpt=nowhere: wanted a checkpoint file"),
+        ("ckpt=nowhere", "ckpt=nowhere: there is no such file or folder in /"),
         ("data_root=nowhere", "data_root=nowhere"),
     ],
 )

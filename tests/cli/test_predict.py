@@ -332,7 +332,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["ckpt=nowhere"], "ckpt=nowhere: wanted a checkpoint file, or a run folder"),
+        (["ckpt=nowhere"], "ckpt=nowhere: there is no such file or folder in /"),
         (["input=nowhere"], "input=nowhere: there is no such file or folder in /"),
         (["input=nowhere/*"], "input=nowhere/*: no image found"),
         (["input=runs/*/checkpoints"], "input=runs/*/checkpoints: no image found"),

@@ -181,7 +181,7 @@ def test_a_slip_is_answered_with_the_command_that_was_meant(typed: str, meant: s
         ),
         (
             "predict threshold=0,6",
-            "threshold=0,6: add -m to try one value after another; numbers hav",
+            "threshold=0,6: add -m to try one value after another; a single number",
         ),
         (
             "train hydra.rnu.dir=x",

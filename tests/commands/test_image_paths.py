@@ -117,6 +117,8 @@ def test_standard_input_has_a_path_on_each_line(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_path_that_is_not_there_is_named() -> None:
+    with pytest.raises(FishError, match=r"input=/no/fotos: there is no such file or folder$"):
+        image_paths("/no/fotos")
     with pytest.raises(FishError, match=r"input=fotos: there is no such file or folder in /"):
         image_paths("fotos")
 

@@ -507,6 +507,8 @@ def test_images_of_one_name_group_stay_on_one_side(make: Make) -> None:
     datamodule.setup()
     stems = {datamodule.images.paths[index].stem for index in datamodule.split.val}
     assert stems == {"0010", "0011"}
+    assert datamodule.splitting.parts is not None
+    assert set(datamodule.splitting.parts) == {"000", "001"}
 
 
 def test_a_pattern_that_fits_no_name_is_told_before_images_are_decoded(

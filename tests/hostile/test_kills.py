@@ -61,6 +61,7 @@ def epochs(run: RunFolder) -> list[str]:
     return [row["epoch"] for row in table(run.metrics)]
 
 
+WORDS = {SIGINT: "Ctrl-C", SIGTERM: "SIGTERM (kill)", SIGHUP: "SIGHUP (its terminal was closed)"}
 MOMENTS = {
     "preparing": (fishcnn.commands.train.train, "data_report", 1, None),
     "first step": (History, "on_train_batch_end", 1, None),
@@ -94,8 +95,9 @@ def test_a_signal_ends_a_training_with_its_status_and_the_same_command_goes_on(
     assert "Traceback" not in finished.out + finished.err
     (line,) = (line for line in finished.err.splitlines() if line)
     said = "before the end of the first epoch" if kept is None else f"kept: epoch {kept} of 2 in "
-    assert line.startswith(f"stopped by {number.name}")
+    assert line.startswith(f"stopped by {WORDS[number]}")
     assert said in line
+    assert (tmp_path / "run").exists() == (kept is not None)
     command = shlex.split(line.partition(": " if kept is None else "to go on: ")[2])
     assert command[2:] == [*tiny, *QUICK]
     if moment not in ("second step", "figures"):
@@ -195,10 +197,11 @@ def test_a_later_run_that_was_killed_before_its_first_checkpoint_hides_no_other(
     train: Command, trained: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [*typed(trained), *FAST, "ckpt_path=last", "trainer.max_epochs=5"]
+    second = RunFolder(trained.path.with_name("second"))
+    second.path.mkdir()  # or it would go again
     with monkeypatch.context() as patch:
         kill_before(patch, History, "on_train_batch_end", SIGTERM)
         killed = train(*command, "hydra.run.dir=runs/second")
-    second = RunFolder(trained.path.with_name("second"))
     assert second.versions.is_file()
     assert second.best_checkpoint.is_file()  # a copy
     assert not second.last_checkpoint.exists()
@@ -233,7 +236,7 @@ def test_a_run_without_a_checkpoint_is_not_begun_again_in_another_folder(
     within_the_first_checkpoint(trained)
     finished = train(*typed(trained), "ckpt_path=runs/first", "hydra.run.dir=runs/second")
     assert finished.status == 1
-    assert "error: ckpt_path=runs/first: wanted a checkpoint file, or a run fold" in finished.err
+    assert "error: ckpt_path=runs/first: holds no checkpoint; name a checkpoint" in finished.err
 
 
 @pytest.mark.parametrize("change", ["model.blocks=1", "seed=1"])
@@ -436,7 +439,9 @@ def test_a_signal_ends_every_command_with_its_status(
     kill_before(monkeypatch, *COMMANDS[name], number)
     finished = script(name, *settings)
     assert finished.status == 128 + number
-    assert finished.err == f"stopped by {number.name}\n"
+    assert finished.err.startswith(f"stopped by {WORDS[number]}; nothing was written")
+    assert ("; to begin again: " in finished.err) == (name != "inspect_data")
+    assert finished.err.count("\n") == 1
 
 
 def test_a_fit_ends_its_further_processes_where_no_signal_is_called_sigkill(

@@ -22,7 +22,7 @@ from rich.progress import (
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.image_paths import STREAM, count_images, image_paths
 from fishcnn.commands.images_of_run import validation_files, warn_unused
-from fishcnn.commands.output_folder import new_folder
+from fishcnn.commands.output_folder import new_folder, nothing_written
 from fishcnn.commands.predict.partial_output import PartialOutput
 from fishcnn.commands.predict.prediction_rows import CsvRows, JsonRows
 from fishcnn.commands.predict.prediction_stream import UNKNOWN, Predictor, stream
@@ -87,8 +87,10 @@ def predict(config: DictConfig) -> None:
 
 def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_format: str) -> None:
     """Write the rows to a file that nobody else writes to, or to a stream."""
-    paths, total, source = _images(config, checkpoint)
-    classifier = load_trained(checkpoint, best_device())
+    said = nothing_written(place) if isinstance(place, Path) else lambda: "; nothing was written"
+    with stopping.telling(said):
+        paths, total, source = _images(config, checkpoint)
+        classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
     if config.threshold and predictor.unknown != UNKNOWN:

@@ -59,7 +59,7 @@ def noted() -> Path | None:
 
 
 def has_trained(folder: Path) -> None:
-    """Keep the folder of a run, in which a step of training was done."""
+    """Keep the folder of a run, in which something was trained that can be used or looked into."""
     _Start.trained |= {folder.absolute()}
 
 
@@ -85,8 +85,7 @@ def remove_if_nothing_came() -> None:
     folder = _Start.folder
     if folder is None:
         return
-    jobs = [run.path for run in RunFolder.below(folder)] if _Start.is_sweep else [folder]
-    for job in jobs:
+    for job in _jobs(folder):
         if job.is_dir() and nothing_came_of(job):
             _remove(job, _files(job))
     if folder in _Start.missing and folder.is_dir():
@@ -98,10 +97,24 @@ def remove_if_nothing_came() -> None:
             one.rmdir()
 
 
+def will_stay() -> bool:
+    """Whether :func:`remove_if_nothing_came` would leave the folder of the run, or of the sweep."""
+    folder = _Start.folder
+    if folder is None or folder not in _Start.missing:
+        return True
+    gone = [job for job in _jobs(folder) if nothing_came_of(job)]
+    kept = (file for file in _files(folder) if not any(map(file.is_relative_to, gone)))
+    return any(file.parent != folder or file.name not in _OF_SWEEP for file in kept)
+
+
+def _jobs(folder: Path) -> list[Path]:
+    return [run.path for run in RunFolder.below(folder)] if _Start.is_sweep else [folder]
+
+
 def _is_of_a_start(folder: Path) -> Callable[[Path], bool]:
     run = RunFolder(folder)
-    # The best checkpoint is a copy, where no step was done: of the run that this one goes on with.
-    inputs = (*run.inputs, run.best_checkpoint)
+    # The best checkpoint is a copy, where no epoch was done: of the run that this one goes on with.
+    inputs = (*run.inputs, run.best_checkpoint, run.metrics, run.diagnosis)
 
     def check(file: Path) -> bool:
         if file in inputs or any(file.match(name) for name in _OF_LOGGER):

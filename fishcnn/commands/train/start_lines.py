@@ -39,6 +39,9 @@ def print_start(
     console = Terminal()
     images, splitting = datamodule.images, datamodule.splitting
     folder, counts = str(images.index.root), images_in_short(images, splitting)
+    settings = datamodule.split_settings
+    if settings.folds is not None:
+        counts += f"; fold {settings.fold} of {settings.folds}, numbered from 0, is validated on"
     room = max(console.width - len(f"data     : {counts}"), _SHORTEST_PATH)
     if console.is_terminal and len(folder) > room:
         folder = _shortened(folder, room)  # config.yaml has the whole of it

@@ -153,7 +153,7 @@ class CompareJobs(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Compare the jobs."""
-        sweep = Path(config.hydra.sweep.dir)
+        sweep = Path(config.hydra.sweep.dir).absolute()
         jobs = read_jobs(sweep)
         if not jobs:
             return
@@ -165,7 +165,7 @@ class CompareJobs(Callback):
             "repeated": [asdict(row) for row in rows],
         }
         _print_tables(jobs, over, rows)
-        if all(nothing_came_of((sweep / job.folder).absolute()) for job in jobs):
+        if all(nothing_came_of(sweep / job.folder) for job in jobs):
             return
         file = sweep / SWEEP
         write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")

@@ -27,7 +27,7 @@ from fishcnn.commands.build import (
     check_weights,
     prepare_images,
 )
-from fishcnn.commands.command_line import instead, with_setting
+from fishcnn.commands.command_line import instead, retyped, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.terminal import Terminal, print_raw
@@ -42,7 +42,7 @@ from fishcnn.commands.train.earlier_start import (
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
 from fishcnn.commands.train.hyperparameters import run_name
-from fishcnn.commands.train.new_folders import has_trained
+from fishcnn.commands.train.new_folders import has_trained, will_stay
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -84,7 +84,7 @@ def train(config: DictConfig) -> float:
     writer = CheckpointWriter()
     # Further processes of a distributed fit write nothing.
     alone = locked(run.path) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext()
-    with alone, stopping.telling(partial(_kept, run, writer, config)):
+    with stopping.telling(partial(_kept, run, writer, config)), alone:
         summary, verdicts = _train(config, overrides, run, writer, start)
     if summary is None:
         return float("nan")
@@ -162,7 +162,8 @@ def _train(
         with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
-        if callbacks.history.first_step is not None:
+        # What is stopped before its first checkpoint leaves nothing; an error leaves its log.
+        if writer.epochs or (callbacks.history.first_step and not stopping.stopped_by()):
             has_trained(run.path)
     if torch.distributed.is_initialized():
         # What follows is for one process, whose metrics must not wait for the others.
@@ -196,10 +197,11 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
     """Say what a stopped run has kept, and the command that goes on."""
     setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
     folder = HydraConfig.get().sweep.dir if in_a_sweep() else run.path
-    command = with_setting(setting, str(folder))
+    command = with_setting(setting, str(folder)) if will_stay() else retyped({})
     epochs = writer.epochs.get(run.last_checkpoint.resolve())
     if epochs is None:
-        return f" before the end of the first epoch; to begin again: {command}"
+        kept = "" if writer.epochs or in_a_sweep() else ", so nothing is kept"
+        return f" before the end of the first epoch{kept}; to begin again: {command}"
     of = f"epoch {epochs} of {config.trainer.max_epochs}"
     return f"; kept: {of} in {run.last_checkpoint}; to go on: {command}"
 

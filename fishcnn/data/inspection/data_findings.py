@@ -62,8 +62,10 @@ def label_conflicts(duplicates: Duplicates | None, labels: NDArray[np.int64]) ->
 
 
 def look_first(images: ImageSet, splitting: Splitting) -> list[Finding]:
-    """Say what should be looked at first: how the folders were understood, and huge groups."""
+    """Say what should be looked at first: how folders and names were understood, huge groups."""
     findings = [Finding(remark) for remark in images.index.remarks]
+    if splitting.parts is not None and (text := _misfit(images, splitting.parts)):
+        findings.append(Finding(text))
     labels, groups = images.labels, splitting.groups
     sizes = np.bincount(labels, minlength=len(images.classes))
     validated = np.bincount(labels[splitting.split.val], minlength=len(images.classes))
@@ -79,6 +81,25 @@ def look_first(images: ImageSet, splitting: Splitting) -> list[Finding]:
                 text = text.replace("group_duplicates=false", "group_regex=null")
             findings.append(Finding(f"{text}."))
     return findings
+
+
+def _misfit(images: ImageSet, parts: Sequence[str | None]) -> str | None:
+    """Say how the pattern fails that groups by names; None where it finds a group in each name."""
+    named = [part for part in parts if part is not None]
+    if len(named) < len(parts):
+        stems = [path.stem for path in images.paths]
+        fits = next(stem for stem, part in zip(stems, parts, strict=True) if part is not None)
+        other = next(stem for stem, part in zip(stems, parts, strict=True) if part is None)
+        return (
+            f"data.group_regex matches {len(named)} of {counted(len(parts), 'file name')}, such as "
+            f"{fits}. Each of the others, such as {other}, is a group of its own."
+        )
+    if len(set(named)) == len(named):
+        return (
+            "data.group_regex puts no two images together: what it finds in each of the "
+            f"{counted(len(named), 'file name')}, such as {named[0]}, is in no other."
+        )
+    return None
 
 
 def near_duplicates(images: ImageSet, splitting: Splitting) -> list[Finding]:

@@ -1,6 +1,6 @@
 """From decoded images to a split that no group of near-duplicates is divided by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.finder import Duplicates, known_duplicates
 from fishcnn.data.image_index import ImageIndex
-from fishcnn.data.splitting.groups import groups_by_name, merge_groups
+from fishcnn.data.splitting.groups import (
+    grouped_by_parts,
+    groups_by_name,
+    merge_groups,
+    parts_of_names,
+)
 from fishcnn.data.splitting.split import (
     Split,
     draw_split,
@@ -31,6 +36,8 @@ class Splitting:
         leaked: int64 (L,), images that have a member of their group in training although they are
             held out: by a plain random split, or, where the folder is split already, by that.
         drawn: Whether the split was drawn here.
+        parts: What ``group_regex`` finds in the name of each image, None where it finds nothing;
+            None without such a pattern.
     """
 
     split: Split
@@ -38,6 +45,7 @@ class Splitting:
     duplicates: Duplicates | None
     leaked: NDArray[np.int64]
     drawn: bool
+    parts: Sequence[str | None] | None = None
 
 
 def check_splittable(index: ImageIndex, settings: SplitSettings) -> None:
@@ -70,17 +78,19 @@ def split_images(
     if settings.group_duplicates:
         duplicates = known_duplicates(whole() if whole else images)
     groups = np.arange(len(images.labels)) if duplicates is None else duplicates.groups
+    parts = None
     if settings.group_regex is not None:
-        groups = merge_groups(groups, groups_by_name(images.paths, settings.group_regex))
+        parts = parts_of_names(images.paths, settings.group_regex)
+        groups = merge_groups(groups, grouped_by_parts(parts))
     if images.splits is None:
         split = draw_split(images.labels, groups, settings)
         leaked = leaked_by_random_split(images.labels, groups, settings)
-        return Splitting(split, groups, duplicates, leaked, drawn=True)
+        return Splitting(split, groups, duplicates, leaked, drawn=True, parts=parts)
     _check_nothing_drawn(settings)
     split = split_from_folders(images.splits)
     held_out = np.concatenate([split.val, split.test])
     leaked = held_out[np.isin(groups[held_out], groups[split.train])]
-    return Splitting(split, groups, duplicates, leaked, drawn=False)
+    return Splitting(split, groups, duplicates, leaked, drawn=False, parts=parts)
 
 
 def _check_nothing_drawn(settings: SplitSettings) -> None:

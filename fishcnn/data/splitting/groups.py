@@ -47,14 +47,31 @@ def merge_groups(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray
 def groups_by_name(
     paths: Sequence[Path], pattern: str, *, seconds: float = MATCHING_SECONDS
 ) -> NDArray[np.int64]:
-    r"""Group N images by a part of their file names; int64 (N,), from 0 by first appearance.
+    """Group N images by :func:`parts_of_names`; int64 (N,), from 0 by first appearance."""
+    return grouped_by_parts(parts_of_names(paths, pattern, seconds=seconds))
+
+
+def grouped_by_parts(parts: Sequence[str | None]) -> NDArray[np.int64]:
+    """Number groups of N images with the same part of their names, int64 (N,).
+
+    An image without one is a group of its own.
+    """
+    # An index is not a name, so that it makes a group of its own.
+    names = [index if part is None else part for index, part in enumerate(parts)]
+    numbers: dict[str | int, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def parts_of_names(
+    paths: Sequence[Path], pattern: str, *, seconds: float = MATCHING_SECONDS
+) -> list[str | None]:
+    r"""Find the part of each file name that images of one group share; None where there is none.
 
     ``(?P<group>...)`` in the pattern, a regular expression of Python, marks that part; without it,
     all that the pattern matches is the part. It is searched for in the file name without folder and
     suffix: for ``Rui/cam1_track7_0001.jpg`` in ``cam1_track7_0001``, where
     ``^(?P<group>[^_]+_[^_]+)`` finds ``cam1_track7``. The folder does not count, so that one camera
-    that has filmed two species is one group of images of two classes. A name in which nothing is
-    found is a group of its own.
+    that has filmed two species is one group of images of two classes.
 
     Raises:
         ArgumentError: The pattern is not a regular expression, matches none of the names, or takes
@@ -68,17 +85,15 @@ def groups_by_name(
         raise ArgumentError("group_regex", pattern, problem) from error
     part = "group" if "group" in expression.groupindex else 0
     found = _matches(pattern, part, [path.stem for path in paths], seconds) if paths else []
-    # An index is not a name, so that it makes a group of its own.
-    names = [match or index for index, match in enumerate(found)]
-    if names and not any(isinstance(name, str) for name in names):
+    parts = [match or None for match in found]
+    if parts and not any(parts):
         raise ArgumentError(
             "group_regex",
             pattern,
             f"matches none of the {len(paths)} file names, such as "
             f"{paths[0].stem} (without folder and suffix); for example, {advice}",
         )
-    numbers: dict[str | int, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+    return parts
 
 
 def _matches(

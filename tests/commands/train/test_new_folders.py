@@ -78,7 +78,8 @@ def test_a_signal_before_the_first_step_leaves_no_folder(
     monkeypatch.setattr(History, "on_train_epoch_start", interrupted)
     finished = train(*tiny, *QUICK[:2])
     assert finished.status == 128 + number
-    assert "to begin again: " in finished.err
+    assert "so nothing is kept; to begin again: " in finished.err
+    assert "hydra.run.dir" not in finished.err
     assert not (tmp_path / "runs").exists()
 
 
@@ -93,7 +94,7 @@ def test_a_signal_while_the_program_is_loaded_leaves_no_folder(tmp_path: Path) -
     while not RunFolder.below(tmp_path) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(SIGTERM)
-    assert process.communicate()[1].startswith("stopped by SIGTERM")
+    assert process.communicate()[1].startswith("stopped by SIGTERM (kill) before it began")
     assert process.returncode == 128 + SIGTERM
     assert not (tmp_path / "runs").exists()
 
@@ -146,17 +147,45 @@ def test_a_job_that_fails_goes_and_stays_in_the_table(
     assert [job["val_acc"] is None for job in jobs] == [False, True]
 
 
-def test_a_run_that_was_stopped_in_its_first_epoch_stays(
+@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_validation_end"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_that_is_stopped_before_its_first_checkpoint_leaves_no_folder(
+    train: Command,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    there: bool,
+) -> None:
+    whole = getattr(History, moment)
+
+    def interrupted(self: History, *arguments: object) -> None:
+        whole(self, *arguments)
+        if self.first_step is not None:
+            signal.raise_signal(SIGTERM)
+
+    monkeypatch.setattr(History, moment, interrupted)
+    if there:
+        (tmp_path / "run").mkdir()
+    finished = train(*tiny, *QUICK[:2], *["hydra.run.dir=run"] * there)
+    assert finished.status == 143
+    assert "nothing is kept; to begin again: " in finished.err
+    assert ("hydra.run.dir=run" in finished.err) == there
+    assert RunFolder(tmp_path / "run").config.is_file() == there
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_whose_first_epoch_fails_stays(
     train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = History.on_train_batch_end
 
-    def interrupted(self: History, *arguments: object) -> None:
-        signal.raise_signal(SIGTERM)
+    def failing(self: History, *arguments: object) -> None:
         whole(self, *arguments)  # type: ignore[arg-type]
+        raise unwritable(self.folder.path, OSError(28, "No space left on device"))
 
-    monkeypatch.setattr(History, "on_train_batch_end", interrupted)
-    assert train(*tiny, *QUICK, "hydra.run.dir=run").status == 143
+    monkeypatch.setattr(History, "on_train_batch_end", failing)
+    assert train(*tiny, *QUICK, "hydra.run.dir=run").status == 1
     assert RunFolder(tmp_path / "run").config.is_file()
 
 

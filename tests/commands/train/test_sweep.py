@@ -187,9 +187,12 @@ def test_a_sweep_ends_with_its_comparison(
     finished = train("-m", *quick, "data.folds=2", "data.fold=0,1", "model.blocks=0,1")
     # Two jobs were refused.
     assert finished.status == 1
-    found = re.search(r"^sweep: (runs/multirun/.*/sweep.json)$", finished.out, flags=re.MULTILINE)
+    found = re.search(
+        r"^sweep: (/.*/runs/multirun/.*/sweep.json)$", finished.out, flags=re.MULTILINE
+    )
     assert found
-    file = tmp_path / found[1]
+    assert "fold 1 of 2, numbered from 0, is validated on" in finished.out
+    file = Path(found[1])
     content = json.loads(file.read_text(encoding="utf-8"))
     assert content["differing"] == ["model.blocks", "data.fold"]
     for job in (2, 3):

@@ -1,5 +1,6 @@
 """What a user is told about the data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fishcnn.data.inspection.data_findings import (
     borders,
     imbalance,
     label_conflicts,
+    look_first,
     near_duplicates,
 )
 from fishcnn.data.inspection.data_report import data_report, sizes
@@ -196,6 +198,27 @@ def test_who_did_not_look_for_near_duplicates_is_told_so() -> None:
     by_name = splitting(groups=np.array([0, 0, 1, 1, 2, 3, 4, 5, 6]), leaked=(1,))
     assert "data.group_regex keeps 4 images together in 2 groups." in texts(some_images(), by_name)
     assert "validated on 1 image" in texts(some_images(), by_name)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (["a", *[None] * 8], "data.group_regex matches 1 of 9 file names, such as 0. Each of the"),
+        (
+            [*"aaaaaaaa", None],
+            "matches 8 of 9 file names, such as 0. Each of the others, such as 8",
+        ),
+        ([*"abcdefghi"], "data.group_regex puts no two images together"),
+        ([*"aabbccddd"], None),
+    ],
+)
+def test_a_pattern_that_hardly_groups_is_told_with_what_it_matches(
+    parts: list[str | None], said: str | None
+) -> None:
+    made = replace(splitting(), parts=parts)
+    warnings = "\n".join(finding.text for finding in look_first(some_images(), made))
+    assert "group_regex" not in warnings if said is None else said in warnings
+    assert (said or "## Near-duplicates") in report(made=made)
 
 
 def test_leaks_across_the_splits_of_a_folder_are_named() -> None:
