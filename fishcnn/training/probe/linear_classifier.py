@@ -14,7 +14,7 @@ from fishcnn.utils import stopping
 
 # Of the squared weights, against the mean loss, for features of mean square 1; from the strongest,
 # as each fit begins where the one before has ended.
-PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4)
 _DEFAULT = 0.1
 FOLDS = 5
 # The loss has risen so often in a row: it will not fall again.
