@@ -226,6 +226,8 @@ def build_settings(config: DictConfig) -> Settings:
         label_smoothing=config.loss.label_smoothing,
         max_epochs=config.trainer.max_epochs,
         early_stopping=config.callbacks.early_stopping.enabled,
+        pretrained=bool(config.model.get("pretrained") or config.model.get("weights")),
+        rendered=config.data.name == "synthetic",
         optimizer=config.optimizer.name,
     )
 

@@ -68,14 +68,15 @@ def _for_a_shell(words: Sequence[str]) -> str:
     return shlex.join([*python, *words])
 
 
-def training_on(root: str | None) -> str:
+def training_on(root: str | None, experiment: str) -> str:
     """The command that trains on the data as they were typed, for a shell.
 
     Args:
         root: the folder of the images, wherever one stands; None for data that have none.
+        experiment: how to train.
     """
     words = [word for word in _Typed.words if word.startswith(("data.", "data="))]
     if root is not None:
         words = [word for word in words if not word.startswith("data.root=")]
         words.insert(0, f"data.root={root}")
-    return shlex.join(["python", "scripts/train.py", "experiment=best", *words])
+    return shlex.join(["python", "scripts/train.py", f"experiment={experiment}", *words])

@@ -15,7 +15,7 @@ from rich.text import Text
 from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.command_line import training_on
 from fishcnn.commands.figures import save_figure
-from fishcnn.commands.inspection_page import inspection_page
+from fishcnn.commands.inspection_page import Advice, inspection_page
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
@@ -24,6 +24,7 @@ from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.inspection.data_report import WARNINGS, short
 from fishcnn.data.inspection.inspection import Inspection, inspect_images
+from fishcnn.models.pretrained.efficientnet_lite import installed
 from fishcnn.plots.duplicate_sheet import (
     DuplicateGroup,
     duplicate_sheet,
@@ -31,6 +32,7 @@ from fishcnn.plots.duplicate_sheet import (
     shown_first,
     suspects,
 )
+from fishcnn.training.diagnosis import FEW_IMAGES
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import whole
 from fishcnn.utils.errors import FishError
@@ -64,12 +66,24 @@ def inspect_data(config: DictConfig) -> None:
     if name == "folder":
         name = user_path(config.data.root).resolve().name
     root = config.data.get("root")
-    command = training_on(root and str(user_path(root).resolve()))
+    root = root and str(user_path(root).resolve())
     with output_folder(config.output, Path("inspections") / name) as output:
-        _write(_inspect(datamodule), name, command, config.pages, output)
+        found = _inspect(datamodule)
+        advice = _advice(found, root, rendered=config.data.name == "synthetic")
+        _write(found, name, advice, config.pages, output)
 
 
-def _write(found: Inspection, name: str, command: str, most_pages: int, output: Path) -> None:
+def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
+    """What to begin with: of rendered images any number is enough."""
+    if rendered or len(found.images.paths) >= FEW_IMAGES:
+        return Advice("", training_on(root, "best"))
+    why = "With fewer than some thousand images, begin with what a pretrained network sees in them."
+    if not installed():
+        why += " Before that, type: pip install 'fishcnn[pretrained]'"
+    return Advice(why, training_on(root, "probe"))
+
+
+def _write(found: Inspection, name: str, advice: Advice, most_pages: int, output: Path) -> None:
     """Write the files and print what they say; those of an earlier inspection go."""
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[:most_pages]
@@ -87,8 +101,8 @@ def _write(found: Inspection, name: str, command: str, most_pages: int, output: 
             figure = duplicate_sheet(shown, printable(title), note if last else "")
             save_figure(figure, folder / sheet)
         write_text(folder / _NUMBERS, numbers)
-        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, command))
-    _print(found, note, [output / file for file in (_PAGE, _NUMBERS, *sheets)])
+        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice))
+    _print(found, note, [output / file for file in (_PAGE, _NUMBERS, *sheets)], advice)
 
 
 def _earlier(output: Path) -> Iterator[Path]:
@@ -152,7 +166,7 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
     )
 
 
-def _print(found: Inspection, note: str, files: list[Path]) -> None:
+def _print(found: Inspection, note: str, files: list[Path], advice: Advice) -> None:
     console = Terminal(highlight=False)
     sections = found.sections()
     for finding in sections.pop(WARNINGS, []):
@@ -176,3 +190,5 @@ def _print(found: Inspection, note: str, files: list[Path]) -> None:
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
     console.print(f"\n{note}" if note else "")
     print_raw(console, files)
+    console.print(Text(f"\n{advice.why}" if advice.why else ""))
+    print_raw(console, ["Then train:", f"  {advice.command}"])

@@ -43,6 +43,18 @@ class Strip(NamedTuple):
     more: int
 
 
+class Advice(NamedTuple):
+    """What to type next.
+
+    Attributes:
+        why: in sentences; empty where there is nothing to say.
+        command: trains on the images.
+    """
+
+    why: str
+    command: str
+
+
 class Section(NamedTuple):
     """Findings of one kind.
 
@@ -64,14 +76,14 @@ class Section(NamedTuple):
     by_class: bool = False
 
 
-def inspection_page(found: Inspection, name: str, sheets: Sequence[str], command: str) -> bytes:
+def inspection_page(found: Inspection, name: str, sheets: Sequence[str], advice: Advice) -> bytes:
     """Build the page, in UTF-8.
 
     Args:
         found: what was found.
         name: of the folder.
         sheets: file names of the contact sheets beside the page.
-        command: trains on these images.
+        advice: what to type next.
     """
     images = found.images
     groups = found.groups()
@@ -90,7 +102,7 @@ def inspection_page(found: Inspection, name: str, sheets: Sequence[str], command
         sections=_sections(found, groups, sheets),
         columns={name: counts for name, counts in found.columns().items() if counts.any()},
         obstacles=len(found.obstacles),
-        command=command,
+        advice=advice,
         made_of={"folder": str(images.index.root), "software": software()},
     )
 

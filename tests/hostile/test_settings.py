@@ -29,8 +29,8 @@ from fishcnn.utils.machine import cpu_share, user_path
 from fishcnn.utils.run_folder import RunFolder
 
 Check = Callable[[DictConfig], None]
-# Besides those that are null by default.
-NULLABLE = {"data.cache_root"}
+# Besides those that are null by default everywhere.
+NULLABLE = {"data.cache_root", "data.working_size"}
 NEVER = ({"a": 1}, [[]], math.nan, math.inf, -(10**9), 10**400)
 
 

@@ -29,6 +29,8 @@ SETTINGS = Settings(
     label_smoothing=0.0,
     max_epochs=60,
     early_stopping=False,
+    pretrained=False,
+    rendered=False,
     optimizer="adam",
 )
 Array = NDArray[np.float64]
@@ -72,6 +74,7 @@ def fit(
         "step_loss": noisy(approach(guess, loss[0], 10 * epochs, 10 * loss[1]), 0.1),
         "val_recall": dict.fromkeys(names, val[0]),
         "val_count": dict.fromkeys(names, images),
+        "train_images": 8000,
     }
     return Curves(**(curves | changes))
 
@@ -586,3 +589,27 @@ def test_the_report_carries_the_sentences_and_the_overrides() -> None:
     assert text.startswith("# Diagnosis\n\n**Overfitting:** training accuracy rose from ")
     assert "**Class ignored:** no validation image of fish1 (0 of 30) was recognised" in text
     assert "- `augment=strong`\n- `model.blocks=2`\n" in text
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "accuracy", "changes", "told"),
+    [
+        (570, 0.3, {}, True),
+        (570, 0.95, {}, False),
+        (20_000, 0.3, {}, False),
+        (570, 0.3, {"pretrained": True}, False),
+        (570, 0.3, {"rendered": True}, False),
+    ],
+)
+def test_few_photographs_and_random_weights_lead_to_the_probe(
+    trained_on: int, accuracy: float, changes: dict[str, bool], told: bool
+) -> None:
+    curves = fit(val=(accuracy, 10), val_loss=(2.2, 10), train_images=trained_on)
+    verdicts = diagnose(curves, replace(SETTINGS, **changes))  # type: ignore[arg-type]
+    few = [verdict for verdict in verdicts if verdict.name == "few images"]
+    assert bool(few) == told
+    if told:
+        assert verdicts[0] == few[0]
+        assert few[0].suggestions == ("experiment=probe",)
+        assert "570 training images are few" in few[0].why
+        assert "With fewer than some thousand images, begin with experiment=probe" in few[0].why

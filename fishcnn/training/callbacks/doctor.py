@@ -4,6 +4,7 @@ from typing import cast
 
 import pytorch_lightning as pl
 
+from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.diagnosis import Curves, Settings, Verdict, diagnose, report
@@ -29,6 +30,7 @@ class Doctor(pl.Callback):
         classifier, column = cast(FishClassifier, pl_module), self.history.column
         if not trainer.is_global_zero or not self.history.epochs:
             return
+        datamodule = cast(FishDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         counts = classifier.confusion.sum(1).tolist()
         hits = classifier.confusion.diag().tolist()
         recalls = [hit / n if n else float("nan") for hit, n in zip(hits, counts, strict=True)]
@@ -41,6 +43,7 @@ class Doctor(pl.Callback):
             step_loss=self.history.step_losses,
             val_recall=dict(zip(classifier.classes, recalls, strict=True)),
             val_count=dict(zip(classifier.classes, counts, strict=True)),
+            train_images=len(datamodule.split.train),
         )
         self.verdicts = diagnose(curves, self.settings)
         text = report(self.verdicts)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fishcnn.training.diagnosis.reading import (
+    FEW_IMAGES,
     HIGH_SKILL,
     LOW_SKILL,
     MIN_EPOCHS,
@@ -25,6 +26,7 @@ MIN_STALL = 1 / 3  # share of the run; a shorter stall is how every schedule end
 SMALL_LR = 3e-4  # below it, a network trained from random weights only crawls
 FALSE_ALARMS = 0.05  # share of runs in which chance alone may accuse any of the classes
 STILL_CLIMBING = 0.05  # of ln(classes) within a fifth of a run; a settled loss falls by less
+MAX_FEW_SKILL = 0.8  # a network that does better from random weights had enough images
 MAX_NAMES = 5  # nobody reads a longer list of classes
 MIN_BLOCKS = 2  # one block sees edges and colours but no shapes
 MAX_BLOCKS = 5  # five halvings make an image of 32 pixels one pixel wide
@@ -172,6 +174,23 @@ def class_ignored(run: Run) -> Verdict | None:
         ),
     )
     return Verdict("class ignored", why, suggestions)
+
+
+def few_images(run: Run) -> Verdict | None:
+    """Random weights, few photographs and a low validation accuracy."""
+    now = run.settings
+    val = run.end(run.val_acc)
+    enough = run.train_images >= FEW_IMAGES
+    if now.pretrained or now.rendered or enough:
+        return None
+    if (val - run.chance) / (1 - run.chance) >= MAX_FEW_SKILL:
+        return None
+    why = (
+        f"{run.train_images} training images are few for a network that begins with random "
+        f"weights, and validation accuracy ended at {percent(val)}. With fewer than some thousand "
+        "images, begin with experiment=probe, which takes a network that has seen a million others."
+    )
+    return Verdict("few images", why, ("experiment=probe",))
 
 
 def only_probed(run: Run) -> Verdict:

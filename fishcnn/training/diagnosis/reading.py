@@ -20,6 +20,7 @@ HIGH_SKILL = 0.95  # nothing is left to learn: a flat curve is success
 LR_STILL_HIGH = 0.25  # share of the peak; below it the schedule itself flattens the curves
 STILL_FALLING = 0.03  # of the training loss within a fifth of the run: training is not done yet
 MAX_SUGGESTIONS = 3
+FEW_IMAGES = 5000  # with fewer, features that were learnt elsewhere beat those learnt here
 LR_SCALE = {"adamw": 1.0, "adam": 1.0, "sgd": 30.0}  # SGD's usual 0.03 does what Adam's 1e-3 does
 
 
@@ -46,6 +47,7 @@ class Run:
         self.lr_scale = LR_SCALE[settings.optimizer]
         self.classes = len(curves.val_recall)
         self.images = sum(curves.val_count.values())
+        self.train_images = curves.train_images
         self.chance = 1 / self.classes
         self.ln_classes = log(self.classes)
         self.guessing = f"guessing gives a loss of {self.ln_classes:.2f}"

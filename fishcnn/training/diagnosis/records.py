@@ -17,6 +17,7 @@ class Curves:
         step_loss: training loss at each logged step, any length.
         val_recall: recall in 0..1 of every class at the last validation; NaN without images.
         val_count: number of validation images of every class.
+        train_images: number of training images.
     """
 
     train_loss: Sequence[float]
@@ -27,6 +28,7 @@ class Curves:
     step_loss: Sequence[float]
     val_recall: Mapping[str, float]
     val_count: Mapping[str, int]
+    train_images: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Settings:
         blocks, head, dropout: settings of the network; None where it has no such setting.
         augment: name of the augmentation.
         mixing: whether mixup or cutmix is on.
+        pretrained: whether the network began with the weights of others.
+        rendered: whether the images were drawn by a program.
         optimizer: its name, ``adam``, ``adamw`` or ``sgd``, with ``lr`` and ``weight_decay``.
         label_smoothing: in 0..1.
         max_epochs: for how many the fit was planned.
@@ -55,6 +59,8 @@ class Settings:
     label_smoothing: float
     max_epochs: int
     early_stopping: bool
+    pretrained: bool
+    rendered: bool
     optimizer: str
 
 
@@ -64,7 +70,7 @@ class Verdict:
 
     Attributes:
         name: ``learning rate too high``, ``unstable``, ``overfitting``, ``underfitting``,
-            ``plateau``, ``class ignored``, ``too short``, ``probe`` or ``fine``.
+            ``plateau``, ``class ignored``, ``few images``, ``too short``, ``probe`` or ``fine``.
         why: plain words with the numbers, to be read after ``name:``. Epochs count from 1.
         suggestions: overrides as typed on the command line, the first one to be tried first.
     """

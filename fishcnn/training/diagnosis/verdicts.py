@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fishcnn.training.diagnosis.learning import (
     class_ignored,
+    few_images,
     fine,
     only_probed,
     overfitting,
@@ -39,7 +40,7 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
     else:
         # A network that overfits has learnt too much, not too little.
         fit = overfitting(run) or underfitting(run)
-        found += [unstable(run), fit, plateau(run), class_ignored(run)]
+        found += [few_images(run), unstable(run), fit, plateau(run), class_ignored(run)]
     return _without_conflicts(
         [verdict for verdict in found if verdict] or [still_climbing(run) or fine(run)]
     )

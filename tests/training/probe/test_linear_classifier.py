@@ -23,12 +23,13 @@ def clusters(
 def test_no_other_weights_have_a_lower_penalised_loss() -> None:
     features, labels = clusters(0)
     found = fit_linear(features, labels, np.arange(60), torch.ones(3))
-    spread = features.std((0, 1), correction=0)
+    unit = features.square().mean(-1, keepdim=True).sqrt()
+    alike = features / unit * unit.mean()
 
     def loss(weight: Tensor, bias: Tensor) -> Tensor:
-        logits = features.flatten(0, 1) @ weight.T + bias
+        logits = alike.flatten(0, 1) @ weight.T + bias
         fit = F.cross_entropy(logits, labels.repeat_interleave(2))
-        return fit + found.penalty / 2 * (weight * spread).square().sum()
+        return fit + found.penalty / 2 * (weight * unit.mean()).square().sum()
 
     weight, bias = found.weight.clone().requires_grad_(), found.bias.clone().requires_grad_()
     lowest = loss(weight, bias)
@@ -39,6 +40,15 @@ def test_no_other_weights_have_a_lower_penalised_loss() -> None:
         torch.manual_seed(seed)
         other = found.weight + 0.05 * torch.randn_like(found.weight)
         assert loss(other, found.bias) > lowest
+
+
+def test_how_strong_an_image_answers_does_not_matter() -> None:
+    features, labels = clusters(0)
+    strength = torch.linspace(0.1, 10, 60)[:, None, None]
+    found = fit_linear(features, labels, np.arange(60), torch.ones(3))
+    other = fit_linear(features * strength, labels, np.arange(60), torch.ones(3))
+    assert other.penalty == found.penalty
+    assert other.losses == pytest.approx(found.losses, abs=1e-3)
 
 
 def test_noise_asks_for_a_stronger_penalty_than_what_can_be_told_apart() -> None:
