@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
-from fishcnn.commands.build import native_precision
+from fishcnn.commands.train.build_trainer import native_precision
 from fishcnn.models.optimization import OPTIMIZERS
 
 

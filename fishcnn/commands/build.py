@@ -2,27 +2,15 @@
 
 import logging
 import shlex
-import shutil
-import sys
-from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
 from inspect import signature
-from pathlib import Path
-from typing import Any, TypeVar
 
-import pytorch_lightning as pl
-import torch
 from hydra import compose, initialize_config_dir
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.settings import CONF, as_settings, check_group, literal, plain
-from fishcnn.commands.train.hyperparameters import hyperparameters
+from fishcnn.commands.settings import CONF, as_settings, check_group, plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
@@ -31,45 +19,16 @@ from fishcnn.models.networks import check_network, pretrained_input
 from fishcnn.models.optimization import OPTIMIZERS, check_optimizer, check_scheduler
 from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.models.registry import NETWORKS
-from fishcnn.training.callbacks.averaged_weights import AveragedWeights
-from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
-from fishcnn.training.callbacks.doctor import Doctor
-from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
-from fishcnn.training.callbacks.epoch_lines import EpochLines
-from fishcnn.training.callbacks.grad_cam import GradCam
-from fishcnn.training.callbacks.history import History
-from fishcnn.training.callbacks.progress_bar import ProgressBar
-from fishcnn.training.callbacks.resuming import Resuming
-from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
-from fishcnn.training.callbacks.train_batch import TrainBatch
-from fishcnn.training.checkpoint_writer import CheckpointWriter
-from fishcnn.training.diagnosis import Settings
-from fishcnn.training.writer import tag_of
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
-from fishcnn.utils.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 _SOURCE = choice("folder", "bengali_fish", "synthetic")
-Made = TypeVar("Made", bound=pl.Callback)
 # The arguments of a classifier that are not in the group ``model``.
 _CLASSIFIER_SETTINGS = {
     **{group: group for group in ("model", "optimizer", "scheduler")},
     "image_size": "data.image_size",
-}
-
-# Arguments of Lightning's Trainer that build_trainer() chooses.
-OWN_ARGUMENTS = {
-    "logger",
-    "callbacks",
-    "plugins",
-    "enable_progress_bar",
-    "enable_model_summary",
-    "enable_checkpointing",
-    "fast_dev_run",
-    "num_sanity_val_steps",
-    "log_every_n_steps",
 }
 
 
@@ -210,153 +169,3 @@ def build_classifier(
             label_smoothing=config.loss.label_smoothing,
             fetch=fetch,
         )
-
-
-def build_settings(config: DictConfig) -> Settings:
-    """Collect what the diagnosis has to know of the configuration."""
-    return Settings(
-        model=config.model.get("architecture", config.model.name),
-        blocks=config.model.get("blocks"),
-        head=config.model.get("head"),
-        dropout=config.model.get("dropout"),
-        augment=config.augment.name,
-        mixing=bool(config.augment.mixup or config.augment.cutmix),
-        lr=config.optimizer.lr,
-        weight_decay=config.optimizer.weight_decay,
-        label_smoothing=config.loss.label_smoothing,
-        max_epochs=config.trainer.max_epochs,
-        early_stopping=config.callbacks.early_stopping.enabled,
-        pretrained=bool(config.model.get("pretrained") or config.model.get("weights")),
-        rendered=config.data.name == "synthetic",
-        optimizer=config.optimizer.name,
-    )
-
-
-class Callbacks:
-    """The callbacks of a fit; some are asked for what they have found after it.
-
-    Args:
-        config: of the run.
-        data_report: Markdown about the images.
-        folder: of the run.
-        resumed: the checkpoint that the run goes on from.
-    """
-
-    def __init__(
-        self, config: DictConfig, data_report: str, folder: RunFolder, resumed: Path | None
-    ) -> None:
-        chosen = config.callbacks
-        self.history = History(folder)
-        self.doctor = Doctor(folder, self.history, build_settings(config))
-        self.checkpoint = BestCheckpoint(folder, resumed=resumed)
-        self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
-        self.train_batch = _if_enabled(TrainBatch, chosen.train_batch)
-        called = (
-            TensorBoardTabs(
-                hyperparameters=hyperparameters(config),
-                data_report=data_report,
-                graph=config.logger.graph,
-            ),
-            LearningRateMonitor(logging_interval="step") if config.logger.name != "none" else None,
-            self.grad_cam,
-            # After Grad-CAM: it takes the averaged weights back when a validation ends.
-            _if_enabled(AveragedWeights, chosen.ema),
-            _if_enabled(PatientEarlyStopping, chosen.early_stopping),
-            self.history,
-            self.train_batch,
-            _if_enabled(partial(EpochLines, self.history), chosen.progress),
-            _if_enabled(ProgressBar, chosen.progress) if sys.stdout.isatty() else None,
-            Resuming(self.history),
-            self.doctor,
-            self.checkpoint,
-            # Lightning's save_last writes only when the best checkpoint is written as well.
-            ModelCheckpoint(
-                folder.checkpoints,
-                filename=folder.last_checkpoint.stem,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            ),
-        )
-        self.all: list[pl.Callback] = [callback for callback in called if callback]
-
-
-def _if_enabled(kind: Callable[..., Made], settings: DictConfig) -> Made | None:
-    """A callback that can be switched off."""
-    arguments = plain(settings)
-    return kind(**arguments) if arguments.pop("enabled") else None
-
-
-def native_precision(accelerator: str) -> str:
-    """``bf16-mixed`` where that accelerator computes bfloat16 natively, else ``32-true``.
-
-    Args:
-        accelerator: as Lightning calls it; ``"auto"`` is the best that is there.
-    """
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
-        native = False
-    else:
-        native = torch.cpu._is_avx512_bf16_supported()
-    return "bf16-mixed" if native else "32-true"
-
-
-def check_compiler(trainer: DictConfig) -> None:
-    """Check that there is what ``trainer.compile=true`` needs on a CPU.
-
-    Raises:
-        FishError: there is no C++ compiler.
-    """
-    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
-    if trainer.compile and not on_gpu and not any(map(shutil.which, ("g++", "c++", "clang++"))):
-        raise FishError("trainer.compile=true needs a C++ compiler such as g++ on the CPU")
-
-
-class _Logger(TensorBoardLogger):
-    """TensorBoard, with the project's names for what Lightning's own callbacks log."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        super().log_metrics({tag_of(name): value for name, value in metrics.items()}, step)
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        # OmegaConf writes ``hparams.yaml`` and would take ``${`` in a class apart.
-        super().log_hyperparams(literal(dict(params)), *args, **kwargs)
-
-
-def build_trainer(
-    config: DictConfig, callbacks: list[pl.Callback], events: Path, writer: CheckpointWriter
-) -> pl.Trainer:
-    """Build the trainer of the ``trainer`` and ``logger`` groups.
-
-    Args:
-        config: of the run.
-        callbacks: of the fit.
-        events: the folder for TensorBoard.
-        writer: of checkpoints.
-
-    Raises:
-        FishError: Lightning does not take one of the settings.
-    """
-    arguments = plain(config.trainer)
-    del arguments["compile"]  # the network's, not Lightning's
-    if arguments["precision"] == "auto":
-        arguments["precision"] = native_precision(arguments["accelerator"])
-    logger = _Logger(events, name="", version="", default_hp_metric=False)
-    has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
-    try:
-        return pl.Trainer(
-            **arguments,
-            logger=logger if config.logger.name == "tensorboard" else False,
-            callbacks=callbacks,
-            plugins=[writer],
-            enable_progress_bar=has_bar,
-            enable_model_summary=False,
-            # Without checkpoints nothing could be evaluated: no setting turns them off.
-            enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
-            fast_dev_run=False,
-            # Errors show in the first epoch as well, and its numbers would be in the curves.
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,  # of LearningRateMonitor; nothing else logs through Lightning
-        )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise FishError(f"trainer: {error}") from error

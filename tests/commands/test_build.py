@@ -10,12 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
 
-from fishcnn.commands.build import (
-    Callbacks,
-    build_classifier,
-    compose_config,
-    native_precision,
-)
+from fishcnn.commands.build import build_classifier, compose_config
+from fishcnn.commands.train.build_trainer import Callbacks, native_precision
 from fishcnn.commands.train.hyperparameters import hyperparameters, run_name, typed_settings
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights

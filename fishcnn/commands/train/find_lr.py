@@ -2,10 +2,11 @@
 
 from omegaconf import DictConfig, open_dict
 
-from fishcnn.commands.build import build_classifier, build_trainer
+from fishcnn.commands.build import build_classifier
 from fishcnn.commands.command_line import retyped
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.terminal import Terminal, print_raw
+from fishcnn.commands.train.build_trainer import build_trainer
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.plots.range_test import range_test_curve
 from fishcnn.training.callbacks.learning_rate_range import LearningRateRange

@@ -9,8 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from fishcnn.commands.build import Callbacks
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.train.build_trainer import Callbacks
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.checkpoint import verified_checkpoint

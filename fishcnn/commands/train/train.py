@@ -20,17 +20,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from fishcnn.commands.build import (
-    Callbacks,
-    build_classifier,
-    build_trainer,
-    check_weights,
-    prepare_images,
-)
+from fishcnn.commands.build import build_classifier, check_weights, prepare_images
 from fishcnn.commands.command_line import instead, retyped, with_setting
 from fishcnn.commands.images_of_run import write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.terminal import Terminal, print_raw
+from fishcnn.commands.train.build_trainer import Callbacks, build_trainer
 from fishcnn.commands.train.continued import own_settings
 from fishcnn.commands.train.disk_space import check_disk_space
 from fishcnn.commands.train.earlier_start import (

@@ -11,14 +11,9 @@ import torch
 from omegaconf import DictConfig
 
 from fishcnn.cam.layers import find_layer
-from fishcnn.commands.build import (
-    OWN_ARGUMENTS,
-    build_datamodule,
-    build_trainer,
-    check_classifier,
-    check_compiler,
-)
+from fishcnn.commands.build import build_datamodule, check_classifier
 from fishcnn.commands.settings import as_settings, check_settings
+from fishcnn.commands.train.build_trainer import OWN_ARGUMENTS, build_trainer, check_compiler
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
 from fishcnn.training.callbacks.train_batch import TRAIN_BATCH_SETTINGS
