@@ -198,7 +198,7 @@ def _report(error: Exception) -> None:
         # The cause says what is wrong, the first line of it in words.
         said = str(error.__cause__ or error).strip().splitlines()[0]
         if name := re.match(r"Could not (?:override|append|delete).*?'(.+?)'", str(error)):
-            said = f"{name[1]}: no such setting with the choices that were made"
+            said = f"{name[1]}: no such setting of what is chosen here, or by the run that goes on"
         print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)

@@ -121,9 +121,8 @@ def _refuse(
     if different:
         told = [_told(name, old, new) for name, (old, new) in different.items()]
         raise FishError(
-            f"ckpt_path={config_now.ckpt_path}: {run.path} goes on with its own settings, of which "
-            f"these may not differ: {', '.join(told)}; leave them out, or leave "
-            "out ckpt_path= to begin another run"
+            f"{run.path} goes on with its own settings, of which these may not differ: "
+            f"{', '.join(told)}; leave them out, or leave out ckpt_path= to begin another run"
         )
 
 

@@ -85,7 +85,7 @@ def train(config: DictConfig) -> float:
         return float("nan")
     if verdicts is not None:
         print_summary(summary, verdicts, run, _logdir(config, run))
-        _print_longer(config, verdicts, run)
+        _print_next(config, verdicts, run)
     loss = summary[MONITOR]
     return float("nan" if loss is None else loss)
 
@@ -176,16 +176,21 @@ def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
     return run.path.parent if in_a_sweep() else run.path
 
 
-def _print_longer(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder) -> None:
-    """Print the command that trains a run for longer, where the diagnosis asks for that."""
-    asked = (override.partition("=") for one in verdicts for override in one.suggestions)
-    epochs = [int(value) for name, _, value in asked if name == "trainer.max_epochs"]
+def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder) -> None:
+    """Print the command of the first suggestion, or the one that trains a run for longer."""
+    asked = [override.partition("=")[::2] for one in verdicts for override in one.suggestions]
+    epochs = [value for name, value in asked if name == "trainer.max_epochs"]
     # The other schedules end with the run: they are not stretched.
     stretches = config.scheduler.name in ("plateau", "none")
-    if stretches and epochs and epochs[0] > config.trainer.max_epochs:
-        command = instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(epochs[0])})
-        lines = ["\nTrain this run for longer, under its own settings:", f"  {command}"]
-        print_raw(Terminal(), lines)
+    if stretches and epochs and int(epochs[0]) > config.trainer.max_epochs:
+        heading = "Train this run for longer, under its own settings:"
+        command = instead({"ckpt_path": str(run.path), "trainer.max_epochs": epochs[0]})
+    elif asked and not in_a_sweep():
+        heading = "Train another run, with the first of these:"
+        command = retyped({"ckpt_path": None, "hydra.run.dir": None, **dict(asked[:1])})
+    else:
+        return
+    print_raw(Terminal(), [f"\n{heading}", f"  {command}"])
 
 
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:

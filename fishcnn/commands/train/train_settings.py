@@ -72,6 +72,11 @@ def check_train(config: DictConfig) -> FishDataModule:
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: "
             "nothing would be validated"
         )
+    if config.probe and not config.optimizer.lr and epochs > 1:
+        raise FishError(
+            f"trainer.max_epochs={epochs}: a probe alone is done before the first epoch, which only "
+            "measures it; leave this out, or choose experiment=finetune to train further"
+        )
     datamodule = build_datamodule(config)
     network = check_classifier(config)
     layer = config.callbacks.grad_cam.layer

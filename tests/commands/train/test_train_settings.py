@@ -56,3 +56,8 @@ def test_arguments_of_lightning_can_be_added(
     monkeypatch.chdir(tmp_path)
     check_train(compose_config(f"+trainer.{typed}"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_probe_alone_has_nothing_to_train_for_more_than_an_epoch() -> None:
+    with pytest.raises(FishError, match=r"^trainer\.max_epochs=2: .*experiment=finetune"):
+        check_train(compose_config("experiment=probe", "trainer.max_epochs=2"))
