@@ -323,7 +323,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(
     status, printed = run_and_read("predict", *command)
     assert status == 130
     assert "interrupted before the first image was done" in printed
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
     for _ in range(2):
         predict(*command)
         assert len(table(tmp_path / "new" / "out.csv")) == 36

@@ -166,12 +166,12 @@ def test_fine_tuning_begins_with_the_probe_and_goes_on_where_it_was_stopped(
     command = [*photos, "experiment=finetune", "data.image_size=64", "hydra.run.dir=run"]
     ended = train(*command)
     assert ended.status == 0, ended.err
-    assert "The head is a linear classifier" in ended.out + ended.err
+    assert "Linear head on fixed features" in ended.out + ended.err
     run = RunFolder(Path("run"))
     run.summary.unlink()
     again = train(*command)
     assert again.status == 0, again.err
-    assert "The head is a linear classifier" not in again.out + again.err
+    assert "Linear head on fixed features" not in again.out + again.err
     assert run.summary.is_file()
 
 
