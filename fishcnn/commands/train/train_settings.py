@@ -74,8 +74,8 @@ def check_train(config: DictConfig) -> FishDataModule:
         )
     if config.probe and not config.optimizer.lr and epochs > 1:
         raise FishError(
-            f"trainer.max_epochs={epochs}: a probe alone is done before the first epoch, which only "
-            "measures it; leave this out, or choose experiment=finetune to train further"
+            f"trainer.max_epochs={epochs}: a probe alone is done before the first epoch, which "
+            "only measures it; leave this out, or choose experiment=finetune to train further"
         )
     datamodule = build_datamodule(config)
     network = check_classifier(config)
