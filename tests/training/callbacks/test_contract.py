@@ -53,6 +53,8 @@ SETTINGS = Settings(
     label_smoothing=0.0,
     max_epochs=2,
     early_stopping=False,
+    pretrained=False,
+    rendered=False,
     optimizer="sgd",
 )
 
