@@ -48,22 +48,20 @@ class KnownSettings:
                     made.setdefault(other, []).append(its)
         return choice | made | {group: list(names) for group, names in typed.items()}
 
-    def names(self, group: str, choice: str) -> dict[str, Any]:
-        """The settings that a choice of a group brings along, by dotted name, with defaults."""
-        return _names(group, choice)
-
     def having(self, name: str) -> list[tuple[str, str]]:
         """The choices, each as its group and its name, that have a setting."""
         group = name.partition(".")[0]
         if group not in self.groups:
             return []
-        return [(group, one) for one in choices(group) if name in _with_nodes(_names(group, one))]
+        return [
+            (group, one) for one in choices(group) if name in _with_nodes(settings_of(group, one))
+        ]
 
     def current(self, typed: Choices) -> set[str]:
         """Names of all settings that every job has, and of the nodes that they are below."""
         names = set(self.own)
         for group, chosen in self.chosen(typed).items():
-            each = [set(self.names(group, choice)) for choice in chosen]
+            each = [set(settings_of(group, choice)) for choice in chosen]
             if group == "experiment" or not each:
                 names.update(*each)
             else:
@@ -74,10 +72,10 @@ class KnownSettings:
         """All settings of all choices, with defaults; first those that are there by default."""
         names = dict(self.own)
         for group, default in self.groups.items():
-            names |= self.names(group, default) if default else {}
+            names |= settings_of(group, default) if default else {}
         for group in self.groups:
             for choice in choices(group):
-                names = self.names(group, choice) | names
+                names = settings_of(group, choice) | names
         return names
 
     def takes_more(self, name: str) -> bool:
@@ -94,7 +92,8 @@ def commands_with(name: str) -> list[str]:
 
 
 @cache
-def _names(group: str, choice: str) -> dict[str, Any]:
+def settings_of(group: str, choice: str) -> dict[str, Any]:
+    """The settings that a choice of a group brings along, by dotted name, with defaults."""
     file = CONF / group / f"{choice}.yaml"
     if not file.is_file():
         return {}
@@ -102,7 +101,7 @@ def _names(group: str, choice: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
     for entry in content.get("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
-            names |= _names(group, entry)
+            names |= settings_of(group, entry)
     return names | dict(_leaves(content, "" if _is_global(file) else f"{group}."))
 
 

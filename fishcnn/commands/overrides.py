@@ -51,13 +51,17 @@ def quote_values(arguments: Sequence[str]) -> list[str]:
     sweep = is_sweep(arguments)
     options, overrides = [], []
     for before, argument in zip([None, *arguments], arguments, strict=False):
-        # "~model.blocks" removes a setting, and "+ckpt" cannot be: that would be a group.
-        is_override = not argument.startswith("-") and ("=" in argument or argument[:1] in "~+")
-        if is_override and (before is None or hydra_options().get(before, 0) is not None):
+        if is_override(argument) and (before is None or hydra_options().get(before, 0) is not None):
             overrides.append(_quote(argument, sweep=sweep))
         else:
             options.append(argument)
     return [*options, *overrides]
+
+
+def is_override(argument: str) -> bool:
+    """Whether Hydra reads a word as an override, and not as an option or the value of one."""
+    # "~model.blocks" removes a setting, and "+ckpt" cannot be: that would be a group.
+    return not argument.startswith("-") and ("=" in argument or argument[:1] in "~+")
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:

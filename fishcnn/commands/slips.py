@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import NamedTuple
 
-from fishcnn.commands.known_settings import KnownSettings
+from fishcnn.commands.known_settings import KnownSettings, settings_of
 from fishcnn.commands.settings import choices
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import user_path
@@ -111,7 +111,7 @@ def choices_with(name: str, value: str | None, known: KnownSettings) -> list[str
     """The choices that have a setting, as typed; the one alone that has it with this value."""
     group = name.partition(".")[0]
     having = known.having(name)
-    same = [one for one in having if value and known.names(*one).get(name) == value]
+    same = [one for one in having if value and settings_of(*one).get(name) == value]
     return [f"{group}={choice}" for _, choice in (same if len(same) == 1 else having)]
 
 

@@ -147,11 +147,10 @@ class Settings:
         if not several or self._sweep:
             return Reading([setting])
         problem = f"{setting}: add -m to try one value after another"
-        number = setting.partition("=")[2].replace(",", ".")
-        if isinstance(self._known.everything().get(setting.partition("=")[0]), float) and re.search(
-            r"=\d+,\d+$", setting
-        ):
-            problem += f"; a single number is typed with a point: {number}"
+        name, _, value = setting.partition("=")
+        is_number = isinstance(self._known.everything().get(name), float)
+        if is_number and re.fullmatch(r"\d+,\d+", value):
+            problem += f"; a single number is typed with a point: {value.replace(',', '.')}"
         return Reading(["-m", setting], problem)
 
     def _of_another_choice(self, name: str, value: str | None) -> Reading:

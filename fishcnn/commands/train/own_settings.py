@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from fishcnn.commands.overrides import is_sweep
+from fishcnn.commands.overrides import is_override, is_sweep
 from fishcnn.commands.run_files import read_config, read_overrides
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import CHECKPOINTS, LAST, RunFolder
@@ -41,7 +41,7 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
         FishError: the configuration of that run is missing or damaged.
     """
     begin = len(arguments)
-    while begin and not arguments[begin - 1].startswith("-") and _is_override(arguments[begin - 1]):
+    while begin and is_override(arguments[begin - 1]):
         begin -= 1
     _Start.typed, _Start.last = frozenset(), None
     try:
@@ -145,7 +145,3 @@ def _values(override: Override) -> list[str]:
     value = override.value()
     values = [*override.sweep_iterator()] if override.is_sweep_override() else [value]
     return ["" if one is None else str(one).strip("'\"") for one in values]
-
-
-def _is_override(argument: str) -> bool:
-    return "=" in argument or argument[:1] in "+~"
