@@ -32,11 +32,18 @@ def versions() -> dict[str, str]:
     Packages that networks come from are listed where they are in use.
     """
     used = [name for module, name in _IF_USED.items() if module in sys.modules]
-    found = {name: importlib.metadata.version(name) for name in (*_PACKAGES, *used)}
+    found = {name: _version(name) for name in (*_PACKAGES, *used)}
     found["python"] = platform.python_version()
     found["platform"] = platform.platform()
     found["git_commit"] = _git_commit()
     return found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # this one, run from a source tree
+        return "not installed"
 
 
 def _git_commit() -> str:
