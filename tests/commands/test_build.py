@@ -8,7 +8,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import LearningRateMonitor
 
 from fishcnn.commands.build import build_classifier, compose_config
 from fishcnn.commands.train.build_trainer import Callbacks, native_precision
@@ -50,7 +49,7 @@ def test_callbacks_are_called_in_the_order_that_they_need(tmp_path: Path) -> Non
     assert kinds.index(GradCam) < kinds.index(AveragedWeights)
     # A checkpoint without the latest epoch's curves would continue with a gap.
     assert kinds.index(History) < kinds.index(BestCheckpoint)
-    for kind in (LearningRateMonitor, PatientEarlyStopping, EpochLines):
+    for kind in (PatientEarlyStopping, EpochLines):
         assert kind in kinds
 
 
@@ -70,7 +69,6 @@ def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
     with configured(*overrides, "logger=none") as config:
         kinds = kinds_of(config, tmp_path)
     for kind in (
-        LearningRateMonitor,
         PatientEarlyStopping,
         ProgressBar,
         GradCam,

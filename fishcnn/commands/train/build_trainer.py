@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fishcnn.commands.settings import literal, plain
@@ -29,7 +29,6 @@ from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
 from fishcnn.training.callbacks.train_batch import TrainBatch
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Settings
-from fishcnn.training.writer import tag_of
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
@@ -92,8 +91,9 @@ class Callbacks:
                 hyperparameters=hyperparameters(config),
                 data_report=data_report,
                 graph=config.logger.graph,
-            ),
-            LearningRateMonitor(logging_interval="step") if config.logger.name != "none" else None,
+            )
+            if config.logger.name != "none"
+            else None,
             self.grad_cam,
             # After Grad-CAM: it takes the averaged weights back when a validation ends.
             _if_enabled(AveragedWeights, chosen.ema),
@@ -149,10 +149,7 @@ def check_compiler(trainer: DictConfig) -> None:
 
 
 class _Logger(TensorBoardLogger):
-    """TensorBoard, with the project's names for what Lightning's own callbacks log."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        super().log_metrics({tag_of(name): value for name, value in metrics.items()}, step)
+    """TensorBoard, for settings as they are written in conf/."""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         # OmegaConf writes ``hparams.yaml`` and would take ``${`` in a class apart.
@@ -192,7 +189,7 @@ def build_trainer(
             fast_dev_run=False,
             # Errors show in the first epoch as well, and its numbers would be in the curves.
             num_sanity_val_steps=0,
-            log_every_n_steps=1,  # of LearningRateMonitor; nothing else logs through Lightning
+            log_every_n_steps=0,  # the callbacks write their numbers themselves
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise FishError(f"trainer: {error}") from error

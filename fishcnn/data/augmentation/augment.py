@@ -14,7 +14,7 @@ from fishcnn.data.augmentation import trivial
 from fishcnn.data.augmentation.colour import draw_colour, jitter
 from fishcnn.data.augmentation.geometry import draw_geometry, warp
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import boxes, uniform
+from fishcnn.data.augmentation.tensors import boxes, to_device, uniform
 
 
 class Augment:
@@ -79,5 +79,5 @@ def _erase_some(images: Tensor, probability: float, fill: tuple[float, float, fl
     x, y = torch.rand(n, device=device), torch.rand(n, device=device)
     chosen = torch.rand(n, device=device) < probability
     inside = boxes(x, y, (area * ratio).sqrt() / 2, (area / ratio).sqrt() / 2, images)
-    colour = torch.tensor(fill, device=device).view(1, 3, 1, 1)
+    colour = to_device(torch.tensor(fill), device).view(1, 3, 1, 1)
     return torch.where(inside & chosen.view(n, 1, 1, 1), colour, images)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import matrices, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
 
 # Rec. 601 luma, as in torchvision's grey conversion.
 LUMA = (0.299, 0.587, 0.114)
@@ -35,12 +35,12 @@ def jitter(
     pixel's grey, and a turn of the hue as a share of the colour circle.
     """
     n, device = len(images), images.device
-    luma = torch.tensor(LUMA, device=device)
+    luma = to_device(torch.tensor(LUMA), device)
     grey = images.mean((2, 3)) @ luma * brightness
     identity = torch.eye(3, device=device)
     grey_matrix = luma.expand(3, 3)
     saturate = torch.lerp(grey_matrix, identity, saturation.view(n, 1, 1))
-    yiq, rgb = _YIQ.to(device), _RGB.to(device)
+    yiq, rgb = to_device(_YIQ, device), to_device(_RGB, device)
     angle = -hue * 2 * math.pi  # the IQ plane is seen from behind
     cos, sin = angle.cos(), angle.sin()
     turn = matrices(((1, 0, 0), (0, cos, -sin), (0, sin, cos)), n, device)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import matrices, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
 
 
 def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -87,7 +87,7 @@ def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
     upper = torch.stack((x, y, ones, zeros, zeros, zeros, -u * x, -u * y), -1)
     lower = torch.stack((zeros, zeros, zeros, x, y, ones, -v * x, -v * y), -1)
     solution = torch.linalg.solve(torch.cat((upper, lower), 1), torch.cat((u, v), 1))
-    return torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3).to(device)
+    return to_device(torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3), device)
 
 
 def warp(
@@ -100,7 +100,7 @@ def warp(
     """
     n, device = len(images), images.device
     # Zero padding then means "fill".
-    offset = torch.tensor(fill, device=device)
+    offset = to_device(torch.tensor(fill), device)
     planes = (images.float() / 255 - offset).permute(0, 3, 1, 2)
     centres = (torch.arange(size, device=device, dtype=torch.float32) * 2 + 1) / size - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")

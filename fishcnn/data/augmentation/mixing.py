@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import boxes
+from fishcnn.data.augmentation.tensors import boxes, to_device
 
 
 def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
@@ -18,7 +18,7 @@ def mix(images: Tensor, targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor
     method = methods[int(torch.randint(len(methods), ()))]
     alpha = getattr(recipe, method)
     n, device = len(images), images.device
-    share = torch.distributions.Beta(alpha, alpha).sample((n,)).to(device)
+    share = to_device(torch.distributions.Beta(alpha, alpha).sample((n,)), device)
     other = torch.randperm(n, device=device)
     if method == "mixup":
         images = torch.lerp(images[other], images, share.view(n, 1, 1, 1))

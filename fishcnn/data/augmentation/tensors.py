@@ -11,10 +11,24 @@ def uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
     return torch.empty(n, device=device).uniform_(low, high)
 
 
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a few numbers of the host to a device, without waiting for what that computes.
+
+    ``torch.tensor(values, device=device)`` waits until a GPU has done all that it was told before.
+    """
+    return values.to(device, non_blocking=device.type == "cuda")
+
+
 def matrices(rows: tuple[tuple[Any, ...], ...], n: int, device: torch.device) -> Tensor:
-    """Stack numbers and ``(N,)`` tensors into ``(N, rows, columns)``."""
-    entries = [torch.as_tensor(e, dtype=torch.float32, device=device) for r in rows for e in r]
-    return torch.stack([e.expand(n) for e in entries], 1).view(n, len(rows), -1)
+    """Put numbers and ``(N,)`` tensors together to ``(N, rows, columns)``."""
+    result = torch.zeros(n, len(rows), len(rows[0]), device=device)
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            if isinstance(entry, Tensor):
+                result[:, i, j] = entry
+            elif entry:
+                result[:, i, j].fill_(entry)
+    return result
 
 
 def boxes(x: Tensor, y: Tensor, half_width: Tensor, half_height: Tensor, like: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fishcnn.data.augmentation.geometry import rotate
-from fishcnn.data.augmentation.tensors import matrices, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
 
 
 def _column(strength: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def _column(strength: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, strength: Tensor) -> Tensor:
     """Blend with a smoothed copy (strength below 0) or away from it (above)."""
-    kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=images.device) / 13
+    kernel = to_device(torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13, images.device)
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     smooth = F.conv2d(padded, kernel.expand(3, 1, 3, 3), groups=3)
     return torch.lerp(smooth, images, 1 + 0.9 * _column(strength)).clamp(0, 1)

@@ -1,8 +1,13 @@
 """The exponential moving average of the weights, on the device that trains."""
 
+from itertools import chain
+from typing import Any
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from fishcnn.data.datasets import Batch
 
 
 class AveragedWeights(WeightAveraging):
@@ -15,11 +20,11 @@ class AveragedWeights(WeightAveraging):
 
     def __init__(self, *, decay: float = 0.99) -> None:
         self.decay = decay
-        super().__init__(avg_fn=self._average)
+        super().__init__()
 
-    def _average(self, average: Tensor, latest: Tensor, steps: Tensor | int) -> Tensor:
-        decay = min(self.decay, (1 + float(steps)) / (10 + float(steps)))
-        return decay * average + (1 - decay) * latest
+    def decay_after(self, steps: int) -> float:
+        """The share of an average of so many steps that stays at the next one."""
+        return min(self.decay, (1 + steps) / (10 + steps)) if steps else 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Set up on the training device.
@@ -29,3 +34,31 @@ class AveragedWeights(WeightAveraging):
         """
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            # The host reads it in every step, and would wait for the device.
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's own type
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Add the weights of a step; Lightning's own waits for the device at every one of them."""
+        if trainer.global_step <= self._latest_update_step:
+            return
+        self._latest_update_step = trainer.global_step
+        average = self._average_model
+        assert average is not None
+        decay = self.decay_after(int(average.n_averaged))
+        update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        kept = chain(average.module.parameters(), average.module.buffers())
+        latest = chain(pl_module.parameters(), pl_module.buffers())
+        pairs = [(old.detach(), new.detach()) for old, new in zip(kept, latest, strict=True)]
+        for floating in (True, False):  # all of a kind in one kernel
+            chosen = [pair for pair in pairs if pair[0].is_floating_point() == floating]
+            if chosen:
+                update(*map(list, zip(*chosen, strict=True)), None)
+        average.n_averaged += 1

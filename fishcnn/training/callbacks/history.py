@@ -33,8 +33,8 @@ class History(pl.Callback):
     """Record the curves, write ``metrics.csv`` after every epoch, and fill TensorBoard's scalars.
 
     TensorBoard gets ``train/loss_per_iteration`` against the iteration, and the other
-    :data:`COLUMNS`, by :func:`tag_of`, against the epoch, both counted from 1; the learning rate is
-    LearningRateMonitor's.
+    :data:`COLUMNS`, by :func:`tag_of`, against the epoch, both counted from 1. The learning rate
+    stands against the steps before it, so from 0; there is one for each group of parameters.
     ``data_wait`` is the share of the training time in which the next batch was not ready; on a GPU,
     where host and device work side by side, that is the host's view.
 
@@ -53,6 +53,7 @@ class History(pl.Callback):
         self.epochs: list[dict[str, float]] = []
         self.step_losses: list[float] = []
         self._pending: list[Tensor] = []
+        self._rates: list[list[float]] = []
         self._images = 0
         self._train_seconds = 0.0
         self._start = 0.0
@@ -79,6 +80,7 @@ class History(pl.Callback):
         now = time.perf_counter()
         self._waited += now - self._free_since
         self.first_step = self.first_step or now
+        self._rates.append([float(group["lr"]) for group in trainer.optimizers[0].param_groups])
 
     def on_train_batch_end(
         self,
@@ -99,12 +101,17 @@ class History(pl.Callback):
         """Wait for the device, stop the clock, and log the losses of the iterations."""
         losses = torch.stack(self._pending).tolist()
         self._train_seconds = time.perf_counter() - self._start
+        rates, self._rates = self._rates, []
         self._pending.clear()
         first = len(self.step_losses) + 1
         self.step_losses += losses
         if writer := tensorboard_writer(trainer):
             for step, loss in enumerate(losses, first):
                 writer.add_scalar("train/loss_per_iteration", loss, step)
+            for step, of_groups in enumerate(rates, first - 1):
+                for group, rate in enumerate(of_groups, 1):
+                    of_group = f"/pg{group}" if len(of_groups) > 1 else ""
+                    writer.add_scalar(f"{tag_of('learning_rate')}{of_group}", rate, step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch; Lightning has validated by now, if it validates in this epoch."""

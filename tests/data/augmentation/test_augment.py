@@ -7,6 +7,8 @@ import torch
 import torchvision.transforms.v2.functional as TF
 from omegaconf import OmegaConf
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import RandomResizedCrop
 
@@ -308,3 +310,50 @@ def test_a_recipe_out_of_range_is_named(changes: dict[str, Any], message: str) -
     with pytest.raises(FishError) as error:
         recipe(**changes)
     assert message in str(error.value)
+
+
+class _Waits(TorchDispatchMode):
+    """Notes where the host would wait for what a GPU computes: no GPU is needed for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._local_scalar_dense.default:
+            if args[0].device.type == "cpu":
+                return args[0].dtype == torch.bool  # Beta asks whether its numbers are right
+            self.found.add("a number is read")
+        if func is torch.ops.aten._to_copy.default:
+            target = torch.device(kwargs.get("device") or args[0].device)
+            if target.type != args[0].device.type and not kwargs.get("non_blocking"):
+                self.found.add("a tensor is copied")
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rotation": 15.0, "shear": 3.0, "crop_scale": [0.6, 1.0], "flip": 0.5},
+        {"perspective": 0.2},
+        {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1},
+        {"blur": 0.3, "erasing": 0.3},
+        {"mixup": 0.2},
+        {"cutmix": 1.0},
+    ],
+)
+def test_a_batch_is_augmented_without_waiting_for_the_gpu(changes: dict[str, Any]) -> None:
+    chosen = recipe(**changes)
+    with FakeTensorMode(allow_non_fake_inputs=True), _Waits() as waits:
+        images = torch.zeros(8, 40, 40, 3, dtype=torch.uint8, device="cuda")
+        out = Augment(chosen, size=32, fill=(0.5, 0.4, 0.3))(images, torch.ones(8, device="cuda"))
+        mixed, _ = mix(out, torch.ones(8, 5, device="cuda"), chosen)
+    assert mixed.device.type == "cuda"
+    assert not waits.found
