@@ -23,6 +23,7 @@ from fishcnn.training.callbacks.early_stopping import PatientEarlyStopping
 from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
+from fishcnn.training.callbacks.last_checkpoint import LastCheckpoint
 from fishcnn.training.callbacks.progress_bar import ProgressBar
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
@@ -105,13 +106,7 @@ class Callbacks:
             Resuming(self.history),
             self.doctor,
             self.checkpoint,
-            # Lightning's save_last writes only when the best checkpoint is written as well.
-            ModelCheckpoint(
-                folder.checkpoints,
-                filename=folder.last_checkpoint.stem,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            ),
+            LastCheckpoint(folder),
         )
         self.all: list[pl.Callback] = [callback for callback in called if callback]
 

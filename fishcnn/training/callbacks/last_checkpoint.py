@@ -1,0 +1,53 @@
+"""The checkpoint from which a run goes on."""
+
+import time
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from fishcnn.utils.run_folder import RunFolder
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Write a checkpoint after every epoch.
+
+    On a GPU an epoch can be shorter than writing a hundred megabytes, so that most of a fit would
+    be writing: a large checkpoint is written at most every few seconds, and after the last epoch.
+
+    Args:
+        folder: of the run.
+        large: bytes of a checkpoint that is not written after every epoch.
+        seconds: from one of these to the next.
+    """
+
+    def __init__(self, folder: RunFolder, *, large: int = 10_000_000, seconds: float = 5.0) -> None:
+        self._file = folder.last_checkpoint
+        self._large = large
+        self._seconds = seconds
+        self._written: float | None = None
+        super().__init__(
+            folder.checkpoints,
+            filename=self._file.stem,
+            # Lightning's save_last writes only when the best checkpoint is written as well.
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    @property
+    def state_key(self) -> str:
+        """That of Lightning's own class, as in the checkpoints of earlier versions."""
+        return super().state_key.replace(type(self).__name__, ModelCheckpoint.__name__)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it, where it is due."""
+        # The processes of a distributed fit write together.
+        if trainer.strategy.reduce_boolean_decision(self._is_due(trainer), all=False):
+            super().on_train_epoch_end(trainer, pl_module)
+            self._written = time.monotonic()
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        if self._written is None or time.monotonic() - self._written >= self._seconds:
+            return True
+        ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        ends = ends or trainer.global_step == trainer.max_steps
+        return ends or not self._file.is_file() or self._file.stat().st_size < self._large
