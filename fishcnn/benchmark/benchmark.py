@@ -13,12 +13,12 @@ from rich.table import Table
 from fishcnn.benchmark import planted_duplicates
 from fishcnn.benchmark.jpegs import SIZES
 from fishcnn.benchmark.process import measure_alone
-from fishcnn.benchmark.training import CONTENDERS, FISHCNN, measure_training
+from fishcnn.benchmark.training import CONTENDERS, MET, MISSED, measure_training
 from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.utils.checks import choice, either, optional, several, whole
+from fishcnn.utils.checks import choice, either, number, optional, several, whole
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.versions import versions
@@ -29,8 +29,8 @@ _WANTED = {
     "training.photos": several(choice(*SIZES)),
     "training.blocks": several(whole(1, 7)),  # of images of 128 pixels
     "training.batches": several(whole(2, 65536)),
-    "training.repetitions": whole(1),
-    "training.epochs": whole(2),
+    "training.rounds": whole(2),
+    "training.seconds": number(0),
     **{f"training.pictures.{size}": whole(2, 100_000) for size in SIZES},
     "training.limit_steps": whole(1),
     "duplicates.species": whole(2, len(SPECIES)),
@@ -95,13 +95,16 @@ def _print_training(console: Terminal, result: dict[str, Any]) -> None:
     for cell, rows in cells.items():
         table.add_row(*cell, *(f"{rows[name]['images_per_second']:.1f}" for name in CONTENDERS))
     console.print(table)
-    columns = ("photos", "blocks", "batch", "over")
-    title = f"{FISHCNN} against the others, from the second epoch on"
-    table = Table(*columns, "times", "target", "", title=title)
+    title = "Speeds from the second turn on"
+    table = Table("cell", "", "times", "95% interval", "target", title=title)
     for ratio in result["ratios"]:
-        met = "[green]met[/green]" if ratio["met"] else "[red]missed[/red]"
-        names = [str(ratio[name]) for name in columns]
-        table.add_row(*names, f"{ratio['value']:.2f}", f"{ratio['target']:g}", met)
+        where = ", ".join(str(ratio[name]) for name in columns[:3])
+        low, high = ratio["interval"]
+        numbers = f"{ratio['value']:.2f}", f"{low:.2f} to {high:.2f}"
+        target, verdict = ratio["target"], ratio["verdict"]
+        colour = {MET: "green", MISSED: "red"}.get(verdict, "yellow")
+        judged = f"{target:g}: [{colour}]{verdict}[/{colour}]" if verdict else ""
+        table.add_row(where, f"{ratio['of']} / {ratio['over']}", *numbers, judged)
     console.print(table)
 
 

@@ -1,6 +1,5 @@
 """The limit: the same network, precision and batch in a bare loop over one batch on the device."""
 
-import time
 from contextlib import nullcontext
 from typing import Any
 
@@ -8,12 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from fishcnn.benchmark.network import build_network_of
+from fishcnn.benchmark.turns import Turns
 from fishcnn.commands.train.build_trainer import native_precision
 from fishcnn.models.optimization import OPTIMIZERS
 
 
-def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train on one batch again and again; images a second in each epoch of so many steps."""
+def train(settings: dict[str, Any], turns: Turns) -> None:
+    """Train on one batch again and again, in epochs of so many steps."""
+    turns.more()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size, batch = settings["image_size"], settings["batch"]
     network = build_network_of(settings["blocks"], settings["classes"], size)
@@ -24,9 +25,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     images = images.contiguous(memory_format=torch.channels_last)
     target = torch.rand(batch, settings["classes"], device=device).softmax(1)
     half = native_precision("auto") == "bf16-mixed"
-    speeds = []
-    for _ in range(settings["epochs"]):
-        start = time.perf_counter()
+    while turns.more():
         for _ in range(settings["steps"]):
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
@@ -35,5 +34,4 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         loss.item()  # wait for the device
-        speeds.append(batch * settings["steps"] / (time.perf_counter() - start))
-    return {"images_per_second": speeds, "data_wait": [0.0] * len(speeds)}
+        turns.add(batch * settings["steps"])

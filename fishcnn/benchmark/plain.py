@@ -14,6 +14,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from fishcnn.benchmark.network import build_network_of
+from fishcnn.benchmark.turns import Turns
 from fishcnn.data.channel_statistics import STATISTICS
 from fishcnn.models.networks.cnn import FishCNN
 
@@ -33,12 +34,9 @@ def train_transform(size: int) -> transforms.Compose:
     )
 
 
-def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train on ``train/`` in a folder; speed of each epoch, of which the first includes setting up.
-
-    ``data_wait`` is the share of the time in which the next batch was not ready.
-    """
-    began = time.perf_counter()
+def train(settings: dict[str, Any], turns: Turns) -> None:
+    """Train on ``train/`` in a folder."""
+    turns.more()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = settings["image_size"]
     dataset = ImageFolder(f"{settings['root']}/train", train_transform(size))
@@ -50,8 +48,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     network = network.to(device)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    speeds, waits = [], []
-    for _ in range(settings["epochs"]):
+    while turns.more():
         network.train()
         seen, loss_sum, hits, waited = 0, 0.0, 0, 0.0
         free_since = time.perf_counter()
@@ -67,11 +64,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
             hits += int((logits.argmax(1) == labels).sum().item())
             seen += len(labels)
             free_since = time.perf_counter()
-        now = time.perf_counter()
-        speeds.append(seen / (now - began))
-        waits.append(waited / (now - began))
-        began = now
-    return {"images_per_second": speeds, "data_wait": waits}
+        turns.add(seen, waited=waited)
 
 
 def _put_relu_before_pooling(network: nn.Module) -> None:

@@ -36,6 +36,14 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def environment_of(threads: int | None) -> dict[str, str]:
+    """The environment of a process that finds this package, with so many threads of torch."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return environment
+
+
 def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     """Run ``python`` with a command in a folder, and wait for it.
 
@@ -45,17 +53,14 @@ def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     Raises:
         FishError: it failed; the message is the end of what it said.
     """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryFile("w+", dir=folder) as said:
         process = subprocess.Popen(
             [sys.executable, *command], stdout=said, stderr=subprocess.STDOUT, cwd=folder,
-            env=environment,
+            env=environment_of(threads),
         )  # fmt: skip
         peak_memory = 0
         while process.poll() is None:
-            peak_memory = max(peak_memory, _peak_memory(process.pid))
+            peak_memory = max(peak_memory, peak_memory_of(process.pid))
             time.sleep(0.05)
         said.seek(0)
         output = said.read()
@@ -64,7 +69,7 @@ def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     return output, peak_memory
 
 
-def _peak_memory(pid: int) -> int:
+def peak_memory_of(pid: int) -> int:
     """Largest resident set so far, in bytes; 0 where the system does not say (no Linux).
 
     Not ru_maxrss, which begins with the memory of whoever has started the process.

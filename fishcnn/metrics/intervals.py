@@ -33,8 +33,22 @@ def t_interval(shares: Sequence[float]) -> tuple[float, float] | None:
     """
     if len(shares) < 2:
         return None
+    low, high = _of_mean(shares)
+    return max(0.0, low), min(1.0, high)
+
+
+def ratio_interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """95% interval of the geometric mean of ratios above 0, by Student's t of their logarithms.
+
+    It takes two ratios or more.
+    """
+    low, high = _of_mean([math.log(ratio) for ratio in ratios])
+    return math.exp(low), math.exp(high)
+
+
+def _of_mean(values: Sequence[float]) -> tuple[float, float]:
     # Beyond the table its last value is used, which is wider by less than 5%.
-    quantile = _T[min(len(shares) - 1, len(_T)) - 1]
-    mean = statistics.fmean(shares)
-    half = quantile * statistics.stdev(shares) / math.sqrt(len(shares))
-    return max(0.0, mean - half), min(1.0, mean + half)
+    quantile = _T[min(len(values) - 1, len(_T)) - 1]
+    mean = statistics.fmean(values)
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return mean - half, mean + half

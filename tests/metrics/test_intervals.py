@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
-from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.metrics.intervals import ratio_interval, t_interval, wilson_interval
 
 Z = 1.959964  # 97.5% quantile of the normal distribution
 
@@ -47,3 +49,15 @@ def test_an_interval_of_a_mean_takes_two_shares_and_stays_in_0_to_1() -> None:
     assert t_interval([]) is None
     assert t_interval([0.0, 1.0]) == (0, 1)
     assert t_interval([0.25, 0.25]) == (0.25, 0.25)
+
+
+def test_the_interval_of_ratios_is_symmetric_in_which_one_is_divided() -> None:
+    ratios = [0.8, 1.1, 1.25, 0.9]
+    low, high = ratio_interval(ratios)
+    assert (1 / high, 1 / low) == pytest.approx(ratio_interval([1 / ratio for ratio in ratios]))
+    expected = np.exp(stats.t.interval(0.95, 3, *_mean_and_error(np.log(ratios))))
+    assert (low, high) == pytest.approx(tuple(expected), rel=1e-3)
+
+
+def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values.mean()), float(stats.sem(values))

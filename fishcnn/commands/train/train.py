@@ -73,7 +73,7 @@ def train(config: DictConfig) -> float:
             process writes the same run; the message says which.
     """
     start = time.perf_counter()
-    _quiet_lightning()
+    quiet_lightning()
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
@@ -241,7 +241,7 @@ def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkp
     return datamodule, resumed, finishing
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
     """Keep Lightning's hints to itself: the summary says what matters here."""
     for logger in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(logger).setLevel(logging.WARNING)
