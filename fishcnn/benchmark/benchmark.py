@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,25 @@ from rich.table import Table
 from fishcnn.benchmark import planted_duplicates
 from fishcnn.benchmark.jpegs import SIZES
 from fishcnn.benchmark.process import measure_alone
+from fishcnn.benchmark.recipes import (
+    EXPERIMENTS,
+    RESULTS,
+    check_recipes,
+    markdown,
+    measure_recipes,
+    summarise,
+)
 from fishcnn.benchmark.training import CONTENDERS, MET, MISSED, measure_training
 from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import check_settings, plain
-from fishcnn.commands.terminal import Terminal
+from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.utils.checks import choice, either, number, optional, several, whole
+from fishcnn.utils.checks import choice, either, number, optional, several, text, whole
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.versions import versions
 
-PARTS = ("training", "duplicates", "cams")
+PARTS = ("training", "duplicates", "cams", "results")
 _WANTED = {
     "parts": either(choice(*PARTS), several(choice(*PARTS))),
     "training.photos": several(choice(*SIZES)),
@@ -42,6 +50,9 @@ _WANTED = {
     "cams.image_size": whole(2, 4096),
     "cams.blocks": whole(1, 12),
     "cams.repetitions": whole(1),
+    "results.experiments": several(choice(*EXPERIMENTS)),
+    "results.seeds": several(whole(0, 2**32 - 1)),
+    "results.overrides": either(choice([]), several(text)),
     "threads": optional(whole(1, 1024)),
     "workers": whole(0, 1024),
 }
@@ -50,6 +61,12 @@ _WANTED = {
 def check_benchmark(config: DictConfig) -> None:
     """Check the settings of the benchmark, or raise a FishError that names one."""
     check_settings(config, _WANTED)
+    if "results" in _parts(config):
+        check_recipes(config)
+
+
+def _parts(config: DictConfig) -> list[str]:
+    return [config.parts] if isinstance(config.parts, str) else list(config.parts)
 
 
 def benchmark(config: DictConfig) -> None:
@@ -59,17 +76,29 @@ def benchmark(config: DictConfig) -> None:
         FishError: a setting is out of range, or a contender failed.
     """
     check_benchmark(config)
-    parts = [config.parts] if isinstance(config.parts, str) else config.parts
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    machine = {"processor": platform.processor(), "cores": usable_cpus(), "gpu": gpu}
+    machine = {"processor": _processor(), "cores": usable_cpus(), "gpu": gpu}
     result: dict[str, Any] = {"machine": machine | versions()}
     with output_folder(config.output, Path()) as output:
-        _measure(config, parts, result, output / "benchmark.json")
+        _measure(config, result, output)
 
 
-def _measure(config: DictConfig, parts: Sequence[str], result: dict[str, Any], file: Path) -> None:
-    console = Terminal()
-    for part in parts:
+def _processor() -> str:
+    """What the processor is called; Python itself does not know on Linux."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    model = re.search(r"model name\s*: (.+)", told)
+    return model[1] if model else platform.processor()
+
+
+def _measure(config: DictConfig, result: dict[str, Any], output: Path) -> None:
+    console, file = Terminal(), output / "benchmark.json"
+    for part in _parts(config):
+        if part == "results":
+            _print_results(console, config, result["machine"], output)
+            continue
         if part == "training":
             result |= measure_training(config)
             _print_training(console, result)
@@ -82,7 +111,31 @@ def _measure(config: DictConfig, parts: Sequence[str], result: dict[str, Any], f
             _print_mapping(console, "Grad-CAM of one batch", result[part])
         # After each part: a run that is stopped has not measured for nothing.
         write_text(file, json.dumps(result, indent=1) + "\n")
-    console.print(f"written: {file.resolve()}", soft_wrap=True, highlight=False)
+    written = {output / RESULTS if part == "results" else file for part in _parts(config)}
+    print_raw(console, [f"written: {one.resolve()}" for one in sorted(written)])
+
+
+def _print_results(
+    console: Terminal, config: DictConfig, machine: dict[str, Any], output: Path
+) -> None:
+    runs = []
+    for one in measure_recipes(config, machine, output):
+        runs.append(one)
+        told = f"{one['accuracy']:.3f} after {one['epochs']} epochs, {one['seconds']:.0f} s"
+        print_raw(console, [f"experiment={one['experiment']} seed={one['seed']}: {told}"])
+    recipes = summarise(runs)
+    processor = machine["gpu"] or f"{machine['cores']} cores of {machine['processor']}"
+    print_raw(
+        console,
+        [
+            "",
+            *markdown(recipes),
+            "",
+            f"Accuracy after the last epoch on {recipes[0]['images']} validation images; the "
+            "interval of the mean is Wilson's for so many images, which all seeds share.",
+            f"{processor}, torch {machine['torch']}.",
+        ],
+    )
 
 
 def _print_training(console: Terminal, result: dict[str, Any]) -> None:

@@ -36,16 +36,22 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def environment_of(threads: int | None) -> dict[str, str]:
+def environment_of(threads: int | None, **more: str) -> dict[str, str]:
     """The environment of a process that finds this package, with so many threads of torch."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, **more, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment
 
 
-def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
+def run(*command: str, threads: int | None, folder: Path, **environment: str) -> tuple[str, int]:
     """Run ``python`` with a command in a folder, and wait for it.
+
+    Args:
+        command: arguments of ``python``.
+        threads: of torch; None for one a core.
+        folder: where it runs.
+        environment: variables that are added to those of this process.
 
     Returns:
         What it printed, and its largest resident set in bytes; 0 where the system does not say.
@@ -56,7 +62,7 @@ def run(*command: str, threads: int | None, folder: Path) -> tuple[str, int]:
     with tempfile.TemporaryFile("w+", dir=folder) as said:
         process = subprocess.Popen(
             [sys.executable, *command], stdout=said, stderr=subprocess.STDOUT, cwd=folder,
-            env=environment_of(threads),
+            env=environment_of(threads, **environment),
         )  # fmt: skip
         peak_memory = 0
         while process.poll() is None:

@@ -34,6 +34,7 @@ FREE_TEXT: dict[str, Check] = {
     "layer": optional(text),
     "model.weights": optional(text),
     "output": optional(text),
+    "results.root": optional(path),
     "runs": text,
     "target": text,
 }
