@@ -403,6 +403,45 @@ def test_class_weights_change_the_training_loss_alone(
     assert losses[True][1] == losses[False][1]
 
 
+class TrainingScores(pl.Callback):
+    """Counts every training batch by itself; what an epoch should log, and what it logs."""
+
+    def __init__(self, model: FishClassifier) -> None:
+        self.expected: list[list[float]] = []
+        self.logged: list[list[float]] = []
+        model.network.register_forward_hook(lambda _module, _inputs, out: self.take(out.detach()))
+
+    def take(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.loss, self.hits, self.images = 0.0, 0, 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, _: int
+    ) -> None:
+        self.loss += float(outputs["loss"]) * len(batch["label"])
+        self.hits += int((self.logits.argmax(1) == batch["label"]).sum())
+        self.images += len(batch["label"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.expected.append([self.loss / self.images, self.hits / self.images])
+        names = ("train_loss", "train_acc")
+        self.logged.append([float(trainer.callback_metrics[name]) for name in names])
+
+
+def test_training_scores_are_those_of_all_batches_of_their_epoch(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    model = classifier(datamodule)
+    datamodule.batch_size = 8  # 8, 8, 8 and 3
+    scores = TrainingScores(model)
+    trainer(tmp_path, callbacks=[scores], check_val_every_n_epoch=5).fit(model, datamodule)
+    assert len(scores.logged) == 3
+    for logged, expected in zip(scores.logged, scores.expected, strict=True):
+        assert logged == pytest.approx(expected, abs=1e-6)
+
+
 def test_validation_metrics_are_those_of_the_whole_split(
     datamodule: FishDataModule, tmp_path: Path
 ) -> None:
