@@ -161,6 +161,7 @@ def _trained(fish: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "data.batch_size=8",
             "data.val_fraction=0.6",
             "model.blocks=2",
+            "model.base_channels=32",
             "trainer.accelerator=cpu",
             "trainer.max_epochs=4",
             "callbacks.progress.enabled=false",

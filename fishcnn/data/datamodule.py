@@ -108,6 +108,7 @@ class FishDataModule(pl.LightningDataModule):
         recipe: the augmentation of the training split; no other split is ever augmented.
 
     Attributes:
+        folders: where the images are, after :meth:`prepare_data` or :meth:`setup`.
         images, splitting: after :meth:`setup`.
         mean, std: RGB statistics for the network, three numbers each, after :meth:`setup`.
         datasets: the splits by name, each with its own transform, after :meth:`setup`.
@@ -116,6 +117,7 @@ class FishDataModule(pl.LightningDataModule):
         ArgumentError: an argument is out of range.
     """
 
+    folders: Folders
     images: ImageSet
     splitting: Splitting
     mean: list[float]
@@ -215,15 +217,16 @@ class FishDataModule(pl.LightningDataModule):
         )
 
     def prepare_data(self) -> None:
-        """Download or draw the images; Lightning calls this in one process only."""
-        self.source.folders()
+        """Download or draw the images, once; Lightning calls this in one process only."""
+        if not hasattr(self, "folders"):
+            self.folders = self.source.folders()
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, decode and split, once."""
         if hasattr(self, "datasets"):
             return
-        folders = self.source.folders()
-        index = self._scan(folders)
+        self.prepare_data()
+        index = self._scan(self.folders)
         check_splittable(index, self.split_settings)
         images = self._load(index, self.resize)
         check_enough(images)
@@ -231,7 +234,7 @@ class FishDataModule(pl.LightningDataModule):
         self.splitting = split_images(images, self.split_settings, self.whole_images)
         split = self.split
         if not len(split.val):
-            raise FishError(f"no image for validation can be read in {folders.root}")
+            raise FishError(f"no image for validation can be read in {self.folders.root}")
         if self.normalize == "dataset":
             moments = images.moments[split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
@@ -258,7 +261,7 @@ class FishDataModule(pl.LightningDataModule):
         """
         if self.resize == SQUASH:
             return self.images
-        return self.decode(self.source.folders(), SQUASH, quiet=True)
+        return self.decode(self.folders, SQUASH, quiet=True)
 
     @property
     def split(self) -> Split:

@@ -55,7 +55,7 @@ def test_images_are_as_the_weights_want_them_unless_somebody_says_otherwise(
     assert data["image_size"] == size
     assert data["normalize"] == normalize
     drawn = plain(compose_config(*overrides).data)
-    assert drawn["image_size"] == (64 if size == 128 else size)
+    assert drawn["image_size"] == (48 if size == 128 else size)
 
 
 def test_a_run_from_packaged_weights_says_what_it_begins_with_and_needs_them_never_again(

@@ -480,6 +480,8 @@ def test_every_experiment_takes_its_steps(experiment: str, expected: set[str]) -
         "long": config.trainer.max_epochs == 120,
     }
     assert {name for name, taken in steps.items() if taken} == expected
+    # They are compared with each other, and with figures that have been published.
+    assert config.model.base_channels == 32
 
 
 def broken(root: Path) -> None:

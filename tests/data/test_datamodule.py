@@ -18,12 +18,15 @@ from torch import Tensor
 
 from fishcnn.commands.build import CONF
 from fishcnn.commands.settings import plain
+from fishcnn.data import sources
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.channel_statistics import channel_statistics
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
+from fishcnn.data.decoding import decode
 from fishcnn.data.decoding.resize import resize
 from fishcnn.data.duplicates import finder
+from fishcnn.data.rendering import synthetic
 from fishcnn.data.sources import BengaliFishSource, SyntheticSource
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import ArgumentError, FishError
@@ -315,6 +318,39 @@ def test_a_failed_download_names_both_ways_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "kagglehub", Offline)
     with pytest.raises(FishError, match=r"root=null: .*no route to host\. Two ways"):
         BengaliFishSource().folders()
+
+
+def test_a_second_start_draws_and_decodes_nothing_and_checks_the_drawn_files_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for module, name in (
+        (sources, "ensure_synthetic"),
+        (synthetic, "render_fish"),
+        (decode, "decode_image"),
+    ):
+        counted = count_calls(calls, getattr(module, name))
+        monkeypatch.setattr(module, name, counted)
+    source = SyntheticSource(species=2, images_per_class=4, long_side=64, cache_root=tmp_path)
+    for start in range(2):
+        calls.clear()
+        datamodule = FishDataModule(source=source, image_size=16, cache_root=tmp_path)
+        for _ in range(2):  # Lightning calls them once more
+            datamodule.prepare_data()
+            datamodule.setup()
+        assert calls.count("ensure_synthetic") == 1
+        assert calls.count("render_fish") == (8 if start == 0 else 0)
+        assert calls.count("decode_image") == (8 if start == 0 else 0)
+
+
+def count_calls(calls: list[str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which adds its name to a list whenever it is called."""
+
+    def counted(*arguments: Any, **settings: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*arguments, **settings)
+
+    return counted
 
 
 def test_images_keep_their_colours_and_sides(make: Make, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class FishCNN(nn.Module):
         num_classes: int,
         image_size: int,
         blocks: int = 4,
-        base_channels: int = 32,
+        base_channels: int = 24,
         max_channels: int = 512,
         head: str = "gap",
         hidden: int = 512,

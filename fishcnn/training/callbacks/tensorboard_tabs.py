@@ -51,14 +51,19 @@ class TensorBoardTabs(pl.Callback):
         self.hyperparameters = hyperparameters
         self.data_report = data_report
         self.graph = graph
+        self._traced = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write text, hyperparameters and graph."""
+        """Write text and hyperparameters."""
         if writer := tensorboard_writer(trainer):
             writer.add_text("data", self.data_report, 0)
             _write_hparams(writer, self.hyperparameters)
-            if self.graph:
-                _write_graph(writer, cast(FishClassifier, pl_module))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the graph after the first epoch: tracing it would keep the first step waiting."""
+        if self.graph and not self._traced and (writer := tensorboard_writer(trainer)):
+            self._traced = True
+            _write_graph(writer, cast(FishClassifier, pl_module))
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
