@@ -77,6 +77,4 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 def _put_relu_before_pooling(network: nn.Module) -> None:
     """Order each block as it stands in most tutorials."""
     assert isinstance(network, FishCNN)
-    for block in network.blocks:
-        assert isinstance(block, nn.Sequential)
-        block[2], block[3] = block[3], block[2]
+    network.blocks = nn.Sequential(*(nn.Sequential(*block.children()) for block in network.blocks))

@@ -380,8 +380,6 @@ def test_the_default_layer_is_the_last_one_with_a_image_in_it() -> None:
     assert default_layer(model, noise()) == "dropout"
     named = grad_cam(model, noise(), layer="dropout")
     assert torch.equal(grad_cam(model, noise()).maps, named.maps)
-    model.cam_layer = "block2"
-    assert default_layer(model, noise()) == "block2"
     with pytest.raises(FishError, match="Sequential has no layer with feature maps"):
         default_layer(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), noise())
 
