@@ -12,6 +12,10 @@ from fishcnn.cam.channel_axis import LAST, by_shape
 from fishcnn.cam.running import run_untouched
 from fishcnn.utils.errors import ArgumentError
 
+# Along a side of a map: where ResNet-18 has maps of 2x2 at its end, 6% of their peaks lie on the
+# fish, and 70% of those of its 4x4 before.
+MIN_CELLS = 4
+
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
     """The submodule with this dotted name, such as "layer4.1"; an ArgumentError lists others."""
@@ -27,14 +31,19 @@ def default_layer(model: nn.Module, images: Tensor) -> str:
     """Name of the layer to look at when nobody chose one.
 
     It gives the features of the last convolution before they are pooled: the last module behind it
-    whose maps are as large as its own. They have more than one pixel, (N, C, h, w) or (N, h, w, C),
-    which depends on the image size, hence the images, of which one runs through the model. Where a
-    block and its last part give the same maps, it is the block. A model without such a layer is an
-    ArgumentError.
+    whose maps are as large as its own. Where a block and its last part give the same maps, it is
+    the block. Where these maps have fewer than `MIN_CELLS` along a side, it is the last of the
+    `block_layers` with as many, if there is one. All depends on the size of the images, of which
+    one runs through the model. A model without feature maps, (N, C, h, w) or (N, h, w, C), of more
+    than one pixel is an ArgumentError.
     """
     maps = _feature_maps(uncompiled(model), images)
     last = max((i for i, layer in enumerate(maps) if layer.convolves), default=len(maps) - 1)
     size = maps[last].size
+    if min(size) < MIN_CELLS:
+        fine = [layer for layer in _stages(maps, images) if min(layer.size) >= MIN_CELLS]
+        if fine:
+            return fine[-1].name
     unpooled = takewhile(lambda layer: layer.size >= size, maps[last:])
     return [layer.name for layer in unpooled if layer.size == size][-1]
 
@@ -54,18 +63,7 @@ def block_layers(model: nn.Module, images: Tensor | None = None) -> list[str]:
     if images is None:
         parameter = next(model.parameters())
         images = torch.zeros(1, 3, 224, 224, dtype=parameter.dtype, device=parameter.device)
-    stages: dict[int, str] = {}
-    deepest = 0
-    for name, (h, _), convolves in _feature_maps(model, images):
-        halvings = round(math.log2(images.shape[-2] / h))
-        deepest = max(deepest, halvings)
-        if halvings < deepest:
-            continue  # adaptive pooling may enlarge small maps
-        if halvings not in stages and not convolves:
-            continue
-        if name.count(".") <= stages.get(halvings, name).count("."):
-            stages[halvings] = name
-    return list(stages.values())
+    return [layer.name for layer in _stages(_feature_maps(model, images), images)]
 
 
 class _Layer(NamedTuple):
@@ -111,6 +109,20 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[_Layer]:
         )
         raise ArgumentError("layer", None, problem)
     return found
+
+
+def _stages(maps: list[_Layer], images: Tensor) -> list[_Layer]:
+    """Those that `block_layers` names."""
+    stages: dict[int, _Layer] = {}
+    deepest = 0
+    for layer in maps:
+        halvings = round(math.log2(images.shape[-2] / layer.size[0]))
+        deepest = max(deepest, halvings)
+        if halvings < deepest or (halvings not in stages and not layer.convolves):
+            continue  # adaptive pooling may enlarge small maps
+        if layer.name.count(".") <= stages.get(halvings, layer).name.count("."):
+            stages[halvings] = layer
+    return list(stages.values())
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
