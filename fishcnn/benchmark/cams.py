@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fishcnn.benchmark.network import build_network_of
+from fishcnn.cam.layers import default_layer
 from fishcnn.cam.maps import grad_cam
 
 # How many times as long as each of the others Grad-CAM may take at most.
@@ -68,7 +69,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _contenders(network: nn.Module, images: Tensor) -> dict[str, Callable[[], Tensor]]:
     """Functions that give maps (N, H, W) of the predicted classes; the first one only logits."""
-    layer = str(network.cam_layer)
+    layer = default_layer(network, images)
     module = network.get_submodule(layer)
     size = images.shape[-2:]
 

@@ -70,6 +70,4 @@ def train(settings: dict[str, Any], turns: Turns) -> None:
 def _put_relu_before_pooling(network: nn.Module) -> None:
     """Order each block as it stands in most tutorials."""
     assert isinstance(network, FishCNN)
-    for block in network.blocks:
-        assert isinstance(block, nn.Sequential)
-        block[2], block[3] = block[3], block[2]
+    network.blocks = nn.Sequential(*(nn.Sequential(*block.children()) for block in network.blocks))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v3_small, resnet18
+from torchvision.models import mobilenet_v3_small, resnet18, resnet50
 
 from fishcnn.cam.layers import block_layers, default_layer, find_layer
 from fishcnn.cam.maps import class_activation_maps, grad_cam
@@ -372,16 +372,20 @@ def test_a_network_that_computes_its_scores_without_gradients_is_refused_by_name
 
 
 def test_the_default_layer_is_the_last_one_with_a_image_in_it() -> None:
-    assert default_layer(resnet18(weights=None), noise(2, 64)) == "layer4"
-    assert default_layer(mobilenet_v3_small(weights=None), noise(2, 64)) == "features"
-    # At 32x32 the last stage has one pixel left.
-    assert default_layer(resnet18(weights=None), noise(2, 32)) == "layer3"
+    assert default_layer(resnet18(weights=None), noise(2, 128)) == "layer4"
+    assert default_layer(mobilenet_v3_small(weights=None), noise(2, 128)) == "features"
+    # Of smaller images fewer than 4x4 cells are left at the end.
+    assert default_layer(resnet18(weights=None), noise(2, 64)) == "layer3"
+    assert default_layer(resnet50(weights=None), noise(2, 64)) == "layer3"
+    assert default_layer(mobilenet_v3_small(weights=None), noise(2, 64)) == "features.8"
+    assert default_layer(resnet18(weights=None), noise(2, 32)) == "layer2"
+    # Of the smallest, there are none with so many: then it is the last.
+    tiny = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Flatten(), nn.Linear(16, 2))
+    assert default_layer(tiny, noise(2, 4)) == "0"
     model = stack()
     assert default_layer(model, noise()) == "dropout"
     named = grad_cam(model, noise(), layer="dropout")
     assert torch.equal(grad_cam(model, noise()).maps, named.maps)
-    model.cam_layer = "block2"
-    assert default_layer(model, noise()) == "block2"
     with pytest.raises(FishError, match="Sequential has no layer with feature maps"):
         default_layer(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), noise())
 

@@ -16,6 +16,7 @@ keep to the paper or to what can be defended; `package_maps` takes the detail ou
   by up to half a feature pixel.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -29,9 +30,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from fishcnn.cam.layers import block_layers
+from fishcnn.cam.layers import block_layers, default_layer
 from fishcnn.cam.maps import class_activation_maps, grad_cam
-from fishcnn.cam.methods import METHODS
+from fishcnn.cam.methods import METHODS, Seen
 from fishcnn.models.networks.cnn import FishCNN
 
 Floats = NDArray[np.float32]
@@ -151,7 +152,7 @@ def test_every_block_of_our_network_looks_as_with_the_package(
     blocks: int, head: str, method: str
 ) -> None:
     model = fish_cnn(blocks, head)
-    for layer in block_layers(model):
+    for layer in block_layers(model, noise()):
         assert_parity(method, model, layer, noise())
 
 
@@ -176,7 +177,7 @@ def test_the_package_still_differs_where_it_is_said_to(method: str) -> None:
             our_maps(method, model, layer, noise())
             - package_maps(method, model, layer, noise(), as_it_is=True)
         ).max()
-        for layer in block_layers(model)
+        for layer in block_layers(model, noise())
     ]
     assert max(differences) > 1e-4
 
@@ -187,15 +188,44 @@ def test_behind_global_average_pooling_it_is_the_closed_form(blocks: int) -> Non
     model = fish_cnn(blocks, "gap")
     targets = torch.tensor(TARGETS)
     with torch.no_grad():
-        features = model.blocks(noise())
-    cam = torch.einsum("nk,nkhw->nhw", model.head[-1].weight.detach()[targets], features)
-    cam = F.interpolate(cam.clamp(min=0)[:, None], (64, 64), mode="bilinear")[:, 0]
-    peak = cam.amax((1, 2), keepdim=True)
-    assert (peak > 0).any()
-    expected = cam / torch.where(peak > 0, peak, 1)
-    maps = grad_cam(model, noise(), layer=model.cam_layer, targets=targets).maps
-    assert (maps - expected).abs().max() < 1e-5
-    hires = class_activation_maps(
-        model, noise(), layers=[model.cam_layer], method="hirescam", targets=targets
-    )
-    assert (hires.maps[:, 0] - expected).abs().max() < 1e-5
+        pooled = model.blocks(noise())
+        unpooled = nn.Sequential(*model.blocks[:-1], *list(model.blocks[-1])[:3])
+        features = unpooled(noise())
+    weights = model.head[-1].weight.detach()[targets]
+    layer = default_layer(model, noise())
+    for seen, features_of in ((f"blocks.{blocks - 1}", pooled), (layer, features)):
+        cam = torch.einsum("nk,nkhw->nhw", weights, features_of)
+        cam = F.interpolate(cam.clamp(min=0)[:, None], (64, 64), mode="bilinear")[:, 0]
+        peak = cam.amax((1, 2), keepdim=True)
+        assert (peak > 0).any()
+        expected = cam / torch.where(peak > 0, peak, 1)
+        maps = grad_cam(model, noise(), layer=seen, targets=targets).maps
+        assert (maps - expected).abs().max() < 1e-5
+        if seen != layer:
+            hires = class_activation_maps(
+                model, noise(), layers=[seen], method="hirescam", targets=targets
+            )
+            assert (hires.maps[:, 0] - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 4])
+def test_behind_a_gap_head_the_evidence_of_hires_cam_adds_up_to_the_class_score(
+    blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fish_cnn(blocks, "gap")
+    targets = torch.tensor(TARGETS)
+    raw: list[Tensor] = []
+    method = METHODS["hirescam"]
+
+    def kept(seen: Seen) -> Tensor:
+        raw.append(method.raw_maps(seen))
+        return raw[-1]
+
+    monkeypatch.setitem(METHODS, "hirescam", replace(method, raw_maps=kept))
+    layer = default_layer(model, noise())
+    logits = class_activation_maps(
+        model, noise(), layers=[layer], method="hirescam", targets=targets
+    ).logits
+    assert raw[0].shape[1] == 2 * 64 // 2**blocks
+    scores = logits.gather(1, targets[:, None])[:, 0] - model.head[-1].bias[targets]
+    torch.testing.assert_close(raw[0].sum((1, 2)), scores.detach(), atol=1e-5, rtol=1e-5)

@@ -54,7 +54,7 @@ TARGETS = torch.arange(6) % 4
 
 
 def cam(model: nn.Module, images: Tensor) -> Tensor:
-    return grad_cam(model, images, layer="blocks.1", targets=TARGETS).maps
+    return grad_cam(model, images, layer="blocks.1.2", targets=TARGETS).maps
 
 
 def brightness(model: nn.Module, images: Tensor) -> Tensor:

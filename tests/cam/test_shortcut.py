@@ -93,7 +93,7 @@ def train(fish: Fish, epochs: int = 14, batch: int = 32, lr: float = 4e-3) -> Tr
                 schedule.step()
     model.eval()
     rest = Fish(fish.images[held_out], fish.masks[held_out], fish.labels[held_out], fish.classes)
-    result = grad_cam(model, rest.images, layer="network.blocks.3")
+    result = grad_cam(model, rest.images)
     right = (result.logits.argmax(1) == rest.labels).float().mean()
     return Trained(model, rest, result.maps, float(right))
 

@@ -86,7 +86,7 @@ def test_without_arguments_validation_images_of_the_latest_run_are_explained(
         mask = images.parent / "masks" / row["true"] / f"{Path(row['path']).stem}.png"
         decoded: Any = decode(Path(row["path"]), mask, square=classifier.square)[1]
         pixels = resize(torch.tensor(decoded.image)[None], 32)
-        maps = grad_cam(classifier.network, classifier.normalize(pixels), layer="blocks.1").maps
+        maps = grad_cam(classifier.network, classifier.normalize(pixels), layer="blocks.1.2").maps
         masks = torch.tensor(decoded.mask)[None, None].float() / 255
         masks = torch.nn.functional.interpolate(masks, (32, 32), mode="bilinear", antialias=True)
         energy = float(energy_inside(maps, masks[:, 0]))
@@ -114,7 +114,7 @@ def test_the_verdicts_are_printed_and_their_numbers_written(trained: RunFolder) 
     printed = explain("pictures=2")
     trust = trust_of(trained)
     text = page_of(trained.explanations)
-    assert (trust["method"], trust["layer"]) == ("gradcam", "blocks.1")
+    assert (trust["method"], trust["layer"]) == ("gradcam", "blocks.1.2")
     # The network of the tests has hardly learnt anything.
     (doubt, *verdicts), papers = trust["verdicts"], ("Petsiuk", "Chattopadhay", "Adebayo")
     assert doubt.startswith("The maps say little: the network's confidence hardly hangs on the ")
@@ -199,7 +199,7 @@ def test_all_layers_have_a_column_each(trained: RunFolder) -> None:
             return first, png.size
 
     row, size = first_drawing("layer=all")
-    assert {"energy_on_fish_blocks.0", "energy_on_fish_blocks.1"} <= row.keys()
+    assert {"energy_on_fish_blocks.0.2", "energy_on_fish_blocks.1.2"} <= row.keys()
     _, single = first_drawing()
     assert size[0] == single[0]  # three panels each
     assert size[1] > 1.4 * single[1]
@@ -208,8 +208,8 @@ def test_all_layers_have_a_column_each(trained: RunFolder) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_typed(trained: RunFolder, method: str) -> None:
     printed = explain("trust=false", "pictures=1", f"method={method}")
-    assert printed.startswith(f"{method} at blocks.1: what ")
-    assert f"{method} at blocks.1: what " in page_of(trained.explanations)
+    assert printed.startswith(f"{method} at blocks.1.2: what ")
+    assert f"{method} at blocks.1.2: what " in page_of(trained.explanations)
 
 
 def test_score_cam_is_measured_on_few_images(trained: RunFolder) -> None:

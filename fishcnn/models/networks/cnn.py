@@ -17,10 +17,11 @@ _WANTED = {
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3x3, batch norm, max-pool 2, ReLU: halves the image.
+    """Convolution 3x3, batch norm, ReLU, max-pool 2: halves the image.
 
-    The ReLU comes last, where a quarter of the pixels is left: it never decreases, so it may change
-    places with a maximum, and outputs and gradients are those of the usual order.
+    In training the ReLU comes last, where a quarter of the pixels is left: it never decreases, so
+    it may change places with a maximum, and outputs and gradients are those of the usual order.
+    In evaluation it stands where class activation maps look: before the pooling.
 
     Args:
         in_channels: channels of the input.
@@ -32,9 +33,16 @@ class ConvBlock(nn.Sequential):
             # The batch norm behind it has a bias of its own.
             nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
-            nn.MaxPool2d(2),
             nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
         )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """From ``(N, in_channels, H, W)`` to ``(N, out_channels, H // 2, W // 2)``."""
+        convolution, norm, relu, pool = self
+        features = norm(convolution(images))
+        pooled: Tensor = relu(pool(features)) if self.training else pool(relu(features))
+        return pooled
 
 
 @NETWORKS.register("cnn")
@@ -96,7 +104,6 @@ class FishCNN(nn.Module):
                 nn.Dropout(dropout),
                 nn.Linear(channels[-1], num_classes),
             )
-        self.cam_layer = f"blocks.{blocks - 1}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify normalised images.

@@ -58,7 +58,7 @@ class GradCam(pl.Callback):
 
     Args:
         every_n_epochs: draw in epochs that are a multiple of this; the numbers come every time.
-        layer: dotted name in the network, or None for its last block.
+        layer: dotted name in the network, or None for `default_layer`.
         pictures: images on the sheet.
         overlay: ``"evidence"`` keeps an image's own colours where there is none, ``"blend"`` mixes
             0.6 of the image with 0.4 of the heat map everywhere.

@@ -26,9 +26,13 @@ def asked(classifier: FishClassifier, **changes: object) -> Question:
     return ask(classifier, **(given | changes))  # type: ignore[arg-type]
 
 
-def test_the_default_is_the_last_block_and_all_is_every_block(classifier: FishClassifier) -> None:
-    assert asked(classifier).layers == ("blocks.1",)
-    assert asked(classifier, layer="all").layers == ("blocks.0", "blocks.1")
+def test_the_default_is_the_last_block_before_its_pooling_and_all_is_every_block(
+    classifier: FishClassifier,
+) -> None:
+    assert asked(classifier).layers == ("blocks.1.2",)
+    assert asked(classifier, layer="all").layers == ("blocks.0.2", "blocks.1.2")
+    assert asked(classifier, layer="all").cells == ((16, 16), (8, 8))
+    assert asked(classifier, layer="blocks.1").layers == ("blocks.1",)
     assert asked(classifier, layer="blocks.0.0").layers == ("blocks.0.0",)
 
 
@@ -36,7 +40,7 @@ def test_maps_and_probabilities_are_those_of_the_engine_and_the_classifier(
     classifier: FishClassifier,
 ) -> None:
     found = answer(classifier, images(), None, asked(classifier))
-    expected = grad_cam(classifier.network, classifier.normalize(images()), layer="blocks.1")
+    expected = grad_cam(classifier.network, classifier.normalize(images()), layer="blocks.1.2")
     assert torch.equal(found.maps[:, 0], expected.maps)
     assert torch.allclose(found.probabilities, expected.logits.softmax(1), atol=1e-6)
     assert torch.equal(found.targets, expected.logits.argmax(1))

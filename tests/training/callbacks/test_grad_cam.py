@@ -103,7 +103,7 @@ def test_the_average_drop_of_the_first_maps_is_logged_in_every_epoch(
     labels = datamodule.images.labels[datamodule.split.val]
     sample = stratified_sample(labels, size=8, seed=0)
     images = datamodule.batch("val", sample, torch.device("cpu"))["image"]
-    result = grad_cam(classifier.network, classifier.normalize(images), layer="blocks.1")
+    result = grad_cam(classifier.network, classifier.normalize(images), layer="blocks.1.2")
     expected = average_drop_and_increase(
         classifier, images, result.maps, result.logits.argmax(1)
     ).drop.mean()
@@ -199,7 +199,7 @@ def test_a_layer_can_be_chosen_and_a_wrong_one_is_named_before_training(
     classifier: FishClassifier, datamodule: FishDataModule, tmp_path: Path
 ) -> None:
     first = callback(layer="blocks.0")._explain(classifier, datamodule, [0, 1])
-    last = callback(layer="blocks.1")._explain(classifier, datamodule, [0, 1])
+    last = callback(layer="blocks.1.2")._explain(classifier, datamodule, [0, 1])
     default = callback()._explain(classifier, datamodule, [0, 1])
     assert torch.equal(last["maps"], default["maps"])
     assert not torch.allclose(first["maps"], last["maps"])
