@@ -64,8 +64,8 @@ def label_sheet(labels: Sequence[DoubtfulLabel], title: str, first: int = 1) -> 
         page.paste(thumbnail, x, lower)
         page.axes.add_patch(Rectangle((x, lower), wide, high, fill=False, ec=EDGE, lw=0.5))
         under = y + BOX_HEIGHT + 5
-        name = f"{first + place}  {one.name}"
-        page.write(x, under + 2, fitting(name, families), BOX_WIDTH, NOTE_SIZE, color=FAINT)
+        name = f"{first + place} {fitting(one.name, families)}"
+        page.write(x, under + 2, name, BOX_WIDTH, NOTE_SIZE, color=FAINT)
         page.write(x, under + LINE_HEIGHT, one.given, BOX_WIDTH, CAPTION_SIZE, color=WRONG)
         page.write(x, under + 2 * LINE_HEIGHT, one.likely, BOX_WIDTH, CAPTION_SIZE, color=INK)
     return page.figure()
