@@ -229,10 +229,11 @@ def _print(
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
     if labels:
         console.print(Text("\nWrong labels", style="bold"))
-        first, *shown, last = labels
+        first, *shown, words, setting = labels
         console.print(Text(first))
         print_raw(console, [f"  {line}" for line in shown])
-        console.print(Text(last))
+        console.print(Text(words))
+        print_raw(console, [f"  {setting}"])
     console.print(f"\n{note}" if note else "")
     print_raw(console, files)
     console.print(Text(f"\n{advice.why}" if advice.why else ""))

@@ -15,7 +15,7 @@ from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.labels import CLASS, DROP, PATH
 from fishcnn.metrics.confident_learning import LabelIssues, find_label_issues
 from fishcnn.plots.label_sheet import ON_A_PAGE, DoubtfulLabel, label_sheet
-from fishcnn.utils.text import counted, percent, printable, to_cell
+from fishcnn.utils.text import counted, for_shells, percent, printable, to_cell
 
 SHEETS = "labels_{}.png"
 _COLUMNS = (PATH, CLASS, "given_class", "likely_class", "confidence", "of_given_class", "suspect")
@@ -97,12 +97,12 @@ class LabelReport:
         return lines
 
     @staticmethod
-    def to_do(table: Path) -> str:
-        """What a person does with the table."""
+    def to_do(table: Path) -> tuple[str, str]:
+        """What a person does with the table, in words, and the setting that is typed then."""
         return (
             f"In {table.name}, a row an image, set the column {CLASS} to the right class, or to "
-            f"{DROP} to leave the image out, and add data.labels={table} to a training, or to "
-            "another inspection."
+            f"{DROP} to leave the image out. Then add to a training, or to another inspection:",
+            for_shells([f"data.labels={table}"]),
         )
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def label_section(report: LabelReport, table: Path, sheets: Sequence[str]) -> Se
         lines.append(f"To print: {', '.join(sheets)} beside this page.")
     more = int(report.issues.suspect.sum()) - len(shown)
     left = f"And {more:,} more, which {table.name} has." if more > 0 else ""
-    to_do = report.to_do(table)
+    to_do = " ".join(report.to_do(table))
     return Section("Labels that may be wrong", lines, to_do, doubts=shown, more=left)
 
 
@@ -48,4 +48,5 @@ def label_lines(report: LabelReport, table: Path) -> list[str]:
         f"{doubt.path}: {doubt.likely} {percent(doubt.confidence, 0)}, not {doubt.given}?"
         for doubt in report.doubts(_NAMED)
     ]
-    return [" ".join(report.lines()), *first, report.to_do(table)]
+    words, setting = report.to_do(table)
+    return [" ".join(report.lines()), *first, words, setting]

@@ -21,19 +21,28 @@ _OF_NETWORK = ("image_size", "working_size", "normalize")
 
 
 def check_probe(config: DictConfig) -> DictConfig:
-    """Compose what ``experiment=probe`` would be for the images of a command, and check it.
+    """Check that there is all that a probe needs, and say what its network was trained on.
 
     Args:
         config: of the command, with the group ``data``.
 
+    Returns:
+        Its settings, as :func:`probe_settings`.
+
     Raises:
         FishError: the packages of the network are not installed.
     """
+    probe = probe_settings(config)
+    check_weights(probe)
+    return probe
+
+
+def probe_settings(config: DictConfig) -> DictConfig:
+    """Compose what ``experiment=probe`` would be for the images of a command."""
     probe = compose_config("experiment=probe", f"data={config.data.name}")
     for name, value in plain(config.data).items():
         if name not in _OF_NETWORK:
             probe.data[name] = literal(value)
-    check_weights(probe)
     return probe
 
 
@@ -41,7 +50,7 @@ def probed_images(probe: DictConfig, images: ImageSet, groups: NDArray[np.int64]
     """Compute the features of all images, or take them from the cache that training shares.
 
     Args:
-        probe: of :func:`check_probe`.
+        probe: of :func:`probe_settings`.
         images: of the same folder, at any size.
         groups: int64 ``(n,)``, which of them belong together.
 
