@@ -2,10 +2,12 @@
 
 import logging
 import shlex
+from contextlib import nullcontext
 from dataclasses import fields
 from inspect import signature
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from torch import nn
 
@@ -38,7 +40,9 @@ def compose_config(*overrides: str) -> DictConfig:
     Args:
         overrides: as they are typed there, for example ``"data.image_size=96"``.
     """
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    # Within a command Hydra has begun already.
+    begun = GlobalHydra.instance().is_initialized()
+    with nullcontext() if begun else initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", list(quote_values(overrides)))
 
 

@@ -166,7 +166,40 @@ def data_here(
         masks = None
     if data.name == "folder":
         data.masks_root = masks and literal(str(masks))
+    if data.get("labels"):
+        data.labels = literal(str(_labels_of(run)))
     data.cache_root = _cache_here(_folder(data.get("cache_root")), run)
+
+
+def check_same_labels(run: RunFolder, datamodule: FishDataModule) -> None:
+    """Check that a table of labels changes what it did when a run began.
+
+    Args:
+        run: the earlier start.
+        datamodule: its folders are scanned, if its settings name a table.
+
+    Raises:
+        FishError: the table has been edited since.
+    """
+    if datamodule.labels is None:
+        return
+    now = datamodule.corrected_labels()
+    if now.table() != _labels_of(run).read_text(encoding="utf-8"):
+        raise FishError(
+            f"data.labels={datamodule.labels} gives other classes than when the run {run.path} "
+            f"began. Begin another run, in another folder, or take those of this one by "
+            f"data.labels={run.labels}"
+        )
+
+
+def _labels_of(run: RunFolder) -> Path:
+    """The table of corrected labels that a run has kept."""
+    if not run.labels.is_file():
+        raise FishError(
+            f"{run.labels} is missing, which has the classes that the run was trained with: "
+            "without it they are not known"
+        )
+    return run.labels.absolute()
 
 
 def _run_of(checkpoint: Path) -> RunFolder:

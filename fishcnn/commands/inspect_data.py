@@ -16,6 +16,10 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.command_line import training_on
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.inspection_page import Advice, inspection_page
+from fishcnn.commands.label_judges import check_labels, labels_wanted, look_for_wrong_labels
+from fishcnn.commands.label_report import SHEETS, LabelReport
+from fishcnn.commands.label_section import label_lines, label_section
+from fishcnn.commands.label_table import DIGEST, LabelTable
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
@@ -48,11 +52,14 @@ _PAGE, _NUMBERS, _SHEETS = "report.html", "report.json", "duplicates_{}.png"
 def check_inspect_data(config: DictConfig) -> FishDataModule:
     """Check the settings of an inspection, or raise a FishError that names one."""
     check_settings(config, {"pages": whole(0)})
+    check_labels(config)
     return build_datamodule(config)
 
 
 def inspect_data(config: DictConfig) -> None:
     """Report on a folder, and write ``report.html``, ``report.json`` and ``duplicates_01.png`` ...
+
+    With ``labels=true``, ``labels.csv`` and ``labels_01.png`` ... as well.
 
     What keeps a training from beginning, such as a class of one image, is one of the findings.
 
@@ -68,9 +75,13 @@ def inspect_data(config: DictConfig) -> None:
     root = config.data.get("root")
     root = root and str(user_path(root).resolve())
     with output_folder(config.output, Path("inspections") / name) as output:
+        table = LabelTable(output, config.data.get("labels"))
+        if labels_wanted(config):
+            table.check_replaceable()
         found = _inspect(datamodule)
         advice = _advice(found, root, rendered=config.data.name == "synthetic")
-        _write(found, name, advice, config.pages, output)
+        labels = look_for_wrong_labels(config, found)
+        _write(found, name, advice, labels, table, config.pages, output)
 
 
 def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
@@ -83,15 +94,26 @@ def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
     return Advice(why, training_on(root, "probe"))
 
 
-def _write(found: Inspection, name: str, advice: Advice, most_pages: int, output: Path) -> None:
+def _write(
+    found: Inspection,
+    name: str,
+    advice: Advice,
+    labels: LabelReport | None,
+    table: LabelTable,
+    most_pages: int,
+    output: Path,
+) -> None:
     """Write the files and print what they say; those of an earlier inspection go."""
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[:most_pages]
     note = _left_out(len(groups), pages)
     sheets = [_SHEETS.format(f"{number:02}") for number in range(1, len(pages) + 1)]
     # Escaped, as file names need not be valid Unicode.
-    numbers = json.dumps(found.to_json(), indent=1, allow_nan=False) + "\n"
-    with all_or_nothing(output, lambda: _earlier(output)) as folder:
+    content = found.to_json()
+    if labels is not None:
+        content |= {"label_issues": labels.to_json(), DIGEST: table.digest(labels)}
+    numbers = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with all_or_nothing(output, lambda: _earlier(output, table)) as folder:
         for number, (page, sheet) in enumerate(zip(pages, sheets, strict=True), start=1):
             title = f"Near-duplicates in {name}"
             if len(pages) > 1:
@@ -101,15 +123,26 @@ def _write(found: Inspection, name: str, advice: Advice, most_pages: int, output
             figure = duplicate_sheet(shown, printable(title), note if last else "")
             save_figure(figure, folder / sheet)
         write_text(folder / _NUMBERS, numbers)
-        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice))
-    _print(found, note, [output / file for file in (_PAGE, _NUMBERS, *sheets)], advice)
+        section, lines, tables = None, [], []
+        if labels is not None:
+            write_bytes(folder / table.file.name, labels.table())
+            label_sheets = labels.write_sheets(folder, name, most_pages)
+            section = label_section(labels, table.file, label_sheets)
+            lines = label_lines(labels, table.file)
+            tables = [table.file.name, *label_sheets]
+        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section))
+    files = [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)]
+    _print(found, note, files, advice, lines)
 
 
-def _earlier(output: Path) -> Iterator[Path]:
+def _earlier(output: Path, table: LabelTable) -> Iterator[Path]:
     """What an earlier inspection has left in a folder, and nothing else."""
     if (output / _NUMBERS).is_file():
         yield output / "report.md"  # of an earlier version
-    yield from output.glob(_SHEETS.format("*"))
+    if table.replaceable():
+        yield table.file
+    for sheets in (_SHEETS, SHEETS):
+        yield from output.glob(sheets.format("[0-9]*"))
 
 
 @as_settings("data.", images_per_class="data.pictures_per_class")
@@ -166,7 +199,13 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
     )
 
 
-def _print(found: Inspection, note: str, files: list[Path], advice: Advice) -> None:
+def _print(
+    found: Inspection,
+    note: str,
+    files: list[Path],
+    advice: Advice,
+    labels: Sequence[str],
+) -> None:
     console = Terminal(highlight=False)
     sections = found.sections()
     for finding in sections.pop(WARNINGS, []):
@@ -188,6 +227,13 @@ def _print(found: Inspection, note: str, files: list[Path], advice: Advice) -> N
             console.print(Text(printable(finding.text)))
             for item in short(finding.items, _NAMED):
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
+    if labels:
+        console.print(Text("\nWrong labels", style="bold"))
+        first, *shown, words, setting = labels
+        console.print(Text(first))
+        print_raw(console, [f"  {line}" for line in shown])
+        console.print(Text(words))
+        print_raw(console, [f"  {setting}"])
     console.print(f"\n{note}" if note else "")
     print_raw(console, files)
     console.print(Text(f"\n{advice.why}" if advice.why else ""))

@@ -65,6 +65,8 @@ class Section(NamedTuple):
         files: paths, each with what is wrong with it.
         more: what is left out here.
         by_class: whether the table of classes stands here.
+        doubts: images whose class is in doubt: number, data URI, path, class, likely class, and its
+            probability.
     """
 
     title: str
@@ -74,9 +76,16 @@ class Section(NamedTuple):
     files: Sequence[tuple[str, str]] = ()
     more: str = ""
     by_class: bool = False
+    doubts: Sequence[tuple[int, str, str, str, str, str]] = ()
 
 
-def inspection_page(found: Inspection, name: str, sheets: Sequence[str], advice: Advice) -> bytes:
+def inspection_page(
+    found: Inspection,
+    name: str,
+    sheets: Sequence[str],
+    advice: Advice,
+    labels: Section | None = None,
+) -> bytes:
     """Build the page, in UTF-8.
 
     Args:
@@ -84,6 +93,7 @@ def inspection_page(found: Inspection, name: str, sheets: Sequence[str], advice:
         name: of the folder.
         sheets: file names of the contact sheets beside the page.
         advice: what to type next.
+        labels: about wrong labels, where they were looked for.
     """
     images = found.images
     groups = found.groups()
@@ -99,7 +109,7 @@ def inspection_page(found: Inspection, name: str, sheets: Sequence[str], advice:
         barred=len(found.bars),
         captions=sum(bool(bars.captions) for bars in found.bars.values()),
         spread=imbalance(images.labels, len(images.classes)),
-        sections=_sections(found, groups, sheets),
+        sections=_sections(found, groups, sheets, labels),
         columns={name: counts for name, counts in found.columns().items() if counts.any()},
         obstacles=len(found.obstacles),
         advice=advice,
@@ -108,7 +118,10 @@ def inspection_page(found: Inspection, name: str, sheets: Sequence[str], advice:
 
 
 def _sections(
-    found: Inspection, groups: Sequence[NDArray[np.int64]], sheets: Sequence[str]
+    found: Inspection,
+    groups: Sequence[NDArray[np.int64]],
+    sheets: Sequence[str],
+    labels_section: Section | None,
 ) -> list[Section]:
     """What was found, the most harmful first."""
     images, splitting = found.images, found.splitting
@@ -135,6 +148,8 @@ def _sections(
         strips = [_group(images, members) for members in mixed[:_STRIPS]]
         more = _more(len(mixed) - _STRIPS)
         sections.append(Section("Label conflicts", [conflict.text], to_do, strips, more=more))
+    if labels_section is not None:
+        sections.append(labels_section)
     others = [one for one in near_duplicates(images, splitting) if one != conflict]
     if leaks := [one for one in others if one.rows]:
         strips = [_strip(images, one.rows) for one in leaks]

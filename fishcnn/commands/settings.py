@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from fishcnn.utils.checks import Check, optional, path, text
+from fishcnn.utils.checks import Check, either, flag, optional, path, text
 from fishcnn.utils.errors import ArgumentError, FishError, typed
 
 # The folder of the configuration: inside the package in a wheel, beside it in a checkout.
@@ -27,10 +27,12 @@ FREE_TEXT: dict[str, Check] = {
     "ckpt_path": optional(text),
     "data.cache_root": optional(path),
     "data.group_regex": optional(text),
+    "data.labels": optional(path),
     "data.masks_root": optional(path),
     "data.root": optional(path),
     "data_root": optional(text),
     "input": optional(text),
+    "labels": either(flag, text),
     "layer": optional(text),
     "model.weights": optional(text),
     "output": optional(text),

@@ -28,6 +28,7 @@ from fishcnn.data.decoding.loading import check_enough, load_images
 from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
+from fishcnn.data.labels import CorrectedLabels
 from fishcnn.data.sources import Folders, FolderSource, Source
 from fishcnn.data.splitting.grouped_split import Splitting, check_splittable, split_images
 from fishcnn.data.splitting.split import Split
@@ -58,6 +59,7 @@ def _statistics(value: object) -> str | None:
 
 
 _WANTED = {
+    "labels": optional(path),
     "image_size": whole(1, 4096),
     "working_size": optional(whole(1, 4096)),
     "resize": choice(*RESIZES),
@@ -81,6 +83,8 @@ class FishDataModule(pl.LightningDataModule):
         layout: ``auto``, or ``classes`` where every folder in ``root`` is a class, whatever it is
             called or holds.
         source: where the images come from instead of ``root``.
+        labels: table of classes that count instead of those of the folders, or None; see
+            :class:`~fishcnn.data.labels.CorrectedLabels`.
         image_size: side in pixels of what the network sees.
         working_size: side in pixels at which decoded images are kept; a little larger, so that a
             crop still has ``image_size`` pixels. None is a quarter larger.
@@ -110,6 +114,8 @@ class FishDataModule(pl.LightningDataModule):
     Attributes:
         folders: where the images are, after :meth:`prepare_data` or :meth:`setup`.
         images, splitting: after :meth:`setup`.
+        corrected: what the table of ``labels`` changes, after :meth:`setup` or :meth:`decode`; None
+            without one.
         mean, std: RGB statistics for the network, three numbers each, after :meth:`setup`.
         datasets: the splits by name, each with its own transform, after :meth:`setup`.
 
@@ -119,6 +125,7 @@ class FishDataModule(pl.LightningDataModule):
 
     folders: Folders
     images: ImageSet
+    corrected: CorrectedLabels | None = None
     splitting: Splitting
     mean: list[float]
     std: list[float]
@@ -131,6 +138,7 @@ class FishDataModule(pl.LightningDataModule):
         masks_root: str | Path | None = None,
         layout: str = "auto",
         source: Source | None = None,
+        labels: str | Path | None = None,
         image_size: int = 128,
         working_size: int | None = None,
         resize: str = SQUASH,
@@ -176,6 +184,7 @@ class FishDataModule(pl.LightningDataModule):
         )
         self.split_settings.check()
         self.source = source
+        self.labels = labels
         self.image_size = image_size
         self.working_size = working_size
         self.resize = resize
@@ -199,15 +208,28 @@ class FishDataModule(pl.LightningDataModule):
             quiet: whether those that cannot be read have been named already.
 
         Raises:
-            FishError: the folder has another layout, a mask does not fit, or the disk is full.
+            FishError: the folder has another layout, a mask does not fit, the disk is full, or the
+                table of labels does not fit.
         """
         return self._load(self._scan(folders), resize or self.resize, quiet=quiet)
 
     def _scan(self, folders: Folders) -> ImageIndex:
-        return scan_folder(folders.root, folders.masks_root, layout=folders.layout)
+        index = scan_folder(folders.root, folders.masks_root, layout=folders.layout)
+        if self.labels is not None:
+            self.corrected = CorrectedLabels.read(self.labels, index)
+        return index
+
+    def corrected_labels(self) -> CorrectedLabels:
+        """What the table of ``labels`` changes; nothing is decoded for it.
+
+        Raises:
+            FishError: the folder has another layout, or the table does not fit.
+        """
+        self._scan(self.source.folders())
+        return self.corrected or CorrectedLabels({})
 
     def _load(self, index: ImageIndex, resize: str, *, quiet: bool = False) -> ImageSet:
-        return load_images(
+        images = load_images(
             index,
             square=Square(self.working_size, resize),
             workers=self.workers,
@@ -215,6 +237,7 @@ class FishDataModule(pl.LightningDataModule):
             cache_root=self.cache_root,
             quiet=quiet,
         )
+        return self.corrected.apply(images) if self.corrected else images
 
     def prepare_data(self) -> None:
         """Download or draw the images, once; Lightning calls this in one process only."""

@@ -131,8 +131,8 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
             frame = Rectangle((x, lower), wide, high, fill=False, ec=edge, lw=line_width)
             page.axes.add_patch(frame)
             under = y + BOX_HEIGHT + 5
-            fitting = _fitting(name, families)
-            page.write(x, under + 2, fitting, BOX_WIDTH, NOTE_SIZE, color=FAINT)
+            shown = fitting(name, families)
+            page.write(x, under + 2, shown, BOX_WIDTH, NOTE_SIZE, color=FAINT)
             colour = WRONG if suspect else INK
             page.write(x, under + LINE_HEIGHT, class_name, BOX_WIDTH, CAPTION_SIZE, color=colour)
         top += taken
@@ -145,7 +145,7 @@ def duplicate_sheet(groups: Sequence[DuplicateGroup], title: str, note: str = ""
     return page.figure()
 
 
-def _fitting(name: str, families: list[str]) -> str:
+def fitting(name: str, families: list[str]) -> str:
     """A name without its folder where that leaves no room for the file."""
     wide = text_width(name, NOTE_SIZE, families, DPI) > BOX_WIDTH
     return f"…/{name.rpartition('/')[2]}" if wide and "/" in name else name

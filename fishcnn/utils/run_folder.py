@@ -37,6 +37,9 @@ class RunFolder:
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
+        self.labels = (
+            self.path / "corrected_labels.csv"
+        )  # classes that count instead of the folders
         self.data_report = self.path / "data.md"
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"
@@ -53,7 +56,7 @@ class RunFolder:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """What is written before the first epoch, and again by the same command."""
-        of_data = (self.split, self.digests, self.data_report)
+        of_data = (self.split, self.digests, self.labels, self.data_report)
         return (self.config, self.typed, self.versions, *of_data)
 
     @classmethod

@@ -49,7 +49,7 @@ _MAY_DIFFER = (
 )
 # Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
 # again, does not mean those.
-_FOLDERS = (*MOVED_SETTINGS, "data.cache_root")
+_FOLDERS = (*MOVED_SETTINGS, "data.labels", "data.cache_root")
 _HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
 _NONE = "-"
 _MISSING = object()
@@ -77,10 +77,12 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     overrides = merged(run, [one for one in task if typed_now(_name(one))])
     before = read_config(run)
     chosen = compose(HydraConfig.get().job.config_name, [*overrides])
+    if labels := chosen.data.get("labels"):
+        chosen.data.labels = literal(str(user_path(labels).absolute()))
     _refuse(run, _leaves(before), _leaves(chosen), before, chosen)
     now = _overlaid(before, chosen)
     data_here(now, run, _moved(chosen, before))
-    for name in ("masks_root", "cache_root"):
+    for name in ("masks_root", "labels", "cache_root"):
         named = chosen.data.get(name)
         if _chosen_now(f"data.{name}") and (named or name == "masks_root"):
             now.data[name] = named and literal(named)

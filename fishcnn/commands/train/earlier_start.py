@@ -42,7 +42,7 @@ def written_config(config: DictConfig) -> str:
     # Where nobody has chosen it, the cache belongs to the machine and not to the run.
     if cache_folder(absolute.data.cache_root) == cache_folder():
         absolute.data.cache_root = None
-    for name in ("root", "masks_root", "cache_root"):
+    for name in ("root", "masks_root", "labels", "cache_root"):
         if folder := absolute.data.get(name):
             absolute.data[name] = literal(str(user_path(folder).absolute()))
     return OmegaConf.to_yaml(absolute, resolve=True)

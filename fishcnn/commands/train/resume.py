@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from fishcnn.commands.images_of_run import check_same_images
+from fishcnn.commands.images_of_run import check_same_images, check_same_labels
 from fishcnn.commands.run_files import read_split
-from fishcnn.commands.settings import plain
+from fishcnn.commands.settings import as_settings, plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
@@ -143,6 +143,8 @@ def check_same_data(
     run = RunFolder.of(checkpoint.path)
     if run:
         check_same_images(run, datamodule)
+        with as_settings("data."):
+            check_same_labels(run, datamodule)
         before = read_split(run)["val"]
         now = [datamodule.images.paths[row].as_posix() for row in datamodule.split.val]
         if not same_names(before, now):

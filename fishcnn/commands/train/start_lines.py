@@ -20,7 +20,13 @@ from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import counted, for_shells
 
 # Near-duplicates and leaks depend on these settings of the data.
-_COUNTED_BY = ("layout", "image_size", "working_size", *(f.name for f in fields(SplitSettings)))
+_COUNTED_BY = (
+    "layout",
+    "labels",
+    "image_size",
+    "working_size",
+    *(f.name for f in fields(SplitSettings)),
+)
 
 _SHORTEST_PATH = 12  # with its "..."
 

@@ -20,9 +20,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from fishcnn.commands.build import build_classifier, check_weights, prepare_images
+from fishcnn.commands.build import build_classifier, build_datamodule, check_weights, prepare_images
 from fishcnn.commands.command_line import instead, retyped, with_setting
-from fishcnn.commands.images_of_run import write_digests
+from fishcnn.commands.images_of_run import check_same_labels, write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.commands.train.build_trainer import Callbacks, build_trainer
@@ -111,6 +111,8 @@ def _train(
             run.path,
             instead({"ckpt_path": str(run.path), "trainer.max_epochs": str(longer)}),
         )
+        with as_settings("data."):
+            check_same_labels(run, build_datamodule(config))
         if in_a_sweep():  # whose table counts what is newer than the start of its job
             run.summary.touch()
         return finished, None
@@ -275,5 +277,9 @@ def _write_inputs(
     write_text(run.config, written_config(config))
     write_text(run.versions, json.dumps(versions(), indent=1) + "\n")
     drawn_with = datamodule.split_settings if datamodule.splitting.drawn else None
+    if datamodule.corrected is None:
+        run.labels.unlink(missing_ok=True)
+    else:
+        datamodule.corrected.save(run.labels)
     write_split(datamodule.split, datamodule.images.paths, run.split, drawn_with)
     write_text(run.data_report, report)

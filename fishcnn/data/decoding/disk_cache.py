@@ -215,11 +215,12 @@ def _open(folder: Path, index: ImageIndex, square: Square, workers: int) -> Imag
         return None
     try:
         old, more = ImageIndex.load(file)
-        # The same folder may have been typed in another way, from elsewhere.
-        old = replace(old, root=index.root, masks_root=index.masks_root)
-        # What lies beside the images may have changed without them.
-        beside = ("empty_classes", "ignored", "ignored_files")
-        old = replace(old, **{name: getattr(index, name) for name in beside})
+        if old.paths == index.paths:
+            # What they are taken for may have changed without them, and what lies beside them.
+            old = replace(index, facts=old.facts, reasons=old.reasons)
+        else:
+            # The same folder may have been typed in another way, from elsewhere.
+            old = replace(old, root=index.root, masks_root=index.masks_root)
         arrays = folder / more["arrays"]
         shape = (len(old.readable), square.side, square.side)
         pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, square, workers)

@@ -1,5 +1,6 @@
 """The readable images of a folder, on the host and, where they fit, on the network's device."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,9 +42,12 @@ class ImageSet:
         arrays: Path (without suffix) of the arrays in the cache, which belongs to just this
             content; None without a cache.
         resize: How they were brought to a square, one of RESIZES.
+        whole: Another set that these are some of, without those that a person has dropped, and
+            which rows of it they are, int64 (N,); None where nothing was dropped.
 
     Attributes:
-        index, pixels, masks, arrays, resize: As above.
+        index, pixels, masks, arrays, resize, whole: As above.
+        dropped: paths of those that a person has dropped.
         classes, paths, labels, splits: As of the index, but for the N readable images only.
         unreadable: The files that were left out.
         facts: FACTS (N,), from which come the next four.
@@ -64,6 +68,7 @@ class ImageSet:
         arrays: Path | None = None,
         *,
         resize: str = SQUASH,
+        whole: "tuple[ImageSet, NDArray[np.int64]] | None" = None,
     ) -> None:
         readable = index.readable
         # A million fingerprints are not copied without need.
@@ -73,6 +78,8 @@ class ImageSet:
         self.masks = masks
         self.arrays = arrays
         self.resize = resize
+        self.whole = whole
+        self.dropped: tuple[Path, ...] = ()
         self.classes = index.classes
         self.paths = tuple(index.paths[file] for file in readable)
         self.labels: NDArray[np.int64] = index.labels[readable]
@@ -92,6 +99,37 @@ class ImageSet:
             "aspect": torch.from_numpy(stretched),
             "label": torch.from_numpy(self.labels),
         }
+
+    def corrected(self, labels: NDArray[np.int64], kept: NDArray[np.bool_]) -> "ImageSet":
+        """These images with other labels, and without some, which are decoded all the same.
+
+        Args:
+            labels: int64, of all files of the index.
+            kept: bool, likewise.
+        """
+        index = self.index
+        files = np.flatnonzero(kept)
+        place = {file: number for number, file in enumerate(files.tolist())}
+        corrected = replace(
+            index,
+            paths=tuple(index.paths[file] for file in place),
+            labels=labels[files],
+            splits=index.splits and tuple(index.splits[file] for file in place),
+            facts=index.facts[files],
+            reasons={place[file]: why for file, why in index.reasons.items() if file in place},
+        )
+        if kept.all():
+            return ImageSet(corrected, self.pixels, self.masks, self.arrays, resize=self.resize)
+        rows = np.flatnonzero(kept[index.readable]).astype(np.int64)
+        found = ImageSet(
+            corrected,
+            _only(self.pixels, rows),
+            None if self.masks is None else _only(self.masks, rows),
+            resize=self.resize,
+            whole=(self, rows),
+        )
+        found.dropped = tuple(index.paths[file] for file in np.flatnonzero(~kept).tolist())
+        return found
 
     def fits(self, device: torch.device) -> bool:
         """Whether a device is a GPU with enough memory for the images."""
@@ -132,6 +170,10 @@ class ImageSet:
         """Rows of the masks, uint8 ``(n, S, S)``; ``index`` is on the host."""
         assert self.masks is not None
         return _rows(self.masks, index)
+
+
+def _only(pixels: Pixels, rows: NDArray[np.int64]) -> Pixels:
+    return pixels[rows] if isinstance(pixels, np.ndarray) else pixels.only(rows)
 
 
 def _rows(pixels: Pixels, index: Tensor) -> Tensor:

@@ -135,4 +135,6 @@ def _class_folder(index: ImageIndex, label: int) -> Path:
         i for i, split in enumerate(splits) if split == "train" and index.labels[i] == label
     )
     parts = index.paths[file].parts
+    if name not in parts:  # a person has corrected its class
+        return index.root
     return index.root.joinpath(*parts[: parts.index(name) + 1])

@@ -32,6 +32,11 @@ class OnDemand:
         self.shape = (len(files), *shape)
         self._workers = max(1, workers)
 
+    def only(self, rows: NDArray[np.int64]) -> "OnDemand":
+        """Some of them, int64 (n,), as if the others were not there."""
+        files = [self._files[row] for row in rows.tolist()]
+        return OnDemand(self._decode, files, self.shape[1:], self._workers)
+
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Decode uint8 (len(rows), *shape)."""
         with ThreadPoolExecutor(self._workers) as pool:

@@ -34,6 +34,7 @@ class Stored:
         checksums: uint32 (N,), CRC-32 of each.
         again: makes a row anew that is not what it was.
         workers: threads that read.
+        only: int64 (n,), those that count, in their order; None for all.
 
     Attributes:
         shape: as above.
@@ -47,15 +48,17 @@ class Stored:
         checksums: NDArray[np.uint32],
         again: Callable[[int], NDArray[np.uint8]],
         workers: int,
+        only: "NDArray[np.int64] | None" = None,
     ) -> None:
-        self.shape = shape
+        self._every = np.arange(shape[0]) if only is None else only
+        self._whole = shape
+        self.shape = (len(self._every), *shape[1:])
         self._row_bytes = int(np.prod(shape[1:]))
-        self.nbytes = shape[0] * self._row_bytes
+        self.nbytes = len(self._every) * self._row_bytes
         self._file = file.absolute()
         self._checksums = checksums
         self._again = again
         self._workers = max(1, workers)
-        self._every = np.arange(shape[0])  # a million cost more than a row, at each reading
         # Kept open, as who decodes the folder anew removes the file.
         self._descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._descriptor)
@@ -63,8 +66,13 @@ class Stored:
         self._warned = False
 
     def __reduce__(self) -> tuple[object, ...]:
-        parts = (self._file, self.shape, self._checksums, self._again, self._workers)
-        return _opened_again, parts
+        parts = (self._file, self._whole, self._checksums, self._again, self._workers)
+        return _opened_again, (*parts, self._every)
+
+    def only(self, rows: NDArray[np.int64]) -> "Stored":
+        """Some of the arrays, int64 (n,), as if the others were not there."""
+        parts = (self._file, self._whole, self._checksums, self._again, self._workers)
+        return Stored(*parts, self._every[rows])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -82,7 +90,7 @@ class Stored:
         """Read everything once, and tell which rows are what they were: bool (N,)."""
         step = max(1, self._workers * _SHARE // max(1, self._row_bytes))
         starts = range(0, len(self), step)
-        parts = [np.arange(start, min(start + step, len(self))) for start in starts]
+        parts = [self._every[start : start + step] for start in starts]
         found = np.empty((step, *self.shape[1:]), np.uint8)
         return np.concatenate([np.zeros(0, bool), *(self._read(part, found) for part in parts)])
 

@@ -94,8 +94,23 @@ def near_duplicates_among(
     return found[stand_out(features, images, aspect, found)]
 
 
+def _among(duplicates: Duplicates, rows: NDArray[np.int64]) -> Duplicates:
+    """What is known of some of the images, int64 (n,), ascending."""
+    pairs = duplicates.pairs[np.isin(duplicates.pairs, rows).all(axis=1)]
+    return Duplicates(
+        pairs=np.searchsorted(rows, pairs).astype(np.int64),
+        groups=connected(len(rows), chained(duplicates.groups[rows])),
+    )
+
+
 def known_duplicates(images: ImageSet) -> Duplicates:
-    """Find the near-duplicates, or read them from the cache where these images had them found."""
+    """Find the near-duplicates, or read them from the cache where these images had them found.
+
+    Images that were connected by one that a person has dropped stay in one group.
+    """
+    if images.whole is not None:
+        whole, rows = images.whole
+        return _among(known_duplicates(whole), rows)
     file = images.arrays and images.arrays.with_suffix(f".duplicates{_VERSION}")
     if file and file.is_file():
         try:

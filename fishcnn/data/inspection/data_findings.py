@@ -11,7 +11,7 @@ from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.inspection.borders import Bars
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split, absent_classes
-from fishcnn.utils.text import counted, markdown, markdown_code, percent
+from fishcnn.utils.text import counted, markdown, markdown_code, percent, printable
 
 # From this ratio of the largest to the smallest class on, a network may do well by forgetting the
 # rare classes.
@@ -249,12 +249,20 @@ def left_out(images: ImageSet) -> list[Finding]:
     ]
     return [
         Finding(f"Unreadable images: {len(unreadable)}", unreadable, complete=True),
+        *_corrected(images),
         Finding(f"Empty class folders: {', '.join(images.index.empty_classes) or 'none'}"),
         Finding(
             f"Ignored files, by their suffix or outside every class folder: {images.index.ignored}",
             [markdown_code(file.as_posix()) for file in images.index.ignored_files],
         ),
     ]
+
+
+def _corrected(images: ImageSet) -> list[Finding]:
+    if not images.dropped:
+        return []
+    dropped = [markdown_code(printable(path.as_posix())) for path in images.dropped]
+    return [Finding(f"Left out by data.labels: {len(dropped)}", dropped)]
 
 
 def quoted(images: ImageSet, rows: Iterable[int]) -> list[str]:

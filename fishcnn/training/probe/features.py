@@ -1,10 +1,9 @@
-"""What a network computes before its head, of each training image and its mirror image."""
+"""What a network computes before its head, of each image and its mirror image."""
 
 import hashlib
 import logging
 import os
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fishcnn.data.datamodule import FishDataModule
-from fishcnn.data.datasets import RawBatch
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.utils import stopping
@@ -26,40 +26,59 @@ _BATCH = 32
 
 
 def training_features(classifier: FishClassifier, datamodule: FishDataModule) -> Tensor:
-    """Compute the input of the head for the training images, or take it from the cache.
+    """Compute the input of the head for the training images, in the order of that split.
+
+    See :func:`image_features`.
+    """
+    folder = features_folder(datamodule)
+    return image_features(classifier, datamodule.images, datamodule.split.train, folder)
+
+
+def features_folder(datamodule: FishDataModule) -> Path | None:
+    """Where features are kept, beside the decoded images; None where these are not, either."""
+    on_disk = datamodule.cache == "disk"
+    return datamodule.cache_root.with_name("features") if on_disk else None
+
+
+def image_features(
+    classifier: FishClassifier, images: ImageSet, rows: NDArray[np.int64], folder: Path | None
+) -> Tensor:
+    """Compute the input of the head for some images, or take it from the cache.
 
     In the cache, one file belongs to a network with its weights and to an image size. It holds the
     features of every image that they were ever computed for, so that folds of a cross-validation
     share them.
 
+    Args:
+        classifier: its network is a :class:`Backbone`.
+        images: decoded to the working size of the classifier.
+        rows: int64 ``(n,)``, which of them.
+        folder: of the cache, or None.
+
     Returns:
-        float32 ``(n, 2, D)`` on the device of the classifier, in the order of the training split:
-        the image and its mirror image.
+        float32 ``(n, 2, D)`` on the device of the classifier, in the order of the rows: the image
+        and its mirror image.
     """
     head = cast(Backbone, classifier.network).head
-    rows = datamodule.split.train
-    names = _names(datamodule, rows)
+    names = _names(images, rows)
     known: dict[bytes, NDArray[np.float32]] = {}
-    file = None
-    if datamodule.cache == "disk":
-        file = datamodule.cache_root.with_name("features") / f"{_key(classifier, head)}.npz"
+    file = folder and folder / f"{_key(classifier, head)}.npz"
+    if file is not None:
         known = _read(file)
     missing = [place for place, name in enumerate(names) if name not in known]
     if missing:
         log.info("Computing the features of %d of %d images.", len(missing), len(rows))
-        computed = _compute(classifier, datamodule, head, missing)
+        computed = _compute(classifier, head, images, rows[missing])
         known |= zip([names[place] for place in missing], computed, strict=True)
         if file is not None:
             _write(file, known)
     return torch.from_numpy(np.stack([known[name] for name in names])).to(classifier.device)
 
 
-def _names(datamodule: FishDataModule, rows: NDArray[np.int64]) -> list[bytes]:
+def _names(images: ImageSet, rows: NDArray[np.int64]) -> list[bytes]:
     """What tells decoded images from each other: the file and the pixels that it was decoded to."""
-    facts, images = datamodule.images.facts, datamodule.images
-    return [
-        images.digests[row].tobytes() + facts["checksum"][row, 0].tobytes() for row in rows.tolist()
-    ]
+    checksums = images.facts["checksum"][:, 0]
+    return [images.digests[row].tobytes() + checksums[row].tobytes() for row in rows.tolist()]
 
 
 def _key(classifier: FishClassifier, head: nn.Module) -> str:
@@ -78,26 +97,21 @@ def _key(classifier: FishClassifier, head: nn.Module) -> str:
 
 
 def _compute(
-    classifier: FishClassifier, datamodule: FishDataModule, head: nn.Module, places: Sequence[int]
+    classifier: FishClassifier, head: nn.Module, images: ImageSet, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
-    """Run images through the network, each ``(2, D)``."""
+    """Run images through the network as they are seen when they are validated, each ``(2, D)``."""
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _head, inputs: seen.append(inputs[0]))
     training = classifier.training
     classifier.eval()
     found: list[NDArray[np.float32]] = []
-    rows = datamodule.split.train[list(places)]
-    prepare = datamodule.datasets["val"].transform  # as images are seen when they are validated
     try:
         with torch.inference_mode():
             for start in range(0, len(rows), _BATCH):
                 stopping.check_stopped()
-                index = torch.from_numpy(rows[start : start + _BATCH])
-                raw = cast(
-                    RawBatch, {"split": "val", "index": index, **datamodule.images.gather(index)}
-                )
-                images = prepare(raw)["image"].to(classifier.device)
-                for view in (images, images.flip(-1)):
+                raw = images.gather(torch.from_numpy(rows[start : start + _BATCH]))["image"]
+                batch = resize(raw, classifier.image_size).to(classifier.device)
+                for view in (batch, batch.flip(-1)):
                     classifier(view)
                 views = torch.stack([one.flatten(1).float() for one in seen], 1)
                 seen.clear()

@@ -32,12 +32,16 @@ class LinearClassifier:
         bias: float32 ``(K,)``.
         penalty: one of :data:`PENALTIES`.
         losses: mean loss of images that were held out, by penalty; those that were tried.
+        held_out: float32 ``(n, K)``, logits of the first view of each image by the classifier that
+            was fitted without its fold, with that penalty; NaN where an image is in no fold, as
+            those of the only group of a class.
     """
 
     weight: Tensor
     bias: Tensor
     penalty: float
     losses: dict[float, float]
+    held_out: Tensor
 
 
 def fit_linear(
@@ -62,36 +66,45 @@ def fit_linear(
     directions = features / unit
     folds = assign_folds(labels.cpu().numpy(), groups, FOLDS, np.random.default_rng(0))
     fold_of = torch.from_numpy(folds).to(labels.device)
-    losses = dict(_held_out_losses(directions, labels, fold_of, class_weights))
+    losses: dict[float, float] = {}
+    held_out = features.new_full((len(labels), len(class_weights)), float("nan"))
+    for tried, logits, loss in _held_out(directions, labels, fold_of, class_weights):
+        if loss < min(losses.values(), default=float("inf")):
+            held_out = logits
+        losses[tried] = loss
     penalty = min(losses, key=lambda one: losses[one], default=_DEFAULT)
     solution = _zeros(directions, class_weights)
     for step in (one for one in PENALTIES if one >= penalty):
         _descend(solution, directions, labels, class_weights, step)
-    return LinearClassifier(solution[:, :-1] / unit.mean(), solution[:, -1], penalty, losses)
+    return LinearClassifier(
+        solution[:, :-1] / unit.mean(), solution[:, -1], penalty, losses, held_out
+    )
 
 
-def _held_out_losses(
+def _held_out(
     features: Tensor, labels: Tensor, fold_of: Tensor, class_weights: Tensor
-) -> Iterator[tuple[float, float]]:
-    """Yield penalties, from the strongest, and the mean loss; none without a fold."""
+) -> Iterator[tuple[float, Tensor, float]]:
+    """Yield penalties, from the strongest, logits of held-out images and their mean loss.
+
+    There are none without a fold.
+    """
     parts = [
         (fold_of != fold, fold_of == fold, _zeros(features, class_weights))
         for fold in range(FOLDS)
         if (fold_of == fold).any()
     ]
+    judged = fold_of >= 0
     lowest, rises = float("inf"), 0
     for penalty in PENALTIES if parts else ():
-        total = counted = 0.0
+        logits = features.new_full((len(labels), len(class_weights)), float("nan"))
         for inside, outside, solution in parts:
             stopping.check_stopped()
             _descend(solution, features[inside], labels[inside], class_weights, penalty)
-            logits = _logits(solution, features[outside][:, 0])
-            truth = labels[outside]
-            total += float(F.cross_entropy(logits, truth, class_weights, reduction="sum"))
-            counted += float(class_weights[truth].sum())
-        yield penalty, total / counted
-        rises = rises + 1 if total / counted > lowest else 0
-        lowest = min(lowest, total / counted)
+            logits[outside] = _logits(solution, features[outside][:, 0])
+        loss = float(F.cross_entropy(logits[judged], labels[judged], class_weights))
+        yield penalty, logits, loss
+        rises = rises + 1 if loss > lowest else 0
+        lowest = min(lowest, loss)
         if rises == _RISES:
             return
 

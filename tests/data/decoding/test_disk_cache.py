@@ -480,3 +480,18 @@ def test_two_processes_at_once_decode_every_image_once(root: Path) -> None:
     for output in outputs:
         assert output.splitlines()[-1] == "[0, 10, 20, 30, 40, 50]"
     assert sorted(output.count("decoded") for output in outputs) == [0, 6]
+
+
+def test_the_same_files_in_another_layout_have_other_classes(
+    tmp_path: Path, decoded: list[str]
+) -> None:
+    for number in range(8):
+        name = f"{('train', 'val')[number // 4]}/{('Koi', 'Rui')[number % 2]}/{number}.png"
+        paint(tmp_path / "split" / name, 10 * number)
+    for layout, classes in (("auto", ("Koi", "Rui")), ("classes", ("train", "val"))):
+        index = scan_folder(tmp_path / "split", layout=layout)
+        images = load_cached(index, square=Square(SIDE), workers=1, cache=tmp_path / "cache")
+        assert images.classes == classes
+        assert images.labels.tolist() == index.labels.tolist()
+        assert images.splits == index.splits
+    assert len(decoded) == 8

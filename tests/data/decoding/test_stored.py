@@ -98,3 +98,18 @@ def test_reading_one_row_of_a_million_costs_no_more_than_the_row(tmp_path: Path)
     assert images[-1:].tolist() == [[0]]
     with pytest.raises(IndexError):
         images[[1_000_000]]
+
+
+def test_some_rows_are_as_if_the_others_were_not_there(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
+    file = tmp_path / "rows"
+    damaged = rows.copy()
+    damaged[[1, 7]] ^= 1
+    damaged.tofile(file)
+    checksums = np.array([zlib.crc32(row.data) for row in rows], np.uint32)
+    whole = Stored(file, rows.shape, checksums, lambda row: rows[row], 1)
+    some = whole.only(np.array([2, 7, 9]))
+    assert (some.shape, some.nbytes, len(some)) == ((3, 4, 4, 3), 3 * 48, 3)
+    assert np.flatnonzero(~some.intact()).tolist() == [1]
+    np.testing.assert_array_equal(some[np.array([2, 1, 0])], rows[[9, 7, 2]])
+    np.testing.assert_array_equal(some.only(np.array([1]))[np.array([0])], rows[[7]])

@@ -88,3 +88,28 @@ def test_one_group_a_class_leaves_nothing_to_choose_by_and_is_fitted_all_the_sam
     assert found.losses == {}
     logits = features[:, 0] @ found.weight.T + found.bias
     assert (logits.argmax(1) == labels).all()
+
+
+def test_held_out_logits_are_of_a_classifier_that_has_not_learnt_from_the_image() -> None:
+    features, labels = clusters(0, far=3.0)
+    found = fit_linear(features, labels, np.arange(60), torch.ones(3))
+    turned = labels.clone()
+    turned[7] = (turned[7] + 1) % 3
+    assert found.held_out.shape == (60, 3)
+    assert (found.held_out.argmax(1) == labels).float().mean() > 0.9
+    again = fit_linear(features, turned, np.arange(60), torch.ones(3))
+    assert again.held_out[7].argmax() == labels[7]
+
+
+def test_images_of_the_only_group_of_a_class_are_never_held_out() -> None:
+    features, labels = clusters(0, far=3.0)
+    groups = np.where(labels.numpy() == 2, 0, 1 + np.arange(60))
+    held_out = fit_linear(features, labels, groups, torch.ones(3)).held_out
+    assert torch.equal(held_out.isnan().any(1), labels == 2)
+
+
+def test_the_held_out_logits_are_those_whose_loss_is_reported() -> None:
+    features, labels = clusters(0)
+    found = fit_linear(features, labels, np.arange(60), torch.ones(3))
+    loss = F.cross_entropy(found.held_out, labels)
+    assert float(loss) == pytest.approx(found.losses[found.penalty], abs=1e-5)

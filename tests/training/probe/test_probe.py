@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from fishcnn.data.decoding.resize import resize
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import build_network
 from fishcnn.training.probe import features as features_file
-from fishcnn.training.probe.features import training_features
+from fishcnn.training.probe.features import image_features, training_features
 from fishcnn.training.probe.probe import fill_head, probed_head
 from fishcnn.utils.errors import ArgumentError
 
@@ -90,6 +91,18 @@ def test_features_are_computed_once_for_the_same_weights_and_shared_by_folds(
     other = classifier_of(first, seed=1)
     training_features(other, first)
     assert ran == [24, 12, 24]
+
+
+def test_features_of_any_images_are_those_of_training_where_they_are_in_it(
+    fish: Path, plain_recipe: Recipe, tmp_path: Path, ran: list[int]
+) -> None:
+    module = built(fish, plain_recipe, tmp_path)
+    classifier = classifier_of(module)
+    trained = training_features(classifier, module)
+    rows = np.arange(36)
+    found = image_features(classifier, module.images, rows, tmp_path / "features")
+    assert torch.equal(found[module.split.train], trained)
+    assert ran == [len(trained), 36 - len(trained)]
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk"])
