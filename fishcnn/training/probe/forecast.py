@@ -91,17 +91,22 @@ class Forecast:
         }
 
 
+def too_few(labels: NDArray[np.int64]) -> str:
+    """Say why no learning curve can be measured of images with these labels; empty if one can."""
+    if len(labels) < FEWEST_IMAGES:
+        return f"{len(labels)} images are too few, {FEWEST_IMAGES} are the least"
+    per_class = len(labels) / len(np.unique(labels))
+    if per_class < _FEWEST_PER_CLASS:
+        return f"{per_class:.1f} images of a class are too few, {_FEWEST_PER_CLASS} are the least"
+    return ""
+
+
 def forecast(images: ProbedImages) -> Forecast:
     """Measure a learning curve, fit a power law to it and follow that to twice the images."""
     labels = images.labels.cpu().numpy()
-    count = len(labels)
-    if count < FEWEST_IMAGES:
-        return _unsaid(f"{count} images are too few, {FEWEST_IMAGES} are the least")
-    per_class = count / len(np.unique(labels))
-    if per_class < _FEWEST_PER_CLASS:
-        least = f"{_FEWEST_PER_CLASS} are the least"
-        return _unsaid(f"{per_class:.1f} images of a class are too few, {least}")
-    return follow(run_trials(images, draws_for(count)), labels, images.groups)
+    if problem := too_few(labels):
+        return unsaid(problem)
+    return follow(run_trials(images, draws_for(len(labels))), labels, images.groups)
 
 
 def follow(trials: Trials, labels: NDArray[np.int64], groups: NDArray[np.int64]) -> Forecast:
@@ -111,7 +116,7 @@ def follow(trials: Trials, labels: NDArray[np.int64], groups: NDArray[np.int64])
     """
     sizes = trials.sizes
     if not len(sizes) or sizes[-1] < _LEAST_RANGE * sizes[0]:
-        return _unsaid("too many images are near-duplicates of each other")
+        return unsaid("too many images are near-duplicates of each other")
     accuracies = trials.accuracies(groups, _SAMPLES)
     majority = float(np.bincount(labels).max() / len(labels))
     # One class alone leaves nothing to chance.
@@ -143,7 +148,7 @@ def follow(trials: Trials, labels: NDArray[np.int64], groups: NDArray[np.int64])
     )
 
 
-def _unsaid(problem: str) -> Forecast:
-    """Nothing but the reason why there is nothing."""
+def unsaid(problem: str) -> Forecast:
+    """A forecast of nothing but the reason why there is none."""
     none, ends = np.empty(0), np.empty((2, 0))
     return Forecast(none, none, ends, none, none, ends, 0.0, (0.0, 0.0), problem)

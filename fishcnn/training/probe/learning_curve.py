@@ -27,7 +27,7 @@ FRACTIONS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 HALF = FRACTIONS.index(0.5)
 # The fewer images there are, the more the accuracy depends on which are drawn: so many are judged
 # in all, by so many draws.
-_JUDGED, _MOST_DRAWS, _FEWEST_DRAWS = 3000, 8, 2
+_JUDGED, _MOST_DRAWS, _FEWEST_DRAWS = 3000, 5, 2
 
 
 @dataclass(frozen=True)
