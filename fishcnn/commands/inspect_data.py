@@ -20,6 +20,7 @@ from fishcnn.commands.label_judges import check_labels, labels_wanted, look_for_
 from fishcnn.commands.label_report import SHEETS, LabelReport
 from fishcnn.commands.label_section import label_lines, label_section
 from fishcnn.commands.label_table import DIGEST, LabelTable
+from fishcnn.commands.more_images import check_learning_curve, look_ahead, more_images
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
@@ -37,8 +38,9 @@ from fishcnn.plots.duplicate_sheet import (
     suspects,
 )
 from fishcnn.training.diagnosis import FEW_IMAGES
+from fishcnn.training.probe.forecast import Forecast
 from fishcnn.utils import stopping
-from fishcnn.utils.checks import whole
+from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_bytes, write_text
 from fishcnn.utils.machine import user_path
@@ -51,8 +53,9 @@ _PAGE, _NUMBERS, _SHEETS = "report.html", "report.json", "duplicates_{}.png"
 
 def check_inspect_data(config: DictConfig) -> FishDataModule:
     """Check the settings of an inspection, or raise a FishError that names one."""
-    check_settings(config, {"pages": whole(0)})
+    check_settings(config, {"pages": whole(0), "learning_curve": flag})
     check_labels(config)
+    check_learning_curve(config)
     return build_datamodule(config)
 
 
@@ -81,7 +84,8 @@ def inspect_data(config: DictConfig) -> None:
         found = _inspect(datamodule)
         advice = _advice(found, root, rendered=config.data.name == "synthetic")
         labels = look_for_wrong_labels(config, found)
-        _write(found, name, advice, labels, table, config.pages, output)
+        ahead = look_ahead(config, found)
+        _write(found, name, advice, labels, table, ahead, config.pages, output)
 
 
 def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
@@ -100,6 +104,7 @@ def _write(
     advice: Advice,
     labels: LabelReport | None,
     table: LabelTable,
+    ahead: Forecast | None,
     most_pages: int,
     output: Path,
 ) -> None:
@@ -112,6 +117,8 @@ def _write(
     content = found.to_json()
     if labels is not None:
         content |= {"label_issues": labels.to_json(), DIGEST: table.digest(labels)}
+    if ahead is not None:
+        content |= {"learning_curve": ahead.to_json()}
     numbers = json.dumps(content, indent=1, allow_nan=False) + "\n"
     with all_or_nothing(output, lambda: _earlier(output, table)) as folder:
         for number, (page, sheet) in enumerate(zip(pages, sheets, strict=True), start=1):
@@ -130,9 +137,10 @@ def _write(
             section = label_section(labels, table.file, label_sheets)
             lines = label_lines(labels, table.file)
             tables = [table.file.name, *label_sheets]
-        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section))
+        more = more_images(ahead) if ahead else None
+        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section, more))
     files = [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)]
-    _print(found, note, files, advice, lines)
+    _print(found, note, files, advice, lines, ahead)
 
 
 def _earlier(output: Path, table: LabelTable) -> Iterator[Path]:
@@ -205,6 +213,7 @@ def _print(
     files: list[Path],
     advice: Advice,
     labels: Sequence[str],
+    ahead: Forecast | None,
 ) -> None:
     console = Terminal(highlight=False)
     sections = found.sections()
@@ -234,6 +243,10 @@ def _print(
         print_raw(console, [f"  {line}" for line in shown])
         console.print(Text(words))
         print_raw(console, [f"  {setting}"])
+    if ahead is not None:
+        console.print(Text("\nMore images", style="bold"))
+        for sentence in ahead.sentences():
+            console.print(Text(sentence))
     console.print(f"\n{note}" if note else "")
     print_raw(console, files)
     console.print(Text(f"\n{advice.why}" if advice.why else ""))

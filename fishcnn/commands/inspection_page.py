@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fishcnn.commands.more_images import MoreImages
 from fishcnn.commands.page_images import inline_photo
 from fishcnn.commands.templates import render_page, software
 from fishcnn.data.decoding.image_set import ImageSet
@@ -85,6 +86,7 @@ def inspection_page(
     sheets: Sequence[str],
     advice: Advice,
     labels: Section | None = None,
+    more: MoreImages | None = None,
 ) -> bytes:
     """Build the page, in UTF-8.
 
@@ -94,6 +96,7 @@ def inspection_page(
         sheets: file names of the contact sheets beside the page.
         advice: what to type next.
         labels: about wrong labels, where they were looked for.
+        more: what more images would bring, where that was asked.
     """
     images = found.images
     groups = found.groups()
@@ -113,6 +116,7 @@ def inspection_page(
         columns={name: counts for name, counts in found.columns().items() if counts.any()},
         obstacles=len(found.obstacles),
         advice=advice,
+        more=more,
         made_of={"folder": str(images.index.root), "software": software()},
     )
 

@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 from running import run_script
 
+from fishcnn.data.rendering.synthetic import ensure_synthetic
+
 SMALL = ("data.image_size=64", "data.cache=ram", "data.workers=1")
 
 Inspect = Callable[..., tuple[int, str]]
@@ -375,3 +377,68 @@ def test_rendered_fish_can_be_inspected(
     )
     assert status == 0, output
     assert report(Path("inspections/synthetic"))["imbalance"]["ratio"] == 1
+
+
+@pytest.mark.slow
+def test_a_learning_curve_is_measured_and_shown_in_words_and_as_a_chart(
+    inspect: Inspect, tmp_path: Path
+) -> None:
+    root = ensure_synthetic(
+        tmp_path / "drawn",
+        species=4,
+        images_per_class=26,
+        long_side=64,
+        shortcut=0.0,
+        seed=0,
+        workers=1,
+    )
+    folder = f"data.root={root / 'pictures'}"
+    settings = ("data.group_duplicates=false", "learning_curve=true", "output=found")
+    status, output = inspect(folder, *settings)
+    assert status == 0, output
+    curve = report(Path("found"))["learning_curve"]
+    sizes = [one["training_images"] for one in curve["measured"]]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == pytest.approx(0.8 * 104)
+    last = curve["measured"][-1]
+    assert 0.25 < last["low"] < last["accuracy"] < last["high"] <= 1
+    assert curve["expected"][-1]["training_images"] == pytest.approx(2 * 0.8 * 104)
+    first, second = curve["sentences"]
+    assert first.startswith(
+        ("Twice the images", "What twice the images would bring cannot be said")
+    )
+    assert f"about {last['accuracy']:.0%} of the others" in second
+    page = page_of(Path("found"))
+    for sentence in (first, second):
+        assert sentence in words(output)
+        assert sentence in page
+    assert 'alt="Accuracy by number of training images"' in page
+
+    # An inspection without it leaves nothing of it behind.
+    status, output = inspect(folder, "output=found")
+    assert status == 0, output
+    assert "learning_curve" not in report(Path("found"))
+    assert "Are more images worth it?" not in page_of(Path("found"))
+
+
+def test_of_few_images_no_learning_curve_is_measured(inspect: Inspect, tmp_path: Path) -> None:
+    root = classes(tmp_path / "ponds", Bata=6, Koi=9)
+    status, output = inspect(f"data.root={root}", "learning_curve=true")
+    assert status == 0, output
+    said = "cannot be said: 15 images are too few, 100 are the least."
+    assert said in words(output)
+    assert said in page_of(Path("inspections/ponds"))
+    curve = report(Path("inspections/ponds"))["learning_curve"]
+    assert (curve["measured"], curve["twice_the_images"]) == ([], None)
+
+
+def test_a_learning_curve_without_a_pretrained_network_names_what_to_install(
+    inspect: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = classes(tmp_path / "ponds", Bata=6, Koi=9)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    status, output = inspect(f"data.root={root}", "learning_curve=true")
+    assert status == 1
+    needs = "learning_curve=true: needs a pretrained network: pip install 'fishcnn[pretrained]'"
+    assert needs in words(output)
+    assert not Path("inspections").exists()
