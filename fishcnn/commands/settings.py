@@ -60,8 +60,8 @@ def _of_network(name: str, otherwise: Any, *, _root_: DictConfig) -> Any:  # noq
         wanted = None
     if wanted is None:
         return otherwise
-    if name == "image_size":
-        return wanted.image_size
+    if name != "normalize":
+        return getattr(wanted, name)
     statistics = (wanted.mean, wanted.std)
     return next((word for word, known in STATISTICS.items() if known == statistics), [*statistics])
 

@@ -45,6 +45,10 @@ def photos(fish: Path) -> list[str]:
         (["model=torchvision", "model.pretrained=true"], 224, "imagenet"),
         (["model=timm", "model.pretrained=true", "data.image_size=96"], 96, [[0.5] * 3, [0.5] * 3]),
         (["model=timm", "model.pretrained=true", "data.normalize=dataset"], 224, "dataset"),
+        (["experiment=probe"], 256, [[0.5] * 3, [0.5] * 3]),
+        (["experiment=probe", "data.image_size=96"], 96, [[0.5] * 3, [0.5] * 3]),
+        (["experiment=probe", "model.architecture=vit_tiny_patch16_224"], 224, [[0.5] * 3] * 2),
+        (["experiment=probe", "model.architecture=convnext_atto"], 288, "imagenet"),
         (["model=timm", "model.pretrained=true", "model.architecture=nothing"], 128, "dataset"),
     ],
 )
@@ -127,19 +131,26 @@ def test_a_probe_is_an_ordinary_run_whose_backbone_is_that_of_the_weights(
         assert used.status == 0, used.err
 
 
-def test_every_command_takes_a_run_at_the_size_of_its_weights(
-    train: Command, script: Command, fish: Path
+@pytest.mark.parametrize(
+    ("overrides", "size"),
+    [
+        (["experiment=probe"], 256),
+        (["experiment=finetune", "data.image_size=96"], 96),  # quicker
+    ],
+)
+def test_every_command_takes_a_run_of_a_pretrained_network(
+    train: Command, script: Command, fish: Path, overrides: list[str], size: int
 ) -> None:
     for folder in (fish / "pictures").iterdir():
         Path("few", folder.name).mkdir(parents=True)
         for file in sorted(folder.iterdir())[:4]:
             shutil.copy(file, Path("few", folder.name))
     quick = ("trainer.accelerator=cpu", "trainer.max_epochs=1", "hydra.run.dir=run")
-    ended = train("data=folder", "data.root=few", "experiment=probe", *quick)
+    ended = train("data=folder", "data.root=few", *overrides, *quick)
     assert ended.status == 0, ended.err
     images = str(Path("few").absolute())
     for command in (
-        ("evaluate",),
+        ("evaluate", "tta=true"),
         ("explain", "pictures=2", "measured=2", "output=explained"),
         ("predict", f"input={images}", "output=predicted.csv"),
         ("export",),
@@ -152,10 +163,10 @@ def test_every_command_takes_a_run_at_the_size_of_its_weights(
         assert one["same_top1"] == one["pictures"]
         assert one["max_abs_difference"] < 1e-3
     classifier = FishClassifier.load_from_checkpoint("run/checkpoints/best.ckpt").eval()
-    assert classifier.image_size == 224
+    assert classifier.image_size == size
     (file, *_) = Path(images).rglob("*.jpg")
     network = classifier.network
-    layer = block_layers(network, torch.zeros(1, 3, 224, 224))[-1]
+    layer = block_layers(network, torch.zeros(1, 3, size, size))[-1]
     shown = explain_photo(classifier, file, target=None, layer=layer, method="gradcam")
     assert sum(shown.probabilities.values()) == pytest.approx(1)
 

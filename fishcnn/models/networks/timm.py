@@ -1,11 +1,16 @@
 """Any network of timm that classifies images, with a head for the classes at hand."""
 
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 from torch import nn
 
-from fishcnn.models.pretrained.backbone import Backbone, NetworkInput
+from fishcnn.models.pretrained.backbone import Backbone, NetworkInput, enlarged
 from fishcnn.models.pretrained.efficientnet_lite import (
     ARCHITECTURE,
     PACKAGE,
@@ -16,6 +21,9 @@ from fishcnn.models.pretrained.efficientnet_lite import (
 from fishcnn.models.pretrained.weights_file import Weights
 from fishcnn.models.registry import NETWORKS
 from fishcnn.utils.errors import ArgumentError
+
+# Seconds for an answer of the hub.
+_PATIENCE = 5
 
 
 @NETWORKS.register("timm", architecture=ARCHITECTURE)
@@ -41,7 +49,12 @@ class TimmNetwork(Backbone):
         """What the weights were trained on, as timm has it."""
         TimmNetwork.check_architecture(architecture)
         config = _timm().get_pretrained_cfg(architecture)
-        return NetworkInput(config.input_size[-1], [*config.mean], [*config.std])
+        size = config.input_size[-1]
+        if config.test_input_size:
+            whole = config.test_input_size[-1]
+        else:
+            whole = size if config.fixed_input_size else enlarged(size)
+        return NetworkInput(size, [*config.mean], [*config.std], whole)
 
     def _build(
         self, num_classes: int, image_size: int, *, has_weights: bool
@@ -62,7 +75,8 @@ class TimmNetwork(Backbone):
         if self.architecture == ARCHITECTURE and (packaged := packaged_weights()):
             return packaged
         try:
-            return dict(_timm().create_model(self.architecture, pretrained=True).state_dict())
+            with _offline_without_network():
+                return dict(_timm().create_model(self.architecture, pretrained=True).state_dict())
         except (OSError, RuntimeError, ValueError) as error:  # of the hub, or of what it has sent
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             also = f"; those of {ARCHITECTURE} come with pip install {PACKAGE}"
@@ -85,3 +99,29 @@ def _timm() -> Any:  # noqa: ANN401 - it has few types
         problem = "needs the package timm: pip install 'fishcnn[pretrained]'"
         raise ArgumentError("model", "timm", problem) from error
     return timm
+
+
+@contextmanager
+def _offline_without_network() -> Iterator[None]:
+    """Where the hub cannot be reached, look only into its cache: it would try for a minute."""
+    from huggingface_hub import constants
+
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or not _reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _reachable(address: str) -> bool:
+    """Whether anything answers there, be it with an error."""
+    try:
+        urlopen(Request(address, method="HEAD"), timeout=_PATIENCE).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # the hub may know other certificates
+    except OSError:
+        return False
+    return True

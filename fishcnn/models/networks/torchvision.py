@@ -8,11 +8,13 @@ import torch
 import torchvision
 from torch import nn
 
-from fishcnn.models.pretrained.backbone import Backbone, NetworkInput
+from fishcnn.models.pretrained.backbone import Backbone, NetworkInput, enlarged
 from fishcnn.models.pretrained.weights_file import Weights
 from fishcnn.models.registry import NETWORKS
 from fishcnn.utils.errors import ArgumentError
 
+# Networks whose weights take images of one size only.
+_ONE_SIZE = ("vit_", "maxvit_")
 # Inception's and GoogLeNet's weights hold auxiliary heads that are not built here.
 _AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 
@@ -39,7 +41,9 @@ class TorchvisionNetwork(Backbone):
         """What torchvision's default (ImageNet) weights were trained on."""
         TorchvisionNetwork.check_architecture(architecture)
         prepare = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
-        return NetworkInput(prepare.crop_size[0], [*prepare.mean], [*prepare.std])
+        size = prepare.crop_size[0]
+        whole = size if architecture.startswith(_ONE_SIZE) else enlarged(size)
+        return NetworkInput(size, [*prepare.mean], [*prepare.std], whole)
 
     def _build(
         self, num_classes: int, image_size: int, *, has_weights: bool

@@ -30,11 +30,20 @@ class NetworkInput:
     Attributes:
         image_size: side of the square in pixels.
         mean, std: RGB, of images in [0, 1].
+        whole_size: side at which images of which nothing is cut off show things about as large as
+            the random crops of the training did (Touvron et al. 2019, "Fixing the train-test
+            resolution discrepancy"); for networks of one size, that size.
     """
 
     image_size: int
     mean: list[float]
     std: list[float]
+    whole_size: int
+
+
+def enlarged(image_size: int) -> int:
+    """A seventh more, as a whole number of the strides of usual networks."""
+    return round(image_size * 8 / 7 / 32) * 32
 
 
 class Backbone(nn.Module, ABC):

@@ -1,11 +1,14 @@
 """Weights of others: read, verified, put into the right places, and frozen where that is wanted."""
 
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -139,6 +142,20 @@ def test_weights_that_the_hub_does_not_give_say_what_to_do(monkeypatch: pytest.M
     assert error.value.name == "pretrained"
 
 
+def test_a_hub_that_cannot_be_reached_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(seconds: float) -> None:
+        raise AssertionError(f"tries again after {seconds} seconds")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with socket.socket() as closed:  # bound and not listening
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        network = build({**SMALL, "pretrained": True})
+        with pytest.raises(ArgumentError, match=r"could not be downloaded.*model\.weights=PATH"):
+            network.checked_weights()
+    assert constants.HF_HUB_OFFLINE is False
+
+
 def test_without_timm_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(timm_network.__dict__["__builtins__"], "__import__", _no_timm)
     with pytest.raises(ArgumentError, match=r"pip install 'fishcnn\[pretrained\]'"):
@@ -221,3 +238,23 @@ def test_only_what_starts_from_weights_has_an_input_of_its_own() -> None:
     vision = pretrained_input({"name": "torchvision", "pretrained": True})
     assert vision is not None
     assert (vision.image_size, vision.mean[0]) == (224, 0.485)
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "size"),
+    [
+        ("timm", "tf_efficientnet_lite0", 256),
+        ("timm", "resnet50", 288),  # as timm has it
+        ("timm", "vit_tiny_patch16_224", 224),  # of one size
+        ("torchvision", "resnet18", 256),
+        ("torchvision", "vit_b_16", 224),
+    ],
+)
+def test_whole_images_are_larger_than_the_crops_that_weights_were_trained_on(
+    name: str, architecture: str, size: int
+) -> None:
+    config = {"name": name, "architecture": architecture, "pretrained": True}
+    wanted = pretrained_input(config)
+    assert wanted is not None
+    assert wanted.whole_size == size
+    check_network(config, image_size=size)
