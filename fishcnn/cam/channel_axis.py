@@ -17,7 +17,7 @@ _CHANNELS = {3: FIRST, 2: LAST}
 
 
 class _Seen(Exception):
-    """The layer has been called; its argument is the shape of its output."""
+    """The layer has been called as often as it is; its argument is the shape of its output."""
 
 
 def by_shape(shape: torch.Size, size: torch.Size) -> list[int]:
@@ -38,23 +38,24 @@ def by_shape(shape: torch.Size, size: torch.Size) -> list[int]:
 
 
 def channel_axis(
-    model: nn.Module, layer: nn.Module, shape: torch.Size, images: Tensor
+    model: nn.Module, layer: nn.Module, shape: torch.Size, images: Tensor, *, calls: int = 1
 ) -> int | None:
     """FIRST or LAST, the axis of the channels in a layer's output; None if it is no feature maps.
 
     Args:
         model: That the layer is a part of.
         layer: Whose output is looked at.
-        shape: Of the output for ``images``.
+        shape: Of the output for ``images``, of the last call.
         images: (N, 3, H, W), of which one runs through the model once more where the shape leaves
             LAST possible or the layer is not of convolutions: widened, and up to the layer only.
+        calls: Of the layer in one pass, one ReLU for all say.
     """
     possible = by_shape(shape, images.shape[2:])
     if len(shape) != 4 or shape[0] != len(images):
         return None  # such as a transformer's windows, which are many to an image
     if possible == [FIRST] and any(isinstance(part, nn.Conv2d) for part in layer.modules()):
         return FIRST
-    wider = _shape_for_wider(model, layer, images[:1])
+    wider = _shape_for_wider(model, layer, images[:1], calls)
     if wider is None or wider[1:] == shape[1:]:  # fixed to one size, or pooled to one
         return possible[0] if len(possible) == 1 else FIRST if FIRST in possible else None
     grown = [axis for axis in range(1, 4) if wider[axis] != shape[axis]]
@@ -62,10 +63,17 @@ def channel_axis(
     return found if not possible or found in possible else None
 
 
-def _shape_for_wider(model: nn.Module, layer: nn.Module, image: Tensor) -> torch.Size | None:
-    """The shape of a layer's output for an image of twice the width; None if it is not had."""
+def _shape_for_wider(
+    model: nn.Module, layer: nn.Module, image: Tensor, calls: int
+) -> torch.Size | None:
+    """The shape of a layer's last output for an image of twice the width; None if it is not had."""
+    left = calls
 
     def stop(_layer: nn.Module, _args: object, output: object) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            return
         raise _Seen(output.shape if isinstance(output, Tensor) else None)
 
     handle = layer.register_forward_hook(stop)

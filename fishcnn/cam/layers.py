@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from fishcnn.cam.channel_axis import LAST, by_shape
 from fishcnn.cam.running import run_untouched
@@ -83,20 +84,21 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[_Layer]:
     """Each layer that gives maps of more than one pixel, in the order of the calls.
 
     Maps have about the aspect ratio of the images, which tells them from the (N, heads, tokens,
-    channels) of a transformer.
+    channels) of a transformer. Of a layer that is called several times, one ReLU for all say, the
+    last call counts, as in `grad_cam`: where that gives no maps, the layer is none.
     """
     height, width = images.shape[2:]
-    found: list[_Layer] = []
+    found: dict[str, _Layer] = {}
     names = {module: name for name, module in model.named_modules() if name}
 
     def note(module: nn.Module, _args: object, output: object) -> None:
+        found.pop(names[module], None)
         if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != 1:
             return
         last = by_shape(output.shape, images.shape[2:]) == [LAST]
         h, w = output.shape[1:3] if last else output.shape[2:]
         if h * w > 1 and abs(h * width - w * height) <= max(height, width):
-            convolves = any(weight.ndim > 1 for weight in module.parameters(recurse=False))
-            found.append(_Layer(names[module], (h, w), convolves))
+            found[names[module]] = _Layer(names[module], (h, w), _convolves(module))
 
     with ExitStack() as hooks:
         for module in names:
@@ -108,7 +110,15 @@ def _feature_maps(model: nn.Module, images: Tensor) -> list[_Layer]:
             "of more than one pixel, so there is no class activation map of it"
         )
         raise ArgumentError("layer", None, problem)
-    return found
+    return list(found.values())
+
+
+def _convolves(module: nn.Module) -> bool:
+    """Whether it has a weight of more than one dimension, perhaps one that is parametrized."""
+    weights = list(module.parameters(recurse=False))
+    if is_parametrized(module):  # by torch.nn.utils.parametrizations.spectral_norm, say
+        weights += module.get_submodule("parametrizations").parameters()
+    return any(weight.ndim > 1 for weight in weights)
 
 
 def _stages(maps: list[_Layer], images: Tensor) -> list[_Layer]:

@@ -4,6 +4,7 @@ Three steps: capture the layers' activations and gradients in one forward and on
 turn them into raw maps by a method of `fishcnn.cam.methods`, normalise these.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -92,9 +93,9 @@ def class_activation_maps(
     # Inference tensors cannot take part in a backward pass, and a model may change its input.
     with torch.inference_mode(False), torch.set_grad_enabled(chosen.needs_gradients):
         images = images.detach().clone()
-        activations, logits = _forward_from(modules, model, images)
+        activations, logits, calls = _forward_from(modules, model, images)
         axes = [
-            _axis_of(layer, model, activation.shape, images)
+            _axis_of(layer, model, activation.shape, images, calls[layer])
             for layer, activation in zip(modules, activations, strict=True)
         ]
         weights = score_weights(logits, targets, against)
@@ -133,22 +134,27 @@ def map_cells(model: nn.Module, images: Tensor, layer: str | nn.Module) -> tuple
     module = find_layer(model, layer) if isinstance(layer, str) else layer
     with torch.inference_mode(False), torch.enable_grad():
         images = images[:1].detach().clone()
-        (activation,), _ = _forward_from([module], model, images)
-        maps = _channels_first(
-            activation.detach(), _axis_of(module, model, activation.shape, images)
-        )
+        (activation,), _, calls = _forward_from([module], model, images)
+        axis = _axis_of(module, model, activation.shape, images, calls[module])
+        maps = _channels_first(activation.detach(), axis)
     return maps.shape[2], maps.shape[3]
 
 
 def _forward_from(
     layers: Sequence[nn.Module], model: nn.Module, images: Tensor
-) -> tuple[list[Tensor], Tensor]:
-    """One forward pass whose graph begins at the lowest layer: (the layers' outputs, logits)."""
+) -> tuple[list[Tensor], Tensor, Counter[nn.Module]]:
+    """One forward pass whose graph begins at the lowest layer.
+
+    Returns:
+        The outputs of the layers' last calls, the logits, and how often each layer was called.
+    """
     captured: dict[nn.Module, Tensor] = {}
+    calls: Counter[nn.Module] = Counter()
 
     def cut(layer: nn.Module, _args: object, output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
             raise _no_maps(layer, model, output)
+        calls[layer] += 1
         # Above the lowest layer the output is in its graph already and must stay there.
         captured[layer] = output if output.requires_grad else output.detach().requires_grad_()
         return captured[layer].clone()  # or an in-place ReLU behind it would overwrite them
@@ -160,7 +166,7 @@ def _forward_from(
     for layer in layers:
         if layer not in captured:
             raise _unusable(layer, model, _NO_GRADIENT)
-    return [captured[layer] for layer in layers], logits
+    return [captured[layer] for layer in layers], logits, calls
 
 
 def _gradients(
@@ -176,8 +182,10 @@ def _gradients(
     return list(found)
 
 
-def _axis_of(layer: nn.Module, model: nn.Module, shape: torch.Size, images: Tensor) -> int:
-    axis = channel_axis(model, layer, shape, images)
+def _axis_of(
+    layer: nn.Module, model: nn.Module, shape: torch.Size, images: Tensor, calls: int
+) -> int:
+    axis = channel_axis(model, layer, shape, images, calls=calls)
     if axis is None:
         raise _no_maps(layer, model, torch.empty(shape, device="meta"))
     return axis

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 from torchvision.models import (
     alexnet,
     inception_v3,
@@ -16,7 +17,7 @@ from torchvision.models import (
 )
 
 from fishcnn.cam.layers import block_layers, default_layer
-from fishcnn.cam.maps import class_activation_maps, map_cells
+from fishcnn.cam.maps import class_activation_maps, grad_cam, map_cells
 from fishcnn.models.networks.cnn import FishCNN
 
 
@@ -104,6 +105,22 @@ class Tutorial(nn.Module):
         return self.head(maps.flatten(1))
 
 
+class OneReLU(nn.Module):
+    """Its ReLU serves all layers: the head's too, or the convolutions' alone."""
+
+    def __init__(self, *, in_head: bool) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.relu = conv(3), conv(), nn.ReLU()
+        self.pool, self.in_head = nn.MaxPool2d(2), in_head
+        self.hidden, self.head = nn.Linear(4 * 4 * 4, 8), nn.Linear(8, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.pool(self.relu(self.conv1(images)))
+        maps = self.pool(self.relu(self.conv2(maps)))
+        hidden = self.hidden(maps.flatten(1))
+        return self.head(self.relu(hidden) if self.in_head else hidden.relu())
+
+
 class Attentive(nn.Module):
     """Its attention, of (N, heads, pixels, pixels), is square as well."""
 
@@ -138,6 +155,11 @@ class Attentive(nn.Module):
         # One that is pooled without losing pixels goes on.
         (nn.Sequential(conv(3), nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(2), *head()), "1"),
         (Tutorial(), "norm2"),
+        (OneReLU(in_head=False), "relu"),
+        # The last call of a layer counts, and that one gives no maps.
+        (OneReLU(in_head=True), "conv2"),
+        # Its weight lies in a module of its own.
+        (nn.Sequential(spectral_norm(conv(3)), nn.ReLU(), nn.MaxPool2d(2), *head()), "1"),
         (Attentive(), "norm"),
     ],
 )
@@ -145,6 +167,8 @@ def test_the_default_layer_is_the_last_convolution_before_its_pooling(
     model: nn.Module, expected: str
 ) -> None:
     assert default_layer(model, noise(2, 16)) == expected
+    assert block_layers(model, noise(2, 16))[-1] == expected
+    assert grad_cam(model, noise(2, 16)).maps.shape == (2, 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +188,8 @@ def test_backbones_are_looked_at_before_they_pool(
     model, images = build(weights=None, num_classes=3), noise(1, size)
     assert default_layer(model, images) == expected == block_layers(model, images)[-1]
     assert map_cells(model, images, expected) == (cells, cells)
+
+
+def test_a_layer_of_all_depths_is_none_of_the_first() -> None:
+    model = OneReLU(in_head=False)
+    assert block_layers(model, noise(2, 16)) == ["conv1", "relu"]
