@@ -65,9 +65,14 @@ def run(*command: str, threads: int | None, folder: Path, **environment: str) ->
             env=environment_of(threads, **environment),
         )  # fmt: skip
         peak_memory = 0
-        while process.poll() is None:
-            peak_memory = max(peak_memory, peak_memory_of(process.pid))
-            time.sleep(0.05)
+        try:
+            while process.poll() is None:
+                peak_memory = max(peak_memory, peak_memory_of(process.pid))
+                time.sleep(0.05)
+        finally:
+            # One that was asked to stop does not leave it training in a folder that is removed.
+            process.kill()
+            process.wait()
         said.seek(0)
         output = said.read()
     if process.returncode:

@@ -2,7 +2,11 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +138,29 @@ def test_memory_is_that_of_the_process_alone(tmp_path: Path) -> None:
     _, large = run("-c", hold, threads=1, folder=tmp_path)
     assert output == "small\n"
     assert large - small > 250e6
+
+
+def test_a_process_ends_with_the_one_that_waits_for_it(tmp_path: Path) -> None:
+    begin = (
+        "import os, time; open('begins', 'w').write(str(os.getpid())); "
+        "os.rename('begins', 'begun'); time.sleep(60)"
+    )
+    waiting = (
+        "import sys, pathlib; from fishcnn.benchmark.process import run; "
+        f"run('-c', {begin!r}, threads=1, folder=pathlib.Path(sys.argv[1]))"
+    )
+    # As the commands answer SIGTERM: by an exception.
+    raises = "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler); "
+    command = [sys.executable, "-c", raises + waiting, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.terminate()
+        process.communicate()
+    pid = int((tmp_path / "begun").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_a_contender_that_fails_is_an_error_with_its_last_words(tmp_path: Path) -> None:

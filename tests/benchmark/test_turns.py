@@ -64,6 +64,20 @@ def test_a_contender_waits_in_its_own_process_until_it_is_its_turn(tmp_path: Pat
     assert [turn.images for turn in taken] == [8, 8, 8]
 
 
+def test_a_contender_leaves_nothing_outside_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    root = draw_jpegs(tmp_path, "small", train=8, val=4, workers=1)
+    settings = {**SETTINGS, "root": str(root)}
+    with contender("engine", settings, seconds=0.0, threads=1, folder=folder) as one:
+        one.take_turn()
+    assert not [*elsewhere.rglob("*.npy"), *elsewhere.glob("tmp*")]
+
+
 def test_a_contender_that_fails_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     how: dict[str, Any] = {"seconds": 0.0, "threads": 1, "folder": tmp_path}
     settings = {**SETTINGS, "root": str(tmp_path / "missing")}
