@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from fitting import small_trainer
 from PIL import Image
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from fishcnn.data.datamodule import FishDataModule
@@ -437,6 +438,27 @@ def test_training_scores_are_those_of_all_batches_of_their_epoch(
     datamodule.batch_size = 8  # 8, 8, 8 and 3
     scores = TrainingScores(model)
     trainer(tmp_path, callbacks=[scores], check_val_every_n_epoch=5).fit(model, datamodule)
+    assert len(scores.logged) == 3
+    for logged, expected in zip(scores.logged, scores.expected, strict=True):
+        assert logged == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*ended before the epoch ended")
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
+def test_a_fit_that_goes_on_in_the_middle_of_an_epoch_logs_its_training_scores(
+    datamodule: FishDataModule, tmp_path: Path
+) -> None:
+    datamodule.batch_size = 8
+    saving = ModelCheckpoint(tmp_path, "half", every_n_train_steps=2, save_top_k=-1)
+    trainer(tmp_path, callbacks=[saving], max_steps=2, enable_checkpointing=True).fit(
+        classifier(datamodule), datamodule
+    )
+    model = classifier(datamodule)
+    scores = TrainingScores(model)
+    scores.on_train_epoch_start()  # which Lightning does not call in the middle
+    trainer(tmp_path, callbacks=[scores]).fit(
+        model, datamodule, ckpt_path=tmp_path / "half.ckpt", weights_only=True
+    )
     assert len(scores.logged) == 3
     for logged, expected in zip(scores.logged, scores.expected, strict=True):
         assert logged == pytest.approx(expected, abs=1e-6)
