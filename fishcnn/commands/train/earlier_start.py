@@ -144,13 +144,19 @@ def _unnamed(config: DictConfig) -> DictConfig:
 
 
 def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
-    """The last checkpoint of a run; the best one where the last is missing or damaged."""
+    """The last checkpoint of a run; the best one where the last is missing, damaged or older.
+
+    A large last one is not written after every epoch. What goes on before the best one would leave
+    a best one of epochs that are not in the curves.
+    """
+    found = []
     for file in _checkpoints(run):
         try:
-            return read_checkpoint(file, finite=False)  # a diverged run has its figures as well
+            # A diverged run has its figures as well.
+            found.append(read_checkpoint(file, finite=False))
         except FishError as error:
             log.warning("%s", error)
-    return None
+    return max(found, key=lambda checkpoint: checkpoint.epochs, default=None)
 
 
 def _checkpoints(run: RunFolder) -> list[Path]:
@@ -177,7 +183,8 @@ def _named_checkpoint(config: DictConfig, run: RunFolder) -> Checkpoint | None:
             log.warning("%s was ended before its first checkpoint: it begins again", run.path)
             return None
     files = _checkpoints(meant) if meant else []
-    if meant and not meant.summary.is_file() and (usable := _usable_checkpoint(meant)):
+    usable = _usable_checkpoint(meant) if meant else None
+    if meant and usable and not is_finished(meant, usable.epochs):
         return usable
     if files:
         return read_checkpoint(files[0].resolve())

@@ -118,7 +118,7 @@ def _train(
         return finished, None
     datamodule, resumed, finishing = _prepare(config, run)
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
-        writer.epochs[run.last_checkpoint.resolve()] = resumed.epochs
+        writer.epochs[resumed.path] = resumed.epochs
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
     if not resumed:
         check_weights(config)
@@ -152,7 +152,7 @@ def _train(
         _write_inputs(config, overrides, datamodule, report, run)
         write_digests(datamodule, run, resumed=ckpt_path)
         print_start(datamodule, classifier, trainer, run, _logdir(config, run))
-        if resumed and finishing and resumed.path.parent != run.checkpoints.resolve():
+        if resumed and finishing and resumed.path != run.last_checkpoint.resolve():
             made_folder(run.checkpoints)
             write_bytes(run.last_checkpoint, resumed.path.read_bytes())
     try:
@@ -200,12 +200,14 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
     setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
     folder = HydraConfig.get().sweep.dir if in_a_sweep() else run.path
     command = with_setting(setting, str(folder)) if will_stay() else retyped({})
-    epochs = writer.epochs.get(run.last_checkpoint.resolve())
+    files = (run.last_checkpoint, run.best_checkpoint)
+    latest = max(files, key=lambda file: writer.epochs.get(file.resolve(), 0))
+    epochs = writer.epochs.get(latest.resolve())
     if epochs is None:
         kept = "" if writer.epochs or in_a_sweep() else ", so nothing is kept"
         return f" before the end of the first epoch{kept}; to begin again: {command}"
     of = f"epoch {epochs} of {config.trainer.max_epochs}"
-    return f"; kept: {of} in {run.last_checkpoint}; to go on: {command}"
+    return f"; kept: {of} in {latest}; to go on: {command}"
 
 
 @contextmanager

@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+import torch
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.train.earlier_start import find_resumed, is_finished
@@ -20,6 +21,25 @@ def test_further_processes_go_on_from_what_the_first_one_has_found(
     resumed, ends = find_resumed(OmegaConf.create({"ckpt_path": "last"}), RunFolder(tmp_path))
     assert resumed is not None
     assert (resumed.path, ends) == (trained.best_checkpoint.resolve(), finishing)
+
+
+@pytest.mark.parametrize("later", ["best.ckpt", "last.ckpt"])
+def test_a_run_goes_on_from_the_later_one_of_its_checkpoints(
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    monkeypatch.delenv("FISHCNN_RESUMED", raising=False)
+    trained.summary.unlink()
+    for file in (trained.best_checkpoint, trained.last_checkpoint):
+        epoch = 5 if file.name == later else 3
+        content = torch.load(trained.last_checkpoint, weights_only=True)
+        torch.save({**content, "epoch": epoch}, file)
+    settings = OmegaConf.load(trained.config)
+    settings.trainer.max_epochs = 9
+    settings.ckpt_path = str(trained.path)
+    assert isinstance(settings, DictConfig)
+    resumed, finishing = find_resumed(settings, RunFolder(trained.path.with_name("on")))
+    assert resumed is not None
+    assert (resumed.path.name, resumed.epochs, finishing) == (later, 6, False)
 
 
 @pytest.mark.parametrize(
