@@ -48,7 +48,8 @@ def measure_recipes(
     """Train every recipe with every seed, each as ``scripts/train.py`` does, one after the other.
 
     Each has a cache of its own, so that its time has everything in it. ``results.json`` is written
-    after each; runs that it has already are not made again, if they were made in the same way.
+    after each; runs that it has already are not made again, if they were made in the same way, and
+    stay in it where they are not asked for.
 
     Args:
         config: of the benchmark.
@@ -58,11 +59,15 @@ def measure_recipes(
     Yields:
         A run, when it has finished or was found. ``accuracy`` is that of the last epoch on
         ``images`` validation images, ``seconds`` are from the settings to the numbers.
+
+    Raises:
+        FishError: ``results.json`` holds runs that were made in another way; or a recipe failed.
     """
     settings = plain(config.results)
-    made_with = {"machine": dict(machine), "root": str(settings["root"])}
+    root = user_path(settings["root"]).absolute()
+    made_with: dict[str, Any] = {"machine": dict(machine), "root": str(root)}
     made_with["overrides"] = settings["overrides"]
-    runs = [one for one in _earlier_runs(output / RESULTS, made_with) if _wanted(one, settings)]
+    runs = _earlier_runs(output / RESULTS, made_with)
     # Seed by seed, so that all recipes have some result early.
     for seed in settings["seeds"]:
         for experiment in settings["experiments"]:
@@ -137,18 +142,20 @@ def _overrides(config: DictConfig, experiment: str, seed: int) -> list[str]:
     return [*own, *config.results.overrides]
 
 
-def _wanted(one: dict[str, Any], settings: Mapping[str, Any]) -> bool:
-    return one["experiment"] in settings["experiments"] and one["seed"] in settings["seeds"]
-
-
 def _earlier_runs(file: Path, made_with: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The runs of a benchmark that was stopped, or of one with fewer recipes or seeds."""
+    """The runs of a benchmark that was stopped, or of one with other recipes or seeds."""
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
-        same = all(earlier[name] == value for name, value in made_with.items())
-        return list(earlier["runs"]) if same else []
+        runs = list(earlier["runs"])
+        different = [name for name, value in made_with.items() if earlier[name] != value]
     except (OSError, ValueError, KeyError, TypeError):
         return []  # there is none, or another program's: it is replaced
+    if different:
+        raise FishError(
+            f"{file} holds runs with another {' and '.join(different)}: choose another folder by "
+            "output=, or delete it"
+        )
+    return runs
 
 
 def _train(config: DictConfig, experiment: str, seed: int) -> dict[str, Any]:

@@ -86,12 +86,13 @@ def test_finished_runs_are_not_made_again(
     small = ["trainer.max_epochs=2", "data.image_size=32", "model.blocks=2", "model.hidden=16"]
     results = {"root": str(fish / "pictures"), "experiments": ["seed"], "overrides": small}
     found = []
-    for seeds in ([0], [0, 1]):
+    for seeds in ([0], [0, 1], [1]):
         config = configured(**results, seeds=seeds)
         config.output = str(tmp_path)
         benchmark(config)
         found.append(json.loads((tmp_path / "results.json").read_text()))
-    first, both = found
+    first, both, second = found
+    assert second == both  # what took hours is not thrown away
     assert [run["seed"] for run in both["runs"]] == [0, 1]
     assert both["runs"][0] == first["runs"][0]
     for run in both["runs"]:
@@ -105,3 +106,8 @@ def test_finished_runs_are_not_made_again(
     printed = capsys.readouterr().out
     assert f"| `experiment=seed` | {both['runs'][0]['accuracy']:.3f} |" in printed
     assert not (tmp_path / "benchmark.json").exists()
+    config = configured(**{**results, "overrides": [*small, "seed=3"]}, seeds=[0])
+    config.output = str(tmp_path)
+    with pytest.raises(FishError, match="runs with another overrides: choose another folder"):
+        benchmark(config)
+    assert json.loads((tmp_path / "results.json").read_text()) == both
