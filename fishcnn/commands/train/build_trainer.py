@@ -88,6 +88,12 @@ class Callbacks:
         self.grad_cam = _if_enabled(GradCam, chosen.grad_cam)
         self.train_batch = _if_enabled(TrainBatch, chosen.train_batch)
         called = (
+            self.grad_cam,
+            # After Grad-CAM: it takes the averaged weights back when a validation ends.
+            _if_enabled(AveragedWeights, chosen.ema),
+            _if_enabled(PatientEarlyStopping, chosen.early_stopping),
+            self.history,
+            # After History: its seconds are not those of tracing the graph.
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config),
                 data_report=data_report,
@@ -95,11 +101,6 @@ class Callbacks:
             )
             if config.logger.name != "none"
             else None,
-            self.grad_cam,
-            # After Grad-CAM: it takes the averaged weights back when a validation ends.
-            _if_enabled(AveragedWeights, chosen.ema),
-            _if_enabled(PatientEarlyStopping, chosen.early_stopping),
-            self.history,
             self.train_batch,
             _if_enabled(partial(EpochLines, self.history), chosen.progress),
             _if_enabled(ProgressBar, chosen.progress) if sys.stdout.isatty() else None,
