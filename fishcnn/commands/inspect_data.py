@@ -154,6 +154,8 @@ def _write(
             tables = [table.file.name, *label_sheets]
         more = more_images(ahead) if ahead else None
         write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section, more))
+        if labels is not None:
+            table.check_replaceable()
     files = [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)]
     _print(found, note, files, advice, lines, ahead)
 

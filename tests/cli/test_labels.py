@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,14 @@ def test_the_networks_of_a_cross_validation_judge_as_well(
         found.out.split()
     )
     rows = {row["path"]: row for row in rows_of(Path("found/labels.csv"))}
+    # Others of the same names.
+    shutil.copytree(fish / "pictures", "others")
+    for file in Path("others").rglob("*.jpg"):
+        with Image.open(file) as image:
+            image.transpose(Image.Transpose.ROTATE_180).save(file)
+    refused = script("inspect_data", "data.root=others", "labels=runs/folds", "output=none")
+    assert refused.status == 1
+    assert "was trained on other images than those in" in " ".join(refused.err.split())
     assert set(rows) == set(paths(fish))
     # What an evaluation of one of the runs says of its fold.
     run = next(run for run in RunFolder.below(Path("runs/folds")))
