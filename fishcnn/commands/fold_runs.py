@@ -10,6 +10,7 @@ from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.run_files import read_config
 from fishcnn.commands.trained_run import best_device, load_trained
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.image_index import DIGEST_BYTES
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import RunFolder
@@ -68,14 +69,17 @@ def probabilities_of_runs(runs: list[RunFolder], images: ImageSet) -> NDArray[np
         judged = split_of_run(datamodule, "val", classifier.classes, run)
         names = [normalised(path.as_posix()) for path in judged.paths]
         known = np.array([name in place for name in names], np.bool_)
-        if not (same_names(classifier.classes, map(printable, images.classes)) and known.any()):
+        rows = np.array([place[name] for name in names if name in place], np.int64)
+        same = same_names(classifier.classes, map(printable, images.classes)) and known.any()
+        # Images of many folders are called 0001.jpg.
+        of_run = judged.facts["digest"][known, : DIGEST_BYTES // 2]
+        if not same or (of_run != images.digests[rows]).any():
             raise FishError(
                 f"{run.path} was trained on other images than those in {images.index.root}"
             )
         logits = logits_of(classifier, judged, augmented=False)[0]
         calibrated = torch.from_numpy(logits) / float(classifier.temperature)
         answers = calibrated.softmax(1).numpy()
-        rows = np.array([place[name] for name in names if name in place])
         total[rows] += answers[known]
         count[rows] += 1
     found: NDArray[np.float64] = np.full_like(total, np.nan)

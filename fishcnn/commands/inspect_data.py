@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,18 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.command_line import training_on
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.inspection_page import Advice, inspection_page
-from fishcnn.commands.label_judges import check_labels, labels_wanted, look_for_wrong_labels
+from fishcnn.commands.label_judges import (
+    check_labels,
+    judged_by_probe,
+    labels_wanted,
+    look_for_wrong_labels,
+)
 from fishcnn.commands.label_report import SHEETS, LabelReport
 from fishcnn.commands.label_section import label_lines, label_section
 from fishcnn.commands.label_table import DIGEST, LabelTable
 from fishcnn.commands.more_images import check_learning_curve, look_ahead, more_images
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
+from fishcnn.commands.probed_images import check_probe, probed_images
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.data.datamodule import FishDataModule
@@ -39,6 +46,7 @@ from fishcnn.plots.duplicate_sheet import (
 )
 from fishcnn.training.diagnosis import FEW_IMAGES
 from fishcnn.training.probe.forecast import Forecast
+from fishcnn.training.probe.out_of_fold import ProbedImages
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError
@@ -56,6 +64,8 @@ def check_inspect_data(config: DictConfig) -> FishDataModule:
     check_settings(config, {"pages": whole(0), "learning_curve": flag})
     check_labels(config)
     check_learning_curve(config)
+    if config.learning_curve or judged_by_probe(config):
+        check_probe(config)
     return build_datamodule(config)
 
 
@@ -83,8 +93,13 @@ def inspect_data(config: DictConfig) -> None:
             table.check_replaceable()
         found = _inspect(datamodule)
         advice = _advice(found, root, rendered=config.data.name == "synthetic")
-        labels = look_for_wrong_labels(config, found)
-        ahead = look_ahead(config, found)
+
+        @cache
+        def probed() -> ProbedImages:
+            return probed_images(config, found.images, found.splitting.groups)
+
+        labels = look_for_wrong_labels(config, found, probed)
+        ahead = look_ahead(found, probed) if config.learning_curve else None
         _write(found, name, advice, labels, table, ahead, config.pages, output)
 
 
@@ -139,6 +154,8 @@ def _write(
             tables = [table.file.name, *label_sheets]
         more = more_images(ahead) if ahead else None
         write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section, more))
+        if labels is not None:
+            table.check_replaceable()
     files = [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)]
     _print(found, note, files, advice, lines, ahead)
 

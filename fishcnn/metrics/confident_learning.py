@@ -6,12 +6,19 @@ through the package cleanlab.
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.utils.errors import FishError
+
+# By so much the likely class is more probable than the given one where a label is doubted first.
+# Of 400 rendered images with 20 labels swapped at random, 17 to 21 were (14 to 19 of them
+# swapped); with 32 swapped, 21 to 26 (21 to 26). Of 712 photographs of which, by eye, some 8% have
+# a wrong label, 48 were, while confident learning, by a probe that agreed with 59% of the labels,
+# counted 194: it takes the mistakes of whoever judges for those of the labels.
+ODDS = 20
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class LabelIssues:
     Attributes:
         order: int64 ``(m,)``, the labels that could be judged, the most probably wrong first.
         suspect: bool ``(n,)``, the first of them, as many as confident learning counts as wrong.
+        clear: how many of the suspects have a likely class that is ODDS times as probable as the
+            given one.
         likely: int64 ``(n,)``, the most probable class; the given one where nobody judged.
         confidence: float64 ``(n,)``, its probability; NaN where nobody judged.
         given: float64 ``(n,)``, the probability of the given class; NaN likewise.
@@ -28,6 +37,7 @@ class LabelIssues:
 
     order: NDArray[np.int64]
     suspect: NDArray[np.bool_]
+    clear: int
     likely: NDArray[np.int64]
     confidence: NDArray[np.float64]
     given: NDArray[np.float64]
@@ -57,7 +67,6 @@ def find_label_issues(labels: NDArray[np.int64], probabilities: NDArray[np.float
     if not installed():
         raise FishError("wrong labels are found by cleanlab: pip install 'fishcnn[labels]'")
     from cleanlab.filter import find_label_issues as suspects_of
-    from cleanlab.rank import get_label_quality_scores
 
     count, judged = len(labels), np.flatnonzero(~np.isnan(probabilities).any(1))
     suspect, likely = np.zeros(count, np.bool_), labels.copy()
@@ -65,15 +74,16 @@ def find_label_issues(labels: NDArray[np.int64], probabilities: NDArray[np.float
     order = np.empty(0, np.int64)
     if len(judged):
         seen, said = labels[judged], probabilities[judged]
+        likely[judged], confidence[judged] = said.argmax(1), said.max(1)
+        given[judged] = said[np.arange(len(judged)), seen]
+        order = judged[np.lexsort((given[judged], likely[judged] == seen))].astype(np.int64)
         # The package wants classes without a gap; those that nobody could judge are in no fold.
         found, dense = np.unique(seen, return_inverse=True)
-        among = said[:, found] / said[:, found].sum(1, keepdims=True)
-        likely[judged], confidence[judged] = found[among.argmax(1)], among.max(1)
-        given[judged] = among[np.arange(len(judged)), dense]
-        scores = cast(NDArray[np.float64], get_label_quality_scores(dense, among))
-        order = judged[np.lexsort((scores, likely[judged] == seen))].astype(np.int64)
+        among = said[:, found] + _TINY
+        among /= among.sum(1, keepdims=True)
         if len(found) > 1:
             # A process for each core would take longer to start than the work takes.
             wrong = int(suspects_of(dense, among, n_jobs=1).sum())
             suspect[order[: min(wrong, int((likely != labels).sum()))]] = True
-    return LabelIssues(order, suspect, likely, confidence, given)
+    clear = int((confidence[suspect] >= ODDS * given[suspect]).sum())
+    return LabelIssues(order, suspect, clear, likely, confidence, given)

@@ -22,7 +22,7 @@ from fishcnn.plots.fonts import label_fonts
 from fishcnn.plots.page import Page
 
 ON_A_PAGE = 6 * COLUMNS
-LEGEND = "red: the class that the image has now; below it, the class that it probably shows"
+LEGEND = "red: the class that the image has now; below it, the class that it may show"
 
 
 class DoubtfulLabel(NamedTuple):

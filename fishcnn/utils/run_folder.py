@@ -37,9 +37,7 @@ class RunFolder:
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
-        self.labels = (
-            self.path / "corrected_labels.csv"
-        )  # classes that count instead of the folders
+        self.labels = self.path / "corrected_labels.csv"  # what data.labels has changed
         self.data_report = self.path / "data.md"
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"

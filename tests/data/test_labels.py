@@ -108,6 +108,42 @@ def test_names_are_compared_as_they_look(root: Path) -> None:
     }
 
 
+def test_of_names_that_look_the_same_the_one_that_is_written_is_meant(root: Path) -> None:
+    for name in ("\u00ef.jpg", "i\u0308.jpg", " 0.jpg"):
+        (root / "Koi" / name).touch()
+    table = (
+        "path,class\nKoi/i\u0308.jpg,Rui\nKoi/\u00ef.jpg,drop\nKoi/ 0.jpg,Rui\n Koi/1.jpg ,Rui\n"
+    )
+    assert changes(root, table) == {
+        "Koi/i\u0308.jpg": "Rui",
+        "Koi/\u00ef.jpg": "drop",
+        "Koi/ 0.jpg": "Rui",
+        "Koi/1.jpg": "Rui",
+    }
+
+
+def test_a_number_is_a_class_although_a_spreadsheet_takes_its_noughts(root: Path) -> None:
+    for name, number in (("Koi", "001"), ("Rui", "010")):
+        (root / name).rename(root / number)
+    assert changes(root, "path,class\n001/0.jpg,1\n001/1.jpg,10\n") == {"001/1.jpg": "010"}
+
+
+def test_a_table_counts_as_it_was_when_it_was_first_read(
+    fish: Path, plain_recipe: Recipe, tmp_path: Path
+) -> None:
+    path = paths_of(fish)[0]
+    table = tmp_path / "corrected.csv"
+    table.write_text(f"path,class\n{path},drop\n")
+    made = module(fish, tmp_path, plain_recipe, cache="ram", labels=table, resize="crop")
+    table.write_text("path,class\n")
+    assert len(made.whole_images().paths) == len(made.images.paths) == 35
+
+
+def paths_of(fish: Path) -> list[str]:
+    root = fish / "pictures"
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+
+
 def test_what_looks_like_a_formula_survives_the_way_there_and_back(root: Path) -> None:
     (root / "Koi").rename(root / "=Koi")
     index = scan_folder(root)

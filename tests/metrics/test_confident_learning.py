@@ -36,6 +36,15 @@ def test_as_many_labels_are_suspects_as_the_confident_joint_says() -> None:
     assert found.likely.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 0]
     assert found.confidence == pytest.approx([0.9, 0.8, 0.7, 0.8, 0.55, 0.9, 0.8, 0.65, 0.9])
     assert found.given == pytest.approx([0.9, 0.8, 0.7, 0.2, 0.45, 0.9, 0.8, 0.65, 0.1])
+    assert found.clear == 0
+
+
+def test_clear_are_suspects_whose_likely_class_is_twenty_times_as_probable() -> None:
+    labels = np.array([0] * 6 + [1] * 6)
+    first = [0.9, 0.9, 0.9, 0.9, 0.02, 0.06, 0.1, 0.1, 0.1, 0.1, 0.99, 0.94]
+    found = find_label_issues(labels, of_two(first))
+    assert np.flatnonzero(found.suspect).tolist() == [4, 5, 10, 11]
+    assert found.clear == 2
 
 
 def test_a_class_that_all_images_are_less_sure_of_does_not_make_its_labels_suspect() -> None:
@@ -53,6 +62,16 @@ def test_what_nobody_could_judge_is_neither_suspect_nor_in_the_order() -> None:
     assert not found.suspect.any()
     assert found.likely.tolist() == labels.tolist()
     assert np.isnan(found.confidence[4:]).all()
+
+
+def test_a_class_that_nobody_could_judge_may_be_the_likely_one_of_others() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 2])
+    probabilities = np.array(
+        [[0.9, 0.1, 0.0]] * 2 + [[0.0, 0.0, 1.0]] + [[0.1, 0.9, 0.0]] * 3 + [[np.nan] * 3]
+    )
+    found = find_label_issues(labels, probabilities)
+    assert (found.likely[2], found.confidence[2], found.given[2]) == (2, 1.0, 0.0)
+    assert found.order[0] == 2
 
 
 @pytest.mark.parametrize("classes", [2, 20])

@@ -62,8 +62,7 @@ def fit_linear(
         groups: int64 ``(n,)``.
         class_weights: float32 ``(K,)``, what an image of each class counts.
     """
-    unit = features.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-6)
-    directions = features / unit
+    directions = of_one_length(features)
     folds = assign_folds(labels.cpu().numpy(), groups, FOLDS, np.random.default_rng(0))
     fold_of = torch.from_numpy(folds).to(labels.device)
     losses: dict[float, float] = {}
@@ -77,7 +76,7 @@ def fit_linear(
     for step in (one for one in PENALTIES if one >= penalty):
         _descend(solution, directions, labels, class_weights, step)
     return LinearClassifier(
-        solution[:, :-1] / unit.mean(), solution[:, -1], penalty, losses, held_out
+        solution[:, :-1] / _lengths(features).mean(), solution[:, -1], penalty, losses, held_out
     )
 
 
@@ -146,7 +145,11 @@ def _descend(
 
 def of_one_length(features: Tensor) -> Tensor:
     """Features ``(..., D)`` of mean square 1, which the penalties are meant for."""
-    return features / features.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-6)
+    return features / _lengths(features)
+
+
+def _lengths(features: Tensor) -> Tensor:
+    return features.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-6)
 
 
 def best_penalty(features: Tensor, labels: Tensor, learns: Tensor, class_weights: Tensor) -> float:
