@@ -107,8 +107,8 @@ class LabelReport:
     def to_do(table: Path) -> tuple[str, str]:
         """What a person does with the table, in words, and the setting that is typed then."""
         return (
-            f"In {table.name}, a row an image, set the column {CLASS} to the right class, or to "
-            f"{DROP} to leave the image out. Then add to a training, or to another inspection:",
+            f"{table.name} has a row for each image. Set its column {CLASS} to the right class, or "
+            f"to {DROP} to leave the image out. Then add to a training, or to another inspection:",
             for_shells([f"data.labels={table}"]),
         )
 

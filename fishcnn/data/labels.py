@@ -123,7 +123,7 @@ def _rows(file: str | Path) -> Iterator[_Row]:
         columns = [name.strip().lower() for name in next(reader, [])]
         for name in (PATH, CLASS):
             if columns.count(name) != 1:
-                has = ", ".join(filter(None, columns)) or "no line"
+                has = ", ".join(filter(None, columns)) or "no names"
                 problem = f"needs one column {name} in its first line, which has {has}"
                 raise ArgumentError("labels", file, f"{problem}; write {PATH},{CLASS} there")
         path, name_ = columns.index(PATH), columns.index(CLASS)
@@ -152,7 +152,7 @@ def _text(file: str | Path) -> str:
             raise ArgumentError("labels", file, f"is larger than any table of labels; {again}")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        problem = "is not text in UTF-8; in a spreadsheet, save it as CSV UTF-8"
+        problem = "is not a table in UTF-8; in a spreadsheet, save it as CSV UTF-8"
         raise ArgumentError("labels", file, problem) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -200,11 +200,13 @@ def _label(file: str | Path, row: _Row, classes: Mapping[str, int]) -> int:
     there = ", ".join(classes) if len(classes) <= 30 else ", ".join([*classes][:30]) + ", ..."
     if near := get_close_matches(row.name, classes, 1):
         there = f"{near[0]} (nearest of {len(classes)})" if len(classes) > 30 else there
-    said = f"has the class {row.name}" if row.name else "has no class"
-    problem = (
-        f"line {row.line} {said} for {row.path}, and there is no such class; choose one "
-        f"of {there}, or {DROP} to leave the image out"
-    )
+    choices = f"choose one of {there}, or {DROP} to leave the image out"
+    problem = f"line {row.line} has no class for {row.path}; {choices}"
+    if row.name:
+        problem = (
+            f"line {row.line} has the class {row.name} for {row.path}, and there is no such class; "
+            f"{choices}. For a new class, make a folder of that name and move its images there"
+        )
     raise ArgumentError("labels", file, problem)
 
 

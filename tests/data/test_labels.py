@@ -67,9 +67,9 @@ def test_a_table_is_read_as_any_spreadsheet_saves_it(root: Path, table: str) -> 
         ("path,klass\nKoi/1.jpg,Rui\n", "needs one column class in its first line, which has"),
         ("path,class,class\nKoi/1.jpg,Rui,Koi\n", "needs one column class"),
         ("Koi/1.jpg,Rui\n", "needs one column path in its first line, which has koi/1.jpg, rui"),
-        ("", "needs one column path in its first line, which has no line"),
-        ("päth,class\n".encode("latin-1"), "is not text in UTF-8; in a spreadsheet, save it as"),
-        ("path,class\nKoi/1.jpg,Rui\n".encode("utf-16"), "is not text in UTF-8"),
+        ("", "needs one column path in its first line, which has no names"),
+        ("päth,class\n".encode("latin-1"), "is not a table in UTF-8; in a spreadsheet, save it as"),
+        ("path,class\nKoi/1.jpg,Rui\n".encode("utf-16"), "is not a table in UTF-8"),
         (
             "path,class\n" + "".join(f"Koi/{n}.jpg,drop\n" for n in range(3)),
             "leaves 0 images of the class Koi, which needs at least 2",

@@ -1,5 +1,6 @@
 """Images as a probe sees them, each judged by a classifier that has not learnt from it."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fishcnn.training.probe.linear_classifier import fit_linear
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class ProbedImages:
         Returns:
             float64 ``(n, K)``; NaN where a class has only one group, which is never held out.
         """
+        log.info(
+            "Judging each of %d images by a probe that has not learnt from it.", len(self.labels)
+        )
         every_image_alike = self.features.new_ones(self.num_classes)
         found = fit_linear(self.features, self.labels, self.groups, every_image_alike)
         return torch.softmax(found.held_out.double(), 1).cpu().numpy()
