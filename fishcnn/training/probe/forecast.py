@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fishcnn.metrics.power_law import fit_power_laws
 from fishcnn.training.probe.learning_curve import HALF, Trials, draws_for, run_trials
 from fishcnn.training.probe.out_of_fold import ProbedImages
+from fishcnn.utils.text import percent
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -58,22 +59,22 @@ class Forecast:
         if self.problem:
             first = f"What twice the images would bring cannot be said: {self.problem}."
         else:
-            low, high = (100 * max(end, 0.0) for end in self.gain_interval)
-            if high < _NOTHING:
+            low, high = (max(end, 0.0) for end in self.gain_interval)
+            if 100 * high < _NOTHING:
                 first = "Twice the images would bring hardly anything: at most "
-                first += f"{high:.1f} points of accuracy more."
+                first += f"{_points(high, 1)} points of accuracy more."
             else:
                 points = round(100 * self.gain)
                 first = f"Twice the images: about {points:+} point{'s' * (points != 1)} of "
-                first += f"accuracy (95% interval {low:.0f} to {high:.0f})."
+                first += f"accuracy (95% interval {_points(low)} to {_points(high)})."
         if not len(self.sizes):
             return [first]
-        low, high = self.interval[:, -1]
+        lower, upper = (percent(float(end), 0) for end in self.interval[:, -1])
+        half, whole = (percent(float(self.accuracy[place]), 0) for place in (HALF, -1))
         return [
             first,
-            f"After training on {self.sizes[-1]:,.0f} images, a probe is right about "
-            f"{self.accuracy[-1]:.0%} of the others ({low:.0%} to {high:.0%}); after "
-            f"{self.sizes[HALF]:,.0f}, about {self.accuracy[HALF]:.0%}.",
+            f"After training on {self.sizes[-1]:,.0f} images, a probe is right about {whole} of "
+            f"the others ({lower} to {upper}); after {self.sizes[HALF]:,.0f}, about {half}.",
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def follow(trials: Trials, labels: NDArray[np.int64], groups: NDArray[np.int64])
         if np.mean(laws.scale[1:] == 0) > _MOST_FLAT:
             problem = "accuracy does not surely rise with the number of training images"
         elif high - low > _WIDEST / 100:
-            problem = f"anything from {100 * low:.0f} to {100 * high:.0f} points of accuracy fits"
+            problem = f"anything from {_points(low)} to {_points(high)} points of accuracy fits"
             problem += " what was measured"
     return Forecast(
         sizes,
@@ -152,3 +153,8 @@ def unsaid(problem: str) -> Forecast:
     """A forecast of nothing but the reason why there is none."""
     none, ends = np.empty(0), np.empty((2, 0))
     return Forecast(none, none, ends, none, none, ends, 0.0, (0.0, 0.0), problem)
+
+
+def _points(share: float, digits: int = 0) -> str:
+    """A share in percentage points, without their sign."""
+    return percent(share, digits).removesuffix("%")
