@@ -506,7 +506,7 @@ def nested(root: Path) -> None:
         (["data=folder", "data.root=root"], broken, ["class b", "1 readable image"]),
         (["data=folder", "data.root=root"], nested, ["did you mean root/fish"]),
         (["model.blocks=0"], None, ["model.blocks=0"]),
-        (["model.blocks=9"], None, ["model.blocks=9", "use 6 blocks or fewer"]),
+        (["model.blocks=9"], None, ["model.blocks=9", "use 5 blocks or fewer"]),
         (["model=torchvision", "model.architecture=resnet19"], None, ["resnet18"]),
         (["experiment=seed", "model=torchvision"], None, ["~model.blocks"]),
         (["callbacks.grad_cam.every_n_epochs=0"], None, ["callbacks.grad_cam.every_n_epochs=0"]),
