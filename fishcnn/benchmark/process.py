@@ -38,7 +38,9 @@ def scratch_folder() -> Iterator[Path]:
 
 def environment_of(threads: int | None, **more: str) -> dict[str, str]:
     """The environment of a process that finds this package, with so many threads of torch."""
-    environment = {**os.environ, **more, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    found_first = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, (found_first, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, **more, "PYTHONPATH": search}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment

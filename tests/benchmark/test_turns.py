@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from fishcnn.benchmark import engine, limit, plain
 from fishcnn.benchmark.jpegs import draw_jpegs
+from fishcnn.benchmark.process import environment_of
 from fishcnn.benchmark.training import MET, MISSED, UNCLEAR, compare
 from fishcnn.benchmark.turns import Turn, Turns, contender
 from fishcnn.utils.errors import FishError
@@ -104,3 +106,14 @@ def test_rounds_on_a_slow_machine_count_as_much_as_others() -> None:
     assert found["value"] == pytest.approx(1)
     assert found["interval"] == pytest.approx([1, 1])
     assert found["verdict"] is None
+
+
+def test_a_contender_finds_the_packages_that_this_process_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(("elsewhere", "there")))
+    package, *others = environment_of(None)["PYTHONPATH"].split(os.pathsep)
+    assert (Path(package) / "fishcnn").is_dir()
+    assert others == ["elsewhere", "there"]
+    monkeypatch.delenv("PYTHONPATH")
+    assert environment_of(None)["PYTHONPATH"] == package
