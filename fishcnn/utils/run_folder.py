@@ -34,6 +34,7 @@ class RunFolder:
         # What was typed for the run. Hydra's own is rewritten by a start that is then refused.
         self.typed = self.path / "overrides.yaml"
         self.typed_last = self.path / ".hydra" / "overrides.yaml"
+        self.state = self.path / "state.json"  # how far it is
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split
