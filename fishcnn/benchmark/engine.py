@@ -35,7 +35,7 @@ class _TakeTurns(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report the epoch; the first includes all that came before its first step."""
         epoch, history = self._history.epochs[-1], self._history
-        images = trainer.num_training_batches * trainer.train_dataloader.batch_size  # type: ignore
+        images = trainer.datamodule.batch_size * trainer.num_training_batches  # type: ignore
         seconds = images / epoch["train_images_per_second"]
         waited = epoch["data_wait"] * seconds
         if len(history.epochs) == 1:

@@ -80,13 +80,15 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     """
     for group in ("data", "augment"):
         check_group(config, group)
-    of_source = {"root", "masks_root", "layout"}
+    # The seed of the data is that of its drawing.
+    of_source = {"root", "masks_root", "layout", "seed"}
     arguments = signature(FishDataModule).parameters.keys() - of_source
     data = {name: value for name, value in plain(config.data).items() if name in arguments}
     with as_settings("augment."):
         recipe = Recipe.from_config(plain(config.augment))
-    with as_settings("data."):
-        return FishDataModule(source=build_source(config.data), recipe=recipe, **data)
+    with as_settings("data.", seed="seed"):
+        source, seed = build_source(config.data), config.get("seed")
+        return FishDataModule(source=source, recipe=recipe, seed=seed, **data)
 
 
 def prepare_images(datamodule: FishDataModule) -> None:

@@ -1,24 +1,19 @@
 """The LightningDataModule: from a source of images to loaders for each split."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch import Tensor
 
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.channel_statistics import STATISTICS, channel_statistics
 from fishcnn.data.datasets import (
-    Batch,
     FishDataset,
-    RawBatch,
     Transform,
     evaluation_transform,
     training_transform,
@@ -30,6 +25,7 @@ from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.labels import CorrectedLabels
 from fishcnn.data.sources import Folders, FolderSource, Source
+from fishcnn.data.split_batches import SplitBatches
 from fishcnn.data.splitting.grouped_split import Splitting, check_splittable, split_images
 from fishcnn.data.splitting.split import Split
 from fishcnn.data.splitting.split_settings import SplitSettings
@@ -70,10 +66,11 @@ _WANTED = {
     "cache_root": optional(path),
     "on_device": optional(flag),
     "workers": optional(whole(1, 1024)),
+    "seed": optional(whole(0, 2**32 - 1)),
 }
 
 
-class FishDataModule(pl.LightningDataModule):
+class FishDataModule(SplitBatches):
     """Decodes a folder of images once, splits it, and serves augmented batches.
 
     Args:
@@ -110,6 +107,9 @@ class FishDataModule(pl.LightningDataModule):
             an index; None for where that is a GPU with room for them.
         workers: threads that decode; None for one a processor.
         recipe: the augmentation of the training split; no other split is ever augmented.
+        seed: of the training: the order of an epoch, augmentation, mixing and dropout are functions
+            of it and of the epoch and the batch. None draws one for each fit from torch's global
+            generator.
 
     Attributes:
         folders: where the images are, after :meth:`prepare_data` or :meth:`setup`.
@@ -124,12 +124,10 @@ class FishDataModule(pl.LightningDataModule):
     """
 
     folders: Folders
-    images: ImageSet
     corrected: CorrectedLabels | None = None
     splitting: Splitting
     mean: list[float]
     std: list[float]
-    datasets: dict[str, FishDataset]
 
     def __init__(
         self,
@@ -157,8 +155,9 @@ class FishDataModule(pl.LightningDataModule):
         on_device: bool | None = None,
         workers: int | None = None,
         recipe: Recipe = _SEED_RECIPE,
+        seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, on_device=on_device, seed=seed)
         if source is None:
             if root is None:
                 raise ArgumentError("root", None, "name a folder of images, or give a source")
@@ -188,12 +187,10 @@ class FishDataModule(pl.LightningDataModule):
         self.image_size = image_size
         self.working_size = working_size
         self.resize = resize
-        self.batch_size = batch_size
         self.balance = balance
         self.normalize = normalize
         self.cache = cache
         self.cache_root = cache_folder(cache_root) / "decoded"
-        self.on_device = on_device
         self.workers = usable_cpus() if workers is None else workers
         self.recipe = recipe
 
@@ -247,6 +244,7 @@ class FishDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, decode and split, once."""
+        super().setup(stage)
         if hasattr(self, "datasets"):
             return
         self.prepare_data()
@@ -301,6 +299,14 @@ class FishDataModule(pl.LightningDataModule):
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
         return [float(weight) for weight in weights]
 
+    @property
+    def image_weights(self) -> Tensor | None:
+        """How often each training image is drawn, float ``(n,)``; None for once an epoch."""
+        if self.balance != "sampler":
+            return None
+        weights = 1 / np.maximum(self._train_counts(), 1)
+        return torch.from_numpy(weights[self.images.labels[self.split.train]])
+
     def _train_counts(self) -> NDArray[np.int64]:
         labels = self.images.labels[self.split.train]
         return np.bincount(labels, minlength=len(self.images.classes))
@@ -309,61 +315,3 @@ class FishDataModule(pl.LightningDataModule):
     def classes(self) -> list[str]:
         """Class names in the order of the labels, as they can be written and drawn."""
         return [printable(name) for name in self.images.classes]
-
-    def transfer_batch_to_device(
-        self, batch: RawBatch, device: torch.device, dataloader_idx: int
-    ) -> RawBatch:
-        """Move a batch to a device, and gather its images there if they did not come along."""
-        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return self.datasets[batch["split"]].complete(moved)
-
-    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
-        """Apply the transform of the split that the batch comes from, on its device."""
-        return self.datasets[batch["split"]].transform(batch)
-
-    def batch(self, split: str, positions: list[int], device: torch.device) -> Batch:
-        """Transformed images of one split; ``positions`` count within that split."""
-        dataset = self.datasets[split]
-        raw = dataset.complete(dataset.__getitems__(positions))
-        return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
-
-    def _loader(self, split: str) -> DataLoader[RawBatch]:
-        dataset = self.datasets[split]
-        train = split == "train"
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self.images.fits(device) if self.on_device is None else self.on_device:
-            self.images.keep_on(device)
-        # Of this process, where several share a fit.
-        share = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer else 1))
-        sampler = None
-        if train and self.balance == "sampler":
-            weights = 1 / np.maximum(self._train_counts(), 1)
-            labels = self.images.labels[self.split.train]
-            sampler = WeightedRandomSampler(weights[labels].tolist(), len(dataset))
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            shuffle=train and sampler is None,
-            sampler=sampler,
-            # Batch norm cannot learn from a single image.
-            drop_last=train and share > 1 and share % self.batch_size == 1,
-            # The dataset gathers whole batches: there is nothing to collate.
-            collate_fn=_as_it_is,
-            pin_memory=device.type == "cuda" and self.images.device is None,
-        )
-
-    def train_dataloader(self) -> DataLoader[RawBatch]:
-        """Shuffled batches of the training split."""
-        return self._loader("train")
-
-    def val_dataloader(self) -> DataLoader[RawBatch]:
-        """Batches of the validation split, always in the same order."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> DataLoader[RawBatch]:
-        """Batches of the test split, always in the same order."""
-        return self._loader("test")
-
-
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples
-    return batch

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict, cast
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fishcnn.data.augmentation.augment import Augment
+from fishcnn.data.augmentation.draws import Draws, Share
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import resize
@@ -21,6 +22,8 @@ class RawBatch(TypedDict):
     Keys:
         split: ``"train"``, ``"val"`` or ``"test"``: whose transform is to be applied.
         index: int64 ``(N,)``, position in the whole image set.
+        share: whose random numbers these are, in the batches of a training; those of torch's
+            global generator without it.
         image: uint8 ``(N, S, S, 3)``.
         aspect: float32 ``(N,)``, width / height of what fills the square: of the originals where
             they were squashed, else 1.
@@ -31,6 +34,7 @@ class RawBatch(TypedDict):
 
     split: str
     index: Tensor
+    share: NotRequired[Share]
     image: NotRequired[Tensor]
     aspect: NotRequired[Tensor]
     label: NotRequired[Tensor]
@@ -76,9 +80,22 @@ def evaluation_transform(batch: RawBatch, *, size: int, num_classes: int) -> Bat
 def training_transform(batch: RawBatch, *, augment: Augment, num_classes: int) -> Batch:
     """Augment, then mix images where the recipe says so, on the device where the batch is."""
     target = F.one_hot(batch["label"], num_classes).float()
-    images = augment(batch["image"], batch["aspect"])
-    images, target = mix(images, target, augment.recipe)
+    draws = Draws(len(target), target.device, batch.get("share"))
+    images = augment(batch["image"], batch["aspect"], draws)
+    images, target = mix(images, target, augment.recipe, draws)
     return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
+
+
+class Rows(NamedTuple):
+    """The rows of a training batch that one process has.
+
+    Attributes:
+        positions: int64 ``(N,)``, within the split.
+        share: which part of the batch they are.
+    """
+
+    positions: Tensor
+    share: Share
 
 
 @dataclass(eq=False, repr=False)
@@ -101,7 +118,13 @@ class FishDataset(Dataset[RawBatch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitems__(self, positions: Sequence[int]) -> RawBatch:
+    def __getitem__(self, rows: Rows) -> RawBatch:
+        """Gather a training batch, as :meth:`__getitems__` does."""
+        batch = self.__getitems__(rows.positions)
+        batch["share"] = rows.share
+        return batch
+
+    def __getitems__(self, positions: Sequence[int] | Tensor) -> RawBatch:
         """Gather positions of this split; without the images where the device gathers these."""
         index = self.indices[torch.as_tensor(positions)]
         batch = RawBatch(split=self.split, index=index)

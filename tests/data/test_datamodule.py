@@ -217,11 +217,11 @@ def test_validation_images_that_cannot_be_read_are_an_error(
         make(tmp_path).setup()
 
 
-def test_a_last_batch_of_one_image_is_left_out_of_training(make: Make) -> None:
+def test_a_last_batch_of_one_image_joins_the_one_before_in_training(make: Make) -> None:
     # 27 training images in batches of 13 would leave one for batch norm.
     datamodule = make(batch_size=13)
     datamodule.setup()
-    assert [len(b["label"]) for b in datamodule.train_dataloader()] == [13, 13]
+    assert [len(b["label"]) for b in datamodule.train_dataloader()] == [13, 14]
     assert [len(b["label"]) for b in datamodule.val_dataloader()] == [9]
 
 
@@ -274,7 +274,7 @@ def test_the_library_has_the_defaults_of_the_configuration(
         assert group["cache_root"] == str(cache_folder())
         group["cache_root"] = None
         del group["name"]
-    assert defaults(FishDataModule) == {**data, "source": None, "recipe": Recipe()}
+    assert defaults(FishDataModule) == {**data, "source": None, "recipe": Recipe(), "seed": None}
     assert defaults(Recipe) == {
         name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()
     }

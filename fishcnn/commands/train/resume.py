@@ -1,6 +1,5 @@
 """Going on with an earlier run: whether its checkpoint fits."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from fishcnn.commands.run_files import read_split
 from fishcnn.commands.settings import as_settings, plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
+from fishcnn.data.loaders import steps_per_epoch
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
@@ -153,7 +153,8 @@ def check_same_data(
                 "have images been added or taken away since?"
             )
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
-    steps = math.ceil(len(datamodule.train_dataloader()) / processes) * epochs
+    images, batch_size = len(datamodule.datasets["train"]), datamodule.batch_size
+    steps = steps_per_epoch(images, batch_size, processes) * epochs
     if planned not in (None, steps):
         before_epochs = planned * checkpoint.epochs / checkpoint.steps
         raise FishError(

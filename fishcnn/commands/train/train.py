@@ -125,10 +125,8 @@ def _train(
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
         log.warning(finding.text)
-    # Not earlier: drawing and decoding have used random numbers or not, as the cache stood. A
-    # continued run goes on with other ones than it began with.
-    done = resumed.epochs if resumed else 0
-    pl.seed_everything(config.seed + done, workers=True, verbose=False)
+    # Not earlier: drawing and decoding have used random numbers or not, as the cache stood.
+    pl.seed_everything(config.seed, workers=True, verbose=False)
     if config.find_lr:
         find_learning_rate(config, datamodule, run)
         return None, None

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device
 
 # Rec. 601 luma, as in torchvision's grey conversion.
 LUMA = (0.299, 0.587, 0.114)
@@ -15,11 +16,11 @@ _YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115,
 _RGB = torch.linalg.inv(_YIQ)
 
 
-def draw_colour(recipe: Recipe, n: int, device: torch.device) -> Tensor:
+def draw_colour(recipe: Recipe, draws: Draws) -> Tensor:
     """Draw brightness, contrast and saturation factors and the hue turn in columns, ``(N, 4)``."""
     strengths = (recipe.brightness, recipe.contrast, recipe.saturation)
-    factors = [uniform(n, max(0.0, 1 - s), 1 + s, device) for s in strengths]
-    return torch.stack([*factors, uniform(n, -recipe.hue, recipe.hue, device)], 1)
+    factors = [draws.uniform(max(0.0, 1 - s), 1 + s) for s in strengths]
+    return torch.stack([*factors, draws.uniform(-recipe.hue, recipe.hue)], 1)
 
 
 def jitter(

@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.recipe import Recipe
-from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device
 
 
-def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def draw_crop(
+    recipe: Recipe, aspect: Tensor, draws: Draws
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw the crops as RandomResizedCrop does (Szegedy et al. 2014).
 
     From width / height of the originals, ``(N,)``, to half width, half height, centre x and centre
@@ -23,10 +26,10 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     if recipe.crop_scale[0] == 1:  # the whole image, whatever its shape
         whole, centre = torch.ones(n, device=device), torch.zeros(n, device=device)
         return whole, whole, centre, centre
-    tries = (n, 10)
-    area = torch.empty(tries, device=device).uniform_(*recipe.crop_scale)
+    tries = 10
+    area = draws.uniform(*recipe.crop_scale, tries)
     low, high = (math.log(ratio) for ratio in recipe.crop_ratio)
-    ratio = torch.empty(tries, device=device).uniform_(low, high).exp()
+    ratio = draws.uniform(low, high, tries).exp()
     ratio = ratio / aspect.view(n, 1)  # in the coordinates of the square
     half_width, half_height = (area * ratio).sqrt(), (area / ratio).sqrt()
     fits = (half_width <= 1) & (half_height <= 1)
@@ -37,30 +40,30 @@ def draw_crop(recipe: Recipe, aspect: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     nearest = aspect.clamp(math.exp(low), math.exp(high)) / aspect
     half_width = torch.where(none, nearest.clamp(max=1), half_width)
     half_height = torch.where(none, (1 / nearest).clamp(max=1), half_height)
-    x = uniform(n, -1, 1, device) * (1 - half_width)
-    y = uniform(n, -1, 1, device) * (1 - half_height)
+    x = draws.uniform(-1, 1) * (1 - half_width)
+    y = draws.uniform(-1, 1) * (1 - half_height)
     return half_width, half_height, x, y
 
 
-def draw_geometry(recipe: Recipe, aspect: Tensor) -> Tensor:
+def draw_geometry(recipe: Recipe, aspect: Tensor, draws: Draws) -> Tensor:
     """Draw one homography per image, ``(N, 3, 3)`` float32, from output to input coordinates.
 
     The image, of width / height ``(N,)``, is rotated and sheared about its centre, seen in
     perspective, cropped, flipped.
     """
     n, device = len(aspect), aspect.device
-    half_width, half_height, x, y = draw_crop(recipe, aspect)
-    sign = 1 - 2 * (torch.rand(n, device=device) < recipe.flip).float()
+    half_width, half_height, x, y = draw_crop(recipe, aspect, draws)
+    sign = 1 - 2 * (draws.uniform() < recipe.flip).float()
     crop = matrices(((half_width * sign, 0, x), (0, half_height, y), (0, 0, 1)), n, device)
     radians = math.pi / 180
-    angle = uniform(n, -recipe.rotation, recipe.rotation, device) * radians
-    shear = uniform(n, -recipe.shear, recipe.shear, device).mul(radians).tan()
+    angle = draws.uniform(-recipe.rotation, recipe.rotation) * radians
+    shear = draws.uniform(-recipe.shear, recipe.shear).mul(radians).tan()
     rotation = rotate(angle, aspect)
     # Shear acts on pixels of equal width and height: x' = x + s * y in the original's geometry.
     sheared = matrices(((1, shear / aspect, 0), (0, 1, 0), (0, 0, 1)), n, device)
     homography = rotation @ sheared @ crop
     if recipe.perspective:
-        homography = homography @ _draw_perspective(recipe.perspective, n, device)
+        homography = homography @ _draw_perspective(recipe.perspective, draws)
     return homography
 
 
@@ -75,11 +78,12 @@ def rotate(angle: Tensor, aspect: Tensor) -> Tensor:
     return matrices(rows, len(angle), angle.device)
 
 
-def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
+def _draw_perspective(strength: float, draws: Draws) -> Tensor:
     """Draw homographies that move each corner inward by up to ``strength`` of half the side."""
     # On the CPU: a GPU takes longer to begin with such small systems of equations.
+    n = draws.n
     corners = torch.tensor([[-1.0, -1.0], [1, -1], [1, 1], [-1, 1]])
-    moved = corners * (1 - strength * torch.rand(n, 4, 2))
+    moved = corners * (1 - strength * draws.uniform_on_host(4, 2))
     zeros, ones = torch.zeros(n, 4), torch.ones(n, 4)
     x, y = corners.T.unsqueeze(1).expand(2, n, 4)
     u, v = moved.unbind(-1)
@@ -87,7 +91,7 @@ def _draw_perspective(strength: float, n: int, device: torch.device) -> Tensor:
     upper = torch.stack((x, y, ones, zeros, zeros, zeros, -u * x, -u * y), -1)
     lower = torch.stack((zeros, zeros, zeros, x, y, ones, -v * x, -v * y), -1)
     solution = torch.linalg.solve(torch.cat((upper, lower), 1), torch.cat((u, v), 1))
-    return to_device(torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3), device)
+    return to_device(torch.cat((solution, ones[:, :1]), 1).view(n, 3, 3), draws.device)
 
 
 def warp(

@@ -6,11 +6,6 @@ import torch
 from torch import Tensor
 
 
-def uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
-    """Draw ``(n,)`` numbers from [low, high)."""
-    return torch.empty(n, device=device).uniform_(low, high)
-
-
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Copy a few numbers of the host to a device, without waiting for what that computes.
 

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.geometry import rotate
-from fishcnn.data.augmentation.tensors import matrices, to_device, uniform
+from fishcnn.data.augmentation.tensors import matrices, to_device
 
 
 def _column(strength: Tensor) -> Tensor:
@@ -108,7 +109,6 @@ class Draw:
         return images
 
 
-def draw(n: int, device: torch.device) -> Draw:
-    """Draw an operation and a strength for each of ``n`` images."""
-    operation = torch.randint(len(OPERATIONS), (n,), device=device)
-    return Draw(operation, uniform(n, -1, 1, device))
+def draw(draws: Draws) -> Draw:
+    """Draw an operation and a strength for each image."""
+    return Draw(draws.integers(len(OPERATIONS)), draws.uniform(-1, 1))

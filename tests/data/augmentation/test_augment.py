@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from torchvision.transforms.v2 import RandomResizedCrop
 from fishcnn.data.augmentation import trivial
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.colour import draw_colour, jitter
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, rotate, warp
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.decoding.resize import resize
 from fishcnn.utils.errors import FishError
 
+on_cpu = partial(Draws, device=torch.device("cpu"))
 NONE = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/augment/none.yaml"))
 BLACK = (0.0, 0.0, 0.0)
 
@@ -93,7 +96,7 @@ def test_crops_are_distributed_as_torchvision_draws_them() -> None:
     n, width, height = 4000, 150, 100
     scale, ratio = (0.3, 0.9), (0.75, 4 / 3)
     wanted = recipe(crop_scale=list(scale), crop_ratio=list(ratio))
-    half_width, half_height, x, y = draw_crop(wanted, torch.full((n,), width / height))
+    half_width, half_height, x, y = draw_crop(wanted, torch.full((n,), width / height), on_cpu(n))
     assert bool(((x.abs() + half_width) <= 1 + 1e-6).all())
     assert bool(((y.abs() + half_height) <= 1 + 1e-6).all())
     area = half_width * half_height
@@ -113,13 +116,11 @@ def test_crops_are_distributed_as_torchvision_draws_them() -> None:
 def test_angles_and_colour_factors_cover_their_range_evenly() -> None:
     torch.manual_seed(0)
     n = 4000
-    geometry = draw_geometry(recipe(rotation=15.0), torch.ones(n))
+    geometry = draw_geometry(recipe(rotation=15.0), torch.ones(n), on_cpu(n))
     angles = torch.atan2(geometry[:, 1, 0], geometry[:, 0, 0]).rad2deg()
     assert angles.abs().max() <= 15
     assert angles.std().item() == pytest.approx(15 / math.sqrt(3), rel=0.05)
-    colours = draw_colour(
-        recipe(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.1), n, torch.device("cpu")
-    )
+    colours = draw_colour(recipe(brightness=0.2, contrast=0.3, saturation=0.4, hue=0.1), on_cpu(n))
     for column, (centre, reach) in enumerate(((1, 0.2), (1, 0.3), (1, 0.4), (0, 0.1))):
         assert (colours[:, column] - centre).abs().max() <= reach
         expected = reach / math.sqrt(3)
@@ -235,7 +236,7 @@ def test_the_recipe_applies_the_geometric_operations_too(
     photo: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rotated = trivial.Draw(torch.tensor([trivial.OPERATIONS.index("rotate")]), torch.ones(1))
-    monkeypatch.setattr(trivial, "draw", lambda n, device: rotated)
+    monkeypatch.setattr(trivial, "draw", lambda draws: rotated)
     aspect = torch.tensor([1.5])
     out = Augment(recipe(trivial=True), size=64, fill=BLACK)(photo, aspect)
     expected = warp(photo, rotate(torch.tensor([math.radians(30)]), aspect), size=64, fill=BLACK)

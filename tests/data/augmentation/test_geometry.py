@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, warp
 from fishcnn.data.augmentation.recipe import Recipe
 
+on_cpu = partial(Draws, device=torch.device("cpu"))
 CONF = Path(__file__).parents[3] / "conf" / "augment"
 NONE = Recipe.from_config(OmegaConf.to_container(OmegaConf.load(CONF / "none.yaml")))  # type: ignore[arg-type]
 N = 4000
@@ -31,7 +34,7 @@ def is_uniform(values: Tensor, low: float, high: float) -> bool:
 
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
 def test_a_shear_has_its_angle_in_the_original_however_wide(aspect: float) -> None:
-    homography = draw_geometry(replace(NONE, shear=30.0), torch.full((N,), aspect))
+    homography = draw_geometry(replace(NONE, shear=30.0), torch.full((N,), aspect), on_cpu(N))
     # In pixels of the original a column leans by tan(angle); stored columns are squashed by aspect.
     angles = (homography[:, 0, 1] * aspect).atan().rad2deg()
     assert is_uniform(angles, -30, 30)
@@ -44,7 +47,7 @@ def test_a_sheared_line_in_a_wide_image_is_where_a_ruler_puts_it() -> None:
     # 20 pixels, which are 10 of the stored 100 columns.
     stored = torch.zeros(1, 100, 100, 3, dtype=torch.uint8)
     stored[:, :, 50] = 255
-    drawn = draw_geometry(replace(NONE, shear=60.0), torch.full((N,), 2.0))
+    drawn = draw_geometry(replace(NONE, shear=60.0), torch.full((N,), 2.0), on_cpu(N))
     slope = drawn[:, 0, 1] * 2
     half = drawn[(slope - 1).abs().argmin()].unsqueeze(0)
     out = warp(stored, half, size=100, fill=(0.0, 0.0, 0.0))[0, 0]
@@ -55,7 +58,7 @@ def test_a_sheared_line_in_a_wide_image_is_where_a_ruler_puts_it() -> None:
 
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_perspective_moves_each_corner_inward_by_up_to_its_strength(strength: float) -> None:
-    homography = draw_geometry(replace(NONE, perspective=strength), torch.ones(N))
+    homography = draw_geometry(replace(NONE, perspective=strength), torch.ones(N), on_cpu(N))
     corners = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]])
     mapped = corners @ homography.transpose(1, 2)
     seen = mapped[..., :2] / mapped[..., 2:]
@@ -76,7 +79,7 @@ def test_where_no_crop_fits_the_largest_of_an_allowed_shape_is_taken(
 ) -> None:
     # Nine tenths of an image of 4:1 have no crop of 4:3 or less: that is 3:4 of its width, no more.
     recipe = replace(NONE, crop_scale=(0.9, 1.0), crop_ratio=(0.75, 4 / 3))
-    found = draw_crop(recipe, torch.full((N,), aspect))
+    found = draw_crop(recipe, torch.full((N,), aspect), on_cpu(N))
     assert found[0].unique().tolist() == pytest.approx([half_width])
     assert found[1].unique().tolist() == pytest.approx([half_height])
     for place, half in zip(found[2:], (half_width, half_height), strict=True):
@@ -86,7 +89,7 @@ def test_where_no_crop_fits_the_largest_of_an_allowed_shape_is_taken(
 
 def test_a_crop_takes_a_drawn_share_of_the_area_at_a_drawn_place() -> None:
     recipe = replace(NONE, crop_scale=(0.2, 0.3), crop_ratio=(0.8, 1.25))
-    half_width, half_height, x, y = draw_crop(recipe, torch.full((N,), 1.5))
+    half_width, half_height, x, y = draw_crop(recipe, torch.full((N,), 1.5), on_cpu(N))
     assert is_uniform(half_width * half_height, 0.2, 0.3)
     assert is_uniform((half_width / half_height * 1.5).log(), math.log(0.8), math.log(1.25))
     assert is_uniform(x / (1 - half_width), -1, 1)
@@ -94,13 +97,14 @@ def test_a_crop_takes_a_drawn_share_of_the_area_at_a_drawn_place() -> None:
 
 
 def test_without_a_crop_an_image_of_any_shape_is_whole() -> None:
-    for found, value in zip(draw_crop(NONE, torch.tensor([0.1, 1, 9])), (1, 1, 0, 0), strict=True):
+    crops = draw_crop(NONE, torch.tensor([0.1, 1, 9]), on_cpu(3))
+    for found, value in zip(crops, (1, 1, 0, 0), strict=True):
         assert found.tolist() == [value] * 3
 
 
 def test_an_image_is_cropped_and_flipped_before_it_is_turned_about_its_own_centre() -> None:
     recipe = replace(NONE, crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), flip=1.0, rotation=90.0)
-    homography = draw_geometry(recipe, torch.ones(N))
+    homography = draw_geometry(recipe, torch.ones(N), on_cpu(N))
     # The output is a square of half the side wherever it lies, and mirrored.
     assert homography[:, :2, :2].det().tolist() == pytest.approx([-0.25] * N, abs=1e-4)
     # Its centre is turned with the crop: no further from the centre than a corner.

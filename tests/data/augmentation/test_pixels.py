@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from torch import Tensor
 from fishcnn.data.augmentation import trivial
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.colour import draw_colour, jitter
+from fishcnn.data.augmentation.draws import Draws
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import HIGHEST, Recipe
 from fishcnn.data.augmentation.tensors import boxes
 from fishcnn.utils.errors import FishError
 
+on_cpu = partial(Draws, device=torch.device("cpu"))
 CONF = Path(__file__).parents[3] / "conf" / "augment"
 NONE = Recipe.from_config(OmegaConf.to_container(OmegaConf.load(CONF / "none.yaml")))  # type: ignore[arg-type]
 N = 2000
@@ -118,7 +121,7 @@ def test_what_is_erased_has_the_fill_colour_and_the_rest_is_kept() -> None:
 
 def test_colour_factors_are_never_negative_and_hue_turns_both_ways() -> None:
     recipe = replace(NONE, brightness=2.0, contrast=0.5, saturation=1.0, hue=0.25)
-    columns = draw_colour(recipe, N, torch.device("cpu")).unbind(1)
+    columns = draw_colour(recipe, on_cpu(N)).unbind(1)
     ranges = [(0.0, 3.0), (0.5, 1.5), (0.0, 2.0), (-0.25, 0.25)]
     for column, (low, high) in zip(columns, ranges, strict=True):
         assert is_uniform(column, low, high)
@@ -150,7 +153,7 @@ def drawn(operation: str, *strengths: float) -> trivial.Draw:
 
 
 def test_trivial_draws_every_operation_equally_often_and_every_strength() -> None:
-    found = trivial.draw(14 * N, torch.device("cpu"))
+    found = trivial.draw(on_cpu(14 * N))
     counts = found.operation.bincount()
     assert len(counts) == 14
     assert (counts - N).abs().max() < 0.1 * N

@@ -1,0 +1,162 @@
+"""Serves splits in batches, and knows how far a fit is in them."""
+
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fishcnn.data.augmentation.draws import seed_network
+from fishcnn.data.augmentation.tensors import to_device
+from fishcnn.data.datasets import Batch, FishDataset, RawBatch
+from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.loaders import TrainingBatches, evaluation_loader, training_loader
+from fishcnn.utils.errors import FishError
+
+
+class SplitBatches(pl.LightningDataModule):
+    """Loads the batches of each split, and transforms them on the device of the network.
+
+    Args:
+        batch_size: images a batch in each process.
+        on_device: whether the images are copied to the device of the network; None for where that
+            is a GPU with room for them.
+        seed: of the training; None draws one for each fit.
+    """
+
+    images: ImageSet
+    datasets: dict[str, FishDataset]
+
+    def __init__(self, *, batch_size: int, on_device: bool | None, seed: int | None) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.on_device = on_device
+        self.seed = seed
+        self._drawn_seed: int | None = None
+        self._begun = (0, 0)  # the epoch that is to go on, and how many of its images are done
+
+    @property
+    def image_weights(self) -> Tensor | None:
+        """How often each training image is drawn, float ``(n,)``; None for once an epoch."""
+        return None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Let a fit begin at its beginning; Lightning loads its checkpoint after this."""
+        if stage == "fit":
+            self._begun, self._drawn_seed = (0, 0), None
+
+    def transfer_batch_to_device(
+        self, batch: RawBatch, device: torch.device, dataloader_idx: int
+    ) -> RawBatch:
+        """Move a batch to a device, and gather its images there if they did not come along."""
+        moved = {
+            name: to_device(part, device) if isinstance(part, Tensor) else part
+            for name, part in batch.items()
+        }
+        return self.datasets[batch["split"]].complete(cast(RawBatch, moved))
+
+    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
+        """Apply the transform of the split that the batch comes from, on its device.
+
+        Dropout in the step that follows draws the numbers of this batch.
+        """
+        if "share" in batch:
+            seed_network(batch["share"], batch["label"].device)
+        return self.datasets[batch["split"]].transform(batch)
+
+    def batch(self, split: str, positions: list[int], device: torch.device) -> Batch:
+        """Transformed images of one split; ``positions`` count within that split."""
+        dataset = self.datasets[split]
+        raw = dataset.complete(dataset.__getitems__(positions))
+        return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
+
+    def train_dataloader(self) -> DataLoader[RawBatch]:
+        """Shuffled batches of the training split, or the share of this process in them.
+
+        Raises:
+            FishError: there are too few images for so many processes.
+        """
+        trainer = self.trainer
+        if getattr(trainer, "overfit_batches", 0):  # Lightning wants the same batches in each epoch
+            return self._evaluation_loader("train")
+        batches = TrainingBatches(
+            self.datasets["train"],
+            self.batch_size,
+            seed=self._training_seed(),
+            weights=self.image_weights,
+            rank=trainer.global_rank if trainer else 0,
+            processes=trainer.world_size if trainer else 1,
+            begun=self._begun,
+        )
+        return training_loader(batches, pin_memory=self._pinned())
+
+    def val_dataloader(self) -> DataLoader[RawBatch]:
+        """Batches of the validation split, always in the same order."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[RawBatch]:
+        """Batches of the test split, always in the same order."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, split: str) -> DataLoader[RawBatch]:
+        pinned = self._pinned()
+        return evaluation_loader(self.datasets[split], self.batch_size, pin_memory=pinned)
+
+    def _pinned(self) -> bool:
+        """Copy the images to the device where that is wanted; whether batches cross over to it."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if self.images.fits(device) if self.on_device is None else self.on_device:
+            self.images.keep_on(device)
+        return device.type == "cuda" and self.images.device is None
+
+    def _training_seed(self) -> int:
+        """The seed of the training; where none was given, one for each fit, of all processes."""
+        if self.seed is not None:
+            return self.seed
+        if self._drawn_seed is None:
+            drawn = int(torch.randint(2**32, ()))
+            self._drawn_seed = self.trainer.strategy.broadcast(drawn) if self.trainer else drawn
+        return self._drawn_seed
+
+    def state_dict(self) -> dict[str, int]:
+        """How far a fit is, for its checkpoint.
+
+        Returns:
+            seed: of the training.
+            epoch: that is to go on, from 0.
+            images: how many of it have been trained on; 0 where it has not begun.
+            rows: images of a batch, over all processes.
+        """
+        if self.trainer is None:
+            return {}
+        loop, rows = self.trainer.fit_loop, self.batch_size * self.trainer.world_size
+        epochs: Any = loop.epoch_progress.current
+        # Their "completed" is one less where a callback saves after a batch.
+        batches: Any = loop.epoch_loop.batch_progress.current
+        return {
+            "seed": self._training_seed(),
+            "epoch": epochs.processed,
+            "images": batches.processed * rows if epochs.started > epochs.processed else 0,
+            "rows": rows,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where the fit of a checkpoint was.
+
+        Raises:
+            FishError: that is in the middle of an epoch, which has another order or other batches
+                now.
+        """
+        before = state_dict["rows"], state_dict["seed"]
+        if self.seed is None:
+            self._drawn_seed = state_dict["seed"]
+        rows = self.batch_size * (self.trainer.world_size if self.trainer else 1)
+        now = rows, self._training_seed()
+        if state_dict["images"] and before != now:
+            raise FishError(
+                f"the checkpoint is of the middle of an epoch, with batches of {before[0]} images "
+                f"over all processes and the seed {before[1]}; it cannot go on with batches of "
+                f"{now[0]} and the seed {now[1]}"
+            )
+        self._begun = state_dict["epoch"], state_dict["images"]
