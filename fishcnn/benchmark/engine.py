@@ -16,7 +16,7 @@ from fishcnn.commands.build import (
     prepare_images,
 )
 from fishcnn.commands.train.build_trainer import Callbacks, build_trainer
-from fishcnn.commands.train.train import quiet_lightning
+from fishcnn.commands.train.fit import quiet_lightning
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.utils.run_folder import RunFolder

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from fishcnn.benchmark.process import run, scratch_folder
 from fishcnn.commands.build import check_weights, compose_config
 from fishcnn.commands.settings import CONF, plain
-from fishcnn.commands.train.train import quiet_lightning
+from fishcnn.commands.train.fit import quiet_lightning
 from fishcnn.commands.train.train_settings import check_train
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.utils.errors import FishError

@@ -21,6 +21,7 @@ from fishcnn.models.networks import check_network, pretrained_input
 from fishcnn.models.optimization import OPTIMIZERS, check_optimizer, check_scheduler
 from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.models.registry import NETWORKS
+from fishcnn.models.sharding import ShardedClassifier
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
 
@@ -167,7 +168,8 @@ def build_classifier(
         FishError: a setting cannot be used, or the weights cannot be fetched.
     """
     with as_settings("model.", **_CLASSIFIER_SETTINGS):
-        return FishClassifier.for_data(
+        kind = ShardedClassifier if config.trainer.get("strategy") == "fsdp" else FishClassifier
+        return kind.for_data(
             datamodule,
             model=plain(config.model),
             optimizer=plain(config.optimizer),

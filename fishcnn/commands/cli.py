@@ -10,14 +10,16 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fishcnn.commands import command_line
+from fishcnn.commands.train import processes
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError, causes
 from fishcnn.utils.files import OF_DISK, unwritable
@@ -72,12 +74,18 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
     """
     stopping.watch()
     print_any_letter()
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if name == "train" and processes.is_further_process():
         stopping.done()  # the first process of a fit speaks for all
+        run: Callable[[], None] = processes.follow
+        alone: AbstractContextManager[None] = nullcontext()
+    else:
+        run = partial(_run, name, sys.argv[1:] if typed is None else typed)
+        alone = processes.outside_processes() if name == "train" else nullcontext()
     logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well
     try:
         try:
-            _run(name, sys.argv[1:] if typed is None else typed)
+            with alone:
+                run()
         finally:
             sys.stdout.flush()  # where that fails, it fails now
     except BaseException as error:
@@ -114,8 +122,6 @@ def _run(name: str, typed: Sequence[str]) -> None:
     command_line.remember([*program, *typed], len(program))
     check_places(typed, writes_runs=name == "train")
     arguments = read_arguments(name, typed)
-    # Lightning repeats the whole command line for every further process of a fit.
-    repeated = [*program, *arguments]
     if name == "train":
         arguments = with_own_settings(arguments)
     begun, failed, stands = False, False, Path.cwd()
@@ -127,7 +133,6 @@ def _run(name: str, typed: Sequence[str]) -> None:
     def job(config: "DictConfig") -> float | None:
         nonlocal begun, failed
         begun = True
-        sys.argv = repeated
         command = getattr(import_module(COMMANDS[name][0]), name)
         os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
         try:

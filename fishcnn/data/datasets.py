@@ -49,6 +49,7 @@ class Batch(TypedDict):
         label: int64 ``(N,)``.
         target: float32 ``(N, K)``, one-hot or mixed.
         index: int64 ``(N,)``, position in the whole image set.
+        share: of the images that are trained on, which part of a batch they are.
         mask: float32 ``(N, H, W)`` in [0, 1], the share of fish in each pixel; as in
             :class:`RawBatch`.
     """
@@ -57,6 +58,7 @@ class Batch(TypedDict):
     label: Tensor
     target: Tensor
     index: Tensor
+    share: NotRequired[Share]
     mask: NotRequired[Tensor]
 
 
@@ -83,7 +85,10 @@ def training_transform(batch: RawBatch, *, augment: Augment, num_classes: int) -
     draws = Draws(len(target), target.device, batch.get("share"))
     images = augment(batch["image"], batch["aspect"], draws)
     images, target = mix(images, target, augment.recipe, draws)
-    return Batch(image=images, label=batch["label"], target=target, index=batch["index"])
+    result = Batch(image=images, label=batch["label"], target=target, index=batch["index"])
+    if "share" in batch:
+        result["share"] = batch["share"]
+    return result
 
 
 class Rows(NamedTuple):
@@ -126,7 +131,7 @@ class FishDataset(Dataset[RawBatch]):
 
     def __getitems__(self, positions: Sequence[int] | Tensor) -> RawBatch:
         """Gather positions of this split; without the images where the device gathers these."""
-        index = self.indices[torch.as_tensor(positions)]
+        index = self.indices[torch.as_tensor(positions, dtype=torch.int64)]
         batch = RawBatch(split=self.split, index=index)
         if self.with_masks:
             batch["mask"] = self.images.gather_masks(index)

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from fishcnn.data.augmentation.draws import Share, seed_of
 from fishcnn.data.datasets import FishDataset, RawBatch, Rows
+from fishcnn.data.evaluation_batches import EvaluationBatches
 from fishcnn.utils.errors import FishError
 
 # Batch norm cannot learn from a single image.
@@ -112,9 +113,11 @@ def training_loader(batches: TrainingBatches, **settings: Any) -> DataLoader[Raw
     )
 
 
-def evaluation_loader(split: FishDataset, batch_size: int, **settings: Any) -> DataLoader[RawBatch]:
+def evaluation_loader(
+    split: FishDataset, batches: EvaluationBatches, **settings: Any
+) -> DataLoader[RawBatch]:
     """Load a split in its own order; ``settings`` are those of a DataLoader."""
-    return DataLoader(split, batch_size=batch_size, collate_fn=_as_it_is, **settings)
+    return DataLoader(split, batch_sampler=batches, collate_fn=_as_it_is, **settings)
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples

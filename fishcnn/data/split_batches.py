@@ -11,6 +11,7 @@ from fishcnn.data.augmentation.draws import seed_network
 from fishcnn.data.augmentation.tensors import to_device
 from fishcnn.data.datasets import Batch, FishDataset, RawBatch
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.evaluation_batches import EvaluationBatches
 from fishcnn.data.loaders import TrainingBatches, evaluation_loader, training_loader
 from fishcnn.utils.errors import FishError
 
@@ -100,8 +101,14 @@ class SplitBatches(pl.LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, split: str) -> DataLoader[RawBatch]:
-        pinned = self._pinned()
-        return evaluation_loader(self.datasets[split], self.batch_size, pin_memory=pinned)
+        dataset, trainer = self.datasets[split], self.trainer
+        batches = EvaluationBatches(
+            len(dataset),
+            self.batch_size,
+            rank=trainer.global_rank if trainer else 0,
+            processes=trainer.world_size if trainer else 1,
+        )
+        return evaluation_loader(dataset, batches, pin_memory=self._pinned())
 
     def _pinned(self) -> bool:
         """Copy the images to the device where that is wanted; whether batches cross over to it."""

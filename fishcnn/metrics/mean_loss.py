@@ -18,7 +18,9 @@ class MeanLoss(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        # In which order batches are added, by one process or by several, is not seen in float32.
+        precise = torch.float32 if torch.backends.mps.is_available() else torch.float64
+        self.add_state("total", torch.zeros((), dtype=precise), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, images: int) -> None:
@@ -28,4 +30,4 @@ class MeanLoss(Metric):
 
     def compute(self) -> Tensor:
         """The mean over all images so far."""
-        return self.total / self.count
+        return (self.total / self.count).float()

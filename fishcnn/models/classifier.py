@@ -19,6 +19,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.image_like import ImageLike, decode_image_like, series_of
 from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square, resize
+from fishcnn.models.buffers import broadcast_buffers
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
 from fishcnn.models.networks import build_network
@@ -81,6 +82,7 @@ class FishClassifier(pl.LightningModule):
         confusion: int64 ``(K, K)``, rows are true classes; of the latest validation.
         temperature: what logits are divided by before the softmax of a prediction; 1 until it is
             fitted (Guo et al. 2017, "On calibration of modern neural networks").
+        lr_factor: what the learning rate of the optimizer is multiplied by when a fit starts.
     """
 
     mean: Tensor
@@ -88,6 +90,7 @@ class FishClassifier(pl.LightningModule):
     temperature: Tensor
     class_weights: Tensor | None
     confusion: Tensor
+    lr_factor: float = 1.0
 
     def __init__(
         self,
@@ -219,7 +222,18 @@ class FishClassifier(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Lay out the weights as the images are, and forget what was calibrated for others."""
         self.temperature.fill_(1.0)
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Put the channels of the weights innermost, on a device where that is quicker."""
         cast(Any, self.network).to(memory_format=self._memory_format)
+
+    def whole(self) -> "FishClassifier":
+        """The classifier with all its weights, where a process has but a part of them.
+
+        In a fit, all processes have to ask for it.
+        """
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify images.
@@ -260,6 +274,9 @@ class FishClassifier(pl.LightningModule):
             preds=logits.detach(),
             target=batch["target"].argmax(1),
         )
+        if (share := batch.get("share")) and share.rows > len(logits):
+            # Of the gradients of all processes the mean is taken: so it is that of the whole batch.
+            loss = loss * (len(logits) * self.trainer.world_size / share.rows)
         # The first batch here of a fit that goes on in the middle of an epoch is another one.
         if batch_idx == 0 or self.train_scores["loss"].update_count == 1:
             # Lightning computes them at the end of the epoch, for History. To be told so in every
@@ -271,10 +288,18 @@ class FishClassifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch. The loss is plain cross-entropy, without smoothing."""
+        if not len(batch["label"]):
+            # Nothing is left for this process; those that have an image left may share its weights.
+            self(torch.zeros(1, 3, self.image_size, self.image_size, device=self.device))
+            return
         logits, labels = self(batch["image"]).float(), batch["label"]
         loss = F.cross_entropy(logits, labels)
         self.val_scores.update(loss=loss, images=len(logits), preds=logits, target=labels)
         self.val_confusion.update(logits, labels)
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure the same network in all processes, as it is saved."""
+        broadcast_buffers(self.network)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch, and keep its confusion matrix."""
@@ -298,7 +323,9 @@ class FishClassifier(pl.LightningModule):
         trained = [p for p in self.network.parameters() if p.requires_grad]
         # Lightning refuses to clip the gradients of a fused optimizer under autocast.
         fused = not self.trainer.gradient_clip_val  # all parameters in one kernel
-        optimizer = OPTIMIZERS.build(self.hparams["optimizer"], trained, head=head, fused=fused)
+        settings = self.hparams["optimizer"]
+        settings = settings | {"lr": settings["lr"] * self.lr_factor}
+        optimizer = OPTIMIZERS.build(settings, trained, head=head, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = SCHEDULERS.build(self.hparams["scheduler"], optimizer, steps)
         timing: dict[str, Any] = {"interval": "step"}

@@ -1,5 +1,7 @@
 """The trainer of a run, with its callbacks and its logger."""
 
+import math
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -9,13 +11,16 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import ModelParallelStrategy
 
 from fishcnn.commands.settings import literal, plain
 from fishcnn.commands.train.hyperparameters import hyperparameters
+from fishcnn.commands.train.processes import launcher
 from fishcnn.training.callbacks.averaged_weights import AveragedWeights
 from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.doctor import Doctor
@@ -45,6 +50,7 @@ OWN_ARGUMENTS = {
     "fast_dev_run",
     "num_sanity_val_steps",
     "log_every_n_steps",
+    "use_distributed_sampler",
 }
 
 
@@ -97,7 +103,8 @@ class Callbacks:
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config),
                 data_report=data_report,
-                graph=config.logger.graph,
+                # A part of a network cannot be traced.
+                graph=config.logger.graph and config.trainer.strategy != "fsdp",
             )
             if config.logger.name != "none"
             else None,
@@ -167,17 +174,29 @@ def build_trainer(
         FishError: Lightning does not take one of the settings.
     """
     arguments = plain(config.trainer)
-    del arguments["compile"]  # the network's, not Lightning's
+    for of_network in ("compile", "scale_lr"):
+        del arguments[of_network]
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
     logger = _Logger(events, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+    # Where we have started the others, whatever SLURM says of the rest.
+    ours = [LightningEnvironment()] if launcher() is None and "LOCAL_RANK" in os.environ else []
     try:
+        if arguments["strategy"] == "fsdp":
+            # Lightning's strategy of this name wants a GPU; this one has torch's newer kind.
+            arguments["strategy"] = ModelParallelStrategy(
+                data_parallel_size=math.prod(count_processes(config)),
+                tensor_parallel_size=1,
+                save_distributed_checkpoint=False,
+            )
         return pl.Trainer(
             **arguments,
+            # The batches are shared out where they are made.
+            use_distributed_sampler=False,
             logger=logger if config.logger.name == "tensorboard" else False,
             callbacks=callbacks,
-            plugins=[writer],
+            plugins=[writer, *ours],
             enable_progress_bar=has_bar,
             enable_model_summary=False,
             # Without checkpoints nothing could be evaluated: no setting turns them off.
@@ -189,3 +208,22 @@ def build_trainer(
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise FishError(f"trainer: {error}") from error
+
+
+def count_processes(config: DictConfig) -> tuple[int, int]:
+    """How many processes train on each machine, and on how many machines.
+
+    Raises:
+        FishError: Lightning does not take one of the settings.
+    """
+    chosen = {name: config.trainer[name] for name in ("accelerator", "devices", "num_nodes")}
+    quiet: dict[str, Any] = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+    }
+    try:
+        trainer = pl.Trainer(**plain(DictConfig(chosen)), enable_model_summary=False, **quiet)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise FishError(f"trainer: {error}") from error
+    return trainer.num_devices, trainer.num_nodes

@@ -1,14 +1,11 @@
 """Going on with a run under its own settings: only what is typed differs, and only where it may."""
 
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, data_here
 from fishcnn.commands.run_files import read_config
@@ -31,6 +28,8 @@ _MAY_DIFFER = (
     *OF_A_START,
     *MOVED_SETTINGS,
     "augment",
+    # With as many images in all, over another number of processes; see resume.py.
+    "data.batch_size",
     "data.cache",
     "data.cache_root",
     "data.on_device",
@@ -45,13 +44,13 @@ _MAY_DIFFER = (
     "trainer.compile",
     "trainer.devices",
     "trainer.max_epochs",
+    "trainer.num_nodes",
     "trainer.precision",
+    "trainer.strategy",
 )
 # Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
 # again, does not mean those.
 _FOLDERS = (*MOVED_SETTINGS, "data.labels", "data.cache_root")
-_HANDED = "FISHCNN_CONTINUED"  # names a variable of the environment
-_NONE = "-"
 _MISSING = object()
 
 
@@ -90,16 +89,12 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
 
 
 def _run(config: DictConfig, folder: RunFolder) -> RunFolder | None:
-    """The run whose settings count; further processes of a fit take that of the first one."""
+    """The run whose settings count."""
     if not config.ckpt_path:
         return None
-    handed = os.environ.get(_HANDED)
-    if getattr(rank_zero_only, "rank", 0) and handed:
-        return RunFolder(Path(handed)) if handed != _NONE else None
     run = named_run(config.ckpt_path)
     if folder.config.is_file() and read_config(folder).get("ckpt_path") == config.ckpt_path:
         run = folder
-    os.environ[_HANDED] = str(run.path.absolute()) if run else _NONE
     return run
 
 

@@ -1,15 +1,12 @@
 """What an earlier start has left of a run, and where this start goes on."""
 
-import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
@@ -23,7 +20,6 @@ from fishcnn.utils.run_folder import LAST, LAST_CHECKPOINT, RunFolder
 
 log = logging.getLogger(__name__)
 
-_HANDED = "FISHCNN_RESUMED"  # names a variable of the environment
 # Those that every run has.
 FIGURES = ("loss_per_iteration", "curves", "confusion_matrix")
 
@@ -49,21 +45,6 @@ def written_config(config: DictConfig) -> str:
 
 
 def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None, bool]:
-    """Find the checkpoint that this start goes on from; see :func:`_find_resumed`.
-
-    Further processes of a fit, which begin when the first one has already written to the run
-    folder, take what that one has found.
-    """
-    handed = os.environ.get(_HANDED)
-    if getattr(rank_zero_only, "rank", 0) and handed:
-        path, finishing = json.loads(handed)
-        return path and read_checkpoint(Path(path), finite=False), finishing
-    found, finishing = _find_resumed(config, run)
-    os.environ[_HANDED] = json.dumps([found and str(found.path), finishing])
-    return found, finishing
-
-
-def _find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None, bool]:
     """Find the checkpoint that this start goes on from.
 
     The same command, typed again after a kill, goes on in its run folder. Otherwise it is the

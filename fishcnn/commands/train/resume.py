@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fishcnn.commands.images_of_run import check_same_images, check_same_labels
-from fishcnn.commands.run_files import read_split
+from fishcnn.commands.run_files import read_config, read_split
 from fishcnn.commands.settings import as_settings, plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
@@ -33,6 +33,7 @@ class Checkpoint:
         averaged: whether it holds the moving average of the weights.
         stopped_early: whether early stopping has ended its training.
         classes: class names in the order of the logits.
+        batch: images of a batch over all processes; None in those of earlier versions.
         settings: what must be the same to go on, by dotted name.
     """
 
@@ -43,6 +44,7 @@ class Checkpoint:
     averaged: bool
     stopped_early: bool
     classes: list[str]
+    batch: int | None
     settings: dict[str, Any]
 
 
@@ -68,6 +70,7 @@ def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
             averaged="averaging_state" in content,
             stopped_early=any(s.get("stopped_epoch") for s in content["callbacks"].values()),
             classes=list(known["classes"]),
+            batch=content.get(FishDataModule.__name__, {}).get("rows"),
             settings={
                 # Of a run of an earlier version.
                 "data.resize": known.get("resize", SQUASH),
@@ -152,6 +155,7 @@ def check_same_data(
                 f"ckpt_path={checkpoint.path} was validated on other images, as {run.split} says: "
                 "have images been added or taken away since?"
             )
+    _check_batches(checkpoint, run, datamodule.batch_size, processes)
     planned, epochs = checkpoint.planned_steps, config.trainer.max_epochs
     images, batch_size = len(datamodule.datasets["train"]), datamodule.batch_size
     steps = steps_per_epoch(images, batch_size, processes) * epochs
@@ -162,3 +166,23 @@ def check_same_data(
             f"({before_epochs:g} epochs of that run), not for the {steps} of "
             f"trainer.max_epochs={epochs} with data.batch_size={datamodule.batch_size}"
         )
+
+
+def _check_batches(
+    checkpoint: Checkpoint, run: RunFolder | None, batch_size: int, processes: int
+) -> None:
+    """Check that a batch has as many images over all processes, however many these are."""
+    before = checkpoint.batch
+    if before is None and run is not None:
+        config = read_config(run)
+        devices = config.trainer.get("devices", 1)
+        before = config.data.batch_size * devices if isinstance(devices, int) else None
+    if before in (None, batch_size * processes):
+        return
+    share, rest = divmod(before, processes)
+    add = "choose another number of processes" if rest else f"add data.batch_size={share}"
+    raise FishError(
+        f"ckpt_path={checkpoint.path} was trained with batches of {before} images over all "
+        f"processes; data.batch_size={batch_size} makes {batch_size * processes} with {processes}: "
+        f"{add}"
+    )

@@ -60,7 +60,8 @@ def print_start(
         f"found    {findings_in_short(images, splitting)}; "
         f"see {run.data_report.name} in the run folder",
         f"network  {_network(classifier)}",
-        f"device   {_device(trainer)}, precision {trainer.precision}",
+        f"device   {_device(trainer)}, precision {trainer.precision}"
+        f"{_batches(datamodule, trainer)}",
         where,
     ]
     for line in lines:
@@ -102,6 +103,14 @@ def _device(trainer: pl.Trainer) -> str:
     else:
         name = device.type.upper()
     return name if count == 1 else f"{count} x {name}"
+
+
+def _batches(datamodule: FishDataModule, trainer: pl.Trainer) -> str:
+    """How large they are where several processes share them."""
+    size, count = datamodule.batch_size, trainer.world_size
+    if count == 1:
+        return ""
+    return f"; batches of {size} on each of {count} processes, {size * count} in all"
 
 
 def inspection_settings(config: DictConfig) -> list[str]:

@@ -2,15 +2,10 @@
 
 import json
 import logging
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,14 +13,13 @@ import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning.utilities import rank_zero_only
 
 from fishcnn.commands.build import build_classifier, build_datamodule, check_weights, prepare_images
 from fishcnn.commands.command_line import instead, retyped, with_setting
 from fishcnn.commands.images_of_run import check_same_labels, write_digests
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.terminal import Terminal, print_raw
-from fishcnn.commands.train.build_trainer import Callbacks, build_trainer
+from fishcnn.commands.train.build_trainer import Callbacks, count_processes
 from fishcnn.commands.train.continued import own_settings
 from fishcnn.commands.train.disk_space import check_disk_space
 from fishcnn.commands.train.earlier_start import (
@@ -36,8 +30,16 @@ from fishcnn.commands.train.earlier_start import (
 )
 from fishcnn.commands.train.find_lr import find_learning_rate
 from fishcnn.commands.train.finish import finish_run
+from fishcnn.commands.train.fit import (
+    build_fit,
+    digest_of_images,
+    quiet_lightning,
+    seed_fit,
+    whole_fit,
+)
 from fishcnn.commands.train.hyperparameters import run_name
 from fishcnn.commands.train.new_folders import has_trained, will_stay
+from fishcnn.commands.train.processes import Others, Task
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -46,13 +48,14 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.data_findings import look_first
 from fishcnn.data.inspection.data_report import data_report
 from fishcnn.data.splitting.split import write_split
+from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import MONITOR
+from fishcnn.models.sharding import is_sharded
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
 from fishcnn.training.probe import fill_head
 from fishcnn.utils import stopping
-from fishcnn.utils.errors import FishError, causes
-from fishcnn.utils.files import made_folder, unwritable, write_bytes, write_text
+from fishcnn.utils.files import made_folder, write_bytes, write_text
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.versions import versions
@@ -77,9 +80,7 @@ def train(config: DictConfig) -> float:
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
-    # Further processes of a distributed fit write nothing.
-    alone = locked(run.path) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext()
-    with stopping.telling(partial(_kept, run, writer, config)), alone:
+    with stopping.telling(partial(_kept, run, writer, config)), locked(run.path):
         summary, verdicts = _train(config, overrides, run, writer, start)
     if summary is None:
         return float("nan")
@@ -100,9 +101,8 @@ def _train(
     """Train, evaluate and draw.
 
     Returns:
-        The content of ``summary.json``, None in further processes of a distributed fit and where
-        only a learning rate was looked for; and the verdicts, None where an earlier start of the
-        same sweep has finished this job.
+        The content of ``summary.json``, None where only a learning rate was looked for; and the
+        verdicts, None where an earlier start of the same sweep has finished this job.
     """
     if finished := finished_before(config, run):
         longer = 2 * config.trainer.max_epochs
@@ -122,51 +122,77 @@ def _train(
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
     if not resumed:
         check_weights(config)
+    with Others() as others:
+        others.start(count_processes(config)[0])  # on this machine
+        fitted = _prepare_and_fit(
+            config, overrides, run, writer, datamodule, resumed, finishing, others
+        )
+    if fitted is None:
+        return None, None
+    classifier, callbacks, trainer = fitted
+    if is_sharded(classifier):  # what is left of it here is a part
+        classifier = build_classifier(config, datamodule, fetch=False)
+    summary = finish_run(classifier, datamodule, callbacks, trainer, run, start)
+    return summary, callbacks.doctor.verdicts
+
+
+def _prepare_and_fit(
+    config: DictConfig,
+    overrides: Sequence[str],
+    run: RunFolder,
+    writer: CheckpointWriter,
+    datamodule: FishDataModule,
+    resumed: Checkpoint | None,
+    finishing: bool,
+    others: Others,
+) -> tuple[FishClassifier, Callbacks, pl.Trainer] | None:
+    """Read the images, write down what is needed to repeat the run, and train.
+
+    Returns:
+        What was trained, None where only a learning rate was looked for.
+    """
     prepare_images(datamodule)
     for finding in look_first(datamodule.images, datamodule.splitting):
         log.warning(finding.text)
-    # Not earlier: drawing and decoding have used random numbers or not, as the cache stood.
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    seed_fit(config)
     if config.find_lr:
         find_learning_rate(config, datamodule, run)
-        return None, None
+        return None
     typed = inspection_settings(config)
     report = data_report(datamodule.images, datamodule.splitting, typed)
-    classifier = build_classifier(config, datamodule, fetch=not resumed)
-    if config.trainer.compile:
-        # In place, so that checkpoints keep the names of their weights.
-        classifier.network.compile()
     ckpt_path = resumed.path if resumed else None
+    last_epoch = resumed.epochs if resumed and finishing else None
     callbacks = Callbacks(config, report, run, ckpt_path)
-    trainer = build_trainer(config, callbacks.all, run.events(run_name(config)), writer)
+    classifier, trainer = build_fit(
+        config, datamodule, callbacks, ckpt_path, last_epoch, run.events(run_name(config)), writer
+    )
     if resumed:
         check_same_data(resumed, datamodule, config, trainer.world_size)
-        if finishing:
-            trainer.fit_loop.max_epochs = resumed.epochs
     elif config.probe:
         with as_settings():
             fill_head(classifier, datamodule, trainer.strategy.root_device)
-    if trainer.is_global_zero:
-        _write_inputs(config, overrides, datamodule, report, run)
-        write_digests(datamodule, run, resumed=ckpt_path)
-        print_start(datamodule, classifier, trainer, run, _logdir(config, run))
-        if resumed and finishing and resumed.path != run.last_checkpoint.resolve():
-            made_folder(run.checkpoints)
-            write_bytes(run.last_checkpoint, resumed.path.read_bytes())
+    _write_inputs(config, overrides, datamodule, report, run)
+    write_digests(datamodule, run, resumed=ckpt_path)
+    print_start(datamodule, classifier, trainer, run, _logdir(config, run))
+    if resumed and finishing and resumed.path != run.last_checkpoint.resolve():
+        made_folder(run.checkpoints)
+        write_bytes(run.last_checkpoint, resumed.path.read_bytes())
+    images = digest_of_images(datamodule)
+    others.begin(Task(config, run.path.absolute(), ckpt_path, last_epoch, images))
     try:
-        with as_settings(layer="callbacks.grad_cam.layer"), _whole_fit(trainer, run):
+        with (
+            as_settings(layer="callbacks.grad_cam.layer"),
+            whole_fit(run, others),
+        ):
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
         # What is stopped before its first checkpoint leaves nothing; an error leaves its log.
         if writer.epochs or (callbacks.history.first_step and not stopping.stopped_by()):
             has_trained(run.path)
-    if torch.distributed.is_initialized():
-        # What follows is for one process, whose metrics must not wait for the others.
-        torch.distributed.destroy_process_group()
-    if not trainer.is_global_zero:
-        return None, None
-    summary = finish_run(classifier, datamodule, callbacks, trainer, run, start)
-    return summary, callbacks.doctor.verdicts
+        if torch.distributed.is_initialized():
+            # What follows is for one process, whose metrics must not wait for the others.
+            torch.distributed.destroy_process_group()
+    return classifier, callbacks, trainer
 
 
 def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
@@ -208,61 +234,12 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
     return f"; kept: {of} in {latest}; to go on: {command}"
 
 
-@contextmanager
-def _whole_fit(trainer: pl.Trainer, run: RunFolder) -> Iterator[None]:
-    """End all processes of a fit with the first one, and explain a full disk.
-
-    TensorBoard writes in a thread, which hands its error on; printing it there as well is too much.
-    """
-    print_error, threading.excepthook = threading.excepthook, _print_unless_of_disk
-    try:
-        yield
-    except BaseException as error:
-        if trainer.strategy.launcher and trainer.is_global_zero:
-            # On Windows, which has no SIGKILL, any other signal ends a process at once.
-            trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
-        told = next((cause for cause in causes(error) if isinstance(cause, FishError)), None)
-        names = [f.f_globals.get("__name__", "") for f, _ in walk_tb(error.__traceback__)]
-        if isinstance(error, OSError) and any("tensorboard" in name for name in names):
-            raise told or unwritable(run.path / "events.out.tfevents", error) from error
-        raise
-    finally:
-        threading.excepthook = print_error
-
-
-def _print_unless_of_disk(arguments: threading.ExceptHookArgs) -> None:
-    if not issubclass(arguments.exc_type, OSError):
-        threading.__excepthook__(arguments)
-
-
 def _prepare(config: DictConfig, run: RunFolder) -> tuple[FishDataModule, Checkpoint | None, bool]:
     """Find the faults of the settings before the data is read; see :func:`find_resumed`."""
     datamodule = check_train(config)
     resumed, finishing = find_resumed(config, run)
     check_disk_space(config, run)
     return datamodule, resumed, finishing
-
-
-def quiet_lightning() -> None:
-    """Keep Lightning's hints to itself: the summary says what matters here."""
-    for logger in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(logger).setLevel(logging.WARNING)
-    for hint in (
-        # Batches are gathered from memory; worker processes would only copy them.
-        "does not have many workers",
-        # Lightning 2.6 meets a newer torch.
-        "isinstance.treespec, LeafSpec",
-        # A fit that is continued in another folder takes its best checkpoint along by itself.
-        "The dirpath has changed",
-        "Checkpoint directory .* exists and is not empty",
-        # What is logged at the end of an epoch comes from counts that are synchronised already.
-        "It is recommended to use .*sync_dist=True",
-        # What is frozen of a network is meant to be.
-        r"Found .* module\(s\) in eval mode",
-        # The first epochs of check_val_every_n_epoch have no validation loss yet.
-        "could not find the monitored key",
-    ):
-        warnings.filterwarnings("ignore", f".*{hint}")
 
 
 def _write_inputs(

@@ -8,12 +8,18 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.cam.layers import find_layer
 from fishcnn.commands.build import build_datamodule, check_classifier
 from fishcnn.commands.settings import as_settings, check_settings
-from fishcnn.commands.train.build_trainer import OWN_ARGUMENTS, build_trainer, check_compiler
+from fishcnn.commands.train.build_trainer import (
+    OWN_ARGUMENTS,
+    build_trainer,
+    check_compiler,
+    count_processes,
+)
+from fishcnn.commands.train.processes import check_processes
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.training.callbacks.grad_cam import GRAD_CAM_SETTINGS
 from fishcnn.training.callbacks.train_batch import TRAIN_BATCH_SETTINGS
@@ -44,6 +50,10 @@ _WANTED = {
     "logger.graph": flag,
     "trainer.accelerator": choice("auto", "cpu", "gpu", "cuda", "mps"),
     "trainer.gradient_clip_val": optional(number(0, above=True)),
+    "trainer.num_nodes": whole(1),
+    "trainer.strategy": choice("auto", "ddp", "fsdp"),
+    "trainer.sync_batchnorm": flag,
+    "trainer.scale_lr": flag,
     "trainer.max_epochs": whole(1),
     "trainer.check_val_every_n_epoch": whole(1),
     "trainer.compile": flag,
@@ -87,6 +97,7 @@ def check_train(config: DictConfig) -> FishDataModule:
         with as_settings():
             probed_head(network)
     check_compiler(config.trainer)
+    _check_processes(config)
     # Lightning's own checks; nothing is written, and it takes some 20 ms.
     build_trainer(config, [], Path(), CheckpointWriter())
     return datamodule
@@ -95,7 +106,7 @@ def check_train(config: DictConfig) -> FishDataModule:
 def _check_added(config: DictConfig) -> None:
     """Check arguments of Lightning's Trainer that are not in ``conf/``, by their annotations."""
     parameters = signature(pl.Trainer).parameters
-    for name in config.trainer.keys() - {"compile"}:
+    for name in config.trainer.keys() - {"compile", "scale_lr"}:
         if name not in parameters:
             raise FishError(f"trainer.{name}: Lightning's Trainer has no such setting")
         if name in OWN_ARGUMENTS:
@@ -141,6 +152,34 @@ def _check_devices(config: DictConfig) -> None:
         # One process each; more than processors would only wait for each other.
         wanted = either(whole(1, max(2, usable_cpus())), choice("auto"))
     check_settings(config, {"trainer.devices": wanted})
+
+
+def _check_processes(config: DictConfig) -> None:
+    """Check what has to do with several processes."""
+    trainer = config.trainer
+    devices, nodes = count_processes(config)
+    check_processes(devices, nodes)
+    count = devices * nodes
+    if config.find_lr and count > 1:
+        raise FishError("find_lr=true is for one process: choose trainer.devices=1")
+    if trainer.sync_batchnorm and (trainer.strategy == "fsdp" or not _on_gpus(config)):
+        raise FishError("trainer.sync_batchnorm=true: needs GPUs and trainer.strategy=ddp")
+    if trainer.strategy != "fsdp":
+        return
+    if count == 1:
+        raise FishError("trainer.strategy=fsdp: needs two processes or more: add trainer.devices=2")
+    for setting in ("callbacks.ema.enabled", "trainer.compile"):
+        if OmegaConf.select(config, setting):
+            raise FishError(
+                f"trainer.strategy=fsdp: needs {setting}=false; choose trainer.strategy=ddp, in "
+                "which each process has the whole network"
+            )
+    if trainer.precision == "16-mixed":
+        raise FishError("trainer.strategy=fsdp: needs trainer.precision=bf16-mixed or 32-true")
+
+
+def _on_gpus(config: DictConfig) -> bool:
+    return config.trainer.accelerator not in ("cpu", "mps") and torch.cuda.is_available()
 
 
 def gpus(count: int) -> Check:

@@ -90,15 +90,18 @@ class GradCam(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fail on a layer that does not exist before the first epoch rather than after it."""
+        classifier = cast(FishClassifier, pl_module).whole()
         if trainer.is_global_zero:
             datamodule = _datamodule(trainer)
-            self._explain(cast(FishClassifier, pl_module), datamodule, self._sample(datamodule, 1))
+            self._explain(classifier, datamodule, self._sample(datamodule, 1))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the sheet and log the numbers."""
-        if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        classifier, datamodule = cast(FishClassifier, pl_module), _datamodule(trainer)
+        classifier, datamodule = cast(FishClassifier, pl_module).whole(), _datamodule(trainer)
+        if not trainer.is_global_zero:
+            return
         epoch = trainer.current_epoch + 1
         draw = epoch % self.every_n_epochs == 0
         has_masks = datamodule.datasets["val"].with_masks

@@ -99,7 +99,8 @@ class History(pl.Callback):
 
     def _read_losses(self, trainer: pl.Trainer) -> None:
         """Wait for the device, stop the clock, and log the losses of the iterations."""
-        losses = torch.stack(self._pending).tolist()
+        # Those of the whole batches, of which each process has a share.
+        losses = trainer.strategy.reduce(torch.stack(self._pending), reduce_op="mean").tolist()
         self._train_seconds = time.perf_counter() - self._start
         rates, self._rates = self._rates, []
         self._pending.clear()
