@@ -115,15 +115,20 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from fishcnn.commands.arguments import read_arguments
     from fishcnn.commands.overrides import check_places
     from fishcnn.commands.settings import CONF
-    from fishcnn.commands.train import new_folders
+    from fishcnn.commands.train import grid, new_folders
     from fishcnn.commands.train.own_settings import with_own_settings
+    from fishcnn.commands.train.resumed_sweep import as_sweep, with_resumed_sweep
 
     program = sys.argv[: len(sys.argv) - len(typed)]
-    command_line.remember([*program, *typed], len(program))
+    words = [*program, *typed]
+    command_line.remember(words, len(program))
+    if name == "train":
+        typed = as_sweep(typed)
     check_places(typed, writes_runs=name == "train")
     arguments = read_arguments(name, typed)
     if name == "train":
-        arguments = with_own_settings(arguments)
+        arguments = with_own_settings(with_resumed_sweep(arguments))
+        grid.install()
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
     if usable_cpus() < given_cpus():
@@ -133,6 +138,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     def job(config: "DictConfig") -> float | None:
         nonlocal begun, failed
         begun = True
+        command_line.remember(words, len(program))  # perhaps in another process
         command = getattr(import_module(COMMANDS[name][0]), name)
         os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
         try:
@@ -175,7 +181,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
         new_folders.remove_if_nothing_came()
     if crashes:
         raise crashes[0]
-    if failed:
+    if failed or grid.some_are_left():
         sys.exit(1)
 
 

@@ -59,6 +59,15 @@ def read_overrides(run: RunFolder, *, last: bool = False) -> list[str]:
     return [str(override) for override in content] if isinstance(content, list) else []
 
 
+def read_composed(run: RunFolder) -> dict[str, Any]:
+    """The configuration of a run as Hydra has composed it; {} where nothing can be read."""
+    try:
+        content = _read_yaml(run.composed)
+    except _Damaged:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def read_swept(sweep: Path) -> list[str]:
     """What was typed for a sweep, before Hydra made jobs of it, as far as it was written down."""
     try:

@@ -4,9 +4,13 @@ Hydra loads this before any job of a sweep, so nothing heavy may be imported her
 """
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 from fishcnn.commands.run_files import read_notes
+from fishcnn.utils import stopping
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import write_text
 from fishcnn.utils.lock import user_of
 from fishcnn.utils.run_folder import RunFolder
@@ -46,3 +50,35 @@ def read_state(run: RunFolder) -> RunState | None:
     if state == RunState.RUNNING and user_of(run.path) is None:
         return RunState.INTERRUPTED
     return state
+
+
+@contextmanager
+def writing_state(run: RunFolder) -> Iterator[Callable[[], None]]:
+    """Write down how a run ends.
+
+    Args:
+        run: whose lock this process holds.
+
+    Yields:
+        What has to be called when it begins. The state of a run that was there before, and that
+        this start is refused, stays as it was.
+    """
+    own = not run.config.is_file()
+
+    def begin() -> None:
+        nonlocal own
+        own = True
+        write_state(run, RunState.RUNNING)
+
+    try:
+        yield begin
+    except BaseException as error:
+        stopped = stopping.stopped_by() or not isinstance(error, Exception)
+        state = RunState.INTERRUPTED if stopped else RunState.FAILED
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        if own:
+            with suppress(FishError):  # of a full disk, which the other error tells of as well
+                write_state(run, state, None if stopped else said[0])
+        raise
+    if own:
+        write_state(run, RunState.FINISHED)

@@ -38,6 +38,7 @@ FREE_TEXT: dict[str, Check] = {
     "output": optional(text),
     "results.root": optional(path),
     "runs": text,
+    "sweep.resume": optional(text),
     "target": text,
 }
 

@@ -6,8 +6,8 @@ from pathlib import Path
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
 LAST = "last"  # in place of a run: the newest one that has a checkpoint
-# In the folder of a sweep, beside its run folders; the second is Hydra's.
-SWEEP, SWEEP_SETTINGS = "sweep.json", "multirun.yaml"
+# In the folder of a sweep, beside its run folders: its results, its jobs, and Hydra's record.
+SWEEP, SWEEP_MANIFEST, SWEEP_SETTINGS = "sweep.json", "manifest.json", "multirun.yaml"
 # In the folder of an evaluation, which can be outside the run.
 EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
 EVALUATION_PAGE = "report.html"
@@ -34,6 +34,7 @@ class RunFolder:
         # What was typed for the run. Hydra's own is rewritten by a start that is then refused.
         self.typed = self.path / "overrides.yaml"
         self.typed_last = self.path / ".hydra" / "overrides.yaml"
+        self.composed = self.path / ".hydra" / "config.yaml"  # as Hydra has composed it
         self.state = self.path / "state.json"  # how far it is
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"

@@ -96,11 +96,13 @@ def raising() -> Iterator[None]:
     A second Ctrl-C ends the program at once. Any other second signal changes nothing: batch systems
     send several, and the end is under way.
     """
-    _State.raises, _State.line = True, None
+    before, _State.raises = _State.raises, True
+    if not before:
+        _State.line = None
     try:
         yield
     finally:
-        _State.raises = False
+        _State.raises = before
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.settings import literal
@@ -16,7 +16,7 @@ from fishcnn.commands.trained_run import find_checkpoint
 from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
-from fishcnn.utils.run_folder import LAST, LAST_CHECKPOINT, RunFolder
+from fishcnn.utils.run_folder import LAST, LAST_CHECKPOINT, SWEEP_MANIFEST, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ def written_config(config: DictConfig) -> str:
     Two starts of the same command give the same text.
     """
     absolute = config.copy()
+    with open_dict(absolute):
+        absolute.pop("sweep", None)  # says nothing of this run
     # Where nobody has chosen it, the cache belongs to the machine and not to the run.
     if cache_folder(absolute.data.cache_root) == cache_folder():
         absolute.data.cache_root = None
@@ -58,9 +60,14 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
         The checkpoint, None to begin; and whether nothing is left to train, only to evaluate.
 
     Raises:
-        FishError: the folder holds another run, or one that is finished; or the checkpoint of
-            ``ckpt_path=`` does not fit the settings.
+        FishError: the folder holds another run, or one that is finished, or a sweep; or the
+            checkpoint of ``ckpt_path=`` does not fit the settings.
     """
+    if (run.path / SWEEP_MANIFEST).is_file():
+        raise FishError(
+            f"hydra.run.dir: {run.path} is the folder of a sweep; choose another one, or go on "
+            f"with that by sweep.resume={run.path}"
+        )
     own, named = _usable_checkpoint(run), _named_checkpoint(config, run)
     ours = named is not None and named.path.is_relative_to(run.path.resolve())
     same = _is_same_command(config, run, named=ours)
@@ -69,9 +76,13 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
     if own and same and not is_finished(run, own.epochs):
         return own, own.stopped_early or own.epochs >= config.trainer.max_epochs
     if (own or run.summary.is_file()) and not ours:
-        setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
+        if in_a_sweep():  # all jobs of which would take a checkpoint that is named
+            raise FishError(
+                f"hydra.sweep.dir: {run.path} holds a run with other settings already; choose "
+                "another folder for the sweep"
+            )
         raise FishError(
-            f"{setting}: {run.path} holds a run already; choose another folder, or continue "
+            f"hydra.run.dir: {run.path} holds a run already; choose another folder, or continue "
             f"it with ckpt_path={run.path}, and a higher trainer.max_epochs if it is finished"
         )
     if named is None:

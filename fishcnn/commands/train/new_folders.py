@@ -11,12 +11,12 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fishcnn.utils.run_folder import SWEEP, SWEEP_SETTINGS, RunFolder
+from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 
 _OF_HYDRA = (".hydra/*.yaml", "*.log")
 # In a folder of its own, or several.
 _OF_LOGGER = ("hparams.yaml", "events.out.tfevents.*")
-_OF_SWEEP = (SWEEP_SETTINGS, SWEEP)
+_OF_SWEEP = (SWEEP_SETTINGS, SWEEP_MANIFEST, SWEEP)
 
 
 class _Start:
@@ -114,7 +114,7 @@ def _jobs(folder: Path) -> list[Path]:
 def _is_of_a_start(folder: Path) -> Callable[[Path], bool]:
     run = RunFolder(folder)
     # The best checkpoint is a copy, where no epoch was done: of the run that this one goes on with.
-    inputs = (*run.inputs, run.best_checkpoint, run.metrics, run.diagnosis)
+    inputs = (*run.inputs, run.state, run.best_checkpoint, run.metrics, run.diagnosis)
 
     def check(file: Path) -> bool:
         if file in inputs or any(file.match(name) for name in _OF_LOGGER):

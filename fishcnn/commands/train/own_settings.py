@@ -16,7 +16,7 @@ from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import CHECKPOINTS, LAST, RunFolder
 
 # Settings of a start, which say nothing of the run.
-OF_A_START = ("ckpt_path", "find_lr", "runs")
+OF_A_START = ("ckpt_path", "find_lr", "runs", "sweep")
 _READ_HERE = ("ckpt_path", "runs", "data", "hydra.sweep.dir")
 
 
@@ -114,7 +114,7 @@ def merged(run: RunFolder, now: Sequence[str]) -> list[str]:
         FishError: the configuration of the run is missing or damaged.
     """
     config = read_config(run)
-    replaced = {_key(override): override for override in now}
+    replaced = {key_of(override): override for override in now}
     exchanged = {
         group
         for group, settings in config.items()
@@ -124,7 +124,7 @@ def merged(run: RunFolder, now: Sequence[str]) -> list[str]:
     }
     kept = []
     for override in read_overrides(run):
-        key = _key(override)
+        key = key_of(override)
         added = override.startswith("+") and replaced.get(key, "+")[0] not in "+~"
         if key in OF_A_START or key.partition(".")[0] in exchanged:
             continue
@@ -133,12 +133,13 @@ def merged(run: RunFolder, now: Sequence[str]) -> list[str]:
     return [*kept, *now]
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """The name of the setting or the group that an override is for."""
     return override.partition("=")[0].lstrip("+~").partition("@")[0].replace("/", ".")
 
 
 def _name(override: Override) -> str:
-    return _key(override.key_or_group)
+    return key_of(override.key_or_group)
 
 
 def _values(override: Override) -> list[str]:

@@ -15,10 +15,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fishcnn.commands.run_files import read_notes, read_overrides
+from fishcnn.commands.run_state import RunState, read_state
+from fishcnn.commands.train.manifest import read_manifest, seen
 from fishcnn.commands.train.new_folders import nothing_came_of
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
-from fishcnn.utils.run_folder import SWEEP, RunFolder
+from fishcnn.utils.machine import process_rank
+from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, RunFolder
 from fishcnn.utils.text import percent
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
@@ -34,12 +37,14 @@ class Job:
     Attributes:
         folder: name of its folder in that of the sweep.
         overrides: values by setting, as typed.
+        state: how far it is.
         val_acc, val_acc_interval, val_pictures, val_loss, best_epoch, seconds: of its
             ``summary.json``.
     """
 
     folder: str
     overrides: dict[str, str]
+    state: RunState
     val_acc: float | None = None
     val_acc_interval: tuple[float, float] | None = None
     val_pictures: int | None = None
@@ -75,26 +80,38 @@ class Repeated:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read what each job that Hydra has begun below a folder has left, in order of job numbers."""
-    jobs = [_read_job(run, sweep) for run in RunFolder.below(sweep)]
+    """Read how far each job of a sweep is and what it has left, in order of job numbers.
+
+    They are those of the manifest; where another sweeper has written none, those that have begun.
+    """
+    manifest = read_manifest(sweep) if (sweep / SWEEP_MANIFEST).is_file() else None
+    if manifest:
+        planned = [seen(sweep, job) for job in manifest.jobs]
+        jobs = [_read_job(sweep, job.folder, job.values, job.state) for job in planned]
+    else:
+        jobs = [_read_begun(sweep, run) for run in RunFolder.below(sweep)]
     return sorted(
         jobs, key=lambda job: (int(job.folder) if job.folder.isdigit() else math.inf, job.folder)
     )
 
 
-def _read_job(run: RunFolder, sweep: Path) -> Job:
-    folder = run.path.relative_to(sweep).as_posix()
+def _read_begun(sweep: Path, run: RunFolder) -> Job:
     typed = read_overrides(run, last=True)
     overrides = dict(override.lstrip("+").partition("=")[::2] for override in typed)
-    # An older summary is one of a run that was there before and that this job has not replaced.
-    if not run.summary.is_file() or run.summary.stat().st_mtime < run.typed_last.stat().st_mtime:
-        return Job(folder, overrides)
-    found = read_notes(run.summary)
+    # One of an earlier version has written its summary last.
+    state = read_state(run) or (RunState.FINISHED if run.summary.is_file() else RunState.FAILED)
+    return _read_job(sweep, run.path.relative_to(sweep).as_posix(), overrides, state)
+
+
+def _read_job(sweep: Path, folder: str, overrides: dict[str, str], state: RunState) -> Job:
+    if state != RunState.FINISHED:
+        return Job(folder, overrides, state)
+    found = read_notes(RunFolder(sweep / folder).summary)
     numbers = {name: _number(found.get(name)) for name in _NUMBERS}
     interval = found.get("val_acc_interval")
     both = [_number(end) for end in interval] if isinstance(interval, list) else []
     given = (both[0], both[1]) if len(both) == 2 and None not in both else None
-    return Job(folder, overrides, val_acc_interval=given, **numbers)
+    return Job(folder, overrides, state, val_acc_interval=given, **numbers)
 
 
 def _number(value: object) -> Any:  # noqa: ANN401 - the fields are of two types
@@ -146,31 +163,36 @@ def _gather(jobs: Sequence[Job], others: Sequence[str], over: str) -> Repeated:
 
 
 class CompareJobs(Callback):
-    """Print a table of the jobs when a sweep ends, and write ``sweep.json`` into its folder.
+    """Compare the jobs when a sweep ends.
 
     Hydra turns an error in here into a warning; what the jobs have written stays as it is.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Compare the jobs."""
-        sweep = Path(config.hydra.sweep.dir).absolute()
-        jobs = read_jobs(sweep)
-        if not jobs:
-            return
-        over, rows = repeated(jobs)
-        content = {
-            "differing": differing(jobs),
-            "jobs": [asdict(job) for job in jobs],
-            "repeated_over": over,
-            "repeated": [asdict(row) for row in rows],
-        }
-        _print_tables(jobs, over, rows)
-        if all(nothing_came_of(sweep / job.folder) for job in jobs):
-            return
-        file = sweep / SWEEP
-        write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
-        # Raw, as a table would cut it.
-        print(f"sweep: {file}")
+        """See :func:`compare_jobs`."""
+        if process_rank() == 0:
+            compare_jobs(Path(config.hydra.sweep.dir).absolute())
+
+
+def compare_jobs(sweep: Path) -> None:
+    """Print a table of the jobs, and write ``sweep.json`` into the folder of the sweep."""
+    jobs = read_jobs(sweep)
+    if not jobs:
+        return
+    over, rows = repeated(jobs)
+    content = {
+        "differing": differing(jobs),
+        "jobs": [asdict(job) for job in jobs],
+        "repeated_over": over,
+        "repeated": [asdict(row) for row in rows],
+    }
+    _print_tables(jobs, over, rows)
+    if all(nothing_came_of(sweep / job.folder) for job in jobs):
+        return
+    file = sweep / SWEEP
+    write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    # Raw, as a table would cut it.
+    print(f"sweep: {file}")
 
 
 def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated]) -> None:
@@ -199,7 +221,7 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
     )
     names = differing(jobs)
     for job in jobs:
-        measured = ("failed", "", "") if job.val_acc is None else _measured(job)
+        measured = (str(job.state), "", "") if job.val_acc is None else _measured(job)
         epoch = "" if job.best_epoch is None else str(job.best_epoch)
         time = "" if job.seconds is None else f"{job.seconds:.0f} s"
         shown.add_row(job.folder, _typed(job.overrides, names), *measured, epoch, time)

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from fishcnn.commands.build import build_classifier, build_datamodule, check_weights, prepare_images
 from fishcnn.commands.command_line import instead, retyped, with_setting
 from fishcnn.commands.images_of_run import check_same_labels, write_digests
+from fishcnn.commands.run_state import writing_state
 from fishcnn.commands.settings import as_settings
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.commands.train.build_trainer import Callbacks, count_processes
@@ -80,8 +81,12 @@ def train(config: DictConfig) -> float:
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
-    with stopping.telling(partial(_kept, run, writer, config)), locked(run.path):
-        summary, verdicts = _train(config, overrides, run, writer, start)
+    with (
+        stopping.telling(partial(_kept, run, writer, config)),
+        locked(run.path),
+        writing_state(run) as begin,
+    ):
+        summary, verdicts = _train(config, overrides, run, writer, start, begin)
     if summary is None:
         return float("nan")
     if verdicts is not None:
@@ -97,6 +102,7 @@ def _train(
     run: RunFolder,
     writer: CheckpointWriter,
     start: float,
+    begin: Callable[[], None],
 ) -> tuple[dict[str, Any] | None, Sequence[Verdict] | None]:
     """Train, evaluate and draw.
 
@@ -113,10 +119,9 @@ def _train(
         )
         with as_settings("data."):
             check_same_labels(run, build_datamodule(config))
-        if in_a_sweep():  # whose table counts what is newer than the start of its job
-            run.summary.touch()
         return finished, None
     datamodule, resumed, finishing = _prepare(config, run)
+    begin()
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
         writer.epochs[resumed.path] = resumed.epochs
         log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
@@ -203,7 +208,13 @@ def _logdir(config: DictConfig, run: RunFolder) -> Path | None:
 
 
 def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder) -> None:
-    """Print the command of the first suggestion, or the one that trains a run for longer."""
+    """Print the command of the first suggestion, or the one that trains a run for longer.
+
+    Not within a sweep, whose table comes at the end: all its jobs would take what is added to its
+    command.
+    """
+    if in_a_sweep():
+        return
     asked = [override.partition("=")[::2] for one in verdicts for override in one.suggestions]
     epochs = [value for name, value in asked if name == "trainer.max_epochs"]
     # The other schedules end with the run: they are not stretched.
@@ -211,7 +222,7 @@ def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder)
     if stretches and epochs and int(epochs[0]) > config.trainer.max_epochs:
         heading = "Train this run for longer, under its own settings:"
         command = instead({"ckpt_path": str(run.path), "trainer.max_epochs": epochs[0]})
-    elif asked and not in_a_sweep():
+    elif asked:
         heading = "Train another run, with the first of these:"
         command = retyped({"ckpt_path": None, "hydra.run.dir": None, **dict(asked[:1])})
     else:
@@ -221,9 +232,12 @@ def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder)
 
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
     """Say what a stopped run has kept, and the command that goes on."""
-    setting = "hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"
-    folder = HydraConfig.get().sweep.dir if in_a_sweep() else run.path
-    command = with_setting(setting, str(folder)) if will_stay() else retyped({})
+    if not will_stay():
+        command = retyped({})
+    elif in_a_sweep():
+        command = instead({"sweep.resume": str(Path(HydraConfig.get().sweep.dir).absolute())})
+    else:
+        command = with_setting("hydra.run.dir", str(run.path))
     files = (run.last_checkpoint, run.best_checkpoint)
     latest = max(files, key=lambda file: writer.epochs.get(file.resolve(), 0))
     epochs = writer.epochs.get(latest.resolve())

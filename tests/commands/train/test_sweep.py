@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from fishcnn.commands.run_state import RunState, write_state
 from fishcnn.commands.train.sweep import CompareJobs, read_jobs
 from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.utils.run_folder import RunFolder
 
 pytestmark = [
     # TensorBoard traces the network for its Graphs tab; torch prefers other ways.
@@ -152,15 +154,15 @@ def test_numbers_that_are_missing_are_left_out(tmp_path: Path) -> None:
     assert row["val_loss"] is row["pooled_val_acc"] is None
 
 
-def test_the_summary_of_an_earlier_run_is_not_that_of_a_job_that_was_refused(
-    tmp_path: Path,
-) -> None:
+def test_a_job_is_as_far_as_it_says_whatever_the_times_of_its_files(tmp_path: Path) -> None:
     write_job(tmp_path / "0", ["seed=0"], val_acc=0.5)
-    assert read_jobs(tmp_path)[0].val_acc == 0.5
     begun = tmp_path / "0" / ".hydra" / "overrides.yaml"
     later = begun.stat().st_mtime + 60
     os.utime(begun, (later, later))
-    assert read_jobs(tmp_path)[0].val_acc is None
+    assert read_jobs(tmp_path)[0].val_acc == 0.5
+    write_state(RunFolder(tmp_path / "0"), RunState.FAILED, "no memory")
+    (job,) = read_jobs(tmp_path)
+    assert (job.state, job.val_acc) == ("failed", None)
 
 
 def test_a_folder_without_jobs_is_left_alone(
