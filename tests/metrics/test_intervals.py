@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fishcnn.metrics.intervals import ratio_interval, t_interval, wilson_interval
+from fishcnn.metrics.intervals import ratio_interval, seeds_interval, t_interval, wilson_interval
 
 Z = 1.959964  # 97.5% quantile of the normal distribution
 
@@ -61,3 +61,16 @@ def test_the_interval_of_ratios_is_symmetric_in_which_one_is_divided() -> None:
 
 def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values.mean()), float(stats.sem(values))
+
+
+def test_other_seeds_make_the_interval_of_an_accuracy_wider() -> None:
+    assert seeds_interval([0.8], 100) == wilson_interval(80, 100)
+    assert seeds_interval([0.8, 0.8], 100) == wilson_interval(80, 100)
+    low, high = seeds_interval([0.7, 0.9], 100)
+    # By hand: variance of images 0.0016, of seeds 0.01, as of 13.79 images; t of one degree, 12.706.
+    assert (low, high) == pytest.approx((0.05054, 0.99668), abs=1e-4)
+    many = [0.8 + 0.02 * (-1) ** seed for seed in range(40)]
+    images, seeds = 0.16 / 1000, np.var(many, ddof=1) / 40
+    low, high = seeds_interval(many, 1000)
+    assert high - low == pytest.approx(2 * Z * (images + seeds) ** 0.5, rel=0.05)
+    assert seeds_interval([1.0, 1.0], 10) == wilson_interval(10, 10)
