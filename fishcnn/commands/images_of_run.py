@@ -65,7 +65,7 @@ def check_same_images(run: RunFolder, datamodule: FishDataModule) -> None:
         FishError: some are missing or have other content; the message says how many.
     """
     images = datamodule.images
-    names = (normalised(file.as_posix()) for file in images.paths)
+    names = map(normalised, images.paths.posix)
     found = dict(zip(names, map(bytes, images.digests), strict=True))
     # Drawn images are the same, but another version of the encoder writes other bytes.
     drawn = isinstance(datamodule.source, SyntheticSource)
@@ -106,7 +106,7 @@ def training_rows(datamodule: FishDataModule, run: RunFolder) -> NDArray[np.int6
         return datamodule.split.train
     trained = {normalised(path) for path in read_split(run)["train"]}
     paths = datamodule.images.paths
-    names = np.array([normalised(path.as_posix()) in trained for path in paths], np.bool_)
+    names = np.array([normalised(path) in trained for path in paths.posix], np.bool_)
     return np.flatnonzero(names).astype(np.int64)
 
 

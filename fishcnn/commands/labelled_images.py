@@ -15,8 +15,10 @@ from fishcnn.data.decoding.decode import Decoded, decode, in_order
 from fishcnn.data.decoding.image_set import Pixels
 from fishcnn.data.decoding.on_demand import read_square
 from fishcnn.data.decoding.resize import SQUASH, Square
+from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import ImageIndex
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import usable_cpus
@@ -38,17 +40,19 @@ class LabelledImages:
         pixels: the decoded images, and others that do not belong here.
         rows: int64 ``(N,)``, where the N are in ``pixels``.
         facts: FACTS ``(N,)``, what reading the files has found.
+        fingerprints: uint8, alike for near-duplicates; their rows are those of ``pixels``.
         resize: how they were brought to a square, one of RESIZES.
         remarks: what a reader of the scores has to know about the images.
     """
 
     name: str
     root: Path
-    paths: tuple[Path, ...]
+    paths: RelativePaths
     labels: NDArray[np.int64]
     pixels: Pixels
     rows: NDArray[np.int64]
     facts: NDArray[np.void]
+    fingerprints: NDArray[np.uint8] | Stored
     resize: str = SQUASH
     remarks: tuple[str, ...] = ()
 
@@ -59,7 +63,7 @@ class LabelledImages:
         """Some of these images; ``positions`` count from 0 to N - 1."""
         return replace(
             self,
-            paths=tuple(self.paths[position] for position in positions.tolist()),
+            paths=self.paths.only(positions.tolist()),
             labels=self.labels[positions],
             rows=self.rows[positions],
             facts=self.facts[positions],
@@ -98,13 +102,13 @@ def split_of_run(
     if not same_names(datamodule.classes, classes):
         raise _other_classes(f"the image folder of the run, {root},", datamodule.classes, classes)
     rows = datamodule.split.val if split == "val" else datamodule.split.test
-    paths = tuple(datamodule.images.paths[row] for row in rows.tolist())
+    paths = datamodule.images.paths.only(rows.tolist())
     if not paths:
         raise FishError(
             f"split={split}: the run was trained without a {split} split, and {root} has no "
             f"{split}/ folder. Type split=val, or name other images by {instead}="
         )
-    now = [path.as_posix() for path in paths]
+    now = paths.posix
     if run.split.is_file():
         before = read_split(run)[split]
         if not same_names(before, now):
@@ -122,6 +126,7 @@ def split_of_run(
         pixels=datamodule.images.pixels,
         rows=rows,
         facts=datamodule.images.facts[rows],
+        fingerprints=datamodule.images.fingerprints,
         resize=datamodule.resize,
     )
 
@@ -159,11 +164,12 @@ def labelled_folder(root: Path, classifier: FishClassifier) -> LabelledImages:
     return LabelledImages(
         name=index.root.resolve().name,
         root=index.root.absolute(),
-        paths=tuple(index.paths[i] for i in readable),
+        paths=index.paths.only(readable),
         labels=known[index.labels[readable]],
         pixels=np.stack([one.image for one in decoded.values()]),
         rows=np.arange(len(readable)),
         facts=np.stack([found[i][0] for i in readable]),
+        fingerprints=np.stack([one.fingerprint for one in decoded.values()]),
         resize=classifier.square.resize,
         remarks=tuple(remarks),
     )

@@ -11,6 +11,7 @@ from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.layout.folders import Placed, Placement, by_class_folder, place_images
 from fishcnn.data.layout.masks import without_masks
 from fishcnn.data.layout.names import alike
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import user_path
@@ -97,13 +98,13 @@ def scan_folder(
     return ImageIndex(
         root=root,
         classes=classes,
-        paths=tuple(image.path for image in placed),
+        paths=RelativePaths.of(image.path for image in placed),
         labels=np.array([label_of_class[name] for name in names], dtype=np.int64),
         splits=tuple(splits) or None,
         empty_classes=tuple(sorted(folder.as_posix() for folder in empty_classes)),
         ignored=len(files) - len(placed) - len(masks),
         masks_root=masks_root,
-        ignored_files=tuple(file for file in files if file not in taken),
+        ignored_files=RelativePaths.of(file for file in files if file not in taken),
         remarks=(*remarks, *_look_alike(classes)),
     )
 

@@ -1,14 +1,15 @@
 """The index of an image folder: what is known of each of its files."""
 
 import json
-from dataclasses import dataclass, field, fields
+import sys
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.utils.arrays import read_arrays, write_arrays
 from fishcnn.utils.files import as_on_disk
 
@@ -22,12 +23,13 @@ FACTS = np.dtype(
         # Width and height of the upright original in pixels; zeros where it cannot be read, as all
         # that follows.
         ("size", np.int32, (2,)),
-        # Alike for near-duplicates.
-        ("fingerprint", np.uint8, (FINGERPRINT_BYTES,)),
         # Sum and sum of squares of each channel of the decoded image.
         ("moments", np.int64, (2, 3)),
-        # CRC-32 of the decoded image and of its mask, of which nobody else keeps an account.
-        ("checksum", np.uint32, (2,)),
+        # CRC-32 of the decoded image, of its mask and of its fingerprint, of which nobody else
+        # keeps an account.
+        ("checksum", np.uint32, (3,)),
+        # Where these three are in the arrays of a cache.
+        ("row", np.int64),
     ]
 )
 
@@ -53,14 +55,14 @@ class ImageIndex:
 
     root: Path
     classes: tuple[str, ...]
-    paths: tuple[Path, ...]
+    paths: RelativePaths
     labels: NDArray[np.int64]
     splits: tuple[str, ...] | None
     empty_classes: tuple[str, ...]
     ignored: int
     masks_root: Path | None = None
     remarks: tuple[str, ...] = ()
-    ignored_files: tuple[Path, ...] = ()
+    ignored_files: RelativePaths = RelativePaths()  # noqa: RUF009 - it cannot be changed
     facts: NDArray[np.void] = field(default_factory=lambda: np.empty(0, FACTS))
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -74,13 +76,25 @@ class ImageIndex:
         path = self.paths[file]
         return self.root / path, mask_path(self.masks_root, path)
 
+    def only(self, files: NDArray[np.int64]) -> "ImageIndex":
+        """Some of the N files, int64 (n,), in ascending order."""
+        place = {file: number for number, file in enumerate(files.tolist())}
+        return replace(
+            self,
+            paths=self.paths.only(place),
+            labels=self.labels[files],
+            splits=self.splits and tuple(self.splits[file] for file in place),
+            facts=self.facts[files],
+            reasons={place[file]: why for file, why in self.reasons.items() if file in place},
+        )
+
     def save(self, file: Path, **more: str) -> None:
         """Write everything but the ignored files to one file; ``more`` is kept along with it."""
         words = {
             **{f.name: getattr(self, f.name) for f in fields(self)},
             "root": str(self.root),
             "masks_root": self.masks_root and str(self.masks_root),
-            "paths": [path.as_posix() for path in self.paths],
+            "paths": self.paths.posix,
             "reasons": list(self.reasons.items()),
             "more": more,
         }
@@ -104,7 +118,8 @@ class ImageIndex:
         words |= {
             "root": Path(words["root"]),
             "masks_root": words["masks_root"] and Path(words["masks_root"]),
-            "paths": tuple(map(Path, words["paths"])),
+            "paths": RelativePaths(words["paths"]),
+            "splits": words["splits"] and tuple(map(sys.intern, words["splits"])),
             "reasons": dict(words["reasons"]),
             "remarks": tuple(words["remarks"]),
         }

@@ -89,7 +89,7 @@ def _near(
         data.whole_images().pixels,
         rows,
         images.take_whole(asked),
-        (facts["fingerprint"], data.images.fingerprints[rows]),
+        (images.fingerprints[images.rows[asked]], data.images.fingerprints[rows]),
         (aspect, data.images.aspect[rows]),
     )
     return near

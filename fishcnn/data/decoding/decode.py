@@ -30,6 +30,7 @@ class Decoded(NamedTuple):
 
     image: NDArray[np.uint8]  # (S, S, 3), RGB
     mask: NDArray[np.uint8] | None  # (S, S), 255 on the fish and 0 elsewhere; None without masks
+    fingerprint: NDArray[np.uint8]  # (FINGERPRINT_BYTES,), alike for near-duplicates
 
 
 def decode(
@@ -38,13 +39,14 @@ def decode(
     """Decode an image, and its mask if there is one, to a square.
 
     Returns:
-        FACTS (), all but the stamp; and the image, or the reason why it cannot be decoded.
+        FACTS (), all but stamp and row; and the image, or the reason why it cannot be decoded.
 
     Raises:
         FishError: The mask is missing, unreadable, of another shape than its image, or written
             with 0 and 1 for 0 and 255.
     """
     facts = np.zeros((), FACTS)
+    facts["row"] = -1
     try:
         content = read_bytes(path)
         facts["digest"] = _digest(content, mask)
@@ -54,12 +56,12 @@ def decode(
     pixels = square.of_image(image)
     levels = pixels.reshape(-1, 3).astype(np.int64)
     facts["size"] = size
-    facts["fingerprint"] = fingerprint(image)
     facts["moments"] = levels.sum(0), (levels**2).sum(0)
     aspect = size[0] / size[1]
     covered = None if mask is None else read_mask(mask, square=square, aspect=aspect)
-    facts["checksum"] = zlib.crc32(pixels.data), 0 if covered is None else zlib.crc32(covered.data)
-    return facts, Decoded(pixels, covered)
+    decoded = Decoded(pixels, covered, fingerprint(image))
+    facts["checksum"] = [0 if part is None else zlib.crc32(part.data) for part in decoded]
+    return facts, decoded
 
 
 def decode_files(

@@ -1,53 +1,48 @@
-"""Decoded images on disk: one array a folder, shared by whoever trains on it.
+"""Decoded images on disk, shared by whoever trains on a folder: only what is new is decoded.
 
-A folder of the cache belongs to one folder of images, one working size and one way of resizing. It
-holds
-
-    index.npz             what is known of every file, and the names of the two arrays
-    NAME.images           uint8 (R, S, S, 3), the readable images in the order of the index
-    NAME.masks            uint8 (R, S, S), where there are masks
-    lock
-
-The index is replaced in one step, after the arrays it names are complete: whatever a killed build
-leaves behind is named by no index, and is swept away by the next one. Nothing is believed
-unchecked: the index has a checksum, and in it is one for each image, compared whenever the cache is
-opened, so that damage is said and mended once, and whenever an image is read, as it may come later.
+Nothing is believed unchecked: the index of a cache has a checksum, and in it is one for each image,
+compared whenever the cache is opened, so that damage is said and mended once, and whenever an image
+is read, as it may come later. What lies in a folder of the cache, says
+:mod:`fishcnn.data.decoding.cache_folder`.
 """
 
 import errno
 import hashlib
 import logging
-import math
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from fishcnn.data.decoding.cache_folder import LOCK, Cached, open_cached, sweep, write_index
 from fishcnn.data.decoding.decode import Decoded, content_digest, decode, decode_files, in_order
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.read import decoder_version
 from fishcnn.data.decoding.resize import SQUASH, Square
+from fishcnn.data.decoding.row_files import RowFiles
 from fishcnn.data.decoding.stored import Stored
-from fishcnn.data.image_index import FACTS, ImageIndex
-from fishcnn.utils.arrays import DamagedFile
+from fishcnn.data.image_index import DIGEST_BYTES, FACTS, ImageIndex, mask_path
 from fishcnn.utils.errors import ArgumentError, FishError
 
 log = logging.getLogger(__name__)
 
 # Of what is decoded and how; a cache of another version is built anew.
-_VERSION = 3
+_VERSION = 4
 # A file written this shortly before its stamp was read may be written again with the same stamp:
 # clocks of file systems tick that slowly.
 _TICK_NS = 2_000_000_000
+# What was decoded before a kill is not lost, but for the last so many seconds.
+_KEEP_SECONDS = 30.0
+# A larger cache takes too long to be compared at every start: it is where it is read.
+_MOST_COMPARED = 4_000_000_000
 # Old images that are copied at a time.
 _COPIED = 32
 _WAYS_OUT = "free some space, name a folder on another disk, or choose ram as the cache"
@@ -71,7 +66,7 @@ def load_cached(index: ImageIndex, *, square: Square, workers: int, cache: Path)
     with _alone_in(folder):
         images = _up_to_date(index, square, workers, folder, check=False)
     # While everything is read, others may begin. What is open is not changed by them.
-    if not _intact(images).all():
+    if images.pixels.nbytes <= _MOST_COMPARED and not _intact(images).all():
         with _alone_in(folder):
             images = _up_to_date(index, square, workers, folder, check=True)
     return images
@@ -86,33 +81,48 @@ def _up_to_date(
     # The stamps of files that were written a moment ago are forgotten: these are read again.
     fresh = stamps[:, [1, 3]].max(axis=1) > now - _TICK_NS
     believed = np.where(fresh[:, None], np.int64(-2), stamps)
-    old = _open(folder, index, square, workers)
-    rows: list[int | None] = [None] * len(index.paths)
-    if old is not None and old.arrays:
-        facts = old.index.facts
-        digests = _digests(old.index, index, stamps, workers)
-        unchanged = (
-            old.index.paths == index.paths
-            and np.array_equal(facts["digest"], digests)
-            and not _any_readable_now(old.index, square, workers)
-        )
-        # Old rows that are copied must be sound.
-        intact = _intact(old) if check or not unchanged else np.ones(len(old.paths), np.bool_)
+    old = open_cached(folder, index, square, workers)
+    known = np.full(len(index.paths), -1)
+    if old is not None:
+        facts = old.images.index.facts
+        digests = _digests(old.images.index, index, stamps, workers)
+        intact = np.ones(len(old.images.paths), np.bool_)
+        if check or old.doubted:
+            intact = _intact(old.images)
         if damaged := int((~intact).sum()):
             text = "The cache %s is damaged: %d of its %d images are decoded again."
             log.warning(text, folder, damaged, len(intact))
-        elif unchanged:
+        elif (
+            old.images.index.paths == index.paths
+            and np.array_equal(facts["digest"], digests)
+            and not _any_readable_now(old.images.index, square, workers)
+        ):
+            if old.doubted:
+                sweep(folder, keep=old)
             if not np.array_equal(facts["stamp"], believed):
                 facts["stamp"] = believed
-                _write_index(old.index, old.arrays)
-            return old
-        row_of = {
-            old.facts["digest"][row].tobytes(): row for row in np.flatnonzero(intact).tolist()
-        }
-        rows = [row_of.get(digest.tobytes()) for digest in digests]
-    _sweep(folder, keep=old)
-    _check_space(index, square, rows.count(None), folder)
-    return _build(index, believed, square, workers, folder, old, rows)
+                write_index(old.images.index, old.files)
+            return old.images
+        known = _places(digests, old.images.facts["digest"], intact)
+    sweep(folder, keep=old)
+    return _build(index, believed, square, workers, folder, old, known)
+
+
+def _places(
+    wanted: NDArray[np.uint8], digests: NDArray[np.uint8], intact: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Where the intact ones of R digests are the wanted ones: int64 (N,), -1 where none is."""
+    names, asked = (
+        np.ascontiguousarray(array).view(f"S{DIGEST_BYTES}")[:, 0]
+        for array in (digests[intact], wanted)
+    )
+    order = np.argsort(names)
+    place = np.searchsorted(names, asked, sorter=order)
+    found = place < len(names)
+    found[found] = names[order[place[found]]] == asked[found]
+    places = np.full(len(wanted), -1)
+    places[found] = np.flatnonzero(intact)[order[place[found]]]
+    return places
 
 
 def _cache_folder(index: ImageIndex, square: Square, cache: Path) -> Path:
@@ -131,7 +141,7 @@ def _cache_folder(index: ImageIndex, square: Square, cache: Path) -> Path:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Keep others out of a folder, and say what a person can do about errors of the disk."""
-    lock = FileLock(folder / "lock")
+    lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -150,25 +160,29 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _file_stamps(index: ImageIndex) -> NDArray[np.int64]:
     """Sizes and times of the files, int64 (N, 4) as in FACTS; -1 for a file that is not there."""
-
-    def stamp(file: Path | None) -> tuple[int, int]:
-        try:
-            stat = file.stat() if file else None
-        except OSError:
-            stat = None
-        # A copy may keep the modification time of its original, but not the time of its inode.
-        return (stat.st_size, max(stat.st_mtime_ns, stat.st_ctime_ns)) if stat else (-1, -1)
-
-    pairs = map(index.files, range(len(index.paths)))
-    return np.array([stamp(image) + stamp(mask) for image, mask in pairs], np.int64)
+    stamps = np.full((len(index.paths), 4), -1, np.int64)
+    for stamp, path in zip(stamps, index.paths.posix, strict=True):
+        mask = index.masks_root and mask_path(index.masks_root, Path(path))
+        for place, file in ((0, os.path.join(index.root, path)), (2, mask)):
+            with suppress(OSError, ValueError):
+                if file:
+                    stat = os.stat(file)
+                    # A copy may keep the modification time of its original, but not the time of
+                    # its inode.
+                    times = (stat.st_mtime_ns, stat.st_ctime_ns)
+                    stamp[place : place + 2] = stat.st_size, max(times)
+    return stamps
 
 
 def _digests(
     old: ImageIndex, index: ImageIndex, stamps: NDArray[np.int64], workers: int
 ) -> NDArray[np.uint8]:
     """Digest every file of an index; those with the stamp of last time are not read for it."""
-    position = {path: file for file, path in enumerate(old.paths)}
-    before = np.array([position.get(path, -1) for path in index.paths])
+    if old.paths == index.paths:
+        before = np.arange(len(index.paths))
+    else:
+        position = {path: file for file, path in enumerate(old.paths.posix)}
+        before = np.array([position.get(path, -1) for path in index.paths.posix], np.int64)
     digests: NDArray[np.uint8] = old.facts["digest"][before]
     sure = (before >= 0) & (old.facts["stamp"][before] == stamps).all(axis=1)
     # What the system would not let us read may be readable now, whatever its stamp.
@@ -194,78 +208,22 @@ def _any_readable_now(index: ImageIndex, square: Square, workers: int) -> bool:
     return any(in_order(is_readable, list(index.reasons), workers=workers))
 
 
-def _check_space(index: ImageIndex, square: Square, count: int, folder: Path) -> None:
+def _check_space(index: ImageIndex, square: Square, count: int, needed: int, folder: Path) -> None:
     """Say what it takes to decode so many of the images, and refuse what cannot fit."""
-    side = square.side
-    needed = len(index.paths) * side**2 * (4 if index.masks_root else 3) / 1e6
-    free = shutil.disk_usage(folder).free / 1e6
+    side, free = square.side, shutil.disk_usage(folder).free
     log.info(
-        f"Decoding {count} of {len(index.paths)} images to {side}x{side}: {needed:.0f} MB in "
-        f"{folder} ({free / 1e3:.1f} GB free)."
+        f"Decoding {count} of {len(index.paths)} images to {side}x{side}: {needed / 1e6:.0f} MB in "
+        f"{folder} ({free / 1e9:.1f} GB free)."
     )
     if needed > free:
-        problem = f"{needed:.0f} MB are needed, {free:.0f} MB are free; {_WAYS_OUT}"
+        problem = f"{needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free; {_WAYS_OUT}"
         raise ArgumentError("cache_root", folder, problem)
-
-
-def _open(folder: Path, index: ImageIndex, square: Square, workers: int) -> ImageSet | None:
-    """Open what is there for the root of an index; None where there is none, or it is damaged."""
-    file = folder / "index.npz"
-    if not file.is_file():
-        return None
-    try:
-        old, more = ImageIndex.load(file)
-        if old.paths == index.paths:
-            # What they are taken for may have changed without them, and what lies beside them.
-            old = replace(index, facts=old.facts, reasons=old.reasons)
-        else:
-            # The same folder may have been typed in another way, from elsewhere.
-            old = replace(old, root=index.root, masks_root=index.masks_root)
-        arrays = folder / more["arrays"]
-        shape = (len(old.readable), square.side, square.side)
-        pixels = _stored(arrays.with_suffix(".images"), (*shape, 3), old, square, workers)
-        masks = old.masks_root and _stored(
-            arrays.with_suffix(".masks"), shape, old, square, workers
-        )
-        return ImageSet(old, pixels, masks or None, arrays, resize=square.resize)
-    except (DamagedFile, FileNotFoundError) as error:
-        log.warning("The cache %s is damaged (%s) and is built anew.", folder, error)
-        return None
-
-
-def _stored(
-    file: Path, shape: tuple[int, ...], index: ImageIndex, square: Square, workers: int
-) -> Stored:
-    if (size := file.stat().st_size) != math.prod(shape):
-        raise DamagedFile(f"{file.name} has {size} bytes instead of {math.prod(shape)}")
-    part = 0 if len(shape) == 4 else 1
-    checksums = index.facts["checksum"][index.readable, part]
-    again = partial(_decode_again, index, square, part)
-    return Stored(file, shape, checksums, again, workers)
-
-
-def _decode_again(index: ImageIndex, square: Square, part: int, row: int) -> NDArray[np.uint8]:
-    """Decode a readable image (part 0), or its mask (part 1), that the cache has lost.
-
-    Raises:
-        FishError: The file has been changed or removed meanwhile.
-    """
-    file = int(index.readable[row])
-    facts, decoded = decode(*index.files(file), square=square)
-    if isinstance(decoded, str) or (facts["digest"] != index.facts["digest"][file]).any():
-        raise FishError(
-            f"the decoded image of {index.files(file)[0]} has been damaged in the cache, and the "
-            "file has been changed or removed since it was decoded: start again"
-        )
-    lost = decoded[part]
-    assert lost is not None
-    return lost
 
 
 def _intact(images: ImageSet) -> NDArray[np.bool_]:
     """Compare all checksums, bool (R,)."""
     intact = np.ones(len(images.paths), np.bool_)
-    for part in (images.pixels, images.masks):
+    for part in (images.pixels, images.masks, images.fingerprints):
         if isinstance(part, Stored):
             intact &= part.intact()
     return intact
@@ -277,67 +235,77 @@ def _build(
     square: Square,
     workers: int,
     folder: Path,
-    old: ImageSet | None,
-    rows: list[int | None],
+    old: Cached | None,
+    known: NDArray[np.int64],
 ) -> ImageSet:
-    """Write new arrays, from old rows where there are such, and let the index name them."""
-    arrays = folder / uuid.uuid4().hex[:12]
-    facts = np.zeros(len(rows), FACTS)
-    reasons: dict[int, str] = {}
-    new = [file for file, row in enumerate(rows) if row is None]
-    decoding = decode_files(index, new, square=square, workers=workers)
-    copying = iter(()) if old is None else _old_rows(old, [row for row in rows if row is not None])
-    suffixes = (".images", ".masks") if index.masks_root else (".images",)
-    try:
-        with ExitStack() as files:
-            streams = [
-                files.enter_context(arrays.with_suffix(suffix).open("wb")) for suffix in suffixes
-            ]
-            for file, row in enumerate(rows):
-                if row is None or old is None:
-                    facts[file], decoded = next(decoding)
-                else:
-                    facts[file], decoded = old.facts[row], next(copying)
-                if isinstance(decoded, str):
-                    reasons[file] = decoded
-                    continue
-                for stream, part in zip(streams, decoded, strict=False):
-                    assert part is not None
-                    stream.write(part.tobytes())
-            for stream in streams:
-                stream.flush()
-                os.fsync(stream.fileno())
-    except BaseException:  # on a full disk, part of a failed build would be in its own way
-        _sweep(folder, keep=old)
-        raise
+    """Decode what is not known, behind what is there, and let the index name it.
+
+    ``known`` says which of the old images each file is, or -1.
+    """
+    there, new = known >= 0, np.flatnonzero(known < 0)
+    facts = np.zeros(len(known), FACTS)
+    facts["row"] = -1
+    if old is not None:
+        facts[there] = old.images.facts[known[there]]
     facts["stamp"] = stamps
-    _write_index(replace(index, facts=facts, reasons=reasons), arrays)
-    built = _open(folder, index, square, workers)
+    kept = len(np.unique(facts["row"][there]))
+    files = old.files if old else None
+    # Half of the space may be lost to images that nobody needs any more.
+    begins = files is None or files.end - kept >= kept + len(new)
+    if begins:
+        files = RowFiles(folder / uuid.uuid4().hex[:12], 0, square, masks=bool(index.masks_root))
+    assert files is not None
+    _check_space(index, square, len(new), files.row_bytes * (len(new) + begins * kept), folder)
+    reasons: dict[int, str] = {}
+    done = there.copy()
+    last = time.monotonic()
+
+    def keep() -> None:
+        files.keep()
+        write_index(replace(index, facts=facts, reasons=reasons).only(np.flatnonzero(done)), files)
+
+    try:
+        with files:
+            if begins and old is not None and kept:
+                facts["row"][there] = _copied(old, known[there], files)
+            try:
+                for file, (found, decoded) in zip(
+                    new.tolist(),
+                    decode_files(index, new.tolist(), square=square, workers=workers),
+                    strict=True,
+                ):
+                    facts[file] = found
+                    facts["stamp"][file] = stamps[file]
+                    if isinstance(decoded, str):
+                        reasons[file] = decoded
+                    else:
+                        facts["row"][file] = files.append(decoded)
+                    done[file] = True
+                    if time.monotonic() > last + _KEEP_SECONDS:
+                        keep()
+                        last = time.monotonic()
+            except (KeyboardInterrupt, FishError):  # what is decoded need not be decoded again
+                keep()
+                raise
+            keep()
+    except OSError:  # on a full disk, part of a failed build would be in its own way
+        if not files.kept:
+            sweep(folder, keep=old)
+        raise
+    built = open_cached(folder, index, square, workers)
     if built is None:  # what was written a moment ago
         raise OSError(errno.EIO, "the disk does not return what was written", str(folder))
-    _sweep(folder, keep=built)
-    return built
+    sweep(folder, keep=built)
+    return built.images
 
 
-def _old_rows(old: ImageSet, rows: list[int]) -> Iterator[Decoded]:
-    """Yield old images with their masks, of which many are read at a time."""
-    for start in range(0, len(rows), _COPIED):
-        some = np.array(rows[start : start + _COPIED])
-        masks = [None] * len(some) if old.masks is None else old.masks[some]
-        yield from map(Decoded, old.pixels[some], masks)
-
-
-def _write_index(index: ImageIndex, arrays: Path) -> None:
-    """Replace the index in one step."""
-    new = arrays.with_suffix(".index")
-    index.save(new, arrays=arrays.name)
-    os.replace(new, arrays.with_name("index.npz"))
-
-
-def _sweep(folder: Path, keep: ImageSet | None) -> None:
-    """Remove arrays that no index names; who has them open keeps them."""
-    kept = keep.arrays.name if keep and keep.arrays else None
-    for file in folder.iterdir():
-        if file.name not in ("lock", "index.npz") and file.stem != kept:
-            with suppress(PermissionError, IsADirectoryError):  # on Windows, open elsewhere
-                file.unlink(missing_ok=True)
+def _copied(old: Cached, known: NDArray[np.int64], files: RowFiles) -> NDArray[np.int64]:
+    """Append old images, many at a time, to new files; int64, their rows there."""
+    wanted, place = np.unique(known, return_inverse=True)
+    images = old.images
+    rows = []
+    for some in np.split(wanted, range(_COPIED, len(wanted), _COPIED)):
+        masks = [None] * len(some) if images.masks is None else images.masks[some]
+        parts = zip(images.pixels[some], masks, images.fingerprints[some], strict=True)
+        rows += [files.append(Decoded(*part)) for part in parts]
+    return np.array(rows, np.int64)[place]

@@ -12,6 +12,7 @@ from torch import Tensor
 from fishcnn.data.decoding.on_demand import OnDemand
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.decoding.stored import Stored
+from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.data.image_index import DIGEST_BYTES, ImageIndex
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
@@ -39,6 +40,7 @@ class ImageSet:
         pixels: uint8 (N, S, S, 3), RGB; each image brought to a square.
         masks: uint8 (N, S, S), 255 on the fish and 0 elsewhere, brought to it alike; None without
             masks.
+        fingerprints: uint8 (N, FINGERPRINT_BYTES), alike for near-duplicates.
         arrays: Path (without suffix) of the arrays in the cache, which belongs to just this
             content; None without a cache.
         resize: How they were brought to a square, one of RESIZES.
@@ -46,14 +48,13 @@ class ImageSet:
             which rows of it they are, int64 (N,); None where nothing was dropped.
 
     Attributes:
-        index, pixels, masks, arrays, resize, whole: As above.
+        index, pixels, masks, fingerprints, arrays, resize, whole: As above.
         dropped: paths of those that a person has dropped.
         classes, paths, labels, splits: As of the index, but for the N readable images only.
         unreadable: The files that were left out.
-        facts: FACTS (N,), from which come the next four.
+        facts: FACTS (N,), from which come the next three.
         sizes: int32 (N, 2), width and height of the upright originals in pixels.
         digests: uint8 (N, D), equal for files with the same bytes.
-        fingerprints: uint8 (N, B), alike for near-duplicates.
         moments: int64 (N, 2, 3), sum and sum of squares of each channel.
         aspect: float32 (N,), width / height of the upright originals.
         device: Where the images are gathered: a batch that is an index and nothing else goes there
@@ -65,32 +66,34 @@ class ImageSet:
         index: ImageIndex,
         pixels: Pixels,
         masks: Pixels | None = None,
-        arrays: Path | None = None,
         *,
+        fingerprints: "NDArray[np.uint8] | Stored | None" = None,
+        arrays: Path | None = None,
         resize: str = SQUASH,
         whole: "tuple[ImageSet, NDArray[np.int64]] | None" = None,
     ) -> None:
         readable = index.readable
-        # A million fingerprints are not copied without need.
         self.facts = facts = index.facts[readable] if index.reasons else index.facts
         self.index = index
         self.pixels = pixels
         self.masks = masks
+        if fingerprints is None:
+            fingerprints = np.zeros((len(readable), FINGERPRINT_BYTES), np.uint8)
+        self.fingerprints = fingerprints
         self.arrays = arrays
         self.resize = resize
         self.whole = whole
         self.dropped: tuple[Path, ...] = ()
         self.classes = index.classes
-        self.paths = tuple(index.paths[file] for file in readable)
+        self.paths = index.paths.only(readable.tolist()) if index.reasons else index.paths
         self.labels: NDArray[np.int64] = index.labels[readable]
-        self.splits = index.splits and tuple(index.splits[file] for file in readable)
+        self.splits = index.splits and tuple(index.splits[file] for file in readable.tolist())
         self.unreadable = tuple(
             Unreadable(index.paths[file], reason) for file, reason in index.reasons.items()
         )
         self.sizes: NDArray[np.int32] = facts["size"]
         self.aspect = (self.sizes[:, 0] / self.sizes[:, 1]).astype(np.float32)
         self.digests: NDArray[np.uint8] = facts["digest"][:, : DIGEST_BYTES // 2]
-        self.fingerprints: NDArray[np.uint8] = facts["fingerprint"]
         self.moments: NDArray[np.int64] = facts["moments"]
         self.device: torch.device | None = None
         # Width / height of what fills the square: only squashing has changed the shape of that.
@@ -108,23 +111,22 @@ class ImageSet:
             kept: bool, likewise.
         """
         index = self.index
-        files = np.flatnonzero(kept)
-        place = {file: number for number, file in enumerate(files.tolist())}
-        corrected = replace(
-            index,
-            paths=tuple(index.paths[file] for file in place),
-            labels=labels[files],
-            splits=index.splits and tuple(index.splits[file] for file in place),
-            facts=index.facts[files],
-            reasons={place[file]: why for file, why in index.reasons.items() if file in place},
-        )
+        corrected = replace(index, labels=labels).only(np.flatnonzero(kept))
         if kept.all():
-            return ImageSet(corrected, self.pixels, self.masks, self.arrays, resize=self.resize)
+            return ImageSet(
+                corrected,
+                self.pixels,
+                self.masks,
+                fingerprints=self.fingerprints,
+                arrays=self.arrays,
+                resize=self.resize,
+            )
         rows = np.flatnonzero(kept[index.readable]).astype(np.int64)
         found = ImageSet(
             corrected,
             _only(self.pixels, rows),
             None if self.masks is None else _only(self.masks, rows),
+            fingerprints=self.fingerprints[rows],
             resize=self.resize,
             whole=(self, rows),
         )

@@ -12,6 +12,7 @@ from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.on_demand import OnDemand, read_square
 from fishcnn.data.decoding.resize import Square
+from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.data.image_index import FACTS, ImageIndex
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import counted
@@ -72,6 +73,7 @@ def _load(index: ImageIndex, square: Square, workers: int, *, keep: bool) -> Ima
     capacity = count if keep else 0
     pixels = np.empty((capacity, side, side, 3), np.uint8)
     masks = np.empty((capacity, side, side), np.uint8) if index.masks_root else None
+    fingerprints = np.empty((count, FINGERPRINT_BYTES), np.uint8)
     facts = np.zeros(count, FACTS)
     reasons: dict[int, str] = {}
     kept = 0
@@ -80,28 +82,32 @@ def _load(index: ImageIndex, square: Square, workers: int, *, keep: bool) -> Ima
         facts[file] = facts_of_file
         if isinstance(decoded, str):
             reasons[file] = decoded
-        elif keep:
+            continue
+        if keep:
             pixels[kept] = decoded.image
             if masks is not None and decoded.mask is not None:
                 masks[kept] = decoded.mask
-            kept += 1
+        fingerprints[kept] = decoded.fingerprint
+        kept += 1
     index = replace(index, facts=facts, reasons=reasons)
+    fingerprints = fingerprints[:kept]
     if keep:
         return ImageSet(
             index,
             pixels[:kept],
             None if masks is None else masks[:kept],
+            fingerprints=fingerprints,
             resize=square.resize,
         )
     files = [index.files(file) for file in index.readable]
     read = partial(read_square, square=square)
     images = OnDemand(read, [image for image, _ in files], (side, side, 3), workers)
     if not index.masks_root:
-        return ImageSet(index, images, resize=square.resize)
+        return ImageSet(index, images, fingerprints=fingerprints, resize=square.resize)
     read = partial(read_mask, square=square, aspect=None)
     masks_of = [mask for _, mask in files if mask]
     covered = OnDemand(read, masks_of, (side, side), workers)
-    return ImageSet(index, images, covered, resize=square.resize)
+    return ImageSet(index, images, covered, fingerprints=fingerprints, resize=square.resize)
 
 
 def check_enough(images: ImageSet) -> None:

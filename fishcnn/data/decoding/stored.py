@@ -7,6 +7,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Bytes that a thread takes at a time: fewer are read sooner than they are handed out.
 _SHARE = 2_000_000
+# Of a file beside one that was found to be damaged: the next start looks at all of it.
+DAMAGED = ".damaged"
 
 
 class Stored:
@@ -129,9 +132,11 @@ class Stored:
     def _warn(self) -> None:
         if not self._warned:
             self._warned = True
+            with suppress(OSError):  # of a disk that cannot be written
+                self._file.with_suffix(DAMAGED).touch()
             log.warning(
                 "%s has been damaged since it was opened: what is lost is decoded again from the "
-                "images, now and whenever it is needed; the next start builds the cache anew.",
+                "images, now and whenever it is needed; the next start mends the cache.",
                 self._file,
             )
 

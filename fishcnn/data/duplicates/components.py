@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def chained(values: NDArray[np.int64] | Sequence[str]) -> NDArray[np.int64]:
+def chained(values: NDArray[np.int64] | NDArray[np.bytes_] | Sequence[str]) -> NDArray[np.int64]:
     """Pair each of N places with the next that has the same value; int64 (P, 2), i < j."""
     order = np.argsort(np.asarray(values), kind="stable")
     same = np.asarray(values)[order[1:]] == np.asarray(values)[order[:-1]]

@@ -46,16 +46,19 @@ class Duplicates:
 
     def larger_than_one(self) -> list[NDArray[np.int64]]:
         """Return the ascending indices of the images of each group of two or more."""
-        order = np.argsort(self.groups, kind="stable")
-        ends = np.cumsum(np.bincount(self.groups))[:-1]
-        return [members for members in np.split(order, ends) if len(members) > 1]
+        several = np.flatnonzero((np.bincount(self.groups) > 1)[self.groups])
+        if not len(several):
+            return []
+        order = several[np.argsort(self.groups[several], kind="stable")]
+        ends = np.flatnonzero(np.diff(self.groups[order])) + 1
+        return np.split(order, ends)
 
 
 def find_duplicates(
     fingerprints: NDArray[np.uint8],
     images: Pixels,
     aspect: NDArray[np.float32],
-    hashes: Sequence[str] | None,
+    hashes: Sequence[str] | NDArray[np.bytes_] | None,
 ) -> Duplicates:
     """Find the images that are the same but for encoding, size, crop, mirroring, bar or moment.
 
@@ -118,8 +121,9 @@ def known_duplicates(images: ImageSet) -> Duplicates:
             return Duplicates(content["pairs"], content["groups"])
         except (OSError, DamagedFile) as error:
             log.warning("%s is damaged (%s): looking for near-duplicates again.", file, error)
-    hashes = [digest.tobytes().hex() for digest in images.digests]
-    duplicates = find_duplicates(images.fingerprints, images.pixels, images.aspect, hashes)
+    digests = np.ascontiguousarray(images.digests)
+    hashes = digests.view(f"S{digests.shape[1]}")[:, 0]
+    duplicates = find_duplicates(images.fingerprints[:], images.pixels, images.aspect, hashes)
     if file:
         new = file.with_suffix(f".new{os.getpid()}")
         try:

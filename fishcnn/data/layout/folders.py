@@ -53,7 +53,8 @@ def place_images(root: Path, images: Sequence[Path], empty: Iterable[str]) -> Pl
 
 def by_class_folder(images: Sequence[Path]) -> list[Placed]:
     """Take every folder of the root for a class, whatever it is called or holds."""
-    return [Placed(path, Path(path.parts[0]), None) for path in images if len(path.parts) > 1]
+    folders = {path.parts[0]: Path(path.parts[0]) for path in images}
+    return [Placed(path, folders[path.parts[0]], None) for path in images if len(path.parts) > 1]
 
 
 def _by_folder(images: Iterable[Path], base: Path) -> dict[str, list[Path]]:
@@ -132,7 +133,9 @@ def _in_splits(
                 "one folder a class inside each"
             )
             raise ArgumentError("root", root, problem)
-        placed += [Placed(p, base / folder, split) for folder, ps in folders.items() for p in ps]
+        for folder, paths in folders.items():
+            of_class = base / folder
+            placed += [Placed(path, of_class, split) for path in paths]
     if others := {name: paths for name, paths in tops.items() if name not in splits}:
         count = sum(map(len, others.values()))
         remarks.append(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.data.splitting.stratified_groups import assign_folds, draw_groups
 from fishcnn.utils.errors import ArgumentError
@@ -176,7 +177,7 @@ def _split(*members: NDArray[np.bool_]) -> Split:
 
 
 def write_split(
-    split: Split, paths: Sequence[Path], file: Path, settings: SplitSettings | None
+    split: Split, paths: RelativePaths, file: Path, settings: SplitSettings | None
 ) -> None:
     """Write down which image is in which split, as JSON.
 
@@ -201,6 +202,6 @@ def write_split(
     if settings is None:
         content = dict.fromkeys(content)
     for name, rows in vars(split).items():
-        content[name] = [paths[row].as_posix() for row in rows]
+        content[name] = paths.only(rows.tolist()).posix
     # ASCII with escapes, as file names need not be valid Unicode.
     write_text(file, json.dumps(content, indent=1) + "\n")

@@ -10,6 +10,7 @@ from fishcnn.commands.evaluate.results import Results, choose_threshold, score
 from fishcnn.commands.evaluate.seen_images import SeenImages
 from fishcnn.commands.evaluate.temperature import Calibration, CalibrationLine
 from fishcnn.commands.labelled_images import LabelledImages
+from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.data.image_index import FACTS
 from fishcnn.metrics.classification import Counts
@@ -39,6 +40,7 @@ def results_of(fish: Path, classes: list[str], labels: Counts, answers: Counts) 
             pixels=np.zeros((36, 8, 8, 3), np.uint8),
             rows=np.arange(36),
             facts=np.zeros(36, FACTS),
+            fingerprints=np.zeros((36, FINGERPRINT_BYTES), np.uint8),
         ),
         probabilities=probabilities,
         scores=scores,

@@ -20,11 +20,13 @@ from PIL import Image
 
 from fishcnn.data.decoding import decode as decoding
 from fishcnn.data.decoding import disk_cache as module
-from fishcnn.data.decoding.decode import decode
+from fishcnn.data.decoding.decode import Decoded, decode
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.decoding.resize import Square
+from fishcnn.data.decoding.row_files import RowFiles
 from fishcnn.data.decoding.stored import Stored
+from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.data.image_folder import scan_folder
 from fishcnn.utils.errors import FishError
 
@@ -102,7 +104,7 @@ def test_a_second_start_decodes_nothing_and_sees_the_same(root: Path, decoded: l
     np.testing.assert_array_equal(second.pixels[:], first.pixels[:])
     assert second.sizes.tolist() == [[60, 40]] * 6
     assert second.arrays == first.arrays
-    np.testing.assert_array_equal(second.fingerprints, first.fingerprints)
+    np.testing.assert_array_equal(second.fingerprints[:], first.fingerprints[:])
 
 
 def test_files_that_are_no_images_are_named_as_they_are_now(root: Path) -> None:
@@ -136,10 +138,54 @@ def test_only_what_is_new_or_changed_is_decoded(root: Path, decoded: list[str]) 
     stored = load(root)
     assert sorted(decoded) == ["1.png", "35.png"]
     assert levels(stored) == [200, 20, 30, 35, 40, 50]
-    assert arrays(root) == [".images"]
+    assert arrays(root) == [".fingerprints", ".images"]
 
 
-def test_what_is_kept_is_copied_many_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def files_of(root: Path) -> dict[str, tuple[int, int]]:
+    """Inode and size of the arrays of the only folder of the cache."""
+    (folder,) = (root.parent / "cache").iterdir()
+    stats = {file.suffix: file.stat() for file in folder.iterdir()}
+    return {
+        suffix: (stat.st_ino, stat.st_size)
+        for suffix, stat in stats.items()
+        if suffix in (".images", ".masks", ".fingerprints")
+    }
+
+
+@pytest.mark.parametrize("change", ["added", "changed", "removed"])
+def test_one_image_of_many_costs_one_row(
+    root: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    load(root)
+    before, written = files_of(root), []
+    append = RowFiles.append
+
+    def spy(files: RowFiles, decoded: Decoded) -> int:
+        written.append(decoded)
+        return append(files, decoded)
+
+    expected = [0, 10, 20, 30, 40, 50]
+    if change == "removed":
+        (root / "Koi" / "1.png").unlink()
+        del expected[1]
+    else:
+        paint(root / "Koi" / ("1.png" if change == "changed" else "15.png"), 15)
+        expected[1 if change == "changed" else slice(2, 2)] = 15 if change == "changed" else [15]
+    with monkeypatch.context() as patch:
+        patch.setattr(RowFiles, "append", spy)
+        assert levels(load(root)) == expected
+    assert levels(load(root)) == expected
+    more = change != "removed"
+    assert len(written) == more
+    rows = {".images": SIDE * SIDE * 3, ".fingerprints": FINGERPRINT_BYTES}
+    for suffix, (inode, size) in files_of(root).items():
+        assert inode == before[suffix][0]
+        assert size == (6 + more) * rows[suffix]
+
+
+def test_no_more_than_half_of_a_cache_is_waste_and_what_is_kept_is_copied_many_at_a_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_COPIED", 2)
     load(root)
     read: list[list[int]] = []
@@ -149,12 +195,83 @@ def test_what_is_kept_is_copied_many_at_a_time(root: Path, monkeypatch: pytest.M
         read.append(rows.tolist())
         return rows_of(stored, rows)
 
-    paint(root / "Koi" / "2.png", 200)
+    for number in (0, 2, 4):
+        assert len(set(files_of(root).values())) == 2
+        (root / ("Koi", "Rui")[number // 3] / f"{number}.png").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(Stored, "__getitem__", spy)
         images = load(root)
-    assert read == [[0, 1], [3, 4], [5]]
-    assert levels(images) == [0, 10, 200, 30, 40, 50]
+    assert read == [[1, 3], [1, 3], [5], [5]]
+    assert levels(images) == [10, 30, 50]
+    assert files_of(root)[".images"][1] == 3 * SIDE * SIDE * 3
+    assert arrays(root) == [".fingerprints", ".images"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FishError])
+def test_what_was_decoded_before_an_end_is_not_decoded_again(
+    root: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    append = RowFiles.append
+
+    def ending(files: RowFiles, one: Decoded) -> int:
+        if files.end == 3:
+            raise error
+        return append(files, one)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RowFiles, "append", ending)
+        with pytest.raises(error):
+            load(root)
+    decoded.clear()
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert sorted(decoded) == ["3.png", "4.png", "5.png"]
+
+
+def test_what_was_decoded_long_enough_before_a_kill_is_not_decoded_again(
+    root: Path, decoded: list[str]
+) -> None:
+    with start(root, keep_seconds=0) as process:
+        assert process.stdout is not None
+        for _ in range(5):  # one is decoded ahead of what is written
+            assert process.stdout.readline().startswith("decoded")
+        process.send_signal(signal.SIGKILL)
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert len(decoded) <= 4
+    again = len(decoded)
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert len(decoded) == again
+
+
+def test_rows_that_a_kill_left_behind_are_written_over(root: Path) -> None:
+    load(root)
+    (file,) = (root.parent / "cache").rglob("*.images")
+    file.write_bytes(file.read_bytes() + bytes(1000))  # a row and a part of one
+    paint(root / "Koi" / "15.png", 15)
+    assert levels(load(root)) == [0, 10, 15, 20, 30, 40, 50]
+    assert levels(load(root)) == [0, 10, 15, 20, 30, 40, 50]
+    assert file.stat().st_size == 7 * SIDE * SIDE * 3
+
+
+def test_a_large_cache_is_compared_as_a_whole_only_after_damage_was_seen(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MOST_COMPARED", 1000)
+    images = load(root)
+    (file,) = (root.parent / "cache").rglob("*.images")
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+    images = load(root)
+    assert caplog.messages == []
+    assert levels(images)[1] == 10  # decoded again where it was read
+    assert "has been damaged since" in caplog.text
+    caplog.clear()
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert "is damaged: 1 of its 6 images" in caplog.text
+    caplog.clear()
+    assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
+    assert caplog.messages == []
+    assert arrays(root) == [".fingerprints", ".images"]
 
 
 def test_a_change_that_keeps_size_and_name_is_seen(root: Path) -> None:
@@ -327,7 +444,7 @@ def test_the_cost_is_said_before_it_is_paid(root: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO):
         load(root, side=500)
     (said,) = caplog.messages
-    assert said.startswith("Decoding 6 of 6 images to 500x500: 4 MB in ")
+    assert said.startswith("Decoding 6 of 6 images to 500x500: 5 MB in ")
     assert said.endswith(" GB free).")
 
 
@@ -386,6 +503,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from fishcnn.data.decoding import decode as decoding
+from fishcnn.data.decoding import disk_cache
 from fishcnn.data.decoding.disk_cache import load_cached
 from fishcnn.data.decoding.decode import decode
 from fishcnn.data.decoding.resize import Square
@@ -398,6 +516,7 @@ def slow(path, mask, *, square):
 
 decoding.decode = slow
 root = Path(sys.argv[1])
+disk_cache._KEEP_SECONDS = float(sys.argv[2])
 stored = load_cached(
     scan_folder(root), square=Square(16), workers=1, cache=root.parent / "cache"
 )
@@ -405,10 +524,9 @@ print([int(level) for level in stored.pixels[:][:, 3, 3, 0]])
 """
 
 
-def start(root: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(root)], stdout=subprocess.PIPE, text=True
-    )
+def start(root: Path, keep_seconds: float = 30) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", PROGRAM, str(root), str(keep_seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_killed_build_leaves_nothing_half_believed(
@@ -418,7 +536,7 @@ def test_a_killed_build_leaves_nothing_half_believed(
         assert process.stdout is not None
         assert process.stdout.readline().startswith("decoded")
         process.send_signal(signal.SIGKILL)
-    assert arrays(root) == [".images"]  # the half that was written
+    assert arrays(root) == [".fingerprints", ".images"]  # the half that was written
     # It is no reason to call the disk too small.
     free = shutil.disk_usage(root).free
     half = next((root.parent / "cache").rglob("*.images"))
@@ -428,7 +546,7 @@ def test_a_killed_build_leaves_nothing_half_believed(
 
     monkeypatch.setattr(module.shutil, "disk_usage", usage)
     assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
-    assert arrays(root) == [".images"]
+    assert arrays(root) == [".fingerprints", ".images"]
 
 
 def test_others_may_begin_while_all_images_are_compared(
@@ -446,7 +564,7 @@ def test_others_may_begin_while_all_images_are_compared(
 
     monkeypatch.setattr(Stored, "intact", spy)
     assert levels(load(root)) == [0, 10, 20, 30, 40, 50]
-    assert free == [6]
+    assert free == [6, 6]  # the images and their fingerprints
 
 
 def test_what_another_process_has_mended_meanwhile_is_not_decoded_again(

@@ -19,6 +19,7 @@ from fishcnn.data.inspection.data_findings import (
     near_duplicates,
 )
 from fishcnn.data.inspection.data_report import data_report, sizes
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.splitting.split import Split
 
@@ -42,7 +43,7 @@ def some_images(
     index = ImageIndex(
         root=Path("/some/fish"),
         classes=classes,
-        paths=tuple(map(Path, [*names, *unreadable])),
+        paths=RelativePaths([*names, *unreadable]),
         labels=np.append(labels, np.zeros(bad, np.int64)),
         splits=splits,
         empty_classes=("Bata",),

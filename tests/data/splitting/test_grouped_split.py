@@ -10,6 +10,7 @@ from PIL import Image
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.duplicates.fingerprint import fingerprint
 from fishcnn.data.image_index import FACTS, ImageIndex
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.data.splitting.grouped_split import split_images
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.utils.errors import FishError
@@ -32,11 +33,10 @@ def image_set(
     facts = np.zeros(count, FACTS)
     facts["size"] = [120, 90]
     facts["digest"][:, 0] = np.arange(count)
-    facts["fingerprint"] = [fingerprint(originals[seed]) for seed in contents]
     index = ImageIndex(
         root=Path("fish"),
         classes=("Koi",),
-        paths=tuple(Path(f"Koi/t{track}_{row}.jpg") for row, track in enumerate(tracks)),
+        paths=RelativePaths(f"Koi/t{track}_{row}.jpg" for row, track in enumerate(tracks)),
         labels=np.zeros(count, np.int64),
         splits=splits,
         empty_classes=(),
@@ -44,7 +44,8 @@ def image_set(
         facts=facts,
     )
     pixels = np.stack([np.asarray(originals[seed].resize((80, 80))) for seed in contents])
-    return ImageSet(index, pixels)
+    fingerprints = np.stack([fingerprint(originals[seed]) for seed in contents])
+    return ImageSet(index, pixels, fingerprints=fingerprints)
 
 
 # Near-duplicates: 0, 1 and 6, 7. Tracks: 1, 2 and 3, 4, 5. Together: 0-1-2, 3-4-5, 6-7, 8, 9.

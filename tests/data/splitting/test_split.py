@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fishcnn.data.relative_paths import RelativePaths
 from fishcnn.data.splitting.split import (
     Split,
     absent_classes,
@@ -443,7 +444,7 @@ def test_groups_that_leave_nothing_to_validate_on_are_an_error() -> None:
 
 
 def test_the_written_split_can_be_read_back_by_path(tmp_path: Path) -> None:
-    paths = [Path("Koi/1.jpg"), Path("Koi/ü.jpg"), Path("Rui/\udcff.jpg")]
+    paths = RelativePaths(["Koi/1.jpg", "Koi/ü.jpg", "Rui/\udcff.jpg"])
     split = Split(train=np.array([0, 2]), val=np.array([1]), test=np.empty(0, np.int64))
     file = tmp_path / "split.json"
     write_split(split, paths, file, SplitSettings(val_fraction=0.2, test_fraction=0.1))
