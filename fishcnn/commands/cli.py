@@ -24,6 +24,7 @@ from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError, causes
 from fishcnn.utils.files import OF_DISK, unwritable
 from fishcnn.utils.machine import given_cpus, usable_cpus
+from fishcnn.utils.memory import free_memory
 from fishcnn.utils.streams import print_any_letter
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from fishcnn.commands.arguments import read_arguments
+    from fishcnn.commands.launched import Start, name_fields
     from fishcnn.commands.overrides import check_places
     from fishcnn.commands.settings import CONF
-    from fishcnn.commands.train import grid, new_folders
-    from fishcnn.commands.train.own_settings import with_own_settings
+    from fishcnn.commands.train import grid, new_folders, own_settings
     from fishcnn.commands.train.resumed_sweep import as_sweep, with_resumed_sweep
 
     program = sys.argv[: len(sys.argv) - len(typed)]
@@ -127,18 +128,29 @@ def _run(name: str, typed: Sequence[str]) -> None:
     check_places(typed, writes_runs=name == "train")
     arguments = read_arguments(name, typed)
     if name == "train":
-        arguments = with_own_settings(with_resumed_sweep(arguments))
+        arguments = own_settings.with_own_settings(with_resumed_sweep(arguments))
         grid.install()
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
-    if usable_cpus() < given_cpus():
-        # Read when torch is imported, which looks at no share of a container.
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
+    started, known = Start(words, len(program)), own_settings.known()
 
     def job(config: "DictConfig") -> float | None:
+        # Perhaps in another process, to which a launcher has sent what this function refers to.
+        with started.at_work():
+            own_settings.know(known)
+            try:
+                return run_here(config)
+            finally:
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    free_memory()
+
+    def run_here(config: "DictConfig") -> float | None:
         nonlocal begun, failed
         begun = True
-        command_line.remember(words, len(program))  # perhaps in another process
+        if usable_cpus() < given_cpus():
+            # Read when torch is imported, which looks at no share of a container. Not earlier, as a
+            # launcher hands the environment on to other machines.
+            os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
         command = getattr(import_module(COMMANDS[name][0]), name)
         os.chdir(stands)  # also with hydra.job.chdir=true: paths are meant from where the user is
         try:
@@ -164,6 +176,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     job.__module__ = name
     sys.argv = [sys.argv[0], *arguments]  # Hydra does not know the word after the program
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's own report would be a traceback
+    name_fields()
     run = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(job)
     new_folders.forget()
     stopping.tidying(new_folders.remove_if_nothing_came)

@@ -12,6 +12,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
 from fishcnn.commands.known_settings import KnownSettings, commands_with
+from fishcnn.commands.launched import missing_package
 from fishcnn.commands.overrides import parsed
 from fishcnn.commands.settings import CONF, FREE_TEXT, choices
 from fishcnn.commands.slips import CLOSE, Reading, choices_with, listed, nearest, wrong_choice
@@ -94,6 +95,8 @@ class Settings:
         return self._unknown(name, value)
 
     def _read_hydras(self, name: str, text: str) -> Reading:
+        if name == "hydra/launcher":
+            return self._read_launcher(text)
         first, *more = name.split(".")[1:] or [""]
         there = list(HydraConf.__dataclass_fields__)
         if first in ("", *there):
@@ -102,6 +105,17 @@ class Settings:
         if like := get_close_matches(f"hydra.{first}", [f"hydra.{one}" for one in there], 1, CLOSE):
             hint = f"; did you mean {'.'.join([*like, *more])}?"
         return Reading(None, f"{name}: Hydra has no such setting{hint}")
+
+    def _read_launcher(self, text: str) -> Reading:
+        name = text.partition("=")[2]
+        if package := missing_package(name):
+            how = 'pip install -e ".[cluster]"'
+            return Reading(None, f"{text} needs {package}, which is not installed: {how}")
+        if name != "basic" and not self._sweep:
+            return Reading(
+                ["-m", text], f"{text}: add -m, as jobs are sent elsewhere only by a sweep"
+            )
+        return Reading([text])
 
     def _read_choice(self, sign: str, group: str, value: str | None) -> Reading:
         if value in (None, "", "null") or sign == "~":

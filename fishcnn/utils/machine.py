@@ -9,13 +9,17 @@ from fishcnn.utils.errors import ArgumentError, FishError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
+# Names a variable of the environment: how many processors are left to a job that others run beside.
+CPUS = "FISHCNN_CPUS"
 
 
 def usable_cpus() -> int:
     """Processors that this process may use; a container or a scheduler may have given it a few."""
     given = given_cpus()
     share = cpu_share(_CGROUPS, _OWN_CGROUPS)
-    return given if share is None else max(1, min(given, math.ceil(share)))
+    usable = given if share is None else max(1, min(given, math.ceil(share)))
+    left = os.environ.get(CPUS, "")
+    return min(usable, int(left)) if left.isdecimal() and int(left) else usable
 
 
 def process_rank() -> int:

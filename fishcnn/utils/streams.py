@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TextIO
 
 from fishcnn.utils.errors import FishError
 
@@ -24,6 +25,40 @@ def print_any_letter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class PrefixedLines(io.TextIOBase):
+    """Lines that begin with who has written them, each handed on in one piece.
+
+    Args:
+        stream: that several write to.
+        prefix: of every line.
+    """
+
+    def __init__(self, stream: TextIO, prefix: str) -> None:
+        self._stream, self._prefix, self._begun = stream, prefix, ""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """What letters there are."""
+        return self._stream.encoding
+
+    def writable(self) -> bool:
+        """It can be written to, and is not a terminal: nothing is drawn over."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Hand on what has become a line; the rest waits for its end."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        if lines:
+            self._stream.write("".join(f"{self._prefix}{line}\n" for line in lines))
+            self._stream.flush()
+        return len(text)
+
+    def end(self) -> None:
+        """Hand on a line that was begun."""
+        if self._begun:
+            self.write("\n")
 
 
 def paths_of_lines(lines: Iterable[bytes]) -> Iterator[str]:

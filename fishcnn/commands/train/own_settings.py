@@ -27,6 +27,16 @@ class _Start:
     last: RunFolder | None = None  # the run that had got a checkpoint last when the start began
 
 
+def known() -> tuple[frozenset[str], RunFolder | None]:
+    """What is known of a start, for the jobs that run in other processes."""
+    return _Start.typed, _Start.last
+
+
+def know(start: tuple[frozenset[str], RunFolder | None]) -> None:
+    """Know in this process what the first one does; see :func:`known`."""
+    _Start.typed, _Start.last = start
+
+
 def with_own_settings(arguments: Sequence[str]) -> list[str]:
     """Put what was typed for the run that ``ckpt_path=`` names before what is typed now.
 

@@ -1,0 +1,262 @@
+"""Jobs of a sweep beside each other, and on a cluster, each in a process of its own."""
+
+import io
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from running import SCRIPTS, table
+
+from fishcnn.commands.launched import Start, missing_package, name_fields
+from fishcnn.commands.settings import CONF, choices
+from fishcnn.utils.lock import user_of
+from fishcnn.utils.machine import usable_cpus
+from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.streams import PrefixedLines
+
+# Drawn for the first time by all jobs at once.
+TINY = [
+    *("data.species=3", "data.pictures_per_class=12", "data.image_size=16", "data.working_size=20"),
+    *("data.batch_size=8", "model.hidden=8", "trainer.accelerator=cpu", "trainer.max_epochs=2"),
+    *("logger=none", "callbacks.grad_cam.enabled=false", "hydra.sweep.dir=sweep"),
+]
+LONG = ["trainer.max_epochs=3000", "callbacks.early_stopping.enabled=false"]
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a sweep as its own program, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPTS.parent))  # for processes that others start
+
+    with ExitStack() as begun:
+
+        def run(*typed: str) -> subprocess.Popen[str]:
+            command = [sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed]
+            pipe = subprocess.PIPE
+            sweep = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+            begun.enter_context(sweep)
+            begun.callback(sweep.kill)  # where the test has failed
+            return sweep
+
+        yield run
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def rows(sweep: Path = Path("sweep")) -> dict[str, list[str]]:
+    return {
+        run.path.name: [row["epoch"] for row in table(run.metrics)]
+        for run in RunFolder.below(sweep)
+    }
+
+
+@pytest.mark.slow
+def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
+    start: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    sweep = start("hydra/launcher=joblib", "model.blocks=1,2", "optimizer.lr=1e-3,-1")
+    out, err = sweep.communicate()
+    assert "Traceback" not in out + err
+    assert "Warning" not in out + err
+    done = {"0": ["1", "2"], "2": ["1", "2"]}
+    assert {job: epochs for job, epochs in rows().items() if epochs} == done
+    share = max(1, usable_cpus() // 2)
+    for job in done:
+        lines = [line[3:] for line in out.splitlines() if line.startswith(f"{job}| ")]
+        (device,) = (line for line in lines if line.startswith("device "))
+        assert device.startswith(f"device   CPU, {share} thread")
+        assert sum(line.startswith("epoch ") for line in lines) == 2
+    assert sorted(re.findall(r"^\d\| error: .*", err, re.MULTILINE)) == [
+        f"{job}| error: optimizer.lr=-1: must be a number from 0 to 1000" for job in (1, 3)
+    ]
+    assert all((RunFolder(Path("sweep") / job)).summary.is_file() for job in done)
+
+
+@pytest.mark.slow
+def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    sweep = start("hydra/launcher=joblib", "model.blocks=1,2", *LONG)
+    jobs = [RunFolder(Path("sweep") / job) for job in "01"]
+    wait_for(lambda: all(run.last_checkpoint.is_file() for run in jobs))
+    sweep.kill()
+    # They hold the other ends, so this waits for them.
+    _, err = sweep.communicate(timeout=300)
+    assert [user_of(run.path) for run in jobs] == [None, None]
+    for job in "01":
+        assert f"stopped by SIGTERM (kill); kept: epoch {len(rows()[job])} of 3000 in " in err
+    assert "to go on: " + shlex.join([sys.executable, str(SCRIPTS / "train.py"), "-m"]) in err
+
+
+@pytest.mark.slow
+def test_a_job_that_its_cluster_displaces_comes_back_and_goes_on(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    sweep = start("hydra/launcher=submitit_local", "model.blocks=2", *LONG, "trainer.max_epochs=40")
+    run = RunFolder(Path("sweep/0"))
+    wait_for(lambda: run.last_checkpoint.is_file() and user_of(run.path))
+    process = int(re.findall(r"process (\d+)", str(user_of(run.path)))[0])
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # as SLURM sends them
+        os.kill(process, number)
+    _, err = sweep.communicate()
+    assert sweep.returncode == 0, err
+    (log,) = Path("sweep/.submitit").glob("*/*_log.out")
+    assert re.findall(r"Going on after epoch (\d+) of", log.read_text())[0] != "0"
+    assert "Exiting after successful completion" in log.read_text()
+    assert rows()["0"] == [str(epoch) for epoch in range(1, 41)]
+
+
+SBATCH = """#!/bin/sh
+cp "$1" {place}/submitted.sh
+echo Submitted batch job 17
+export SLURM_JOB_ID=17 SLURM_NTASKS=1 SLURM_JOB_NAME=fishcnn SLURM_PROCID=0 SLURM_LOCALID=0
+export SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here SLURM_ARRAY_JOB_ID=17
+(for SLURM_ARRAY_TASK_ID in 0 1; do
+    export SLURM_ARRAY_TASK_ID
+    sh "$1"
+done) > {place}/log 2>&1 < /dev/null &
+"""
+# Drops its own options.
+SRUN = """#!/bin/sh
+while [ "${1#--}" != "$1" ]; do
+    case $1 in --output|--error) shift;; esac
+    shift
+done
+exec "$@"
+"""
+
+
+@pytest.mark.slow
+def test_jobs_are_handed_to_slurm_with_what_they_need(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = tmp_path / "cluster"
+    cluster.mkdir()
+    for name, text in (("sbatch", SBATCH.replace("{place}", str(cluster))), ("srun", SRUN)):
+        (cluster / name).write_text(text)
+        (cluster / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(cluster), prepend=os.pathsep)
+    typed = ["hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
+    sweep = start("hydra/launcher=submitit_slurm", "model.blocks=1,2", *typed)
+    _, err = sweep.communicate()
+    assert sweep.returncode == 0, err + (cluster / "log").read_text()
+    assert rows() == {"0": ["1", "2"], "1": ["1", "2"]}
+    wanted = {
+        *("array=0-1%2", "cpus-per-task=4", "gpus-per-node=1", "mem=16GB", "nodes=1", "time=240"),
+        *("job-name=fishcnn", "ntasks-per-node=1", "partition=gpu", "requeue", "open-mode=append"),
+        # Not SIGUSR1, by which Lightning would hand the job in a second time.
+        "signal=USR2@120",
+    }
+    script = (cluster / "submitted.sh").read_text()
+    assert wanted <= set(re.findall(r"^#SBATCH --(.*)$", script, re.MULTILINE))
+    assert f"{shlex.quote(sys.executable)} -u -m submitit.core._submit" in script
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])
+def test_without_its_package_a_launcher_is_refused(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, launcher: str
+) -> None:
+    package = f"hydra-{launcher.partition('_')[0]}-launcher"
+    assert missing_package(launcher) is None
+    monkeypatch.setitem(sys.modules, f"hydra_plugins.{package.replace('-', '_')}", None)
+    finished = train("-m", f"hydra/launcher={launcher}", "model.blocks=1,2")
+    assert finished.status == 1
+    assert finished.err == (
+        f"error: hydra/launcher={launcher} needs {package}, which is not installed: "
+        'pip install -e ".[cluster]"\n'
+    )
+
+
+def test_a_single_run_is_not_sent_elsewhere(train: Callable[..., Any]) -> None:
+    finished = train("hydra/launcher=submitit_slurm", "seed=1")
+    assert finished.status == 1
+    assert "hydra/launcher=submitit_slurm: add -m, " in finished.err
+    assert finished.err.endswith("train.py -m hydra/launcher=submitit_slurm seed=1\n")
+
+
+@pytest.mark.parametrize("launcher", choices("hydra/launcher"))
+def test_each_choice_has_the_fields_of_its_plugin(launcher: str) -> None:
+    name_fields()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"hydra/launcher={launcher}"], return_hydra_config=True)
+    own = OmegaConf.load(CONF / "hydra" / "launcher" / f"{launcher}.yaml")
+    del own["defaults"]
+    # Types are those of the plugin: what it does not know, or of another type, is refused.
+    assert set(own) < set(config.hydra.launcher)
+    assert config.hydra.launcher._metadata.object_type is not dict
+
+
+@pytest.mark.parametrize(
+    ("launcher", "swept", "share"),
+    [
+        ("joblib", ["model.blocks=1,2", "seed=1,2,3"], 4),
+        ("joblib", ["model.blocks=1"], 8),  # as nobody else is there
+        ("joblib", ["seed=range(6)", "hydra.launcher.n_jobs=-1"], 1),
+        ("submitit_local", ["seed=1,2"], 4),
+        ("submitit_local", [f"seed={','.join(map(str, range(30)))}"], 1),
+    ],
+)
+def test_jobs_on_one_machine_get_equal_shares(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    launcher: str,
+    swept: list[str],
+    share: int,
+) -> None:
+    name_fields()
+    ours = [one for one in swept if one.startswith("hydra.")]
+    typed = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={tmp_path}", "hydra.job.num=0", *ours]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", typed, return_hydra_config=True)
+    task = [one for one in swept if one not in ours]
+    OmegaConf.save({"hydra": {"overrides": {"task": task}}}, tmp_path / "multirun.yaml")
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    for name in ("FISHCNN_CPUS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "5")
+        monkeypatch.delenv(name)
+    Start(["train"], 1, cpus=8)._divide(config.hydra.launcher.get("n_jobs"))
+    assert [os.environ[name] for name in ("FISHCNN_CPUS", "OMP_NUM_THREADS")] == [str(share)] * 2
+    Start(["train"], 1, cpus=8, threads="7")._divide(config.hydra.launcher.get("n_jobs"))
+    assert os.environ["OMP_NUM_THREADS"] == "7"  # as the user has said
+
+
+def test_what_others_leave_is_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FISHCNN_CPUS", raising=False)
+    there = usable_cpus()
+    for left, usable in (("1", 1), (str(there + 5), there), ("", there), ("many", there)):
+        monkeypatch.setenv("FISHCNN_CPUS", left)
+        assert usable_cpus() == usable, left
+
+
+def test_lines_of_a_job_are_whole_and_begin_with_its_number() -> None:
+    whole = io.StringIO()
+    one, two = PrefixedLines(whole, "1| "), PrefixedLines(whole, "2| ")
+    print("a", "b", file=one, end="")
+    print("c\nd", file=two)
+    print(file=one)
+    print("e", file=one, end="")
+    one.end()
+    assert whole.getvalue() == "2| c\n2| d\n1| a b\n1| e\n"
+    assert not one.isatty()
