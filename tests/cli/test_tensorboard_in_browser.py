@@ -153,8 +153,9 @@ def check_hparams(page: Page, url: str, sweep: Path) -> None:
     table = {row[0]: dict(zip(header, row, strict=False)) for row in rows}
     photograph(page, "hparams")
 
-    # What varied and then accuracy, without a click.
-    assert header[2:5] == ["model.blocks", *(f"{split}.{BEST}" for split in ("train", "val"))]
+    # Accuracy and then what varied, without a click.
+    metrics = (f"{split}.{BEST}" for split in ("train", "val"))
+    assert header[2:6] == [*sorted(["accuracy", "model.blocks"]), *metrics]
     assert set(table) == set(NAMES)
     for job, blocks in enumerate((1, 2)):
         shown = next(row for trial, row in table.items() if trial.split("/")[0] == str(job))
@@ -162,6 +163,7 @@ def check_hparams(page: Page, url: str, sweep: Path) -> None:
             last_epoch = list(csv.DictReader(file))[-1]
         summary = json.loads((sweep / str(job) / "summary.json").read_text(encoding="utf-8"))
         assert float(shown["model.blocks"]) == blocks
+        assert float(shown["accuracy"]) == pytest.approx(summary["val_acc"], rel=1e-4)
         for split in ("train", "val"):
             for key, title in (("acc", "accuracy"), ("loss", "loss")):
                 # TensorBoard rounds to five digits.

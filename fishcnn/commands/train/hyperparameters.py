@@ -39,7 +39,10 @@ _HYPERPARAMETERS = (
     "seed",
 )
 # These say where a run is computed and written, not what is trained.
-_ASIDE = ("runs", "ckpt_path", "logger", "callbacks.progress", "trainer.accelerator")
+_ASIDE = (
+    *("runs", "ckpt_path", "logger", "hydra", "sweep", "callbacks.progress"),
+    *("data.workers", "data.cache", "trainer.accelerator", "trainer.devices", "trainer.num_nodes"),
+)
 # Settings of these name a run: what is trained, not on which images or how long.
 _NAMING = ("experiment", "model", "augment", "optimizer", "scheduler", "loss", "seed")
 # A folder cannot be called so, on one system or another.

@@ -1,9 +1,10 @@
 """Fills the TensorBoard tabs that are written once: text, graph, hyperparameters.
 
 Of each run only the values of the hyperparameters are written. From those of all runs that it
-shows, TensorBoard finds the columns of its table, puts first what differs, and takes the scalars as
-metrics, in alphabetical order. torch's own writer lists columns as well; then TensorBoard shows
-those of one run and no others, and takes none for different.
+shows, TensorBoard finds the columns of its table, puts first what differs, in alphabetical order,
+and behind all of them the scalars as metrics. So the accuracy is written as one of them as well:
+it comes first. torch's own writer lists columns as well; then TensorBoard shows those of one run
+and no others, and takes none for different.
 """
 
 import copy
@@ -23,11 +24,15 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from torch.utils.tensorboard import SummaryWriter
 
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.models.scores import MONITOR
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.figure import figure_to_array
+from fishcnn.training.callbacks.history import History
 from fishcnn.training.writer import tensorboard_writer
 
 Value = bool | float | str
+# Of the best epoch, on the validation images. It sorts before all settings.
+ACCURACY = "accuracy"
 
 
 class TensorBoardTabs(pl.Callback):
@@ -54,10 +59,9 @@ class TensorBoardTabs(pl.Callback):
         self._traced = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write text and hyperparameters."""
+        """Write the text."""
         if writer := tensorboard_writer(trainer):
             writer.add_text("data", self.data_report, 0)
-            _write_hparams(writer, self.hyperparameters)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the graph after the first epoch: tracing it would keep the first step waiting."""
@@ -68,12 +72,15 @@ class TensorBoardTabs(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Mark the run as failed in the HParams tab."""
-        if writer := tensorboard_writer(trainer):
+        """Write the row of the HParams tab, marked as failed, unless the run can go on."""
+        # What comes first of a run counts for TensorBoard, whatever follows.
+        writer = tensorboard_writer(trainer)
+        if writer and not isinstance(exception, KeyboardInterrupt):
+            _write_hparams(writer, self.hyperparameters)
             _write_status(writer, api_pb2.STATUS_FAILURE)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the confusion matrix of the last validation, and mark the run as finished."""
+        """Draw the confusion matrix of the last validation, and write the row of HParams."""
         classifier = cast(FishClassifier, pl_module)
         if writer := tensorboard_writer(trainer):
             counts = classifier.confusion.numpy()
@@ -83,11 +90,21 @@ class TensorBoardTabs(pl.Callback):
             writer.add_image(
                 "val/confusion_matrix", image, trainer.current_epoch, dataformats="HWC"
             )
+            _write_hparams(writer, {ACCURACY: _accuracy(trainer), **self.hyperparameters})
             _write_status(writer, api_pb2.STATUS_SUCCESS)
 
 
+def _accuracy(trainer: pl.Trainer) -> float | None:
+    """Validation accuracy of the epoch with the lowest validation loss, as the run is judged by."""
+    histories = [one for one in trainer.callbacks if isinstance(one, History)]  # type: ignore[attr-defined]
+    validated = [epoch for one in histories for epoch in one.epochs if "val_acc" in epoch]
+    if not validated:
+        return None
+    return min(validated, key=lambda epoch: epoch[MONITOR])["val_acc"]
+
+
 def _write_hparams(writer: SummaryWriter, values: Mapping[str, Value | None]) -> None:
-    """Write this run's row; until its status follows, TensorBoard shows none."""
+    """Write this run's row, which TensorBoard shows when its status has followed."""
     start = SessionStartInfo()
     for name, value in values.items():
         if isinstance(value, bool):
