@@ -177,7 +177,9 @@ def _answer(number: int, frame: FrameType | None) -> None:
     # Idle processes of a pool wait for ever for one that is gone.
     if pools := sys.modules.get("multiprocessing"):
         for process in pools.active_children():
-            process.kill()
+            if process.pid:  # joblib's processes have no kill()
+                with suppress(OSError):
+                    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     if _State.tidy:
         _State.tidy()
     os._exit(exit_status())
