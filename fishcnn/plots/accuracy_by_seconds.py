@@ -1,6 +1,7 @@
 """The chart of accuracy against the time it took."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,8 @@ from matplotlib.ticker import StrMethodFormatter
 from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TRAIN, VAL, dress
 from fishcnn.plots.fonts import label_fonts, shorten
 
-_INCHES = (7.0, 4.4)
-_LABEL = 260  # pixels
+_WIDTH, _HEIGHT, _LEFT, _CHART, _LINE = 1180, 540, 76, 760, 22  # pixels
+_NAMED = 18  # lines on the right
 _FEW = 40  # configurations whose intervals can be told apart
 
 Floats = npt.NDArray[np.float64]
@@ -20,52 +21,48 @@ Floats = npt.NDArray[np.float64]
 def accuracy_by_seconds(
     seconds: Floats, accuracy: Floats, intervals: Floats, labels: Sequence[str], title: str
 ) -> Figure:
-    """Draw N configurations by accuracy and time; those that no other beats in both have a name.
+    """Draw N configurations by accuracy and time, and name those that no other beats in both.
+
+    Those have a number, their place from 1, and a line with their name on the right.
 
     Args:
         seconds: ``(N,)``, above 0.
-        accuracy: ``(N,)`` in [0, 1].
+        accuracy: ``(N,)`` in [0, 1], falling.
         intervals: ``(2, N)``, lower and upper ends; drawn for 40 configurations at most.
         labels: what was varied, of each.
         title: headline.
     """
-    figure = Figure(figsize=_INCHES, dpi=DPI, layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(_WIDTH / DPI, _HEIGHT / DPI), dpi=DPI)
+    chart = (_LEFT / _WIDTH, 0.12, (_CHART - _LEFT) / _WIDTH, 0.74)
+    axes = figure.add_axes(chart)
     front = _front(seconds, accuracy)
     if len(seconds) <= _FEW:
         axes.vlines(seconds, *intervals, color=FAINT, alpha=0.35, linewidth=1)
     axes.plot(seconds, accuracy, "o", color=TRAIN, markersize=4, alpha=0.8)
-    axes.plot(
-        seconds[front], accuracy[front], "o-", color=VAL, markersize=4.5, linewidth=1,
-        label="no other is both better and quicker",
-    )  # fmt: skip
+    label = "no other is both better and quicker"
+    line: dict[str, Any] = {"color": VAL, "markersize": 4.5, "linewidth": 1.0, "label": label}
+    axes.plot(seconds[front], accuracy[front], "o-", **line)
     if seconds.max() > 20 * seconds.min():
         axes.set_xscale("log")
     else:
         axes.set_xlim(0, 1.08 * seconds.max())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set(xlabel="seconds of a run", ylabel="validation accuracy")
-    families = label_fonts(labels)
-    last = -np.inf
-    room = 0.035 * max(float(np.ptp(intervals if len(seconds) <= _FEW else accuracy)), 1e-3)
-    for place in front:
-        if accuracy[place] - last < room and place != front[-1]:
-            continue  # it would stand upon the one before
-        last = accuracy[place]
-        right = seconds[place] > np.sqrt(seconds.max() * seconds.min()) and len(front) > 0
-        late = seconds[place] > 0.5 * seconds.max() if axes.get_xscale() == "linear" else right
-        axes.annotate(
-            shorten(labels[place], _LABEL, CAPTION_SIZE, families, DPI),
-            (seconds[place], accuracy[place]),
-            (-5 if late else 5, 4),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            fontsize=CAPTION_SIZE,
-            family=families,
-            color=INK,
-            parse_math=False,
-        )
     dress(axes, title, legend=True, percent="y")
+    for place in front:
+        axes.annotate(
+            str(place + 1), (seconds[place], accuracy[place]), (-4, 3),
+            textcoords="offset points", ha="right", fontsize=CAPTION_SIZE, color=INK,
+        )  # fmt: skip
+    families = label_fonts(labels)
+    for number, place in enumerate(front[::-1][:_NAMED]):
+        text = shorten(
+            f"{place + 1}  {labels[place]}", _WIDTH - _CHART - 36, CAPTION_SIZE, families, DPI
+        )
+        figure.text(
+            (_CHART + 24) / _WIDTH, 0.86 - number * _LINE / _HEIGHT, text,
+            fontsize=CAPTION_SIZE, family=families, va="top", color=INK, parse_math=False,
+        )  # fmt: skip
     return figure
 
 

@@ -8,13 +8,14 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, dress, headline
-from fishcnn.plots.fonts import label_fonts, shorten
+from fishcnn.plots.fonts import label_fonts, shorten, text_width
 from fishcnn.utils.text import percent
 
 Floats = npt.NDArray[np.float64]
 
 _CELL_WIDTH, _CELL_HEIGHT = 84, 34  # pixels
-_LEFT, _RIGHT, _TOP, _BOTTOM = 210, 30, 56, 96
+_LEFT, _RIGHT, _TOP, _BOTTOM = 210, 30, 56, 52
+_SLANTED = 50  # pixels more at the bottom, for long names
 _LEAST_WIDTH = 560
 _MOST = 16  # values of one setting
 
@@ -39,10 +40,13 @@ def heat_map(
     """
     means, rows, columns = means[:_MOST, :_MOST], rows[:_MOST], columns[:_MOST]
     wide, high = len(columns) * _CELL_WIDTH, len(rows) * _CELL_HEIGHT
-    width, height = max(_LEFT + wide + _RIGHT, _LEAST_WIDTH), _TOP + high + _BOTTOM
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     families = label_fonts([title, *names, *rows, *columns])
-    axes = figure.add_axes((_LEFT / width, _BOTTOM / height, wide / width, high / height))
+    widest = max(text_width(text, CAPTION_SIZE, families, DPI) for text in columns)
+    slanted = widest > _CELL_WIDTH - 8
+    bottom = _BOTTOM + _SLANTED * slanted
+    width, height = max(_LEFT + wide + _RIGHT, _LEAST_WIDTH), _TOP + high + bottom
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    axes = figure.add_axes((_LEFT / width, bottom / height, wide / width, high / height))
     axes.imshow(np.ma.masked_invalid(means), cmap="Blues", aspect="auto", interpolation="nearest")
     dress(axes)
     axes.grid(visible=False)
@@ -53,9 +57,9 @@ def heat_map(
     axes.set_xticks(
         range(len(columns)),
         [shorten(text, 1.35 * _CELL_WIDTH, size, families, DPI) for text in columns],
-        rotation=20,
-        ha="right",
-        rotation_mode="anchor",
+        rotation=20 if slanted else 0,
+        ha="right" if slanted else "center",
+        rotation_mode="anchor" if slanted else "default",
     )
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set(family=families, color=INK, parse_math=False)
@@ -76,7 +80,7 @@ def heat_map(
     across = shorten(names[1], width - 28, size, families, DPI)
     figure.text((_LEFT + wide / 2) / width, 10 / height, across, ha="center", va="bottom", **style)
     upright = shorten(names[0], height - 20, size, families, DPI)
-    middle = (_BOTTOM + high / 2) / height
+    middle = (bottom + high / 2) / height
     figure.text(14 / width, middle, upright, rotation=90, ha="left", va="center", **style)
     heading, size = headline(title, width - 28, families)
     figure.text(

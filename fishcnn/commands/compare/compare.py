@@ -1,6 +1,7 @@
 """The comparison of runs: what is read, what is written, what is printed."""
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -39,7 +40,7 @@ from fishcnn.utils.run_folder import (
     PAIRS_TABLE,
     RunFolder,
 )
-from fishcnn.utils.text import finite, percent
+from fishcnn.utils.text import finite
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ _FIGURES = ("main_effects", "heat_map", "accuracy_by_seconds")
 
 def check_compare(config: DictConfig) -> None:
     """Check the settings of a comparison, or raise a FishError that names one."""
-    check_settings(config, {"paths": several(text), "rows": whole(1)})
+    check_settings(config, {"paths": several(text), "rows": whole(0)})
 
 
 def compare(config: DictConfig) -> None:
@@ -70,13 +71,27 @@ def compare(config: DictConfig) -> None:
         write_leaderboard(runs, output, rows=config.rows)
 
 
+def compare_sweep(sweep: Path) -> None:
+    """Write the leaderboard of a sweep into its folder, and print what it says but the table.
+
+    Where no job has finished, nothing is written.
+
+    Raises:
+        FishError: the disk is full or may not be written to, or somebody else compares it.
+    """
+    runs = find_runs([str(sweep)])
+    if any(run.ranks for run in runs):
+        with output_folder(None, sweep / COMPARISON) as output:
+            write_leaderboard(runs, output, rows=0)
+
+
 def write_leaderboard(runs: Sequence[FoundRun], output: Path, *, rows: int) -> list[Ranking]:
     """Compare runs, write all files of the comparison in place of earlier ones, and print it.
 
     Args:
         runs: one or more.
         output: a folder that nobody else writes to.
-        rows: of the table in the terminal.
+        rows: of the table in the terminal; 0 for no table.
 
     Raises:
         FishError: the disk is full or may not be written to.
@@ -104,7 +119,8 @@ def _earlier(output: Path) -> list[Path]:
     """What an earlier comparison has left in a folder, and nothing else."""
     if not (output / LEADERBOARD).is_file():
         return []
-    figures = (file for name in _FIGURES for file in output.glob(f"{name}*.png"))
+    known = re.compile(rf"({'|'.join(_FIGURES)})(_\d+)?\.png")
+    figures = (file for file in output.iterdir() if known.fullmatch(file.name))
     return [*(output / name for name in _TABLES), *figures]
 
 
@@ -132,14 +148,14 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
         figures["heat_map"] = heat_map(
             means, first.levels, second.levels, (first.name, second.name), title
         )
-    timed = [c for c in one.board.ranked if (c.mean("seconds") or 0) > 0]
-    if len(timed) > 1:
+    timed = one.board.ranked
+    if len(timed) > 1 and all((c.mean("seconds") or 0) > 0 for c in timed):
         figures["accuracy_by_seconds"] = accuracy_by_seconds(
             np.array([c.mean("seconds") for c in timed]),
             np.array([c.accuracy for c in timed]),
             np.array([c.interval for c in timed]).T,
             [one.label(c) for c in timed],
-            f"The best of {len(timed)}: {percent(one.board.ranked[0].accuracy)}",
+            "Validation accuracy and time; each number is the rank",
         )
     return figures
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fishcnn.commands.compare.found_runs import FoundRun
-from fishcnn.commands.compare.varied import configuration_key, shown_name, shown_value
-from fishcnn.data.splitting.split_digests import among
+from fishcnn.commands.compare.varied import configuration_key, short_names, shown_value
 from fishcnn.metrics.intervals import seeds_interval
 from fishcnn.utils.text import printable
 
@@ -71,8 +70,9 @@ class Configuration:
         return statistics.fmean(known) if known and len(known) == len(values) else None
 
     def label(self, names: Sequence[str]) -> str:
-        """What was varied, as it is typed."""
-        parts = [f"{shown_name(name)}={shown_value(self.any_run, name)}" for name in names]
+        """What was varied, in the fewest words."""
+        short = zip(short_names(names), names, strict=True)
+        parts = [f"{word}={shown_value(self.any_run, name)}" for word, name in short]
         return printable(" ".join(parts)) or self.any_run.name
 
 
@@ -148,9 +148,6 @@ def _by_data(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
 def _same_files(some: Sequence[FoundRun], others: Sequence[FoundRun]) -> bool:
     if not some[0].settings or not others[0].settings:
         return False
-    pair = [next(filter(None, (run.digests() for run in runs)), None) for runs in (some, others)]
-    if pair[0] is None or pair[1] is None:
-        return False
-    known = [np.concatenate([one.train, one.val, one.test]) for one in pair if one]
-    known.sort(key=len)
-    return bool(among(*known).mean() >= _SHARED)
+    known = [next(filter(None, (run.digests() for run in runs)), set()) for runs in (some, others)]
+    least = min(map(len, known))
+    return least > 0 and len(known[0] & known[1]) >= _SHARED * least

@@ -14,8 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fishcnn.commands.run_files import read_config, read_notes, read_overrides
 from fishcnn.commands.run_state import RunState, read_state
-from fishcnn.data.splitting.split_digests import SplitDigests
-from fishcnn.utils.arrays import DamagedFile
+from fishcnn.utils.arrays import DamagedFile, read_arrays
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import user_path
@@ -78,12 +77,14 @@ class FoundRun:
         values = ((name, self.settings.get(f"data.{name}")) for name in names)
         return tuple((name, str(value)) for name, value in values if value is not None)
 
-    def digests(self) -> SplitDigests | None:
-        """Those of its images; None where they were not written down."""
+    def digests(self) -> set[bytes]:
+        """Those of its images; none where they were not written down."""
         try:
-            return SplitDigests.load(self.run.digests)
+            arrays = read_arrays(self.run.digests)
         except (DamagedFile, OSError):
-            return None
+            return set()
+        splits = (arrays[name] for name in ("train", "val", "test") if name in arrays)
+        return {digest.tobytes() for split in splits for digest in split}
 
 
 def find_runs(paths: Sequence[str]) -> list[FoundRun]:

@@ -71,7 +71,7 @@ class Ranking:
         return "not compared" if place in self.pairs.without else "no image in common"
 
     def label(self, configuration: Configuration) -> str:
-        """What was varied, as it is typed."""
+        """What was varied, in the fewest words."""
         return configuration.label(self.names)
 
     def sentences(self) -> list[str]:

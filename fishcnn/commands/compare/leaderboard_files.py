@@ -22,7 +22,7 @@ from fishcnn.commands.compare.pairs import shown_p
 from fishcnn.commands.compare.varied import shown_name, shown_value
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.utils.errors import typed
-from fishcnn.utils.text import counted, markdown, markdown_code, percent, printable, to_cell
+from fishcnn.utils.text import markdown, markdown_code, percent, printable, to_cell
 
 
 def runs_table(rankings: Sequence[Ranking]) -> str:
@@ -156,7 +156,7 @@ def _effects_table(one: Ranking) -> Cells:
         [
             knob.name,
             percent(knob.effect.spread),
-            "" if knob.effect.p_value is None else shown_p(knob.effect.p_value),
+            "" if knob.effect.p_value is None else shown_p(knob.effect.p_value).removeprefix("p "),
             "; ".join(
                 f"{level}: {percent(mean)}"
                 for level, mean in zip(knob.levels, knob.effect.means.tolist(), strict=True)
@@ -203,7 +203,7 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
     Args:
         rankings: one for each data.
         files: that were written.
-        most: rows of a table.
+        most: rows of a table; 0 for none.
     """
     console = Terminal(markup=False, highlight=False)
     if not console.is_terminal:
@@ -213,12 +213,11 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
     for one in rankings:
         if len(rankings) > 1:
             console.print(Text(f"\n{one.board.data}", style="bold"))
-        console.print(_terminal_table(one, most))
+        if most:
+            console.print(_terminal_table(one, most))
         left = len(one.board.ranked) + len(one.board.waiting) - most
-        if left > 0:
-            console.print(
-                f"and {counted(left, 'more')[: -1 if left > 1 else None]}; the files have all"
-            )
+        if most and left > 0:
+            console.print(f"and {left} more; the files have all")
         for sentence in one.sentences():
             console.print(Text(printable(sentence)))
         for knob in one.knobs.knobs[:3]:
@@ -235,7 +234,7 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
 def effect_note(spread: float, p_value: float | None) -> str:
     """How large an effect is, in words."""
     points = f"{percent(spread)} from lowest to highest mean"
-    return points if p_value is None else f"{points}, p = {shown_p(p_value)}"
+    return points if p_value is None else f"{points}, {shown_p(p_value)}"
 
 
 def _terminal_table(one: Ranking, most: int) -> Any:  # noqa: ANN401 - rich's table

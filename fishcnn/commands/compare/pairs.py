@@ -56,17 +56,17 @@ class Pair:
         """What can be said of the second configuration, beside the first one."""
         if self.is_sure:
             word = "worse" if self.found.difference > 0 else "better"
-            return f"{word} by {percent(abs(self.found.difference))} (p = {shown_p(self.adjusted)})"
+            return f"{word} by {percent(abs(self.found.difference))} ({shown_p(self.adjusted)})"
         return f"not distinguishable on {self.found.images} images{self._what_would_help()}"
 
     def _what_would_help(self) -> str:
         if self.found.difference == 0:
             return ", equally good on these"
         if self.needed is None:
-            return "; more seeds would be needed"
+            return "; more seeds needed"
         if self.needed > _MANY:
-            return "; more than a million would be needed"
-        return f"; about {rounded(self.needed):,} would be needed"
+            return "; more than a million needed"
+        return f"; about {rounded(self.needed):,} needed"
 
 
 class Pairs(NamedTuple):
@@ -84,7 +84,7 @@ class Pairs(NamedTuple):
 
 def shown_p(p_value: float) -> str:
     """A p value in two digits."""
-    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+    return "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"
 
 
 def rounded(images: int) -> int:

@@ -88,12 +88,21 @@ def shown_value(run: FoundRun, name: str) -> str:
     if name != EXPERIMENT and name not in run.settings:
         return "-"
     value = value_of(run, name)
-    return f"{value:g}" if isinstance(value, float) else typed(value)
+    return f"{value:.4g}" if isinstance(value, float) else typed(value)
 
 
 def shown_name(name: str) -> str:
     """A setting as it is typed: a group by its own name."""
     return name.removesuffix(".name")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Settings by the last part of their names, where that tells them apart."""
+    last = [shown_name(name).rpartition(".")[2] for name in names]
+    return [
+        shown_name(name) if last.count(word) > 1 else word
+        for name, word in zip(names, last, strict=True)
+    ]
 
 
 def _key(value: object) -> str:

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 import torch
 
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.train.answers import Answers
 from fishcnn.commands.train.build_trainer import Callbacks
-from fishcnn.commands.validation_table import Answers
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.checkpoint import verified_checkpoint
