@@ -77,8 +77,9 @@ def heat_map(
         "color": FAINT,
         "parse_math": False,
     }
-    across = shorten(names[1], width - 28, size, families, DPI)
-    figure.text((_LEFT + wide / 2) / width, 10 / height, across, ha="center", va="bottom", **style)
+    centre = _LEFT + wide / 2
+    across = shorten(names[1], 2 * min(centre, width - centre) - 28, size, families, DPI)
+    figure.text(centre / width, 10 / height, across, ha="center", va="bottom", **style)
     upright = shorten(names[0], height - 20, size, families, DPI)
     middle = (bottom + high / 2) / height
     figure.text(14 / width, middle, upright, rotation=90, ha="left", va="center", **style)

@@ -132,8 +132,10 @@ def _title(runs: Sequence[FoundRun]) -> str:
 def _by_data(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
     """Runs of the same folder, or of images most of which are the same files, wherever they lie."""
     gathered: dict[object, list[FoundRun]] = {}
+    # Of which nobody knows anything they are shown with the others.
+    first = next((run for run in runs if run.settings), runs[0])
     for run in runs:
-        gathered.setdefault(run.data, []).append(run)
+        gathered.setdefault((run if run.settings else first).data, []).append(run)
     found: list[list[FoundRun]] = []
     for some in gathered.values():
         same = next((others for others in found if _same_files(others, some)), None)

@@ -12,13 +12,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fishcnn.commands.run_files import read_config, read_notes, read_overrides
+from fishcnn.commands.run_files import read_composed, read_config, read_notes, read_overrides
 from fishcnn.commands.run_state import RunState, read_state
+from fishcnn.commands.settings import literal
+from fishcnn.commands.train.manifest import Manifest, PlannedJob, leaves, read_manifest, state_of
 from fishcnn.utils.arrays import DamagedFile, read_arrays
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import user_path
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.run_folder import SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 from fishcnn.utils.text import printable
 
 ENERGY = "cam_energy_on_fish"
@@ -97,16 +99,64 @@ def find_runs(paths: Sequence[str]) -> list[FoundRun]:
         FishError: there is no such path, or no run in it.
     """
     folders: dict[Path, RunFolder] = {}
+    jobs: dict[Path, tuple[Path, Manifest, PlannedJob]] = {}
     for typed in paths:
-        found = [run for place in _places(typed) for run in _runs_at(place)]
-        if not found:
+        places = _places(typed)
+        runs = [run.path.resolve() for place in places for run in _runs_at(place)]
+        planned = {
+            (sweep / job.folder).resolve(): (sweep, manifest, job)
+            for sweep in _sweeps(places)
+            if (manifest := read_manifest(sweep))
+            for job in manifest.jobs
+        }
+        if not runs and not planned:
             raise FishError(
                 f"{typed}: holds no run; name run folders, sweeps, or folders with such inside"
             )
-        folders |= {run.path.resolve(): RunFolder(run.path.resolve()) for run in found}
-    order = sorted(folders, key=lambda path: _by_number(path.parts))
+        folders |= {path: RunFolder(path) for path in runs}
+        jobs |= planned
+    order = sorted({*folders, *jobs}, key=lambda path: _by_number(path.parts))
     common = _common(order)
-    return [_read(folders[path], _name(path, common)) for path in order]
+    return [
+        _read(folders[path], _name(path, common), jobs[path][1].place if path in jobs else "")
+        if path in folders
+        else _pending(RunFolder(path), _name(path, common), *jobs[path])
+        for path in order
+    ]
+
+
+def _pending(
+    run: RunFolder, name: str, sweep: Path, manifest: Manifest, job: PlannedJob
+) -> FoundRun:
+    """A job of a sweep that has not begun, or has left nothing."""
+    settings = _resolved(job.settings, manifest.place)
+    return FoundRun(run, name, state_of(sweep, job), settings, job.overrides)
+
+
+def _sweeps(places: Sequence[Path]) -> list[Path]:
+    """The folders at or below some places whose manifest says which jobs are still to be run."""
+    files = (file for place in places if place.is_dir() for file in place.rglob(SWEEP_MANIFEST))
+    folders = dict.fromkeys(file.parent.resolve() for file in files)
+    return [folder for folder in folders if (folder / SWEEP_SETTINGS).is_file()]  # not of others
+
+
+def _resolved(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Settings as they were composed, with all interpolations resolved as a run does it."""
+    content: dict[str, Any] = {}
+    for name, value in settings.items():
+        *above, last = name.split(".")
+        node = content
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = value
+    config = OmegaConf.create({"runs": "runs", **content})
+    try:
+        if root := config.data.get("root"):
+            config.data.root = literal(str(Path(place, user_path(root)).absolute()))
+        plain = OmegaConf.create(literal(OmegaConf.to_container(config, resolve=True)))
+        return dict(_leaves(plain))
+    except (OmegaConfBaseException, FishError, AttributeError):
+        return {}
 
 
 def _places(typed: str) -> list[Path]:
@@ -147,7 +197,7 @@ def _name(path: Path, common: Path) -> str:
     return printable(path.relative_to(common).as_posix())
 
 
-def _read(run: RunFolder, name: str) -> FoundRun:
+def _read(run: RunFolder, name: str, place: str) -> FoundRun:
     state = read_state(run)
     if state is None and user_of(run.path):
         state = RunState.RUNNING
@@ -159,8 +209,8 @@ def _read(run: RunFolder, name: str) -> FoundRun:
         summary = {}
     try:
         settings = dict(_leaves(read_config(run)))
-    except (FishError, OmegaConfBaseException):
-        settings = {}
+    except (FishError, OmegaConfBaseException):  # it was refused, or has not come so far
+        settings = _resolved(leaves(read_composed(run)), place)
     energy = _energy(run, summary.get("best_epoch")) if summary else None
     return FoundRun(run, name, state, settings, read_overrides(run), summary, energy)
 

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from fishcnn.commands.build import compose_config
 from fishcnn.commands.compare.found_runs import find_runs
 from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard, to_json
 from fishcnn.commands.compare.leaderboard_files import page, runs_table
+from fishcnn.commands.run_state import RunState
+from fishcnn.commands.train.manifest import Manifest, PlannedJob, leaves
 from fishcnn.data.splitting.split_digests import SplitDigests
 from fishcnn.metrics.intervals import seeds_interval, wilson_interval
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.run_folder import RunFolder
+from fishcnn.utils.run_folder import SWEEP_SETTINGS, RunFolder
 
 MakeRun = Callable[..., RunFolder]
 
@@ -97,6 +101,25 @@ def test_unfinished_runs_are_listed_with_their_state_and_never_ranked(
     table = runs_table([found]).splitlines()
     assert len(table) == 7
     assert ",failed,3," in table[2]
+
+
+def test_jobs_that_have_not_begun_are_listed_beside_the_others(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="10")
+    manifest = Manifest(place="/fish")
+    for number in range(3):
+        typed = ("data=folder", "data.root=photos", f"model.blocks={2 + number}")
+        settings = leaves(OmegaConf.to_container(compose_config(*typed), resolve=False))
+        state = RunState.FAILED if number == 2 else RunState.PENDING
+        manifest.put(PlannedJob(str(number), typed, settings, state))
+    manifest.write(tmp_path)
+    (tmp_path / SWEEP_SETTINGS).touch()
+    found = ranked(tmp_path)
+    assert found.names == ["model.blocks"]
+    assert order(found) == ["blocks=2"]
+    waiting = [(found.label(c), c.unfinished[0].shown_state) for c in found.board.waiting]
+    assert waiting == [("blocks=3", "pending"), ("blocks=4", "failed")]
 
 
 def test_older_runs_have_an_interval_but_are_not_compared(
