@@ -60,9 +60,12 @@ def test_a_sweep_is_compared_from_what_its_jobs_have_written(
     typed = ["data.root=meine fotos মাছ", "model.blocks=1,2", "optimizer.lr=0.001,0.01"]
     finished = train("-m", *quick, *typed, "callbacks.grad_cam.enabled=false", "hydra.sweep.dir=s")
     assert finished.status == 0, finished.err
+    output = tmp_path / "s" / "comparison"
+    assert str(output / "leaderboard.md") in finished.out.splitlines()
+    assert finished.out.count("Train the best again") == 1
+    shutil.rmtree(output)
     compared = script("compare", "s")
     assert compared.status == 0, compared.err
-    output = tmp_path / "s" / "comparison"
     figures = {"main_effects.png", "heat_map.png", "accuracy_by_seconds.png"}
     assert {path.name for path in output.iterdir()} == FILES | figures
     (data,) = json.loads((output / "leaderboard.json").read_text())["data"]
@@ -72,7 +75,7 @@ def test_a_sweep_is_compared_from_what_its_jobs_have_written(
     assert len(data["pairs"]) == 6
     effects = {one["name"]: one for one in data["effects"]["settings"]}
     summaries = [json.loads((tmp_path / f"s/{job}/summary.json").read_text()) for job in range(4)]
-    means = [np.mean([one["val_acc"] for one in summaries[start:][::1][:2]]) for start in (0, 2)]
+    means = [np.mean([one["val_acc"] for one in summaries[start : start + 2]]) for start in (0, 2)]
     assert [v["mean"] for v in effects["model.blocks"]["values"]] == pytest.approx(means)
     assert "Train the best again" in compared.out
     command = shlex.split(data["best_command"])
@@ -102,7 +105,7 @@ def test_files_of_an_earlier_comparison_go_and_others_stay(trained: RunFolder) -
         (["nothing/here"], "error: paths: nothing/here: there is no such file or folder in "),
         (["empty"], "error: paths: empty: holds no run; name run folders, sweeps, or"),
         (["runs", "paths=[empty]"], "type paths alone, or all of them as 'paths=[a,b]'"),
-        (["rows=0"], "error: rows=0: must be a whole number, 1 or more"),
+        (["rows=-1"], "error: rows=-1: must be a whole number, 0 or more"),
         (["paths=empty"], "error: paths=empty: must be a list in brackets, with commas"),
         (["paths=[]"], "error: paths=[]: must be text"),
     ],

@@ -54,7 +54,7 @@ class FoundRun:
     @property
     def ranks(self) -> bool:
         """Whether it has a result that can be compared."""
-        return bool(self.summary)
+        return self.number("val_acc") is not None and self.images > 0
 
     @property
     def shown_state(self) -> str:
@@ -205,8 +205,6 @@ def _read(run: RunFolder, name: str, place: str) -> FoundRun:
     if state is None and run.summary.is_file():
         state = RunState.FINISHED
     summary = read_notes(run.summary) if state == RunState.FINISHED else {}
-    if not isinstance(summary.get("val_acc"), float | int) or not summary.get("val_pictures"):
-        summary = {}
     try:
         settings = dict(_leaves(read_config(run)))
     except (FishError, OmegaConfBaseException):  # it was refused, or has not come so far

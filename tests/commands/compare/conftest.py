@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.utils.run_folder import RunFolder
 
 MakeRun = Callable[..., RunFolder]
+
+
+@cache
+def _config(overrides: tuple[str, ...]) -> str:
+    config = compose_config("data=folder", "data.root=/fish/photos", *overrides)
+    return OmegaConf.to_yaml(config, resolve=True)
 
 
 @pytest.fixture
@@ -33,8 +40,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         run.typed_last.parent.mkdir(parents=True)
         run.typed.write_text(yaml.safe_dump([*overrides]))
         run.typed_last.write_text(yaml.safe_dump([*overrides]))
-        config = compose_config("data=folder", "data.root=/fish/photos", *overrides)
-        run.config.write_text(OmegaConf.to_yaml(config, resolve=True))
+        run.config.write_text(_config(overrides))
         if answers is None:
             return run
         of_image = dict(enumerate(answers)) if isinstance(answers, str) else answers

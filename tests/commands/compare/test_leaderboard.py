@@ -136,6 +136,22 @@ def test_older_runs_have_an_interval_but_are_not_compared(
     assert why.startswith("1, 2: of an earlier version or damaged")
 
 
+@pytest.mark.parametrize("file", ["summary", "validation", "config", "metrics", "state", "typed"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00", b"[1, 2]", b'{"val_acc": "x"}', b"a,b\n1,2\n"]
+)
+def test_a_damaged_file_of_one_run_does_not_hide_the_others(
+    make_run: MakeRun, tmp_path: Path, file: str, content: bytes
+) -> None:
+    make_run("0", "model.blocks=2", answers="1110")
+    getattr(make_run("1", "model.blocks=3", answers="1111"), file).write_bytes(content)
+    found = ranked(tmp_path)
+    assert sorted(run.name for run in found.board.runs) == ["0", "1"]
+    text = page([found], [[]])
+    assert "| 75.0% |" in text
+    assert len(runs_table([found]).splitlines()) == 3
+
+
 def test_runs_of_other_images_are_not_compared_with_each_other(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
