@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fishcnn.commands.known_settings import KnownSettings
+from fishcnn.commands.overrides import quoted
 from fishcnn.commands.settings import choices
 from fishcnn.commands.slips import Reading, is_there, listed, nearest
 from fishcnn.commands.typed_settings import Word
@@ -18,6 +19,7 @@ from fishcnn.utils.run_folder import CHECKPOINTS, RunFolder
 # Where a path goes that is typed without a name: that of a run, and that of images.
 _RUN_SETTINGS = ("ckpt", "ckpt_path")
 _IMAGE_SETTINGS = ("input", "data_root", "data.root")
+_SEVERAL = "paths"  # a list of them
 _LIKE_A_PATH = re.compile(r"-|[~./\\].*|.*[/\\*?].*|.*\.\w{2,5}", re.DOTALL)
 
 
@@ -47,7 +49,9 @@ def name_paths(words: Sequence[Word], known: KnownSettings) -> list[Word]:
         paths.setdefault(setting.partition("=")[0], []).append(word.text)
     for name, values in paths.items():
         beside = [one for one in found if one.text.partition("=")[0] == name]
-        if len(values) == 1 and not beside:
+        if name == _SEVERAL and not beside:
+            found.append(Word(f"{name}=[{','.join(map(quoted, values))}]"))
+        elif len(values) == 1 and not beside:
             found.append(Word(f"{name}={values[0]}"))
         else:
             found = [one for one in found if one not in beside]
@@ -86,6 +90,8 @@ def _several_paths(name: str, words: Sequence[str]) -> Reading:
     """What to say of paths that would all be the value of one setting."""
     some = f"{words[0]} and {len(words) - 1} more" if len(words) > 2 else listed(words, "and")
     takes = f"{name}= takes one path"
+    if name == _SEVERAL:
+        takes = f"type paths alone, or all of them as '{name}=[a,b]'"
     if name == "input":
         takes = "input= takes one file, one folder, or a glob between quotes: 'input=photos/*.jpg'"
     return Reading(None, f"{some}: {takes}")
@@ -93,6 +99,8 @@ def _several_paths(name: str, words: Sequence[str]) -> Reading:
 
 def _setting_of_path(word: str, known: KnownSettings) -> Reading:
     everything = known.everything()
+    if _SEVERAL in everything:
+        return Reading([f"{_SEVERAL}={word}"])
     of_run = [name for name in _RUN_SETTINGS if name in everything]
     # Of the data of a run that has moved it is the last that is meant.
     of_images = [name for name in _IMAGE_SETTINGS if name in everything]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Each has a configuration of its name in conf/, and is a function of its name in this module.
 COMMANDS = {
     "train": ("fishcnn.commands.train.train", "train a network on a folder of images"),
+    "compare": ("fishcnn.commands.compare.compare", "rank runs and sweeps, see what mattered"),
     "evaluate": ("fishcnn.commands.evaluate.evaluate", "judge a trained network, write a report"),
     "explain": ("fishcnn.commands.explain.explain", "show where a trained network looks"),
     "predict": ("fishcnn.commands.predict.predict", "classify images with a trained network"),

@@ -146,15 +146,16 @@ def _quote(argument: str, *, sweep: bool) -> str:
         return _choice_of_group(name, value)
     if name.lstrip("+") not in _VERBATIM:
         no_name = not re.fullmatch(r"[~+]*[\w./@-]+", name, re.ASCII)
-        return argument if no_name or parsed(argument) else f"{name}={_quoted(value)}"
+        return argument if no_name or parsed(argument) else f"{name}={quoted(value)}"
     if not sweep:
-        return f"{name}={_quoted(value)}"
+        return f"{name}={quoted(value)}"
     return (
-        argument if _FUNCTION.fullmatch(value) else f"{name}={','.join(map(_quoted, parts(value)))}"
+        argument if _FUNCTION.fullmatch(value) else f"{name}={','.join(map(quoted, parts(value)))}"
     )
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A value that Hydra takes as it was typed; what is quoted already, and null, stay."""
     if value in ("", "null") or _QUOTED.fullmatch(value):
         return value
     if value == "???":  # of which OmegaConf thinks that it is still to be chosen

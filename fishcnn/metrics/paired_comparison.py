@@ -68,7 +68,7 @@ def compare_paired(first: Floats, second: Floats, groups: Ints) -> PairedCompari
     """
     of_image = first.mean(0) - second.mean(0)
     _, members = np.unique(groups, return_inverse=True)
-    of_group = np.bincount(members, of_image)
+    of_group: Floats = np.bincount(members, of_image).astype(np.float64)
     of_seeds = 0.0
     if len(first) == len(second) == 1 and np.array_equal(of_image, np.rint(of_image)):
         p_value = sign_flip_p_value(np.rint(of_group).astype(np.int64))

@@ -286,16 +286,23 @@ class FishClassifier(pl.LightningModule):
             )
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count a validation batch. The loss is plain cross-entropy, without smoothing."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Count a validation batch. The loss is plain cross-entropy, without smoothing.
+
+        Returns:
+            Logits ``(N, K)``, for callbacks that look at single images; None where this process has
+            no image left.
+        """
         if not len(batch["label"]):
             # Nothing is left for this process; those that have an image left may share its weights.
             self(torch.zeros(1, 3, self.image_size, self.image_size, device=self.device))
-            return
-        logits, labels = self(batch["image"]).float(), batch["label"]
+            return None
+        logits: Tensor = self(batch["image"]).float()
+        labels = batch["label"]
         loss = F.cross_entropy(logits, labels)
         self.val_scores.update(loss=loss, images=len(logits), preds=logits, target=labels)
         self.val_confusion.update(logits, labels)
+        return logits
 
     def on_validation_epoch_start(self) -> None:
         """Measure the same network in all processes, as it is saved."""

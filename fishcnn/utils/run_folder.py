@@ -16,6 +16,13 @@ EXPLANATION_IMAGES, EXPLANATION_TABLE = "pictures", "explanations.csv"
 EXPLANATION_SHEET, EXPLANATION_PAGE = "contact_sheet.png", "report.html"
 EXPLANATION_MEASUREMENTS = "trust.json"
 EXPLANATION_CURVES, EXPLANATION_EXAMPLES = "curves.png", "examples.png"
+# Likewise, of a comparison of runs, which can be in the folder of a sweep.
+COMPARISON = "comparison"
+LEADERBOARD_PAGE, LEADERBOARD_TABLE, LEADERBOARD = (
+    *("leaderboard.md", "leaderboard.csv"),
+    "leaderboard.json",
+)
+PAIRS_TABLE = "pairs.csv"
 # Likewise, of an export.
 MODEL_CARD, EXPORT_SHEET, EXPORT_RESULTS = "MODEL_CARD.md", "grad_cam.png", "export.json"
 
@@ -43,6 +50,7 @@ class RunFolder:
         self.data_report = self.path / "data.md"
         self.metrics = self.path / "metrics.csv"  # a row an epoch
         self.diagnosis = self.path / "diagnosis.md"
+        self.validation = self.path / "validation.csv"  # a row a validation image, at the end
         self.summary = self.path / "summary.json"  # the numbers at the end
         self.figures = self.path / "figures"  # written before the summary
         self.explanations = self.path / "explanations"

@@ -319,3 +319,17 @@ def test_a_sweep_takes_each_of_its_paths_as_typed(value: str, expected: Sequence
 def test_free_text_is_that_of_settings_that_exist() -> None:
     names = set().union(*(KnownSettings(command).everything() for command in COMMANDS))
     assert set(FREE_TEXT) <= names
+
+
+def test_a_comparison_takes_several_paths() -> None:
+    for typed, paths in {
+        "runs/1 pics c": ["runs/1", "pics", "c"],
+        "'my fish pics' rows=5": ["my fish pics"],
+        "'runs/*' a,b": ["runs/*", "a,b"],
+        "'paths=[runs,c]'": ["runs", "c"],
+        "": ["runs"],
+    }.items():
+        assert list(composed(f"compare {typed}").paths) == paths
+    assert "runs and c: type paths alone, or all of them as 'paths=[a,b]'" in answer(
+        "compare c paths=runs"
+    )

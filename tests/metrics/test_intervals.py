@@ -67,7 +67,7 @@ def test_other_seeds_make_the_interval_of_an_accuracy_wider() -> None:
     assert seeds_interval([0.8], 100) == wilson_interval(80, 100)
     assert seeds_interval([0.8, 0.8], 100) == wilson_interval(80, 100)
     low, high = seeds_interval([0.7, 0.9], 100)
-    # By hand: variance of images 0.0016, of seeds 0.01, as of 13.79 images; t of one degree, 12.706.
+    # By hand: variances 0.0016 of images and 0.01 of seeds, as of 13.79 images; t is 12.706.
     assert (low, high) == pytest.approx((0.05054, 0.99668), abs=1e-4)
     many = [0.8 + 0.02 * (-1) ** seed for seed in range(40)]
     images, seeds = 0.16 / 1000, np.var(many, ddof=1) / 40

@@ -78,9 +78,9 @@ def test_batch_norm_and_dropout_train_in_every_epoch_and_rest_in_validation(
             self.note("train")
             return super().training_step(batch, batch_idx)
 
-        def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        def validation_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
             self.note("val")
-            super().validation_step(batch, batch_idx)
+            return super().validation_step(batch, batch_idx)
 
     spy = Spy(**dict(classifier(datamodule).hparams))
     trainer(tmp_path).fit(spy, datamodule=datamodule)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.train.answers import Answers
 from fishcnn.commands.train.build_trainer import Callbacks
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.metrics.intervals import wilson_interval
@@ -56,7 +57,7 @@ def finish_run(
     best_epoch = best["epoch"] + 1
     # A compiled network would be compiled again for the sizes of the last batches.
     with torch.compiler.set_stance("force_eager"):
-        scores = _validate(classifier, datamodule, fitted)
+        scores = _validate(classifier, datamodule, fitted, run)
         summary = _summarise(callbacks, classifier, best_epoch, scores, start)
         _draw(run.figures, classifier, best_epoch, datamodule, callbacks)
     text = json.dumps(finite(summary), indent=1, ensure_ascii=False, allow_nan=False)
@@ -65,9 +66,10 @@ def finish_run(
 
 
 def _validate(
-    classifier: FishClassifier, datamodule: FishDataModule, fitted: pl.Trainer
+    classifier: FishClassifier, datamodule: FishDataModule, fitted: pl.Trainer, run: RunFolder
 ) -> dict[str, float]:
-    """Measure the checkpoint that is kept, as it was loaded from disk."""
+    """Measure the checkpoint that is kept, as it was loaded from disk, and write each answer."""
+    answers = Answers()
     device = fitted.strategy.root_device
     trainer = pl.Trainer(
         accelerator=fitted.accelerator.name(),
@@ -75,11 +77,13 @@ def _validate(
         devices=1 if device.index is None else [device.index],
         precision=fitted.precision,
         logger=False,
+        callbacks=[answers],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     trainer.validate(classifier, datamodule=datamodule, verbose=False)
+    write_text(run.validation, answers.table(datamodule))
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 

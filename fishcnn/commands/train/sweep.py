@@ -175,7 +175,10 @@ class CompareJobs(Callback):
 
 
 def compare_jobs(sweep: Path) -> None:
-    """Print a table of the jobs, and write ``sweep.json`` into the folder of the sweep."""
+    """Print a table of the jobs, and write ``sweep.json`` into the folder of the sweep.
+
+    Then comes the leaderboard, see :func:`fishcnn.commands.compare.compare.compare_sweep`.
+    """
     jobs = read_jobs(sweep)
     if not jobs:
         return
@@ -193,6 +196,10 @@ def compare_jobs(sweep: Path) -> None:
     write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
     # Raw, as a table would cut it.
     print(f"sweep: {file}")
+    if any(job.state == RunState.FINISHED for job in jobs):
+        from fishcnn.commands.compare.compare import compare_sweep
+
+        compare_sweep(sweep)
 
 
 def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated]) -> None:

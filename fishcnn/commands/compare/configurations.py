@@ -1,0 +1,155 @@
+"""Runs gathered: those of the same images, and among these those of the same settings."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fishcnn.commands.compare.found_runs import FoundRun
+from fishcnn.commands.compare.varied import configuration_key, short_names, shown_value
+from fishcnn.metrics.intervals import seeds_interval
+from fishcnn.utils.text import printable
+
+# Of the smaller of two folders of images, by which they are the same data.
+_SHARED = 0.5
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Runs that differ only in the seed, the fold or the split.
+
+    Attributes:
+        runs: those that have finished.
+        unfinished: the others.
+        accuracy: validation accuracy: over all images that were held out in any fold, and of that
+            the mean over seeds; None where nothing has finished.
+        interval: 95% interval of that.
+    """
+
+    runs: list[FoundRun]
+    unfinished: list[FoundRun] = field(default_factory=list)
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, runs: Sequence[FoundRun]) -> "Configuration":
+        """Gather runs of the same settings."""
+        done = [run for run in runs if run.ranks]
+        unfinished = [run for run in runs if not run.ranks]
+        if not done:
+            return cls([], unfinished)
+        shares, sizes = [], []
+        for of_seed in by_seed(done):
+            sizes.append(sum(run.images for run in of_seed))
+            hits = sum((run.number("val_acc") or 0) * run.images for run in of_seed)
+            shares.append(hits / sizes[-1])
+        interval = seeds_interval(shares, min(sizes))
+        return cls(done, unfinished, statistics.fmean(shares), interval)
+
+    @property
+    def any_run(self) -> FoundRun:
+        """A run, for the settings that they share."""
+        return (self.runs or self.unfinished)[0]
+
+    @property
+    def best_run(self) -> FoundRun:
+        """Of those that have finished the one of the highest accuracy."""
+        return max(self.runs, key=_rank)
+
+    @property
+    def images(self) -> int:
+        """How many a seed was validated on, over all folds."""
+        return max((sum(run.images for run in one) for one in by_seed(self.runs)), default=0)
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a number over its runs; None if one has none."""
+        values = [run.energy if name == "energy" else run.number(name) for run in self.runs]
+        known = [value for value in values if value is not None]
+        return statistics.fmean(known) if known and len(known) == len(values) else None
+
+    def label(self, names: Sequence[str]) -> str:
+        """What was varied, in the fewest words."""
+        short = zip(short_names(names), names, strict=True)
+        parts = [f"{word}={shown_value(self.any_run, name)}" for word, name in short]
+        return printable(" ".join(parts)) or self.any_run.name
+
+
+@dataclass(frozen=True)
+class Board:
+    """Runs of the same images.
+
+    Attributes:
+        data: what the images are called.
+        runs: all of them.
+        ranked: configurations with a result, the best first.
+        waiting: configurations without one.
+    """
+
+    data: str
+    runs: list[FoundRun]
+    ranked: list[Configuration]
+    waiting: list[Configuration]
+
+
+def by_seed(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
+    """Runs by their seed; those of one differ in the images that they hold out."""
+    gathered: dict[str, list[FoundRun]] = {}
+    for run in runs:
+        gathered.setdefault(str(run.settings.get("seed")), []).append(run)
+    return list(gathered.values())
+
+
+def gather(runs: Sequence[FoundRun]) -> list[Board]:
+    """Gather runs by their images, then by their settings."""
+    return [_board(some) for some in _by_data(runs)]
+
+
+def _rank(run: FoundRun) -> tuple[float, float]:
+    loss = run.number("val_loss")
+    return run.number("val_acc") or 0, -loss if loss is not None else -np.inf
+
+
+def _board(runs: list[FoundRun]) -> Board:
+    gathered: dict[object, list[FoundRun]] = {}
+    for run in runs:
+        # Of a run whose settings are not known nobody can say that they are those of another.
+        key = configuration_key(run) if run.settings else run.run.path
+        gathered.setdefault(key, []).append(run)
+    found = [Configuration.of(one) for one in gathered.values()]
+    ranked = [one for one in found if one.runs]
+    ranked.sort(key=lambda one: (-(one.accuracy or 0), one.mean("val_loss") or np.inf))
+    return Board(_title(runs), runs, ranked, [one for one in found if not one.runs])
+
+
+def _title(runs: Sequence[FoundRun]) -> str:
+    settings = next((run.settings for run in runs if run.settings), {})
+    root = settings.get("data.root")
+    return printable(Path(str(root)).name if root else str(settings.get("data.name", "unknown")))
+
+
+def _by_data(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
+    """Runs of the same folder, or of images most of which are the same files, wherever they lie."""
+    gathered: dict[object, list[FoundRun]] = {}
+    # Of which nobody knows anything they are shown with the others.
+    first = next((run for run in runs if run.settings), runs[0])
+    for run in runs:
+        gathered.setdefault((run if run.settings else first).data, []).append(run)
+    found: list[list[FoundRun]] = []
+    for some in gathered.values():
+        same = next((others for others in found if _same_files(others, some)), None)
+        if same is None:
+            found.append([*some])
+        else:
+            same.extend(some)
+    order = {run.run.path: place for place, run in enumerate(runs)}
+    return [sorted(some, key=lambda run: order[run.run.path]) for some in found]
+
+
+def _same_files(some: Sequence[FoundRun], others: Sequence[FoundRun]) -> bool:
+    if not some[0].settings or not others[0].settings:
+        return False
+    known = [next(filter(None, (run.digests() for run in runs)), set()) for runs in (some, others)]
+    least = min(map(len, known))
+    return least > 0 and len(known[0] & known[1]) >= _SHARED * least

@@ -1,0 +1,260 @@
+"""Ranks, verdicts and what was varied, of runs whose answers are known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from fishcnn.commands.build import compose_config
+from fishcnn.commands.compare.found_runs import find_runs
+from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard, to_json
+from fishcnn.commands.compare.leaderboard_files import page, runs_table
+from fishcnn.commands.run_state import RunState
+from fishcnn.commands.train.manifest import Manifest, PlannedJob, leaves
+from fishcnn.data.splitting.split_digests import SplitDigests
+from fishcnn.metrics.intervals import seeds_interval, wilson_interval
+from fishcnn.utils.errors import FishError
+from fishcnn.utils.run_folder import SWEEP_SETTINGS, RunFolder
+
+MakeRun = Callable[..., RunFolder]
+
+
+def ranked(folder: Path) -> Ranking:
+    (found,) = leaderboard(find_runs([str(folder)]))
+    return found
+
+
+def order(found: Ranking) -> list[str]:
+    return [found.label(one) for one in found.board.ranked]
+
+
+def test_better_is_said_only_beyond_the_noise(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("0", "model.blocks=2", answers="1" * 30 + "0" * 30)
+    make_run("1", "model.blocks=3", answers="1" * 45 + "0" * 15)
+    make_run("2", "model.blocks=4", answers="1" * 44 + "0" * 16)
+    found = ranked(tmp_path)
+    assert order(found) == ["blocks=3", "blocks=4", "blocks=2"]
+    assert found.verdict(0) == "the best here"
+    # One discordant image of 60: Connor's formula at 0.05 / 3.
+    assert found.verdict(1) == "not distinguishable on 60 images; about 630 needed"
+    # 15 to 0: 2 / 2**15, of three comparisons.
+    assert found.verdict(2) == "worse by 25.0% (p = 0.00018)"
+    pair = found.pairs.pairs[0, 2]
+    assert pair.found.p_value == pytest.approx(2**-14)
+    assert pair.adjusted == pytest.approx(3 * 2**-14)
+    said = " ".join(found.sentences())
+    assert "It is better than 1 of 2 others, and not distinguishable from 1 on 60 images." in said
+    assert "McNemar's exact test" in said
+    assert "3 comparisons" in said
+
+
+def test_folds_are_pooled_and_compared_on_all_images(make_run: MakeRun, tmp_path: Path) -> None:
+    for number, (blocks, first, second) in enumerate(((2, "1100", "10"), (3, "1111", "11"))):
+        for fold, text in enumerate((first, second)):
+            images = {4 * fold + place: letter for place, letter in enumerate(text)}
+            typed = (f"model.blocks={blocks}", "data.folds=2", f"data.fold={fold}")
+            make_run(str(2 * number + fold), *typed, answers=images)
+    found = ranked(tmp_path)
+    best, other = found.board.ranked
+    assert order(found) == ["blocks=3", "blocks=2"]
+    assert (best.accuracy, other.accuracy) == (1, 0.5)
+    assert other.interval == pytest.approx(wilson_interval(3, 6))
+    assert other.images == 6
+    assert found.pairs.pairs[0, 1].found.images == 6
+    assert found.pairs.pairs[0, 1].found.p_value == pytest.approx(2 / 2**3)
+    assert found.repeats == ["data.fold"]
+    # The folds are no noise of the effect of a setting.
+    assert found.knobs.knobs[0].effect.means == pytest.approx([0.5, 1])
+
+
+def test_seeds_are_averaged_and_their_scatter_counts(make_run: MakeRun, tmp_path: Path) -> None:
+    for blocks, shares in ((2, (40, 60)), (3, (58, 62))):
+        for seed, hits in enumerate(shares):
+            typed = (f"model.blocks={blocks}", f"seed={seed}")
+            make_run(f"{blocks}-{seed}", *typed, answers="1" * hits + "0" * (80 - hits))
+    found = ranked(tmp_path)
+    best, other = found.board.ranked
+    assert best.accuracy == pytest.approx(60 / 80)
+    assert other.interval == pytest.approx(seeds_interval([40 / 80, 60 / 80], 80))
+    assert found.pairs.pairs[0, 1].found.seed_variance > 0
+    assert found.verdict(1) == "not distinguishable on 80 images; more seeds needed"
+    assert "of other images and other seeds" in " ".join(found.sentences())
+
+
+def test_unfinished_runs_are_listed_with_their_state_and_never_ranked(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="10")
+    for name, state in (("1", "failed"), ("2", "interrupted"), ("3", "running"), ("4", "pruned")):
+        run = make_run(name, f"model.blocks={int(name) + 2}", answers="11")
+        run.state.write_text(json.dumps({"state": state, "reason": None}))
+    make_run("5", "model.blocks=7")
+    found = ranked(tmp_path)
+    assert order(found) == ["blocks=2"]
+    states = [one.unfinished[0].shown_state for one in found.board.waiting]
+    # Nobody is writing to what says that it is running.
+    assert states == ["failed", "interrupted", "interrupted", "pruned", "not finished"]
+    assert to_json([found])["data"][0]["configurations"][1]["rank"] is None
+    table = runs_table([found]).splitlines()
+    assert len(table) == 7
+    assert ",failed,3," in table[2]
+
+
+def test_jobs_that_have_not_begun_are_listed_beside_the_others(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="10")
+    manifest = Manifest(place="/fish")
+    for number in range(3):
+        typed = ("data=folder", "data.root=photos", f"model.blocks={2 + number}")
+        settings = leaves(OmegaConf.to_container(compose_config(*typed), resolve=False))
+        state = RunState.FAILED if number == 2 else RunState.PENDING
+        manifest.put(PlannedJob(str(number), typed, settings, state))
+    manifest.write(tmp_path)
+    (tmp_path / SWEEP_SETTINGS).touch()
+    found = ranked(tmp_path)
+    assert found.names == ["model.blocks"]
+    assert order(found) == ["blocks=2"]
+    waiting = [(found.label(c), c.unfinished[0].shown_state) for c in found.board.waiting]
+    assert waiting == [("blocks=3", "pending"), ("blocks=4", "failed")]
+
+
+def test_older_runs_have_an_interval_but_are_not_compared(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="1111")
+    make_run("1", "model.blocks=3", answers="1100").validation.unlink()
+    damaged = make_run("2", "model.blocks=4", answers="1000").validation
+    damaged.write_text(damaged.read_text()[:-30])
+    found = ranked(tmp_path)
+    assert [found.verdict(place) for place in (1, 2)] == ["not compared"] * 2
+    assert found.board.ranked[1].interval == pytest.approx(wilson_interval(2, 4))
+    (why,) = [line for line in found.sentences() if "earlier version" in line]
+    assert why.startswith("1, 2: of an earlier version or damaged")
+
+
+@pytest.mark.parametrize("file", ["summary", "validation", "config", "metrics", "state", "typed"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00", b"[1, 2]", b'{"val_acc": "x"}', b"a,b\n1,2\n"]
+)
+def test_a_damaged_file_of_one_run_does_not_hide_the_others(
+    make_run: MakeRun, tmp_path: Path, file: str, content: bytes
+) -> None:
+    make_run("0", "model.blocks=2", answers="1110")
+    getattr(make_run("1", "model.blocks=3", answers="1111"), file).write_bytes(content)
+    found = ranked(tmp_path)
+    assert sorted(run.name for run in found.board.runs) == ["0", "1"]
+    text = page([found], [[]])
+    assert "| 75.0% |" in text
+    assert len(runs_table([found]).splitlines()) == 3
+
+
+def test_runs_of_other_images_are_not_compared_with_each_other(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", answers="1111")
+    make_run("1", "data.root=/other/fish", answers="1000")
+    first, second = leaderboard(find_runs([str(tmp_path)]))
+    assert (first.board.data, second.board.data) == ("photos", "fish")
+    assert first.pairs.pairs == second.pairs.pairs == {}
+    text = page([first, second], [[], []])
+    assert "Runs of different images are not compared with each other" in text
+
+
+def test_images_that_have_moved_are_the_same_images(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, root in (("0", "/fish/photos"), ("1", "/moved/photos")):
+        run = make_run(name, f"data.root={root}", f"model.blocks={2 + int(name)}", answers="1100")
+        digests = np.arange(64, dtype=np.uint8).reshape(4, 16)
+        SplitDigests(digests[:2], digests[2:], digests[:0], digests[:0]).save(run.digests)
+    found = ranked(tmp_path)
+    assert found.names == ["model.blocks"]
+    assert found.pairs.pairs[0, 1].found.images == 4
+
+
+def test_runs_without_an_image_in_common_are_not_compared(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", "data.fold=0", "data.folds=2", answers={0: "1", 1: "1"})
+    make_run("1", "model.blocks=3", "data.fold=1", "data.folds=2", answers={2: "1", 3: "0"})
+    found = ranked(tmp_path)
+    assert found.pairs.pairs == {}
+    assert found.verdict(1) == "no image in common"
+
+
+def test_images_that_no_split_separates_are_one_witness(make_run: MakeRun, tmp_path: Path) -> None:
+    films = [0] * 4 + [1] * 4
+    make_run("0", "model.blocks=2", answers="1" * 8, groups=films)
+    make_run("1", "model.blocks=3", answers="0" * 8, groups=films)
+    assert ranked(tmp_path).pairs.pairs[0, 1].found.p_value == pytest.approx(0.5)
+
+
+def test_what_was_varied_comes_from_the_settings_not_from_what_was_typed(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", answers="10")  # 4 blocks, without a word
+    make_run("1", "model.blocks=3", "logger=none", "trainer.accelerator=cpu", answers="11")
+    make_run("2", "model.blocks=4", "data.workers=1", "seed=7", answers="10")
+    found = ranked(tmp_path)
+    assert found.names == ["model.blocks"]
+    assert [len(one.runs) for one in found.board.ranked] == [1, 2]
+
+
+def test_a_group_that_is_exchanged_stands_for_its_settings(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "optimizer=adam", answers="10")
+    make_run("1", "optimizer=adamw", answers="11")
+    assert ranked(tmp_path).names == ["optimizer.name"]
+    assert order(ranked(tmp_path)) == ["optimizer=adamw", "optimizer=adam"]
+    make_run("2", "optimizer=adamw", "optimizer.lr=0.5", answers="00")
+    assert ranked(tmp_path).names == ["optimizer.name", "optimizer.lr"]
+
+
+def test_an_experiment_stands_for_what_it_chooses(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("0", "experiment=seed", answers="10")
+    make_run("1", "experiment=best", answers="11")
+    assert order(ranked(tmp_path)) == ["experiment=best", "experiment=seed"]
+    make_run("2", "experiment=best", "optimizer.lr=0.5", answers="00")
+    assert ranked(tmp_path).names == ["experiment", "optimizer.lr"]
+
+
+def test_what_varied_together_is_one_knob(make_run: MakeRun, tmp_path: Path) -> None:
+    for number, (blocks, rate) in enumerate(((2, 0.1), (3, 0.2), (2, 0.1), (3, 0.2))):
+        typed = (f"model.blocks={blocks}", f"optimizer.lr={rate}", f"seed={number}")
+        make_run(str(number), *typed, answers="1" * (number + 1) + "0" * (9 - number))
+    (knob,) = ranked(tmp_path).knobs.knobs
+    assert knob.name == "model.blocks, optimizer.lr"
+    assert knob.levels == ["2, 0.1", "3, 0.2"]
+    assert knob.effect.means == pytest.approx([0.2, 0.3])
+
+
+def test_many_numbers_are_shown_as_ranges(make_run: MakeRun, tmp_path: Path) -> None:
+    for number in range(12):
+        make_run(
+            str(number), f"optimizer.lr={1 + number}", answers="1" * number + "0" * (12 - number)
+        )
+    (knob,) = ranked(tmp_path).knobs.knobs
+    assert knob.levels == ["1 to 3", "4 to 6", "7 to 9", "10 to 12"]
+    assert knob.effect.means == pytest.approx([1 / 12, 4 / 12, 7 / 12, 10 / 12])
+
+
+def test_runs_are_named_once_whatever_leads_to_them(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sweep/2", "sweep/10", "day/one"):
+        make_run(name, answers="10").checkpoints.mkdir()
+    both = ["sweep", "sweep/10", "sweep/../sweep", "*/1?", "day/one/checkpoints", "day/one"]
+    assert [run.name for run in find_runs(both)] == ["day/one", "sweep/2", "sweep/10"]
+    assert [run.name for run in find_runs(["sweep"])] == ["2", "10"]
+    assert [run.name for run in find_runs(["day/one"])] == ["one"]
+    with pytest.raises(FishError, match=r"^nowhere: there is no such file or folder"):
+        find_runs(["nowhere"])
+
+
+def test_the_command_of_the_best_is_quoted_for_a_shell(make_run: MakeRun) -> None:
+    (run,) = find_runs([str(make_run("1", "data.root=/fish/my photos", answers="1").path)])
+    assert command_of(run) == "python scripts/train.py 'data.root=/fish/my photos'"
