@@ -6,6 +6,9 @@ Hashing", VLDB 1999) with the neighbouring buckets looked up too (Lv et al., "Mu
 most.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,10 +37,10 @@ def candidate_pairs(features: Features) -> NDArray[np.int64]:
     Returns:
         int64 (C, 2), i < j, each pair once, in ascending order; C is at most 16 N.
     """
-    buckets, images = _entries(features)
+    entries = list(_entries(features))
     found = [(np.zeros((0, 2), np.int64), np.zeros(0, np.intp))]
     for start in range(0, len(features.words), _IMAGES_AT_ONCE):
-        pairs, votes = _voted(buckets, images, range(start, start + _IMAGES_AT_ONCE))
+        pairs, votes = _voted(entries, range(start, start + _IMAGES_AT_ONCE))
         # Of all pairs of the earlier image, and of some of those of the later one.
         best = _most_voted(pairs, votes)
         found.append((pairs[best], votes[best]))
@@ -45,20 +48,29 @@ def candidate_pairs(features: Features) -> NDArray[np.int64]:
     return pairs[_most_voted(pairs, votes)]
 
 
+class _Entries(NamedTuple):
+    """The images of some words, one bucket a word; no image is alone in its bucket.
+
+    They are in the order of where they have the word, then in their own: among a thousand that look
+    alike, the same image is next to itself.
+    """
+
+    buckets: NDArray[np.uint32]  # (E,), ascending
+    images: NDArray[np.uint32]  # (E,)
+
+
 def _voted(
-    buckets: NDArray[np.uint32], images: NDArray[np.uint32], firsts: range
+    entries: Iterable[_Entries], firsts: range
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     """Find pairs (C, 2) whose earlier image is in a range, ascending; and how often they meet."""
     keys = [np.zeros(0, np.uint64)]
-    for step in range(1, _NEXT_IN_BUCKET + 1):
-        for start in range(0, len(images) - step, _ENTRIES_AT_ONCE):
-            here = slice(start, min(start + _ENTRIES_AT_ONCE, len(images) - step))
-            there = slice(here.start + step, here.stop + step)
-            one, other = images[here], images[there]
+    for buckets, images in entries:
+        for step in range(1, _NEXT_IN_BUCKET + 1):
+            one, other = images[:-step], images[step:]
             first = np.minimum(one, other)
-            shared = (buckets[here] == buckets[there]) & (one != other)
+            shared = (buckets[:-step] == buckets[step:]) & (one != other)
             shared &= (first >= firsts.start) & (first < firsts.stop)
-            second = np.maximum(one, other)[shared].astype(np.uint64)
+            second = np.maximum(one[shared], other[shared]).astype(np.uint64)
             keys.append(first[shared].astype(np.uint64) << np.uint64(32) | second)
     key, votes = np.unique(np.concatenate(keys), return_counts=True)
     enough = votes >= _MIN_SHARED
@@ -66,18 +78,11 @@ def _voted(
     return pairs[enough], votes[enough]
 
 
-def _entries(features: Features) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return the numbers of buckets, one a word, and the images that have it; none is alone.
-
-    Images with one word are in the order of where they have it, then in their own: among a thousand
-    that look alike, the same image is next to itself.
-    """
+def _entries(features: Features) -> Iterator[_Entries]:
+    """Sort the words, part by part, each of which needs so much memory and no more."""
     count = len(features.words)
     few = count <= 2**_IMAGE_BITS
-    # Words are sorted by parts, which need no more memory than one of them.
     parts = 1 + features.words.size * (1 + features.weak.shape[2]) // _ENTRIES_AT_ONCE
-    buckets, images = [np.zeros(0, np.uint32)], [np.zeros(0, np.uint32)]
-    known = 0
     for part in range(parts):
         starts = range(0, count, _IMAGES_AT_ONCE)
         entry = np.concatenate(
@@ -87,15 +92,12 @@ def _entries(features: Features) -> tuple[NDArray[np.uint32], NDArray[np.uint32]
         entry = entry[np.diff(entry, prepend=~entry[:1]) != 0]
         word = (entry >> np.uint64(32)).astype(np.uint32)
         begins = np.diff(word, prepend=~word[:1]) != 0
-        bucket = np.cumsum(begins, dtype=np.uint32) + np.uint32(known)
-        known += int(begins.sum())
         together = np.zeros(len(word), np.bool_)
         together[1:] = ~begins[1:]
         together[:-1] |= ~begins[1:]
-        image = entry & np.uint64(2 ** (_IMAGE_BITS if few else 32) - 1)
-        buckets.append(bucket[together])
-        images.append(image[together].astype(np.uint32))
-    return np.concatenate(buckets), np.concatenate(images)
+        bucket = np.cumsum(begins[together], dtype=np.uint32)
+        image = entry[together] & np.uint64(2 ** (_IMAGE_BITS if few else 32) - 1)
+        yield _Entries(bucket, image.astype(np.uint32))
 
 
 def _keys(features: Features, start: int, few: bool, part: int, parts: int) -> NDArray[np.uint64]:
