@@ -1,5 +1,6 @@
 """A folder of images to an index of their paths and labels; no image is opened here."""
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -115,10 +116,11 @@ def _visible_folders(folder: Path) -> list[Path]:
 
 def _visible_files(root: Path) -> Iterator[Path]:
     """Yield every file below root that is not hidden, relative to root."""
+    inside = len(os.path.join(root, ""))
     for path, error in walk(str(root)):
         if error is not None:
             raise ArgumentError("root", root, f"cannot list {path}: {error.strerror}") from error
-        yield Path(path).relative_to(root)
+        yield Path(path[inside:])
 
 
 def _class_names(root: Path, placed: Sequence[Placed]) -> list[str]:

@@ -1,5 +1,6 @@
 """Folder layouts, right and wrong."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,22 @@ def test_a_folder_that_may_not_be_listed_is_named(
 
     monkeypatch.setattr("os.scandir", refuse)
     assert message_for(tmp_path) == "cannot list ROOT: Permission denied"
+
+
+def test_a_million_paths_find_room(tmp_path: Path) -> None:
+    """Of each file, its text and its label are kept: some 110 bytes."""
+    count = 4000
+    for number in range(count):
+        file = tmp_path / f"species {number % 20:02}" / f"caught {number:07}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    scan_folder(tmp_path)
+    tracemalloc.start()
+    try:
+        index = scan_folder(tmp_path)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(index.paths) == count
+    assert kept < 200 * count
+    assert peak < 900 * count

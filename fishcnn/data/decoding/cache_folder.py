@@ -8,6 +8,7 @@ holds
     NAME.masks            uint8 (E, S, S), where there are masks
     NAME.fingerprints     uint8 (E, FINGERPRINT_BYTES)
     NAME.damaged          there if a row was found to be damaged when it was read
+    NAME.compared*        which rows show the same, as far as they were compared
     NAME-CONTENT.*        what others know of just these images, such as their near-duplicates
     lock
 

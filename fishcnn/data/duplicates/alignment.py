@@ -7,7 +7,7 @@ second, where every image reaches from 0 to 1 in both directions whatever its sh
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.data.duplicates.fingerprint import MIRRORED_BITS, Features, patch_extents
+from fishcnn.data.duplicates.fingerprint import MIRRORED_BITS, Features, middles, patch_extents
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -35,7 +35,7 @@ def guess_maps(features: Features, aspect: Floats, pairs: NDArray[np.int64]) -> 
     scale[..., 0] *= np.where(mirrored, -1, 1)
     maps = np.zeros((*best.shape, 2, 3), np.float32)
     maps[..., 0, 0], maps[..., 1, 1] = scale[..., 0], scale[..., 1]
-    maps[..., 2] = features.centres[j, b] - scale * features.centres[i, a]
+    maps[..., 2] = middles(features.centres[j, b]) - scale * middles(features.centres[i, a])
     return maps
 
 

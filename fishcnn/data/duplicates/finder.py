@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet, Pixels
 from fishcnn.data.duplicates.candidates import candidate_pairs
+from fishcnn.data.duplicates.compared_pairs import ComparedPairs
 from fishcnn.data.duplicates.components import chained, connected
 from fishcnn.data.duplicates.distinctness import stand_out
 from fishcnn.data.duplicates.fingerprint import Features, unpack
@@ -59,6 +60,7 @@ def find_duplicates(
     images: Pixels,
     aspect: NDArray[np.float32],
     hashes: Sequence[str] | NDArray[np.bytes_] | None,
+    verdicts: ComparedPairs | None = None,
 ) -> Duplicates:
     """Find the images that are the same but for encoding, size, crop, mirroring, bar or moment.
 
@@ -71,10 +73,11 @@ def find_duplicates(
             Only the rows of pairs are read, some hundred at a time, so they may be on disk.
         aspect: float32 (N,), width / height of the originals.
         hashes: N content hashes of the files, of which equal ones are duplicates; None without.
+        verdicts: of pairs that were compared before; those that are compared now are added.
     """
     features = unpack(fingerprints)
     pairs = candidate_pairs(features)
-    verified = [near_duplicates_among(features, images, aspect, pairs)]
+    verified = [near_duplicates_among(features, images, aspect, pairs, verdicts)]
     if hashes is not None:
         verified.append(chained(hashes))
     found = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *verified]), axis=0)
@@ -82,18 +85,35 @@ def find_duplicates(
 
 
 def near_duplicates_among(
-    features: Features, images: Rows, aspect: NDArray[np.float32], pairs: NDArray[np.int64]
+    features: Features,
+    images: Rows,
+    aspect: NDArray[np.float32],
+    pairs: NDArray[np.int64],
+    verdicts: ComparedPairs | None = None,
 ) -> NDArray[np.int64]:
-    """Keep the pairs, int64 (C, 2), that are near-duplicates; the others are of show_the_same()."""
-    batches = [batch for batch in np.split(pairs, range(_BATCH, len(pairs), _BATCH)) if len(batch)]
-    show = len(pairs) > _SHOW_PROGRESS_ABOVE
-    alike = [
-        batch[show_the_same(features, images, aspect, batch)]
-        for batch in track(
-            batches, "Comparing pairs of images", total=len(pairs), step=_BATCH, show=show
-        )
-    ]
-    found = np.concatenate([np.zeros((0, 2), np.int64), *alike])
+    """Keep the pairs, int64 (C, 2), that are near-duplicates.
+
+    ``verdicts`` are of pairs that were compared before; the others are of show_the_same().
+    """
+    same = np.zeros(len(pairs), np.bool_)
+    left = np.arange(len(pairs))
+    if verdicts is not None:
+        known, same = verdicts.known(pairs)
+        left = left[~known]
+    starts = range(0, len(left), _BATCH)
+    show = len(left) > _SHOW_PROGRESS_ABOVE
+    try:
+        for start in track(
+            starts, "Comparing pairs of images", total=len(left), step=_BATCH, show=show
+        ):
+            batch = left[start : start + _BATCH]
+            same[batch] = show_the_same(features, images, aspect, pairs[batch])
+            if verdicts is not None:
+                verdicts.add(pairs[batch], same[batch])
+    finally:
+        if verdicts is not None:
+            verdicts.save()
+    found = pairs[same]
     return found[stand_out(features, images, aspect, found)]
 
 
@@ -123,7 +143,13 @@ def known_duplicates(images: ImageSet) -> Duplicates:
             log.warning("%s is damaged (%s): looking for near-duplicates again.", file, error)
     digests = np.ascontiguousarray(images.digests)
     hashes = digests.view(f"S{digests.shape[1]}")[:, 0]
-    duplicates = find_duplicates(images.fingerprints[:], images.pixels, images.aspect, hashes)
+    verdicts = None
+    if images.arrays:  # of the rows, whichever images they belong to
+        compared = images.arrays.with_name(images.arrays.name.partition("-")[0])
+        verdicts = ComparedPairs(compared.with_suffix(f".compared{_VERSION}"), images.facts["row"])
+    duplicates = find_duplicates(
+        images.fingerprints[:], images.pixels, images.aspect, hashes, verdicts
+    )
     if file:
         new = file.with_suffix(f".new{os.getpid()}")
         try:

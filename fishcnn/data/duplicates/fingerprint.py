@@ -48,7 +48,7 @@ class Features(NamedTuple):
 
     words: NDArray[np.uint32]  # (N, P), the signs of the patch's DCT coefficients
     weak: NDArray[np.uint8]  # (N, P, WEAK_BITS), the numbers of the bits that are the least certain
-    centres: NDArray[np.float32]  # (N, P, 2), x and y of the patch's middle, 0 to 1 of the sides
+    centres: NDArray[np.uint8]  # (N, P, 2), of the patches; see middles()
     filled: NDArray[np.bool_]  # (N, P), False where an image has fewer points
 
 
@@ -92,9 +92,14 @@ def unpack(fingerprints: NDArray[np.uint8]) -> Features:
     return Features(
         words=records["word"],
         weak=records["weak"],
-        centres=(centres / np.float32(255)).astype(np.float32),
+        centres=centres,
         filled=np.asarray(centres.any(axis=2)),
     )
+
+
+def middles(centres: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """X and y of the middles of patches (..., 2), from 0 to 1 of the sides of their images."""
+    return np.asarray(centres / np.float32(255), np.float32)
 
 
 def patch_extents(aspect: NDArray[np.float32], places: NDArray[np.integer]) -> NDArray[np.float32]:

@@ -69,8 +69,12 @@ def look_first(images: ImageSet, splitting: Splitting) -> list[Finding]:
     labels, groups = images.labels, splitting.groups
     sizes = np.bincount(labels, minlength=len(images.classes))
     validated = np.bincount(labels[splitting.split.val], minlength=len(images.classes))
+    # Of each class, the images of its largest group.
+    most = np.zeros(len(images.classes), np.int64)
+    cells, counts = np.unique(groups * len(most) + labels, return_counts=True)
+    np.maximum.at(most, cells % len(most), counts)
     for label, name in enumerate(images.classes):
-        largest = int(np.bincount(groups[labels == label]).max(initial=0))
+        largest = int(most[label])
         if largest >= MIN_SWALLOWED_IMAGES and largest >= MIN_SWALLOWED_SHARE * sizes[label]:
             text = (
                 f"{largest} of {sizes[label]} images of {name} are one group that no split "

@@ -26,6 +26,8 @@ _SHAPES = {
 
 # Of a long list, the report of a training names so many items.
 MAX_NAMED = 20
+# Of what should be complete. More are in the report of an inspection.
+MOST_NAMED = 1000
 # The headline of what stands before everything else.
 WARNINGS = "Warnings"
 
@@ -36,8 +38,8 @@ def data_report(images: ImageSet, splitting: Splitting, typed: Sequence[str] = (
     ``typed`` are the settings with which an inspection of the folder counts the same.
 
     Returns:
-        Markdown with a table of images per class and split, and every unreadable file by name; of
-        other lists the first 20.
+        Markdown with a table of images per class and split, and every unreadable file by name, up
+        to the first 1000; of other lists the first 20.
     """
     blocks = [_section(*section) for section in report_sections(images, splitting).items()]
     table = _class_table(images.classes, class_columns(images, splitting.split))
@@ -76,7 +78,7 @@ def class_columns(images: ImageSet, split: Split) -> dict[str, NDArray[np.int64]
 def _section(title: str, findings: Sequence[Finding]) -> str:
     lines = []
     for finding in findings:
-        items = finding.items if finding.complete else short(finding.items, MAX_NAMED)
+        items = short(finding.items, MOST_NAMED if finding.complete else MAX_NAMED)
         lines += [f"- {markdown(finding.text)}", *(f"  - {item}" for item in items)]
     return f"## {title}\n\n" + "\n".join(lines)
 

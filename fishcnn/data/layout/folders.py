@@ -53,7 +53,7 @@ def place_images(root: Path, images: Sequence[Path], empty: Iterable[str]) -> Pl
 
 def by_class_folder(images: Sequence[Path]) -> list[Placed]:
     """Take every folder of the root for a class, whatever it is called or holds."""
-    folders = {path.parts[0]: Path(path.parts[0]) for path in images}
+    folders = {name: Path(name) for name in {path.parts[0] for path in images}}
     return [Placed(path, folders[path.parts[0]], None) for path in images if len(path.parts) > 1]
 
 

@@ -1,14 +1,18 @@
 """The same picture twice is found, whatever was done to it; pictures that look alike are not."""
 
+import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from fishcnn.benchmark.planted_duplicates import KINDS, measure_duplicates, plant_duplicate
+from fishcnn.data.duplicates import candidates, compared_pairs
 from fishcnn.data.duplicates import finder as duplicates
 from fishcnn.data.duplicates.candidates import candidate_pairs
+from fishcnn.data.duplicates.compared_pairs import ComparedPairs
 from fishcnn.data.duplicates.finder import Duplicates, find_duplicates
 from fishcnn.data.duplicates.fingerprint import fingerprint, unpack
 
@@ -158,3 +162,83 @@ def test_twins_are_what_their_names_say() -> None:
         assert 0.69 * before <= after <= 0.91 * before
     with pytest.raises(ValueError, match="kind is 'sepia'"):
         plant_duplicate(picture, "sepia", generator)
+
+
+def test_candidates_are_the_same_however_few_are_looked_at_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = np.random.default_rng(0)
+    originals = [with_fish(ground(seed % 15), left=seed) for seed in range(40)]
+    twins = [plant_duplicate(image, "mirrored", generator) for image in originals[::3]]
+    features = unpack(np.stack([fingerprint(image) for image in originals + twins]))
+    at_once = candidate_pairs(features)
+    assert len(at_once) > 20
+    monkeypatch.setattr(candidates, "_IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr(candidates, "_ENTRIES_AT_ONCE", 500)
+    np.testing.assert_array_equal(candidate_pairs(features), at_once)
+
+
+def test_a_search_takes_so_many_bytes_an_image_even_if_all_are_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of these has 600 pairs with others that it shares words with."""
+    monkeypatch.setattr(candidates, "_IMAGES_AT_ONCE", 500)
+    monkeypatch.setattr(candidates, "_ENTRIES_AT_ONCE", 100_000)
+    one = fingerprint(with_fish(ground(0)))
+    peaks = []
+    for count in (1000, 3000):
+        features = unpack(np.tile(one, (count, 1)))
+        tracemalloc.start()
+        try:
+            pairs = candidate_pairs(features)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert 7 * count < len(pairs) <= 16 * count
+    assert (peaks[1] - peaks[0]) / 2000 < 6000
+
+
+def test_a_search_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compared_pairs, "_FEW", 1)
+    monkeypatch.setattr(duplicates, "_BATCH", 5)
+    images = [with_fish(ground(seed % 4), left=20 + seed) for seed in range(24)]
+    compared: list[tuple[int, int]] = []
+    show_the_same = duplicates.show_the_same
+
+    def counted(*arguments: np.ndarray) -> np.ndarray:
+        if len(compared) >= stop_after:
+            raise KeyboardInterrupt
+        compared.extend(map(tuple, arguments[-1].tolist()))
+        return show_the_same(*arguments)
+
+    def search(rows: np.ndarray, some: list[Image.Image]) -> Duplicates:
+        known = ComparedPairs(tmp_path / "some.compared", rows)
+        fingerprints = np.stack([fingerprint(image) for image in some])
+        squares = np.stack([np.asarray(image.resize((80, 80))) for image in some])
+        aspect = np.full(len(some), 4 / 3, np.float32)
+        return find_duplicates(fingerprints, squares, aspect, None, known)
+
+    stop_after = 1000
+    monkeypatch.setattr(duplicates, "show_the_same", counted)
+    whole = find(images)
+    every = list(compared)
+    assert len(every) > 15
+    compared.clear()
+    stop_after = 10
+    with pytest.raises(KeyboardInterrupt):
+        search(np.arange(24), images)
+    stop_after = 1000
+    found = search(np.arange(24), images)
+    assert sorted(compared) == sorted(every)
+    assert found.pairs.tolist() == whole.pairs.tolist()
+    # One more image, before the others: only its own pairs are compared.
+    compared.clear()
+    found = search(np.array([24, *range(24)]), [images[3], *images])
+    assert len(every) > len(compared) > 0
+    assert all(0 in pair for pair in compared)
+    assert [0, 4] in found.pairs.tolist()
+    (tmp_path / "some.compared").write_bytes(b"junk")
+    assert search(np.arange(24), images).pairs.tolist() == whole.pairs.tolist()
+    assert "is damaged" in caplog.text

@@ -54,6 +54,18 @@ def some_images(
     return ImageSet(index, np.zeros((count, 160, 160, 3), np.uint8))
 
 
+def test_thousands_of_unreadable_files_are_not_all_named() -> None:
+    sizes, names = np.full((2, 2), 200, np.int32), [f"Koi/bad{i}.jpg" for i in range(2500)]
+    images = some_images(np.array([0, 1]), sizes, ("Koi", "Rui"), tuple(names))
+    nothing = np.zeros(0, np.int64)
+    split = Split(np.array([0, 1]), nothing, nothing)
+    splitting = Splitting(split, np.arange(2), None, nothing, drawn=True)
+    report = data_report(images, splitting)
+    assert "Unreadable images: 2500" in report
+    assert report.count("truncated") == 1000
+    assert "- and 1500 more" in report
+
+
 def many(labels: list[int] | np.ndarray, classes: tuple[str, ...]) -> ImageSet:
     sizes = np.full((len(labels), 2), 200, np.int32)
     return some_images(np.asarray(labels, np.int64), sizes, classes)
