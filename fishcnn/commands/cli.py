@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fishcnn.commands import command_line
-from fishcnn.commands.train import processes
+from fishcnn.commands.train import further_process, processes
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError, causes
 from fishcnn.utils.files import OF_DISK, unwritable
@@ -78,7 +78,7 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
     print_any_letter()
     if name == "train" and processes.is_further_process():
         stopping.done()  # the first process of a fit speaks for all
-        run: Callable[[], None] = processes.follow
+        run: Callable[[], None] = further_process.follow
         alone: AbstractContextManager[None] = nullcontext()
     else:
         run = partial(_run, name, sys.argv[1:] if typed is None else typed)

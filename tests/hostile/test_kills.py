@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -442,21 +440,6 @@ def test_a_signal_ends_every_command_with_its_status(
     assert finished.err.startswith(f"stopped by {WORDS[number]}; nothing was written")
     assert ("; to begin again: " in finished.err) == (name != "inspect_data")
     assert finished.err.count("\n") == 1
-
-
-def test_a_fit_ends_its_further_processes_where_no_signal_is_called_sigkill(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    sent: list[Signals] = []
-    strategy = SimpleNamespace(launcher=SimpleNamespace(kill=sent.append))
-    trainer: Any = SimpleNamespace(strategy=strategy, is_global_zero=True)
-    monkeypatch.delattr(signal, "SIGKILL")
-    with (
-        pytest.raises(KeyboardInterrupt),
-        fishcnn.commands.train.train._whole_fit(trainer, RunFolder(tmp_path)),
-    ):
-        raise KeyboardInterrupt
-    assert sent == [SIGTERM]
 
 
 def test_a_finished_run_is_left_as_it_is_by_its_own_command(

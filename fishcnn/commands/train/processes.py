@@ -6,10 +6,7 @@ message for each error, whoever has started them: this program, torchrun or SLUR
 be imported here, as a start of theirs begins with it.
 """
 
-import logging
 import os
-import signal
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.peers import Leader, command_of_others, global_rank, tasks
+from fishcnn.utils.peers import Leader, command_of_others, global_rank
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -72,26 +69,19 @@ def is_further_process() -> bool:
     return global_rank() > 0
 
 
-def follow() -> None:
-    """Be one of the other processes, until the first one ends."""
-    import torch.distributed
-
-    from fishcnn.commands.train.fit import fit_along
-
-    # What is to be said, the first process says.
-    warnings.simplefilter("ignore")
-    logging.getLogger("fishcnn").setLevel(logging.ERROR)
+def leader_address() -> tuple[str, int, str]:
+    """Where the first process is: its host, the port where it waits, and the key to say."""
     if _LEADER in os.environ:
-        for name in ("SIGINT", "SIGHUP"):  # of the terminal, which the first process answers
-            if number := getattr(signal, name, None):
-                signal.signal(number, signal.SIG_IGN)
         host, port, key = os.environ[_LEADER].split()
     else:
         store = _store()
         host, port, key = store.get(_address()).decode().split()
-    for task in tasks(host, int(port), key, global_rank()):
-        fit_along(task)
-        torch.distributed.destroy_process_group()
+    return host, int(port), key
+
+
+def started_by_us() -> bool:
+    """Whether the first process has started this one, not torchrun or SLURM."""
+    return _LEADER in os.environ
 
 
 @contextmanager
