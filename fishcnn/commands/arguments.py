@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from fishcnn.commands import command_line
 from fishcnn.commands.bare_words import name_paths
+from fishcnn.commands.experiment_file import with_experiment_files
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import hydra_options, is_sweep, quote_values
 from fishcnn.commands.slips import CLOSE, Reading, is_there, nearest
@@ -43,6 +44,8 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     if any(one.partition("=")[0] in _OWN_CONFIGURATION for one in arguments):
         return quote_values(arguments)
     known = KnownSettings(command)
+    if "experiment" in known.groups:
+        arguments = with_experiment_files(arguments, known)
     options, words = _split(arguments, known)
     named = name_paths(_with_blanks(words), known)
     settings = Settings(known, named, sweep=is_sweep(arguments))

@@ -39,6 +39,7 @@ COMMANDS = {
     "predict": ("fishcnn.commands.predict.predict", "classify images with a trained network"),
     "export": ("fishcnn.commands.export.export", "write a trained network for other programs"),
     "demo": ("fishcnn.commands.demo", "classify photos on a local web page"),
+    "tune": ("fishcnn.commands.tune.tune", "search for the settings that train best"),
     "inspect_data": ("fishcnn.commands.inspect_data", "report on a folder of images"),
     "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fishcnn.commands.known_settings import KnownSettings
+from fishcnn.commands.known_settings import KnownSettings, files_of
 from fishcnn.commands.settings import CONF, choices
 
 _KEY = re.compile(r"( *)([\w-]+):(?: .*)?")
@@ -20,7 +20,7 @@ def with_comments(text: str, command: str) -> str:
         command: its name.
     """
     before, found, settings = text.partition(_CONFIG)
-    comments = dict(_comments(CONF / f"{command}.yaml"))
+    comments = {name: said for file in files_of(command) for name, said in _comments(file)}
     lines = []
     names = list(_names(settings))
     for group in KnownSettings(command).groups:

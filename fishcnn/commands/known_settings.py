@@ -30,9 +30,12 @@ class KnownSettings:
 
     def __init__(self, command: str) -> None:
         self.command = command
-        content = _read(CONF / f"{command}.yaml")
-        self.groups: dict[str, str | None] = dict(_chosen_in(content))
-        self.own = dict(_leaves(content))
+        self.groups: dict[str, str | None] = {}
+        self.own: dict[str, Any] = {}
+        for file in files_of(command):
+            content = _read(file)
+            self.groups |= dict(_chosen_in(content))
+            self.own |= dict(_leaves(content))
 
     def chosen(self, typed: Choices) -> dict[str, list[str]]:
         """What is chosen of each group in any job of a sweep.
@@ -82,6 +85,14 @@ class KnownSettings:
         """Whether a setting can be added with ``+``: an argument of Lightning or of torch."""
         group, _, argument = name.partition(".")
         return bool(argument) and group in _TAKE_MORE and group in self.groups
+
+
+def files_of(command: str) -> list[Path]:
+    """The file of a command in ``conf/``, and before it those of commands whose settings it has."""
+    file = CONF / f"{command}.yaml"
+    texts = (entry for entry in _read(file).get("defaults", []) if isinstance(entry, str))
+    others = (CONF / f"{entry}.yaml" for entry in texts if "/" not in entry)
+    return [*(other for other in others if other.is_file()), file]
 
 
 def commands_with(name: str) -> list[str]:

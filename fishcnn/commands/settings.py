@@ -40,6 +40,8 @@ FREE_TEXT: dict[str, Check] = {
     "runs": text,
     "sweep.resume": optional(text),
     "target": text,
+    "tune.output": optional(text),
+    "tune.study": optional(text),
 }
 
 

@@ -21,6 +21,8 @@ from fishcnn.commands.slips import CLOSE, Reading, choices_with, listed, nearest
 _IMPLIES = {"data.root": ("data", "folder")}
 # Hydra takes these names for groups, in any command.
 _FOLDERS = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+_SEARCH = "search"  # the group of what is varied
+_VARIED = "type a list of values in brackets, or .low= and .high="
 _SETTING = re.compile(r"(~|\+{0,2})([^=]*?)\s*(?:=(.*))?", re.DOTALL)
 
 
@@ -82,6 +84,9 @@ class Settings:
             return self._read_hydras(name, text)
         if name in self._known.groups:
             return self._read_choice(sign, name, value)
+        if name.startswith(f"{_SEARCH}.") and _SEARCH in self._known.groups and sign != "~":
+            # Any setting can be varied, which the command checks: a new entry, or another one.
+            return Reading([f"++{name}={value}"]) if value else Reading(None, f"{name}: {_VARIED}")
         if name in self._current:
             return self._read_value(sign, name, value)
         if sign == "~":

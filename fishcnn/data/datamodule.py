@@ -93,6 +93,8 @@ class FishDataModule(SplitBatches):
         folds: number of folds for cross-validation, or None.
         fold: which of them is validated on, from 0.
         split_seed: of the draw, independent of the seed of the training.
+        inner_split: whether the validation split is held back like a test split, and images of the
+            training split are validated on instead, to choose settings by.
         group_duplicates: whether near-duplicates are looked for and kept on one split.
         group_regex: what the file names of images that belong together have in common, or None;
             see :func:`~fishcnn.data.splitting.groups.groups_by_name`.
@@ -146,6 +148,7 @@ class FishDataModule(SplitBatches):
         folds: int | None = None,
         fold: int = 0,
         split_seed: int = 0,
+        inner_split: bool = False,
         group_duplicates: bool = True,
         group_regex: str | None = None,
         balance: str = "none",
@@ -178,6 +181,7 @@ class FishDataModule(SplitBatches):
             folds=folds,
             fold=fold,
             split_seed=split_seed,
+            inner_split=inner_split,
             group_duplicates=group_duplicates,
             group_regex=group_regex,
         )

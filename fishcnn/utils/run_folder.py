@@ -8,6 +8,9 @@ BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
 LAST = "last"  # in place of a run: the newest one that has a checkpoint
 # In the folder of a sweep, beside its run folders: its results, its jobs, and Hydra's record.
 SWEEP, SWEEP_MANIFEST, SWEEP_SETTINGS = "sweep.json", "manifest.json", "multirun.yaml"
+# In the folder of a search, beside its run folders: what all processes know, who they are, and what
+# has come of it.
+JOURNAL, WORKERS, TUNED, SEARCH_FIGURES = "journal.log", "workers", "tuned.yaml", "figures"
 # In the folder of an evaluation, which can be outside the run.
 EVALUATION, EVALUATION_PREDICTIONS = "evaluation.json", "predictions.csv"
 EVALUATION_PAGE = "report.html"
@@ -43,6 +46,7 @@ class RunFolder:
         self.typed_last = self.path / ".hydra" / "overrides.yaml"
         self.composed = self.path / ".hydra" / "config.yaml"  # as Hydra has composed it
         self.state = self.path / "state.json"  # how far it is
+        self.printed = self.path / "printed.txt"  # what a trial of a search has printed
         self.versions = self.path / "versions.json"
         self.split = self.path / "split.json"
         self.digests = self.path / "split_digests.npz"  # of the bytes of the images in the split

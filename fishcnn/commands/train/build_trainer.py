@@ -30,6 +30,7 @@ from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.last_checkpoint import LastCheckpoint
 from fishcnn.training.callbacks.progress_bar import ProgressBar
+from fishcnn.training.callbacks.pruning import Pruning, Report
 from fishcnn.training.callbacks.resuming import Resuming
 from fishcnn.training.callbacks.tensorboard_tabs import TensorBoardTabs
 from fishcnn.training.callbacks.train_batch import TrainBatch
@@ -82,10 +83,16 @@ class Callbacks:
         data_report: Markdown about the images.
         folder: of the run.
         resumed: the checkpoint that the run goes on from.
+        pruning: of the search that the run is a trial of; None outside of any.
     """
 
     def __init__(
-        self, config: DictConfig, data_report: str, folder: RunFolder, resumed: Path | None
+        self,
+        config: DictConfig,
+        data_report: str,
+        folder: RunFolder,
+        resumed: Path | None,
+        pruning: Report | None = None,
     ) -> None:
         chosen = config.callbacks
         self.history = History(folder)
@@ -99,6 +106,7 @@ class Callbacks:
             _if_enabled(AveragedWeights, chosen.ema),
             _if_enabled(PatientEarlyStopping, chosen.early_stopping),
             self.history,
+            Pruning(self.history, pruning) if pruning else None,
             # After History: its seconds are not those of tracing the graph.
             TensorBoardTabs(
                 hyperparameters=hyperparameters(config),

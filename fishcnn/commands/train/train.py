@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -52,6 +52,7 @@ from fishcnn.data.splitting.split import write_split
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import MONITOR
 from fishcnn.models.sharding import is_sharded
+from fishcnn.training.callbacks.pruning import Report
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
 from fishcnn.training.probe import fill_head
@@ -64,10 +65,27 @@ from fishcnn.utils.versions import versions
 log = logging.getLogger(__name__)
 
 
-def train(config: DictConfig) -> float:
+class Trial(NamedTuple):
+    """What a search wants of a run, which is one of its trials.
+
+    Attributes:
+        report: is told every validation loss, and says whether the run is to end, see
+            :class:`~fishcnn.training.callbacks.pruning.Pruning`.
+        study: the folder of the search.
+    """
+
+    report: Report
+    study: Path
+
+
+def train(config: DictConfig, trial: Trial | None = None) -> float:
     """Train as ``conf/train.yaml`` and its groups say, and write a run folder.
 
     Typed again after it was stopped or killed, the same command goes on in its run folder.
+
+    Args:
+        config: of the run.
+        trial: the search that it is a trial of; None outside of any.
 
     Returns:
         The lowest validation loss, for sweepers that minimise it.
@@ -82,14 +100,14 @@ def train(config: DictConfig) -> float:
     config, overrides = own_settings(config, run)
     writer = CheckpointWriter()
     with (
-        stopping.telling(partial(_kept, run, writer, config)),
+        stopping.telling(partial(_kept, run, writer, config, trial)),
         locked(run.path),
         writing_state(run) as begin,
     ):
-        summary, verdicts = _train(config, overrides, run, writer, start, begin)
+        summary, verdicts = _train(config, overrides, run, writer, start, begin, trial)
     if summary is None:
         return float("nan")
-    if verdicts is not None:
+    if verdicts is not None and trial is None:
         print_summary(summary, verdicts, run, _logdir(config, run))
         _print_next(config, verdicts, run)
     loss = summary[MONITOR]
@@ -103,6 +121,7 @@ def _train(
     writer: CheckpointWriter,
     start: float,
     begin: Callable[[], None],
+    trial: Trial | None,
 ) -> tuple[dict[str, Any] | None, Sequence[Verdict] | None]:
     """Train, evaluate and draw.
 
@@ -130,7 +149,7 @@ def _train(
     with Others() as others:
         others.start(count_processes(config)[0])  # on this machine
         fitted = _prepare_and_fit(
-            config, overrides, run, writer, datamodule, resumed, finishing, others
+            config, overrides, run, writer, datamodule, resumed, finishing, others, trial
         )
     if fitted is None:
         return None, None
@@ -150,6 +169,7 @@ def _prepare_and_fit(
     resumed: Checkpoint | None,
     finishing: bool,
     others: Others,
+    trial: Trial | None,
 ) -> tuple[FishClassifier, Callbacks, pl.Trainer] | None:
     """Read the images, write down what is needed to repeat the run, and train.
 
@@ -167,7 +187,7 @@ def _prepare_and_fit(
     report = data_report(datamodule.images, datamodule.splitting, typed)
     ckpt_path = resumed.path if resumed else None
     last_epoch = resumed.epochs if resumed and finishing else None
-    callbacks = Callbacks(config, report, run, ckpt_path)
+    callbacks = Callbacks(config, report, run, ckpt_path, trial and trial.report)
     classifier, trainer = build_fit(
         config, datamodule, callbacks, ckpt_path, last_epoch, run.events(run_name(config)), writer
     )
@@ -230,10 +250,12 @@ def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder)
     print_raw(Terminal(), [f"\n{heading}", f"  {command}"])
 
 
-def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig) -> str:
+def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig, trial: Trial | None) -> str:
     """Say what a stopped run has kept, and the command that goes on."""
     if not will_stay():
         command = retyped({})
+    elif trial:
+        command = with_setting("tune.study", str(trial.study))
     elif in_a_sweep():
         command = instead({"sweep.resume": str(Path(HydraConfig.get().sweep.dir).absolute())})
     else:

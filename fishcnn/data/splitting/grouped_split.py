@@ -18,6 +18,7 @@ from fishcnn.data.splitting.groups import (
 from fishcnn.data.splitting.split import (
     Split,
     draw_split,
+    inner_split,
     leaked_by_random_split,
     split_from_folders,
 )
@@ -84,10 +85,14 @@ def split_images(
         groups = merge_groups(groups, grouped_by_parts(parts))
     if images.splits is None:
         split = draw_split(images.labels, groups, settings)
+        if settings.inner_split:
+            split = inner_split(split, images.labels, groups, settings)
         leaked = leaked_by_random_split(images.labels, groups, settings)
         return Splitting(split, groups, duplicates, leaked, drawn=True, parts=parts)
     _check_nothing_drawn(settings)
     split = split_from_folders(images.splits)
+    if settings.inner_split:
+        split = inner_split(split, images.labels, groups, settings)
     held_out = np.concatenate([split.val, split.test])
     leaked = held_out[np.isin(groups[held_out], groups[split.train])]
     return Splitting(split, groups, duplicates, leaked, drawn=False, parts=parts)

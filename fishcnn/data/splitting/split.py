@@ -131,6 +131,37 @@ def draw_split(
     return _split(~is_test & ~is_val, is_val, is_test)
 
 
+def inner_split(
+    split: Split, labels: NDArray[np.int64], groups: NDArray[np.int64], settings: SplitSettings
+) -> Split:
+    """Draw a validation split from the training images, and hold the other one back like a test.
+
+    What is chosen by it has not seen the images that a run under other settings validates on.
+
+    Args:
+        split: that such a run has.
+        labels: int64 (N,), >= 0.
+        groups: int64 (N,), the same number for images that must stay together.
+        settings: the share that is validated on, now of the training images, and the seed.
+
+    Raises:
+        ArgumentError: the groups of the training images are too few.
+    """
+    inside = split.train
+    counts = np.bincount(labels[inside], minlength=int(labels.max()) + 1)
+    wanted = _apportion(counts, settings.held_out, np.maximum(counts - 1, 0))
+    stream = np.random.Generator(np.random.PCG64([settings.split_seed, 3]))
+    drawn = draw_groups(labels[inside], groups[inside], wanted, leave=1, generator=stream)
+    if not drawn.any():
+        raise ArgumentError(
+            "inner_split",
+            True,
+            "no group of training images can be spared, as each class keeps one; choose false",
+        )
+    held_back = np.sort(np.concatenate([split.val, split.test]))
+    return Split(inside[~drawn], inside[drawn], held_back)
+
+
 def leaked_by_random_split(
     labels: NDArray[np.int64], groups: NDArray[np.int64], settings: SplitSettings
 ) -> NDArray[np.int64]:
@@ -199,6 +230,8 @@ def write_split(
         "fold": drawn.fold if drawn.folds else None,
         "seed": drawn.split_seed,
     }
+    if settings and settings.inner_split:
+        content["inner_split"] = True
     if settings is None:
         content = dict.fromkeys(content)
     for name, rows in vars(split).items():

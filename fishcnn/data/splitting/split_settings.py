@@ -12,6 +12,7 @@ _WANTED = {
     "folds": optional(whole(2)),
     "fold": whole(0),
     "split_seed": whole(0),
+    "inner_split": flag,
     "group_duplicates": flag,
     "group_regex": optional(text),
 }
@@ -28,6 +29,8 @@ class SplitSettings:
         folds: Number of folds for cross-validation, at least 2, or None.
         fold: Which of them is validated on, from 0; 0 without folds.
         split_seed: Of the draw, at least 0; independent of the seed of the training.
+        inner_split: Whether the validation split is held back like a test split, and images of the
+            training split are validated on instead.
         group_duplicates: Whether near-duplicates are looked for and kept together.
         group_regex: What the names of images that belong together have in common, or None.
     """
@@ -37,6 +40,7 @@ class SplitSettings:
     folds: int | None = None
     fold: int = 0
     split_seed: int = 0
+    inner_split: bool = False
     group_duplicates: bool = True
     group_regex: str | None = None
 

@@ -120,3 +120,29 @@ def test_a_folder_that_is_split_already_keeps_its_splits_and_shows_its_leaks() -
 def test_what_is_split_already_cannot_be_split_again(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FishError, match=message):
         split_images(image_set(CONTENTS, TRACKS, SIDES), SplitSettings(**changes))
+
+
+@pytest.mark.parametrize("splits", [None, ("train", "val", "train", "test") * 10])
+@pytest.mark.parametrize("changes", [{}, {"group_duplicates": False}, {"folds": 4, "fold": 1}])
+def test_an_inner_split_is_drawn_from_the_training_images(
+    splits: tuple[str, ...] | None, changes: dict[str, Any]
+) -> None:
+    if splits and "folds" in changes:
+        pytest.skip("a folder that is split already has no folds")
+    images = image_set([row // 2 for row in range(40)], list(range(40)), splits)
+    outer = split_images(images, SplitSettings(**changes)).split
+    splitting = split_images(images, SplitSettings(inner_split=True, **changes))
+    inner = splitting.split
+    held_back = sorted([*outer.val, *outer.test])
+    assert inner.test.tolist() == held_back
+    assert sorted([*inner.train, *inner.val]) == outer.train.tolist()
+    assert 0 < len(inner.val) <= 0.3 * len(outer.train)
+    groups = splitting.groups
+    assert set(groups[inner.train]).isdisjoint(groups[inner.val])
+
+
+def test_an_inner_split_that_cannot_be_drawn_is_refused() -> None:
+    images = image_set([0, 1], [0, 1])
+    settings = SplitSettings(inner_split=True, val_fraction=0.5)
+    with pytest.raises(FishError, match=r"^inner_split=true: no group of training images"):
+        split_images(images, settings)

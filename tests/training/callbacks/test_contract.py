@@ -82,6 +82,7 @@ def made(kind: type[pl.Callback], folder: Path, history: History | None) -> pl.C
         "settings": SETTINGS,
         "hyperparameters": {"lr": 0.01, "name": "cnn", "none": None, "on": True},
         "data_report": "36 images",
+        "report": lambda epoch, loss: False,
     }
     parameters = inspect.signature(kind).parameters.values()
     return kind(**{p.name: given[p.name] for p in parameters if p.name in given})
