@@ -38,6 +38,7 @@ COMMANDS = {
     "export": ("fishcnn.commands.export.export", "write a trained network for other programs"),
     "demo": ("fishcnn.commands.demo", "classify photos on a local web page"),
     "inspect_data": ("fishcnn.commands.inspect_data", "report on a folder of images"),
+    "pack_data": ("fishcnn.commands.pack_data", "pack a folder of images into shards"),
     "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }
 
