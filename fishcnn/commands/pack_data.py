@@ -13,7 +13,13 @@ from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.streaming.packed_files import check_litdata
-from fishcnn.data.streaming.packed_images import INDEX, MANIFEST, SPLITS, read_manifest
+from fishcnn.data.streaming.packed_images import (
+    FINGERPRINTS,
+    INDEX,
+    MANIFEST,
+    SPLITS,
+    read_manifest,
+)
 from fishcnn.data.streaming.packing import bytes_to_write, pack_images, pack_name
 from fishcnn.utils.checks import number
 from fishcnn.utils.errors import FishError
@@ -23,7 +29,10 @@ from fishcnn.utils.text import for_shells
 
 # Litdata counts the bytes of a shard in 32 bits.
 _WANTED = {"shard_mb": number(0, 4000, above=True)}
-_OWN = re.compile(rf"{MANIFEST}|{INDEX}|{SPLITS}|(train|val|test)/(chunk-0-\d+\.bin|index\.json)")
+_OWN = re.compile(
+    rf"{MANIFEST}|{INDEX}|{SPLITS}|{FINGERPRINTS}"
+    r"|(train|val|test)/(chunk-0-\d+\.bin|index\.json)"
+)
 
 
 def check_pack_data(config: DictConfig) -> FishDataModule:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fishcnn.data.decoding.image_set import ImageSet
+from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.duplicates.finder import Duplicates
 from fishcnn.data.image_index import ImageIndex
 from fishcnn.data.splitting.grouped_split import Splitting
@@ -23,7 +24,7 @@ from fishcnn.utils.errors import FishError
 
 # Written last: without it nothing is packed.
 MANIFEST = "packed.json"
-INDEX, SPLITS = "index.npz", "splits.npz"
+INDEX, SPLITS, FINGERPRINTS = "index.npz", "splits.npz", "fingerprints.npy"
 SPLIT_NAMES = tuple(field.name for field in fields(Split))
 _VERSION = 1
 
@@ -100,9 +101,8 @@ def read_manifest(file: Path) -> Manifest:
 def name_of(images: ImageSet, order: Mapping[str, NDArray[np.int64]], settings: object) -> str:
     """A name that only the same images in the same order have."""
     digest = blake2b(repr((settings, images.classes, images.resize)).encode(), digest_size=12)
-    paths = "\0".join(path.as_posix() for path in images.paths)
-    digest.update(paths.encode("utf-8", "surrogateescape"))
-    arrays = [images.labels, images.facts["checksum"], images.digests, *order.values()]
+    digest.update("\0".join(images.paths.posix).encode("utf-8", "surrogateescape"))
+    arrays = [images.labels, images.facts["checksum"][:, :2], images.digests, *order.values()]
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -113,7 +113,7 @@ def write_beside(
 ) -> None:
     """Write what is known of the images, and which rows of it each split has, in its order."""
     images.index.save(folder / INDEX)
-    arrays = dict(order)
+    arrays: dict[str, NDArray[Any]] = dict(order)
     arrays |= {"groups": splitting.groups, "leaked": splitting.leaked}
     if splitting.duplicates is not None:
         arrays["pairs"] = splitting.duplicates.pairs
@@ -121,6 +121,7 @@ def write_beside(
     parts = [] if splitting.parts is None else [json.dumps([*splitting.parts])]
     arrays["parts"] = np.frombuffer("".join(parts).encode("ascii"), np.uint8)
     write_arrays(folder / SPLITS, **arrays)
+    np.save(folder / FINGERPRINTS, images.fingerprints[np.arange(len(images.labels))])
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         Packed(opened, layout.image, (side, side, 3), checksums[:, 0], rows),
         None if layout.mask is None
         else Packed(opened, layout.mask, (side, side), checksums[:, 1], rows),
+        fingerprints=cast(Stored, _Fingerprints(files)),
         resize=manifest.resize,
     )  # fmt: skip
     return PackedImages(
@@ -200,6 +202,17 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         train=range(first["train"], first["val"]),
         train_positions=np.searchsorted(np.sort(arrays["train"]), arrays["train"]),
     )
+
+
+class _Fingerprints:
+    """Those of packed images, which a training does not need: fetched when they are asked for."""
+
+    def __init__(self, files: PackedFiles) -> None:
+        self._files = files
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        whole = np.load(self._files.path(FINGERPRINTS), mmap_mode="r")
+        return np.asarray(whole[rows], np.uint8)
 
 
 def _splitting(arrays: Mapping[str, NDArray[Any]], *, drawn: bool) -> Splitting:

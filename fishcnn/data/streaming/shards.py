@@ -156,18 +156,26 @@ class Shards:
         with self._lock:
             needed = dict.fromkeys(wanted)
             for shard in wanted:
-                needed |= dict.fromkeys(self._next.get(shard, ()))
+                after = self._next.get(shard, range(shard + 1, len(self.shards))[:1])
+                needed |= dict.fromkeys(after)
             for shard in needed:
                 if shard not in self._copies:
                     name = self.shards[shard].name
                     self._coming[shard] = self._fetching.submit(self._files.path, name)
                 self._copies[shard] = None
                 self._copies.move_to_end(shard)
-            taken = sum(map(self._bytes, self._copies))
-            for shard in [one for one in self._copies if one not in needed | self._coming]:
-                if taken <= self._room:
-                    break
+            self._make_room([shard for shard in self._copies if shard not in needed])
+
+    def _make_room(self, spare: Sequence[int]) -> None:
+        """Remove copies that nobody waits for, the oldest first, where they are too many."""
+        taken = sum(map(self._bytes, self._copies))
+        for shard in spare:
+            coming = self._coming.get(shard)
+            if coming and not coming.done() and not coming.cancel():
+                continue  # it is being written
+            if taken > self._room or (coming and coming.cancelled()):
                 self._files.forget(self.shards[shard].name)
+                self._coming.pop(shard, None)
                 del self._copies[shard]
                 taken -= self._bytes(shard)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
@@ -18,6 +19,7 @@ from fishcnn.data.streaming.packed_images import (
     read_manifest,
     settings_of,
 )
+from fishcnn.data.streaming.shard_batches import ShardBatches
 from fishcnn.utils.checks import check_arguments, number, optional, path, text, whole
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import cache_folder
@@ -56,7 +58,8 @@ class StreamDataModule(FishDataModule):
         window: shards that are shuffled together. Training images lie in them in random order
             already, so that a few are enough.
         cache_gb: what copies of shards that were fetched may take on this machine.
-        image_size, batch_size, normalize, cache_root, on_device, workers, recipe: as there.
+        image_size, batch_size, normalize, cache_root, on_device, workers, recipe, seed: as
+            there.
         balance: as there, but for ``sampler``, which would draw from all shards at once.
 
     Raises:
@@ -80,6 +83,7 @@ class StreamDataModule(FishDataModule):
         on_device: bool | None = None,
         workers: int | None = None,
         recipe: Recipe = _SEED_RECIPE,
+        seed: int | None = None,
     ) -> None:
         check_arguments(locals(), _WANTED)
         self.files = packed_files(root, endpoint_url, cache_folder(cache_root))
@@ -93,6 +97,7 @@ class StreamDataModule(FishDataModule):
             on_device=on_device,
             workers=workers,
             recipe=recipe,
+            seed=seed,
         )
         if balance == "sampler":
             problem = "would draw from all shards at once; choose loss, or none"
@@ -124,6 +129,15 @@ class StreamDataModule(FishDataModule):
         self.working_size, self.resize = side, packed.manifest.resize
         self.split_settings = settings_of(packed.manifest)
         return packed.images, packed.splitting
+
+    def _training_batches(self, **settings: Any) -> ShardBatches:
+        return ShardBatches(
+            self.datasets["train"],
+            self.batch_size,
+            packed=self.packed,
+            window=self.window,
+            **settings,
+        )
 
     def _scan(self, folders: Folders) -> ImageIndex:
         return self.packed.images.index
