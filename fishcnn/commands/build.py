@@ -2,9 +2,11 @@
 
 import logging
 import shlex
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from inspect import signature
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -16,6 +18,8 @@ from fishcnn.commands.settings import CONF, as_settings, check_group, plain
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.sources import BengaliFishSource, FolderSource, Source, SyntheticSource
+from fishcnn.data.streaming.packed_files import S3, check_litdata
+from fishcnn.data.streaming.stream_datamodule import StreamDataModule
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.networks import check_network, pretrained_input
 from fishcnn.models.optimization import OPTIMIZERS, check_optimizer, check_scheduler
@@ -27,7 +31,7 @@ from fishcnn.utils.errors import FishError, typed
 
 log = logging.getLogger(__name__)
 
-_SOURCE = choice("folder", "bengali_fish", "synthetic")
+_SOURCE = choice("folder", "bengali_fish", "synthetic", "stream")
 # The arguments of a classifier that are not in the group ``model``.
 _CLASSIFIER_SETTINGS = {
     **{group: group for group in ("model", "optimizer", "scheduler")},
@@ -63,6 +67,8 @@ def build_source(config: DictConfig) -> Source:
     with as_settings("data.", images_per_class="data.pictures_per_class"):
         if name == "bengali_fish":
             return BengaliFishSource(data.get("root"))
+        if name == "stream":
+            return _build_stream(data).source
         if name == "synthetic":
             data["images_per_class"] = data.pop("pictures_per_class", None)
             names = (field.name for field in fields(SyntheticSource))
@@ -81,15 +87,36 @@ def build_datamodule(config: DictConfig) -> FishDataModule:
     """
     for group in ("data", "augment"):
         check_group(config, group)
-    # The seed of the data is that of its drawing.
-    of_source = {"root", "masks_root", "layout", "seed"}
-    arguments = signature(FishDataModule).parameters.keys() - of_source
-    data = {name: value for name, value in plain(config.data).items() if name in arguments}
     with as_settings("augment."):
         recipe = Recipe.from_config(plain(config.augment))
+    seed = config.get("seed")
     with as_settings("data.", seed="seed"):
-        source, seed = build_source(config.data), config.get("seed")
+        if config.data.get("name") == "stream":
+            return _build_stream(plain(config.data), recipe=recipe, seed=seed)
+        # The seed of the data is that of its drawing.
+        of_source = {"root", "masks_root", "layout", "seed"}
+        data = _arguments_of(FishDataModule, plain(config.data), of_source)
+        source = build_source(config.data)
         return FishDataModule(source=source, recipe=recipe, seed=seed, **data)
+
+
+def _arguments_of(
+    datamodule: type, data: Mapping[str, Any], others: Collection[str] = ()
+) -> dict[str, Any]:
+    """The settings of the group ``data`` that a datamodule takes, but for some others."""
+    arguments = signature(datamodule).parameters.keys() - others
+    return {name: value for name, value in data.items() if name in arguments}
+
+
+def _build_stream(data: Mapping[str, Any], **more: Any) -> StreamDataModule:
+    """Build the datamodule of ``data=stream``, whose settings are its arguments."""
+    if not data.get("root"):
+        raise FishError(
+            "data.root is not set: add data.root=/path/to/packed/images or data.root=s3://bucket"
+        )
+    if str(data["root"]).startswith(S3):
+        check_litdata("root", data["root"])
+    return StreamDataModule(**_arguments_of(StreamDataModule, data), **more)
 
 
 def prepare_images(datamodule: FishDataModule) -> None:

@@ -41,6 +41,7 @@ COMMANDS = {
     "demo": ("fishcnn.commands.demo", "classify photos on a local web page"),
     "tune": ("fishcnn.commands.tune.tune", "search for the settings that train best"),
     "inspect_data": ("fishcnn.commands.inspect_data", "report on a folder of images"),
+    "pack_data": ("fishcnn.commands.pack_data", "pack a folder of images into shards"),
     "benchmark": ("fishcnn.benchmark.benchmark", "measure the speed of this project"),
 }
 

@@ -141,6 +141,10 @@ def data_here(
         FishError: a folder is gone, or holds other images.
     """
     data, typed = config.data, OmegaConf.create({}) if moved is None else moved
+    if data.name == "stream":
+        data.root = literal(typed.get("root") or data.root)
+        data.cache_root = _cache_here(_folder(data.get("cache_root")), run)
+        return
     root = before = _folder(data.get("root"))
     masks = _folder(data.get("masks_root"))
     if typed.get("root"):

@@ -83,6 +83,8 @@ def inspect_data(config: DictConfig) -> None:
     with stopping.telling(lambda: "; nothing was written"):
         datamodule = check_inspect_data(config)
     name = config.data.name
+    if name == "stream":
+        raise FishError(f"data.root={config.data.root} is packed: inspect the folder that it is of")
     if name == "folder":
         name = user_path(config.data.root).resolve().name
     root = config.data.get("root")

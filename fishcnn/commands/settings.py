@@ -26,6 +26,7 @@ FREE_TEXT: dict[str, Check] = {
     "ckpt": optional(text),
     "ckpt_path": optional(text),
     "data.cache_root": optional(path),
+    "data.endpoint_url": optional(text),
     "data.group_regex": optional(text),
     "data.labels": optional(path),
     "data.masks_root": optional(path),

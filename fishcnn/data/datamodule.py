@@ -252,15 +252,11 @@ class FishDataModule(SplitBatches):
         if hasattr(self, "datasets"):
             return
         self.prepare_data()
-        index = self._scan(self.folders)
-        check_splittable(index, self.split_settings)
-        images = self._load(index, self.resize)
-        check_enough(images)
-        self.images = images
-        self.splitting = split_images(images, self.split_settings, self.whole_images)
+        self.images, self.splitting = self._read_images()
+        images = self.images
         split = self.split
         if not len(split.val):
-            raise FishError(f"no image for validation can be read in {self.folders.root}")
+            raise FishError(f"no image for validation can be read in {self.place}")
         if self.normalize == "dataset":
             moments = images.moments[split.train]
             self.mean, self.std = channel_statistics(moments, self.working_size**2)
@@ -279,6 +275,19 @@ class FishDataModule(SplitBatches):
             name: FishDataset(name, images, torch.from_numpy(getattr(split, name)), transform)
             for name, transform in transforms.items()
         }
+
+    def _read_images(self) -> tuple[ImageSet, Splitting]:
+        """Scan, decode and split."""
+        index = self._scan(self.folders)
+        check_splittable(index, self.split_settings)
+        self.images = images = self._load(index, self.resize)
+        check_enough(images)
+        return images, split_images(images, self.split_settings, self.whole_images)
+
+    @property
+    def place(self) -> str:
+        """Where the images are, for people."""
+        return str(self.images.index.root)
 
     def whole_images(self) -> ImageSet:
         """All images, squashed to squares, so that nothing of them is missing.

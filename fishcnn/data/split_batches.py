@@ -81,9 +81,7 @@ class SplitBatches(pl.LightningDataModule):
         trainer = self.trainer
         if getattr(trainer, "overfit_batches", 0):  # Lightning wants the same batches in each epoch
             return self._evaluation_loader("train")
-        batches = TrainingBatches(
-            self.datasets["train"],
-            self.batch_size,
+        batches = self._training_batches(
             seed=self._training_seed(),
             weights=self.image_weights,
             rank=trainer.global_rank if trainer else 0,
@@ -91,6 +89,9 @@ class SplitBatches(pl.LightningDataModule):
             begun=self._begun,
         )
         return training_loader(batches, pin_memory=self._pinned())
+
+    def _training_batches(self, **settings: Any) -> TrainingBatches:
+        return TrainingBatches(self.datasets["train"], self.batch_size, **settings)
 
     def val_dataloader(self) -> DataLoader[RawBatch]:
         """Batches of the validation split, always in the same order."""

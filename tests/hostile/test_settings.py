@@ -37,7 +37,7 @@ NEVER = ({"a": 1}, [[]], math.nan, math.inf, -(10**9), 10**400)
 def composed(command: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(command, quote_values(overrides))
-    if config.get("data", {}).get("name") == "folder":
+    if config.get("data", {}).get("name") in ("folder", "stream"):
         config.data.root = "photos"
     return config
 
@@ -118,7 +118,7 @@ def test_what_takes_any_text_is_taken_as_it_was_typed(command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "typed", "message"),
     [
-        ("train", "data=null", "data=null: choose one of bengali_fish, folder, synthetic"),
+        ("train", "data=null", "data=null: choose one of bengali_fish, folder, stream, synthetic"),
         ("train", "model=null", "model=null: choose one of cnn, timm, torchvision"),
         ("train", "augment=", "augment=null: choose one of mixed, none, seed, strong"),
         ("train", "optimizer=null", "optimizer=null: choose one of adam, adamw, sgd"),

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from fishcnn.commands.evaluate.inference import MistakeMaps
 from fishcnn.commands.evaluate.results import Results
+from fishcnn.commands.labelled_images import LabelledImages
 from fishcnn.commands.page_images import (
     InlineImage,
     inline_chart,
@@ -18,6 +18,8 @@ from fishcnn.commands.page_images import (
     under_map,
 )
 from fishcnn.commands.templates import render_page
+from fishcnn.data.decoding.resize import SQUASH
+from fishcnn.data.streaming.shards import Packed
 from fishcnn.metrics.classification import ConfusedPair, Counts, confusion_order
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.plots.confusion_matrix import confusion_matrix
@@ -113,9 +115,8 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
     def photos(true: int, predicted: int, limit: int) -> Iterator[dict[str, Any]]:
         chosen = (labels == true) & (scores.predicted == predicted)
         for position in by_confidence[chosen[by_confidence]][:limit].tolist():
-            path = results.images.root / results.images.paths[position]
             yield {
-                "src": inline_photo(_photograph(path, results.images.resize)),
+                "src": inline_photo(_photograph(results.images, position)),
                 "mistaken": true != predicted,
                 "caption": "mistaken" if true != predicted else names[true],
                 "confidence": scores.confidence[position],
@@ -133,8 +134,17 @@ def _pair(results: Results, pair: ConfusedPair) -> dict[str, Any]:
     }
 
 
-def _photograph(path: Path, resize: str) -> Image.Image:
-    image = read_photo(path, _PHOTO_SIDE, resize)
+def _photograph(images: LabelledImages, position: int) -> Image.Image:
+    path = images.root / images.paths[position]
+    if isinstance(images.pixels, Packed) and not path.is_file():
+        # What is left of a file that has stayed where it was packed.
+        image = Image.fromarray(images.take(np.array([position]))[0])
+        if images.resize == SQUASH:
+            width, height = images.facts["size"][position].tolist()
+            scale = _PHOTO_SIDE / max(width, height)
+            image = image.resize((max(1, round(width * scale)), max(1, round(height * scale))))
+        return image
+    image = read_photo(path, _PHOTO_SIDE, images.resize)
     image.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE), Image.Resampling.LANCZOS)
     return image
 
@@ -143,7 +153,7 @@ def _mistakes(results: Results, positions: Counts, maps: MistakeMaps) -> Iterato
     """Wrong predictions with what spoke for them."""
     for position, for_predicted, for_true in zip(positions.tolist(), *maps, strict=True):
         path, true = results.images.paths[position], results.images.labels[position]
-        image = _photograph(results.images.root / path, results.images.resize)
+        image = _photograph(results.images, position)
         of_true = float(results.probabilities[position, true])
         yield {
             "path": path.as_posix(),

@@ -133,6 +133,11 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
     remarks += words_that_are_classes(question, classifier.classes)
     if config.input is None:
         assert datamodule is not None
+        if not (root := datamodule.source.folders().root).is_dir():
+            raise FishError(
+                f"{datamodule.place} holds squares that were packed from {root}, which is not on "
+                "this machine: name the images to explain by input="
+            )
         chosen = validation_sample(datamodule, config.pictures, config.seed)
         total: int | None = len(chosen)
         files = iter(sampled_files(datamodule, chosen))

@@ -44,7 +44,7 @@ def print_start(
     """
     console = Terminal()
     images, splitting = datamodule.images, datamodule.splitting
-    folder, counts = str(images.index.root), images_in_short(images, splitting)
+    folder, counts = datamodule.place, images_in_short(images, splitting)
     settings = datamodule.split_settings
     if settings.folds is not None:
         counts += f"; fold {settings.fold} of {settings.folds}, numbered from 0, is validated on"

@@ -14,13 +14,14 @@ from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.decoding.stored import Stored
 from fishcnn.data.duplicates.fingerprint import FINGERPRINT_BYTES
 from fishcnn.data.image_index import DIGEST_BYTES, ImageIndex
+from fishcnn.data.streaming.shards import Packed
 
 # Of the memory that is free on a GPU: the network and its activations need the rest.
 _MOST_OF_A_GPU = 0.5
 
 
-# N uint8 arrays of one shape: in memory, on disk, or decoded when they are asked for.
-Pixels = NDArray[np.uint8] | Stored | OnDemand
+# N uint8 arrays of one shape: in memory, on disk, decoded when they are asked for, or in shards.
+Pixels = NDArray[np.uint8] | Stored | OnDemand | Packed
 # Images that are copied to a device at a time: some 100 MB.
 _COPIED = 1024
 

@@ -1,0 +1,90 @@
+"""Packing from the command line, and training on what was packed."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import table
+
+from fishcnn.utils.run_folder import RunFolder
+
+PACK = ["data.image_size=32", "output=packed", "shard_mb=0.03"]
+
+
+def test_a_training_on_packed_images_is_the_one_on_their_folder(
+    script: Any, tiny: list[str], fish: Path, tmp_path: Path
+) -> None:
+    images = Path(shutil.copytree(fish / "pictures", tmp_path / "images"))
+    masks = Path(shutil.copytree(fish / "masks", tmp_path / "masks"))
+    where = [f"data.root={images}", f"data.masks_root={masks}"]
+    finished = script("pack_data", *where, *PACK)
+    assert finished.status == 0, finished.err
+    assert f"data=stream data.root={tmp_path / 'packed'} data.image_size=32" in finished.out
+    quick = [one for one in tiny if "root" not in one and one != "data=folder"]
+    quick += ["logger=none", "trainer.max_epochs=1"]
+    for name, data in (("folder", where), ("stream", ["data=stream", "data.root=packed"])):
+        finished = script("train", *data, *quick, f"hydra.run.dir={name}")
+        assert finished.status == 0, finished.err
+    folder, stream = (RunFolder(tmp_path / name) for name in ("folder", "stream"))
+    assert stream.split.read_text() == folder.split.read_text()
+    columns = ("train_loss", "val_loss", "val_acc", "cam_energy_on_fish")
+    one, other = (
+        [[row[key] for key in columns] for row in table(run.metrics)] for run in (folder, stream)
+    )
+    assert one == other
+    # Of the folder nothing is needed any more, but for the files themselves.
+    images.rename(tmp_path / "elsewhere")
+    (tmp_path / "packed").rename(tmp_path / "moved")
+    finished = script("evaluate", "ckpt=stream", "data.root=moved")
+    assert finished.status == 0, finished.err
+    finished = script("explain", "ckpt=stream", "data.root=moved", "trust=false")
+    assert finished.status == 1
+    assert "which is not on this machine: name the images to explain by input=" in finished.err
+
+
+def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(
+    script: Any, fish: Path, tmp_path: Path
+) -> None:
+    typed = [f"data.root={fish / 'pictures'}", *PACK]
+    assert script("pack_data", *typed).status == 0
+    packed = tmp_path / "packed"
+    files = {file: file.stat().st_mtime_ns for file in packed.rglob("*") if file.is_file()}
+    assert script("pack_data", *typed).status == 0
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+    finished = script("pack_data", *typed, "shard_mb=0.02")
+    assert (finished.status, "packed holds other packed images" in finished.err) == (1, True)
+    # As a kill between two files leaves it: not whole, which nobody takes for that.
+    (packed / "packed.json").unlink()
+    (packed / "train" / "chunk-0-1.bin").unlink()
+    finished = script("train", "data=stream", "data.root=packed", "data.image_size=32")
+    assert (finished.status, "has no packed.json" in finished.err) == (1, True)
+    assert script("pack_data", *typed, "shard_mb=0.02").status == 0
+    assert (packed / "packed.json").is_file()
+
+
+def test_other_files_are_left_alone(script: Any, fish: Path, tmp_path: Path) -> None:
+    (tmp_path / "packed" / "train" / "carp").mkdir(parents=True)
+    mine = tmp_path / "packed" / "train" / "carp" / "1.jpg"
+    mine.write_text("mine")
+    finished = script("pack_data", f"data.root={fish / 'pictures'}", *PACK)
+    assert (finished.status, finished.err.count("\n")) == (1, 1)
+    assert f"holds other files, such as {mine}: choose a new folder" in finished.err
+    assert [file for file in (tmp_path / "packed").rglob("*") if file.is_file()] == [mine]
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("pack_data", ["data.root=images"]),
+        ("train", ["data=stream", "data.root=s3://fish/packed"]),
+    ],
+)
+def test_without_litdata_what_to_install_is_said(
+    script: Any, monkeypatch: pytest.MonkeyPatch, command: str, typed: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "litdata", None)
+    finished = script(command, *typed)
+    assert (finished.status, finished.err.count("\n")) == (1, 1)
+    assert 'needs the package litdata: pip install -e ".[stream]"' in finished.err
