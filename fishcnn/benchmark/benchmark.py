@@ -21,12 +21,12 @@ from fishcnn.benchmark.recipes import (
     measure_recipes,
     summarise,
 )
-from fishcnn.benchmark.training import CONTENDERS, MET, MISSED, measure_training
+from fishcnn.benchmark.training import MET, MISSED, measure_training
 from fishcnn.commands.output_folder import output_folder
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.data.rendering.species import SPECIES
-from fishcnn.utils.checks import choice, either, number, optional, several, text, whole
+from fishcnn.utils.checks import choice, either, flag, number, optional, several, text, whole
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import usable_cpus
 from fishcnn.utils.versions import versions
@@ -41,6 +41,7 @@ _WANTED = {
     "training.seconds": number(0),
     **{f"training.pictures.{size}": whole(2, 100_000) for size in SIZES},
     "training.limit_steps": whole(1),
+    "training.stream": flag,
     "duplicates.species": whole(2, len(SPECIES)),
     "duplicates.pictures_per_class": whole(2, 100_000),
     "duplicates.long_side": whole(48, 1024),
@@ -140,13 +141,14 @@ def _print_results(
 
 def _print_training(console: Terminal, result: dict[str, Any]) -> None:
     columns = ("photos", "blocks", "batch", "epoch")
-    table = Table(*columns, *CONTENDERS, title="Training images per second")
+    names = list(dict.fromkeys(row["contender"] for row in result["rows"]))
+    table = Table(*columns, *names, title="Training images per second")
     cells: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in result["rows"]:
         cell = tuple(str(row[name]) for name in columns)
         cells.setdefault(cell, {})[row["contender"]] = row
     for cell, rows in cells.items():
-        table.add_row(*cell, *(f"{rows[name]['images_per_second']:.1f}" for name in CONTENDERS))
+        table.add_row(*cell, *(f"{rows[name]['images_per_second']:.1f}" for name in names))
     console.print(table)
     title = "Speeds from the second turn on"
     table = Table("cell", "", "times", "95% interval", "target", title=title)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Checkpoint
 
 from fishcnn.benchmark.turns import Turns
@@ -17,8 +18,11 @@ from fishcnn.commands.build import (
 )
 from fishcnn.commands.train.build_trainer import Callbacks, build_trainer
 from fishcnn.commands.train.fit import quiet_lightning
+from fishcnn.data.streaming.packed_images import MANIFEST
+from fishcnn.data.streaming.packing import pack_images
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.checkpoint_writer import CheckpointWriter
+from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import RunFolder
 
 _ENDLESS = 1_000_000
@@ -45,6 +49,17 @@ class _TakeTurns(pl.Callback):
         trainer.should_stop = not self._turns.more()
 
 
+def _packed(config: DictConfig, folder: Path) -> Path:
+    """Pack the images of a configuration, as ``scripts/pack_data.py`` does."""
+    datamodule = build_datamodule(config)
+    prepare_images(datamodule)
+    folder.mkdir()
+    parts = datamodule.images, datamodule.splitting, datamodule.split_settings
+    manifest = pack_images(*parts, folder, shard_bytes=64_000_000)
+    write_text(folder / MANIFEST, manifest.text())
+    return folder
+
+
 def train(settings: dict[str, Any], turns: Turns) -> None:
     """Train on ``train/`` in a folder, from an empty cache below the folder it works in."""
     # The benchmark kills its contenders: what they cannot remove goes with the folder of theirs.
@@ -53,12 +68,16 @@ def train(settings: dict[str, Any], turns: Turns) -> None:
             return
         began = time.perf_counter()
         quiet_lightning()
+        size = f"data.image_size={settings['image_size']}"
+        data = ["data=folder", f"data.root={settings['root']}", size]
+        cache = f"data.cache_root={scratch}/cache"
+        if settings["stream"]:
+            packed = _packed(compose_config(*data, cache), Path(scratch) / "packed")
+            data = ["data=stream", f"data.root={packed}", size]
         config = compose_config(
             "experiment=seed",
-            "data=folder",
-            f"data.root={settings['root']}",
-            f"data.cache_root={scratch}/cache",
-            f"data.image_size={settings['image_size']}",
+            *data,
+            cache,
             f"data.batch_size={settings['batch']}",
             f"model.blocks={settings['blocks']}",
             f"trainer.max_epochs={_ENDLESS}",

@@ -16,6 +16,7 @@ from fishcnn.utils.machine import cache_folder
 
 PLAIN, WORKERS, FISHCNN, LIMIT = "plain recipe", "plain recipe, 2 workers", "fishcnn", "limit"
 CONTENDERS = (PLAIN, WORKERS, FISHCNN, LIMIT)
+STREAM = "fishcnn, data=stream"  # one more, where it is asked for
 IMAGE_SIZE = 128  # of experiment=seed
 
 # What is compared from the second turn on, and what it has to reach; None where it only tells. On a
@@ -53,7 +54,8 @@ def measure_training(config: DictConfig) -> dict[str, list[dict[str, Any]]]:
                 cell = {"photos": photos, "blocks": blocks, "batch": batch}
                 turns, memory = _take_turns(config, root, cell)
                 rows += [{**cell, "device": device, **row} for row in _rows(turns, memory)]
-                for name, over, target in RATIOS[device]:
+                asked = [(STREAM, FISHCNN, None)] if settings.stream else []
+                for name, over, target in [*RATIOS[device], *asked]:
                     found = compare(turns[name][1:], turns[over][1:], target)
                     ratios.append({**cell, "of": name, "over": over, **found})
     return {"rows": rows, "ratios": ratios}
@@ -71,7 +73,8 @@ def _take_turns(
     jobs = {
         PLAIN: ("plain", {**job, "workers": 0}),
         WORKERS: ("plain", {**job, "workers": 2}),
-        FISHCNN: ("engine", job),
+        FISHCNN: ("engine", {**job, "stream": False}),
+        **({STREAM: ("engine", {**job, "stream": True})} if settings.stream else {}),
         LIMIT: ("limit", job),
     }
     how = {"seconds": settings.seconds, "threads": config.threads}
@@ -83,7 +86,7 @@ def _take_turns(
         turns: dict[str, list[Turn]] = {name: [] for name in contenders}
         for number in range(1 + settings.rounds):
             # The other way round every second time, so that none always comes first.
-            for name in CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]:
+            for name in list(contenders)[:: 1 if number % 2 == 0 else -1]:
                 turns[name].append(contenders[name].take_turn())
         return turns, {name: one.peak_memory for name, one in contenders.items()}
 

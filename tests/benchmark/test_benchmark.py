@@ -36,6 +36,7 @@ def config(tmp_path: Path) -> DictConfig:
             "seconds": 0,
             "pictures": {"small": 8},
             "limit_steps": 1,
+            "stream": True,
         },
         "duplicates": {"species": 2, "pictures_per_class": 12, "per_kind": 2},
         "cams": {"batch": 2, "image_size": 32, "blocks": 2, "repetitions": 2},
@@ -60,7 +61,9 @@ def test_every_part_writes_its_numbers(
     result = json.loads((Path(config.output) / "benchmark.json").read_text())
     assert result["machine"]["cores"] >= 1
     rows = {(row["contender"], row["epoch"]): row for row in result["rows"]}
-    assert rows.keys() == set(itertools.product(training.CONTENDERS, ("1", "later")))
+    assert rows.keys() == set(
+        itertools.product((*training.CONTENDERS, training.STREAM), ("1", "later"))
+    )
     for row in rows.values():
         assert row["images_per_second"] > 0
         assert 5e7 < row["peak_memory"] < 2e10
@@ -69,7 +72,10 @@ def test_every_part_writes_its_numbers(
     assert rows["fishcnn", "1"]["data_wait"] > rows["fishcnn", "later"]["data_wait"]
     device = rows["fishcnn", "later"]["device"]
     compared = [(ratio["of"], ratio["over"], ratio["target"]) for ratio in result["ratios"]]
-    assert compared == [*training.RATIOS[device]]
+    assert compared == [
+        *training.RATIOS[device],
+        (training.STREAM, training.FISHCNN, None),
+    ]
     printed = capsys.readouterr().out
     assert f"{rows['fishcnn', 'later']['images_per_second']:.1f}" in printed
     for ratio in result["ratios"]:
