@@ -159,6 +159,9 @@ def test_runs_of_other_images_are_not_compared_with_each_other(
     make_run("1", "data.root=/other/fish", answers="1000")
     first, second = leaderboard(find_runs([str(tmp_path)]))
     assert (first.board.data, second.board.data) == ("photos", "fish")
+    make_run("2", "data.root=/other/photos", answers="1000")
+    titles = [one.board.data for one in leaderboard(find_runs([str(tmp_path)]))]
+    assert titles == ["photos (root=/fish/photos)", "fish", "photos (root=/other/photos)"]
     assert first.pairs.pairs == second.pairs.pairs == {}
     text = page([first, second], [[], []])
     assert "Runs of different images are not compared with each other" in text
