@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,12 @@ def by_seed(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
 
 def gather(runs: Sequence[FoundRun]) -> list[Board]:
     """Gather runs by their images, then by their settings."""
-    return [_board(some) for some in _by_data(runs)]
+    boards = [_board(some) for some in _by_data(runs)]
+    titles = [one.data for one in boards]
+    return [
+        replace(one, data=_told_apart(one, boards)) if titles.count(one.data) > 1 else one
+        for one in boards
+    ]
 
 
 def _rank(run: FoundRun) -> tuple[float, float]:
@@ -127,6 +132,18 @@ def _title(runs: Sequence[FoundRun]) -> str:
     settings = next((run.settings for run in runs if run.settings), {})
     root = settings.get("data.root")
     return printable(Path(str(root)).name if root else str(settings.get("data.name", "unknown")))
+
+
+def _told_apart(board: Board, boards: Sequence[Board]) -> str:
+    """A board by what says which images it is of, as far as others of its name differ in that."""
+    alike = [dict(_known(one).data) for one in boards if one.data == board.data]
+    own = dict(_known(board).data)
+    names = [name for name in own if len({data.get(name) for data in alike}) > 1]
+    return printable(f"{board.data} ({', '.join(f'{name}={own[name]}' for name in names)})")
+
+
+def _known(board: Board) -> FoundRun:
+    return next((run for run in board.runs if run.settings), board.runs[0])
 
 
 def _by_data(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,17 @@ def _effects_table(one: Ranking) -> Cells:
         [
             knob.name,
             percent(knob.effect.spread),
-            "" if knob.effect.p_value is None else shown_p(knob.effect.p_value).removeprefix("p "),
+            ""
+            if knob.effect.p_value is None
+            else shown_p(knob.effect.p_value).removeprefix("p ").removeprefix("= "),
             "; ".join(
-                f"{level}: {percent(mean)}"
-                for level, mean in zip(knob.levels, knob.effect.means.tolist(), strict=True)
+                f"{level}: {percent(mean)}" + (f" ± {percent(half)}" if math.isfinite(half) else "")
+                for level, mean, half in zip(
+                    knob.levels,
+                    knob.effect.means.tolist(),
+                    knob.effect.half_widths.tolist(),
+                    strict=True,
+                )
             ),
         ]
         for knob in one.knobs.knobs
@@ -218,7 +226,8 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
         left = len(one.board.ranked) + len(one.board.waiting) - most
         if most and left > 0:
             console.print(f"and {left} more; the files have all")
-        for sentence in one.sentences():
+        ranked_by = [RANKED_BY] if len(one.board.ranked) > 1 else []
+        for sentence in (*ranked_by, *one.sentences()):
             console.print(Text(printable(sentence)))
         for knob in one.knobs.knobs[:3]:
             console.print(

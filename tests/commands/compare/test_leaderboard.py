@@ -70,6 +70,17 @@ def test_folds_are_pooled_and_compared_on_all_images(make_run: MakeRun, tmp_path
     assert found.knobs.knobs[0].effect.means == pytest.approx([0.5, 1])
 
 
+def test_a_fold_that_is_harder_is_no_noise_of_a_setting(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, answers in (("2-0", "1000"), ("2-1", "1110"), ("3-0", "1100"), ("3-1", "1111")):
+        blocks, fold = map(int, name.split("-"))
+        images = {4 * fold + place: letter for place, letter in enumerate(answers)}
+        typed = (f"model.blocks={blocks}", "data.folds=2", f"data.fold={fold}")
+        make_run(name, *typed, answers=images)
+    (knob,) = ranked(tmp_path).knobs.knobs
+    assert knob.effect.means == pytest.approx([0.5, 0.75])
+    assert knob.effect.half_widths == pytest.approx([0, 0], abs=1e-9)
+
+
 def test_seeds_are_averaged_and_their_scatter_counts(make_run: MakeRun, tmp_path: Path) -> None:
     for blocks, shares in ((2, (40, 60)), (3, (58, 62))):
         for seed, hits in enumerate(shares):
@@ -159,6 +170,9 @@ def test_runs_of_other_images_are_not_compared_with_each_other(
     make_run("1", "data.root=/other/fish", answers="1000")
     first, second = leaderboard(find_runs([str(tmp_path)]))
     assert (first.board.data, second.board.data) == ("photos", "fish")
+    make_run("2", "data.root=/other/photos", answers="1000")
+    titles = [one.board.data for one in leaderboard(find_runs([str(tmp_path)]))]
+    assert titles == ["photos (root=/fish/photos)", "fish", "photos (root=/other/photos)"]
     assert first.pairs.pairs == second.pairs.pairs == {}
     text = page([first, second], [[], []])
     assert "Runs of different images are not compared with each other" in text
@@ -211,6 +225,12 @@ def test_a_group_that_is_exchanged_stands_for_its_settings(
     assert order(ranked(tmp_path)) == ["optimizer=adamw", "optimizer=adam"]
     make_run("2", "optimizer=adamw", "optimizer.lr=0.5", answers="00")
     assert ranked(tmp_path).names == ["optimizer.name", "optimizer.lr"]
+
+
+def test_what_was_typed_stands_for_itself(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("0", "optimizer=adam", "optimizer.lr=0.1", answers="10")
+    make_run("1", "optimizer=adamw", "optimizer.lr=0.2", answers="11")
+    assert order(ranked(tmp_path)) == ["optimizer=adamw lr=0.2", "optimizer=adam lr=0.1"]
 
 
 def test_an_experiment_stands_for_what_it_chooses(make_run: MakeRun, tmp_path: Path) -> None:
