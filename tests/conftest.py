@@ -129,6 +129,11 @@ def train(script: Command) -> Command:
 @pytest.fixture
 def tiny(fish: Path) -> list[str]:
     """Overrides that train on the rendered pictures in a few seconds."""
+    return tiny_settings(fish)
+
+
+def tiny_settings(fish: Path) -> list[str]:
+    """See :func:`tiny`, for fixtures that live longer than a test."""
     return [
         "data=folder",
         f"data.root={fish / 'pictures'}",

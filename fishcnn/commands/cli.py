@@ -130,6 +130,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
         typed = as_sweep(typed)
     check_places(typed, writes_runs=name == "train")
     arguments = read_arguments(name, typed)
+    here = Path.cwd()
     if name == "train":
         arguments = own_settings.with_own_settings(with_resumed_sweep(arguments))
         grid.install()
@@ -195,6 +196,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
         raise unwritable(Path(place), error) from error
     finally:
         new_folders.remove_if_nothing_came()
+        os.chdir(here)
     if crashes:
         raise crashes[0]
     if failed or grid.some_are_left():

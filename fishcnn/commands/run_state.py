@@ -80,5 +80,5 @@ def writing_state(run: RunFolder) -> Iterator[Callable[[], None]]:
             with suppress(FishError):  # of a full disk, which the other error tells of as well
                 write_state(run, state, None if stopped else said[0])
         raise
-    if own:
+    if own or read_state(run) != RunState.FINISHED:
         write_state(run, RunState.FINISHED)

@@ -5,6 +5,7 @@ Loaded before any job, so nothing heavy may be imported here.
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import count, groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fishcnn.commands.command_line import instead
 from fishcnn.commands.overrides import quote_values
@@ -105,16 +106,13 @@ class GridSweeper(Sweeper):
         if process_rank():  # the first process of a job writes for all
             return [self._launcher.launch(self._grid(arguments), initial_job_idx=0)]
         made_folder(sweep)
-        alone = locked(sweep)
-        try:
-            alone.__enter__()
-        except FishError:
-            new_folders.forget()  # those that come meanwhile are the other's
-            raise
-        try:
+        with stopping.raising(), ExitStack() as stack:
+            try:
+                stack.enter_context(locked(sweep))
+            except FishError:
+                new_folders.forget()  # those that come meanwhile are the other's
+                raise
             return self._sweep(sweep, arguments)
-        finally:
-            alone.__exit__(None, None, None)
 
     def _sweep(self, sweep: Path, arguments: Sequence[str]) -> list[Any]:
         manifest = read_manifest(sweep) or Manifest()
@@ -131,13 +129,14 @@ class GridSweeper(Sweeper):
         again = f"; to go on: {instead({'sweep.resume': str(sweep)})}"
         returns = []
         try:
-            with stopping.telling(lambda: again), stopping.raising():
+            with stopping.telling(lambda: again):
                 for batch in self._batches(left):
                     returns.append(self._launch(batch))
                     stopping.check_stopped()
         except BaseException:
-            _note(sweep, manifest)
-            compare_jobs(sweep)
+            with suppress(FishError, OSError):  # what has gone wrong is to be told
+                _note(sweep, manifest)
+                compare_jobs(sweep)
             raise
         _note(sweep, manifest)
         _Start.left = any(state_of(sweep, job) not in _DONE for job in jobs)
@@ -253,7 +252,7 @@ def _number(job: PlannedJob, otherwise: int) -> int:
 def _subfolder(config: DictConfig, number: int) -> str:
     """``hydra.sweep.subdir`` of a job, as Hydra fills it in."""
     before = HydraConfig.instance().cfg
-    with open_dict(config.hydra.job):
+    with read_write(config.hydra), open_dict(config.hydra.job):
         config.hydra.job.num = config.hydra.job.id = number
     HydraConfig.instance().set_config(config)
     try:
