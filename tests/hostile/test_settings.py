@@ -136,7 +136,7 @@ def test_what_takes_any_text_is_taken_as_it_was_typed(command: str) -> None:
         ("train", "+trainer.overfit_batches=-3", "trainer.overfit_batches=-3: must be a whole n"),
         ("train", "+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: must"),
         ("train", "+trainer.max_steps=abc", "trainer.max_steps=abc: must be a whole number, -1"),
-        ("train", "+trainer.strategy=abc", "trainer: You selected an invalid strategy name"),
+        ("train", "trainer.strategy=abc", "trainer.strategy=abc: choose one of auto, ddp, fsdp"),
         ("train", "+trainer.profiler=abc", "trainer: When passing string value for the `profiler"),
         ("train", "callbacks.grad_cam.layer=''", "callbacks.grad_cam.layer=: is not a layer"),
         ("train", "callbacks.grad_cam.layer=head.9", "callbacks.grad_cam.layer=head.9: is not a"),
