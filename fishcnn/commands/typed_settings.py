@@ -85,8 +85,14 @@ class Settings:
         if name in self._known.groups:
             return self._read_choice(sign, name, value)
         if name.startswith(f"{_SEARCH}.") and _SEARCH in self._known.groups and sign != "~":
+            if value is None:
+                return Reading(None, f"{name}: has no value; {_VARIED}")
             # Any setting can be varied, which the command checks: a new entry, or another one.
-            return Reading([f"++{name}={value}"]) if value else Reading(None, f"{name}: {_VARIED}")
+            if name in self._known.everything():
+                return Reading([f"{name}={value}"])
+            # A list takes the place of low and high, which Hydra would not do by itself.
+            range_there = name in self._current and not value.startswith("{")
+            return Reading([*([f"~{name}"] if range_there else []), f"++{name}={value}"])
         if name in self._current:
             return self._read_value(sign, name, value)
         if sign == "~":
