@@ -88,11 +88,12 @@ class Settings:
             if value is None:
                 return Reading(None, f"{name}: has no value; {_VARIED}")
             # Any setting can be varied, which the command checks: a new entry, or another one.
-            if name in self._known.everything():
-                return Reading([f"{name}={value}"])
-            # A list takes the place of low and high, which Hydra would not do by itself.
-            range_there = name in self._current and not value.startswith("{")
-            return Reading([*([f"~{name}"] if range_there else []), f"++{name}={value}"])
+            if name not in self._current:
+                return Reading([f"++{name}={value}"])
+            if any(one.startswith(f"{name}.") for one in self._current) and value[:1] != "{":
+                # A list in place of low and high, which Hydra would refuse.
+                return Reading([f"~{name}", f"++{name}={value}"])
+            return Reading([f"{name}={value}"])
         if name in self._current:
             return self._read_value(sign, name, value)
         if sign == "~":
