@@ -85,8 +85,15 @@ class Settings:
         if name in self._known.groups:
             return self._read_choice(sign, name, value)
         if name.startswith(f"{_SEARCH}.") and _SEARCH in self._known.groups and sign != "~":
+            if value is None:
+                return Reading(None, f"{name}: has no value; {_VARIED}")
             # Any setting can be varied, which the command checks: a new entry, or another one.
-            return Reading([f"++{name}={value}"]) if value else Reading(None, f"{name}: {_VARIED}")
+            if name not in self._current:
+                return Reading([f"++{name}={value}"])
+            if any(one.startswith(f"{name}.") for one in self._current) and value[:1] != "{":
+                # A list in place of low and high, which Hydra would refuse.
+                return Reading([f"~{name}", f"++{name}={value}"])
+            return Reading([f"{name}={value}"])
         if name in self._current:
             return self._read_value(sign, name, value)
         if sign == "~":

@@ -204,6 +204,18 @@ def test_mistakes_are_named_before_anything_is_written(
     assert not (tmp_path / "study").exists()
 
 
+def test_the_help_has_the_settings_of_a_training_too(script: Command) -> None:
+    finished = script("tune", "--help")
+    assert finished.status == 0, finished.err
+    for part in (
+        "  # In all, finished and pruned, by all processes together.",
+        "  trials: 40",
+        "  # Share of each class that is held out for validation.",
+        "    blocks:\n      low: 2",
+    ):
+        assert part in finished.out
+
+
 def test_a_search_of_nothing_is_refused(tune: Command) -> None:
     finished = tune(space=("search=none",))
     assert finished.status == 1

@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
+from fishcnn.commands.arguments import read_arguments
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.settings import CONF
 from fishcnn.commands.tune.space import Choice, Range, read_space
@@ -50,6 +51,24 @@ def test_any_setting_can_be_varied() -> None:
     ]
     assert not space[0].is_whole  # type: ignore[union-attr]
     assert space[2].nearest([0.6, 1.0]) == "[0.6, 1.0]"
+
+
+def test_entries_are_typed_without_knowing_hydra() -> None:
+    typed = ["search.model.blocks=[2,3]", "search.loss.label_smoothing.low=0", "~search.augment"]
+    typed += ["search.loss.label_smoothing.high=0.2", "+search.scheduler=[plateau,onecycle]"]
+    typed += ["~search.model.head", "search.optimizer.lr.high=5e-3"]
+    space = read_space(composed(*read_arguments("tune", typed)), GROUPS)
+    assert {entry.name: entry.described() for entry in space} == {
+        "model.blocks": [2, 3],
+        "model.dropout": {"low": 0.0, "high": 0.5, "log": False},
+        "optimizer.lr": {"low": 3e-4, "high": 5e-3, "log": True},
+        "optimizer.weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
+        "data.batch_size": {"low": 16, "high": 128, "log": True},
+        "loss.label_smoothing": {"low": 0.0, "high": 0.2, "log": False},
+        "scheduler": ["plateau", "onecycle"],
+    }
+    with pytest.raises(FishError, match=r"search.model.blocks: has no value; type a list"):
+        read_arguments("tune", ["++search.model.blocks"])
 
 
 def test_a_number_has_no_more_digits_than_it_takes() -> None:
