@@ -1,27 +1,39 @@
 """The checkpoint from which a run goes on."""
 
 import time
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from fishcnn.data.datasets import Batch
 from fishcnn.utils.run_folder import RunFolder
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Write a checkpoint after every epoch.
+    """Write a checkpoint after every epoch, and where that is wanted also within.
 
     On a GPU an epoch can be shorter than writing a hundred megabytes, so that most of a fit would
     be writing: a large checkpoint is written at most every few seconds, and after the last epoch.
 
     Args:
         folder: of the run.
+        every_n_steps: optimizer steps from one checkpoint within an epoch to the next; None for
+            none.
         large: bytes of a checkpoint that is not written after every epoch.
         seconds: from one of these to the next.
     """
 
-    def __init__(self, folder: RunFolder, *, large: int = 10_000_000, seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        every_n_steps: int | None = None,
+        large: int = 10_000_000,
+        seconds: float = 5.0,
+    ) -> None:
         self._file = folder.last_checkpoint
+        self._every_n_steps = every_n_steps
         self._large = large
         self._seconds = seconds
         self._written: float | None = None
@@ -37,6 +49,22 @@ class LastCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """That of Lightning's own class, as in the checkpoints of earlier versions."""
         return super().state_key.replace(type(self).__name__, ModelCheckpoint.__name__)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's own type
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Write it within an epoch, where the weights have just been changed."""
+        every, ends = self._every_n_steps, batch_idx + 1 == trainer.num_training_batches
+        if ends or not every or trainer.global_step % every:
+            return
+        if not trainer.fit_loop._should_accumulate():
+            super().on_train_epoch_end(trainer, pl_module)
+            self._written = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it, where it is due."""
