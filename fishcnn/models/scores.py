@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
@@ -85,7 +85,7 @@ def counts_of(scores: MetricCollection, reduce: Callable[..., Any]) -> dict[str,
     return {
         name: {
             # A copy, as the sum takes its place.
-            key: reduce(count.clone(), reduce_op="sum")
+            key: reduce(cast(Tensor, count).clone(), reduce_op="sum")
             for key, count in metric.metric_state.items()
         }
         for name, metric in scores.items(keep_base=True)

@@ -188,6 +188,8 @@ def build_trainer(
         del arguments[name]
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
+    # Not where the user stands: under SLURM, Lightning would go on from what it finds there.
+    arguments.setdefault("default_root_dir", events)
     logger = _Logger(events, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     # Where we have started the others, whatever SLURM says of the rest.

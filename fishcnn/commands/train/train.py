@@ -41,6 +41,7 @@ from fishcnn.commands.train.fit import (
 from fishcnn.commands.train.hyperparameters import run_name
 from fishcnn.commands.train.new_folders import has_trained, will_stay
 from fishcnn.commands.train.processes import Others, Task
+from fishcnn.commands.train.requeue import requeueing
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -102,6 +103,7 @@ def train(config: DictConfig, trial: Trial | None = None) -> float:
     writer = CheckpointWriter()
     with (
         stopping.telling(partial(_kept, run, writer, config, trial)),
+        requeueing("hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"),
         locked(run.path),
         writing_state(run) as begin,
     ):

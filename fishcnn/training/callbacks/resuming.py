@@ -25,6 +25,7 @@ class Resuming(pl.Callback):
         was written later, it has.
         """
         stopping.answer_signals()
+        stopping.answer_preemption()
         if trainer.fit_loop.restarted_mid_epoch:
             # Or Lightning would not show it the validation at the end of this epoch.
             trainer.fit_loop._restarting = False
