@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from killed import assert_equal, train_and_die
 from running import run_and_read
 
@@ -92,3 +93,25 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(
         status, printed = run_and_read("train", *command, "hydra.run.dir=killed")
         assert status == 0, printed
         assert_equal(whole, killed)
+
+
+def test_a_deterministic_run_is_trained_with_every_augmentation(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    command = [*tiny, *SMALL, *PLAIN, *EVERY_AUGMENTATION, "trainer.max_epochs=1"]
+    for name in ("one", "other"):
+        more = ["trainer.deterministic=true", f"hydra.run.dir={name}"]
+        finished = train(*command, *more)
+        assert finished.status == 0, finished.err
+    assert_equal(RunFolder(tmp_path / "one"), RunFolder(tmp_path / "other"))
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_run_that_may_not_go_on_by_itself_is_refused(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    command = [*tiny, *SMALL, *PLAIN, *OFTEN, "trainer.resume=never", "hydra.run.dir=killed"]
+    assert train_and_die(9, *command)
+    finished = train(*command)
+    assert finished.status == 1
+    assert "killed holds a run already; choose another folder" in finished.err

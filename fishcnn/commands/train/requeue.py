@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def requeueing(folder: str) -> Iterator[None]:
-    """Queue the job again if it ends by SIGUSR1 meanwhile, as ``sbatch --signal=USR1@120`` sends it.
+    """Queue the job again if SIGUSR1 ends it meanwhile, as ``sbatch --signal=USR1@120`` sends it.
 
     Args:
         folder: the setting that names the folder of the run, or of the sweep. Where it was not
