@@ -25,9 +25,14 @@ def remember(words: Sequence[str], program: int = 1) -> None:
     _Typed.words, _Typed.program = words, program
 
 
+def has_setting(name: str) -> bool:
+    """Whether a setting was typed."""
+    return any(word.startswith(f"{name}=") for word in _Typed.words)
+
+
 def with_setting(name: str, value: str) -> str:
     """The command that was typed, with a setting added unless it is there, quoted for a shell."""
-    if any(word.startswith(f"{name}=") for word in _Typed.words):
+    if has_setting(name):
         return retyped({})
     return retyped({name: value})
 

@@ -105,10 +105,24 @@ class TrainingBatches(DistributedSampler[Rows]):
             self.epoch += 1
 
 
+class _Resumable(DataLoader[RawBatch]):
+    """A loader that goes on in the middle of an epoch: the datamodule says where.
+
+    By these methods Lightning knows it, or it would warn.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: Lightning would not give it back where a schedule asks for its steps."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing."""
+
+
 def training_loader(batches: TrainingBatches, **settings: Any) -> DataLoader[RawBatch]:
     """Load the batches of a training; ``settings`` are those of a DataLoader."""
     # The dataset gathers whole batches: there is nothing to collate.
-    return DataLoader(
+    return _Resumable(
         batches.dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, **settings
     )
 

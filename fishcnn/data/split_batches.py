@@ -16,6 +16,12 @@ from fishcnn.data.loaders import TrainingBatches, evaluation_loader, training_lo
 from fishcnn.utils.errors import FishError
 
 
+def within_epoch(trainer: pl.Trainer) -> bool:
+    """Whether a fit is between the beginning and the end of an epoch."""
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    return bool(epochs.started > epochs.processed)
+
+
 class SplitBatches(pl.LightningDataModule):
     """Loads the batches of each split, and transforms them on the device of the network.
 
@@ -145,7 +151,7 @@ class SplitBatches(pl.LightningDataModule):
         return {
             "seed": self._training_seed(),
             "epoch": epochs.processed,
-            "images": batches.processed * rows if epochs.started > epochs.processed else 0,
+            "images": batches.processed * rows if within_epoch(self.trainer) else 0,
             "rows": rows,
         }
 

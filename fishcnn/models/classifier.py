@@ -19,6 +19,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.image_like import ImageLike, decode_image_like, series_of
 from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square, resize
+from fishcnn.data.split_batches import within_epoch
 from fishcnn.models.buffers import broadcast_buffers
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
@@ -31,10 +32,12 @@ from fishcnn.models.optimization import (
 )
 from fishcnn.models.pretrained.backbone import Backbone
 from fishcnn.models.registry import NETWORKS, Config
-from fishcnn.models.scores import MONITOR, SCORES, build_scores
+from fishcnn.models.scores import MONITOR, SCORES, build_scores, counts_of, take_counts
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import ArgumentError
 
+# Of a checkpoint within an epoch: the training scores so far.
+_WITHIN = "train_scores"
 # Bounds the memory of a prediction.
 _PREDICT_BATCH = 64
 
@@ -134,6 +137,8 @@ class FishClassifier(pl.LightningModule):
         # The whole epoch is counted on the device and read once.
         self.train_scores = build_scores("train", count)
         self.val_scores = build_scores("val", count)
+        # The epoch whose training scores Lightning knows of.
+        self._announced: int | None = None
         self.val_confusion = MulticlassConfusionMatrix(count, validate_args=False)
 
     @classmethod
@@ -221,6 +226,7 @@ class FishClassifier(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Lay out the weights as the images are, and forget what was calibrated for others."""
+        self._announced = None
         self.temperature.fill_(1.0)
         self.lay_out()
 
@@ -277,8 +283,8 @@ class FishClassifier(pl.LightningModule):
         if (share := batch.get("share")) and share.rows > len(logits):
             # Of the gradients of all processes the mean is taken: so it is that of the whole batch.
             loss = loss * (len(logits) * self.trainer.world_size / share.rows)
-        # The first batch here of a fit that goes on in the middle of an epoch is another one.
-        if batch_idx == 0 or self.train_scores["loss"].update_count == 1:
+        if self._announced != self.current_epoch:
+            self._announced = self.current_epoch
             # Lightning computes them at the end of the epoch, for History. To be told so in every
             # step costs it a fifth of the time that the host of a GPU has.
             self.log_dict(
@@ -317,12 +323,19 @@ class FishClassifier(pl.LightningModule):
         self.val_confusion.reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the confusion matrix, for a run that is stopped after its last epoch."""
+        """Keep the confusion matrix, for a run that is stopped after its last epoch.
+
+        Within an epoch also the training scores of what was seen of it: metrics are no weights.
+        """
         checkpoint["confusion"] = self.confusion
+        if within_epoch(self.trainer):
+            checkpoint[_WITHIN] = counts_of(self.train_scores, self.trainer.strategy.reduce)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the confusion matrix back; older checkpoints have none."""
+        """Take these back; older checkpoints have none."""
         self.confusion = checkpoint.get("confusion", self.confusion)
+        if _WITHIN in checkpoint and self.trainer.is_global_zero:  # they are those of all processes
+            take_counts(self.train_scores, checkpoint[_WITHIN])
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's type has nine forms
         """Build the optimizer and schedule that the hyperparameters describe."""

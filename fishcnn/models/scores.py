@@ -1,7 +1,8 @@
 """What is measured in every epoch: the one list that curves, reports and the model card read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
@@ -72,3 +73,27 @@ def build_scores(split: str, num_classes: int) -> MetricCollection:
     }
     # No two share their counts, so comparing all of them in the first batch would find nothing.
     return MetricCollection(metrics, prefix=f"{split}_", compute_groups=False)
+
+
+def counts_of(scores: MetricCollection, reduce: Callable[..., Any]) -> dict[str, dict[str, Tensor]]:
+    """What metrics have counted since the last epoch, in all processes; no weights hold it.
+
+    Args:
+        scores: as :func:`build_scores` makes them.
+        reduce: sums a tensor over all processes with ``reduce_op="sum"``.
+    """
+    return {
+        name: {
+            # A copy, as the sum takes its place.
+            key: reduce(cast(Tensor, count).clone(), reduce_op="sum")
+            for key, count in metric.metric_state.items()
+        }
+        for name, metric in scores.items(keep_base=True)
+    }
+
+
+def take_counts(scores: MetricCollection, counts: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Let metrics count on from what :func:`counts_of` has found."""
+    for name, of_metric in counts.items():
+        for key, count in of_metric.items():
+            setattr(scores[name], key, count.to(scores[name].device))

@@ -18,6 +18,7 @@ _WORDS = {
     "SIGINT": "Ctrl-C",
     "SIGTERM": "SIGTERM (kill)",
     "SIGHUP": "SIGHUP (its terminal was closed)",
+    "SIGUSR1": "SIGUSR1 (SLURM needs the machine)",
 }
 
 
@@ -31,6 +32,7 @@ class _State:
     program = False  # whether this process ends with the command
     watched = False
     received: int | None = None
+    preempted = False  # whether SIGUSR1 has come, which asks for an end at the next occasion
     raises = False  # whether a signal is raised; else it ends the program at once
     line: Callable[[], str] | None = None
     said = False
@@ -46,6 +48,7 @@ def watch() -> None:
     _State.watched = True
     _State.received, _State.raises, _State.said = None, False, False
     _State.line, _State.tidy = lambda: " before it began", None
+    _State.preempted = False
     answer_signals()
 
 
@@ -72,6 +75,35 @@ def answer_signals() -> None:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number and signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _answer)
+
+
+def answer_preemption() -> None:
+    """Note SIGUSR1 from now on, by which SLURM can say that a job is about to lose its machine.
+
+    Without an answer it would end the program at once. Outside of SLURM nothing happens.
+    """
+    if watches_preemption() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, _note_preemption)
+
+
+def watches_preemption() -> bool:
+    """Whether SIGUSR1 is noted: in all processes of a fit, or in none."""
+    return "SLURM_JOB_ID" in os.environ and hasattr(signal, "SIGUSR1")  # Windows has none
+
+
+def preempted() -> bool:
+    """Whether SIGUSR1 has come: what has to be kept is to be kept now."""
+    return _State.preempted
+
+
+def stop_preempted() -> NoReturn:
+    """End as SIGUSR1 has asked for, when everything is kept.
+
+    Raises:
+        Stopped: always.
+    """
+    _State.received = _State.received or signal.SIGUSR1
+    raise Stopped(_name())
 
 
 def stopped_by() -> signal.Signals | None:
@@ -162,6 +194,10 @@ def _name() -> str:
     """The signal in the words of who has sent it."""
     name = (stopped_by() or signal.SIGINT).name
     return _WORDS.get(name, name)
+
+
+def _note_preemption(number: int, frame: FrameType | None) -> None:
+    _State.preempted = True
 
 
 def _answer(number: int, frame: FrameType | None) -> None:

@@ -129,3 +129,16 @@ def test_without_a_seed_each_fit_has_its_own_order_and_torchs_seed_decides_it(
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
     assert sorted(orders[0]) == datamodule.split.train.tolist()
+
+
+def test_the_middle_of_an_epoch_goes_on_with_the_same_batches_or_is_refused(
+    datamodule: FishDataModule,
+) -> None:
+    datamodule.load_state_dict({"seed": 4, "epoch": 1, "images": 18, "rows": 9})
+    (left,) = datamodule.train_dataloader()
+    assert left["share"] == (4, 1, 18, 9, 0, 9)
+    with pytest.raises(FishError, match="with batches of 12 images over all processes and the"):
+        datamodule.load_state_dict({"seed": 4, "epoch": 1, "images": 12, "rows": 12})
+    # Between epochs everything may be different.
+    datamodule.load_state_dict({"seed": 4, "epoch": 1, "images": 0, "rows": 12})
+    assert len(list(datamodule.train_dataloader())) == 3

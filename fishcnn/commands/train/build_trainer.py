@@ -40,6 +40,8 @@ from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
 
 Made = TypeVar("Made", bound=pl.Callback)
+# Settings of the trainer group that are none of Lightning's Trainer.
+NOT_LIGHTNINGS = {"compile", "scale_lr", "resume", "checkpoint_every_n_steps"}
 # Arguments of Lightning's Trainer that build_trainer() chooses.
 OWN_ARGUMENTS = {
     "logger",
@@ -122,7 +124,7 @@ class Callbacks:
             Resuming(self.history),
             self.doctor,
             self.checkpoint,
-            LastCheckpoint(folder),
+            LastCheckpoint(folder, every_n_steps=config.trainer.checkpoint_every_n_steps),
         )
         self.all: list[pl.Callback] = [callback for callback in called if callback]
 
@@ -182,10 +184,12 @@ def build_trainer(
         FishError: Lightning does not take one of the settings.
     """
     arguments = plain(config.trainer)
-    for of_network in ("compile", "scale_lr"):
-        del arguments[of_network]
+    for name in NOT_LIGHTNINGS:
+        del arguments[name]
     if arguments["precision"] == "auto":
         arguments["precision"] = native_precision(arguments["accelerator"])
+    # Not where the user stands: under SLURM, Lightning would go on from what it finds there.
+    arguments.setdefault("default_root_dir", events)
     logger = _Logger(events, name="", version="", default_hp_metric=False)
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     # Where we have started the others, whatever SLURM says of the rest.

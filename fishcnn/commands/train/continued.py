@@ -41,11 +41,14 @@ _MAY_DIFFER = (
     "logger",
     "trainer.accelerator",
     "trainer.check_val_every_n_epoch",
+    "trainer.checkpoint_every_n_steps",
     "trainer.compile",
+    "trainer.deterministic",
     "trainer.devices",
     "trainer.max_epochs",
     "trainer.num_nodes",
     "trainer.precision",
+    "trainer.resume",
     "trainer.strategy",
 )
 # Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed

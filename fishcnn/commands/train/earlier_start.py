@@ -75,7 +75,8 @@ def find_resumed(config: DictConfig, run: RunFolder) -> tuple[Checkpoint | None,
     same = _is_same_command(config, run, named=ours)
     if own and same and named and not ours and not run.last_checkpoint.is_file():
         own = None  # the best one of the other run, copied before anything was trained here
-    if own and same and not is_finished(run, own.epochs):
+    goes_on = own and same and config.trainer.resume == "auto"
+    if own and goes_on and not is_finished(run, own.epochs):
         return own, own.stopped_early or own.epochs >= config.trainer.max_epochs
     if (own or run.summary.is_file()) and not ours:
         if in_a_sweep():  # all jobs of which would take a checkpoint that is named
@@ -150,7 +151,7 @@ def _usable_checkpoint(run: RunFolder) -> Checkpoint | None:
             found.append(read_checkpoint(file, finite=False))
         except FishError as error:
             log.warning("%s", error)
-    return max(found, key=lambda checkpoint: checkpoint.epochs, default=None)
+    return max(found, key=lambda checkpoint: checkpoint.progress.steps, default=None)
 
 
 def _checkpoints(run: RunFolder) -> list[Path]:

@@ -14,6 +14,8 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.loaders import steps_per_epoch
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
+from fishcnn.training.callbacks.history import EVENTS
+from fishcnn.training.checkpoint_writer import Progress
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import same_names
@@ -27,25 +29,30 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        epochs: how many epochs it was trained for.
-        steps: optimizer steps in these epochs.
+        progress: how far its training was.
         planned_steps: for how many its schedule was made; None where that does not matter.
         averaged: whether it holds the moving average of the weights.
         stopped_early: whether early stopping has ended its training.
         classes: class names in the order of the logits.
         batch: images of a batch over all processes; None in those of earlier versions.
         settings: what must be the same to go on, by dotted name.
+        events: sizes of the files for TensorBoard then; None of an earlier version.
     """
 
     path: Path
-    epochs: int
-    steps: int
+    progress: Progress
     planned_steps: int | None
     averaged: bool
     stopped_early: bool
     classes: list[str]
     batch: int | None
     settings: dict[str, Any]
+    events: dict[str, int] | None
+
+    @property
+    def epochs(self) -> int:
+        """How many whole epochs it was trained for."""
+        return self.progress.epochs
 
 
 def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
@@ -64,8 +71,7 @@ def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
         schedule = content["lr_schedulers"][0]
         return Checkpoint(
             path=path.resolve(),
-            epochs=content["epoch"] + 1,
-            steps=content["global_step"],
+            progress=Progress.of(content),
             planned_steps=schedule.get("T_max", schedule.get("total_steps")),  # cosine, onecycle
             averaged="averaging_state" in content,
             stopped_early=any(s.get("stopped_epoch") for s in content["callbacks"].values()),
@@ -76,6 +82,7 @@ def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
                 "data.resize": known.get("resize", SQUASH),
                 **_settings(known["image_size"], known["label_smoothing"], known),
             },
+            events=content.get(EVENTS),
         )
     except CheckpointError as error:
         raise FishError(f"ckpt_path={error}") from error
@@ -160,11 +167,14 @@ def check_same_data(
     images, batch_size = len(datamodule.datasets["train"]), datamodule.batch_size
     steps = steps_per_epoch(images, batch_size, processes) * epochs
     if planned not in (None, steps):
-        before_epochs = planned * checkpoint.epochs / checkpoint.steps
+        shaped = f"{planned} steps"
+        if not checkpoint.progress.within:
+            of_that_run = planned * checkpoint.epochs / checkpoint.progress.steps
+            shaped += f" ({of_that_run:g} epochs of that run)"
         raise FishError(
-            f"scheduler={config.scheduler.name} has shaped the learning rate for {planned} steps "
-            f"({before_epochs:g} epochs of that run), not for the {steps} of "
-            f"trainer.max_epochs={epochs} with data.batch_size={datamodule.batch_size}"
+            f"scheduler={config.scheduler.name} has shaped the learning rate for {shaped}, not for "
+            f"the {steps} of trainer.max_epochs={epochs} with "
+            f"data.batch_size={datamodule.batch_size}"
         )
 
 

@@ -41,6 +41,7 @@ from fishcnn.commands.train.fit import (
 from fishcnn.commands.train.hyperparameters import run_name
 from fishcnn.commands.train.new_folders import has_trained, will_stay
 from fishcnn.commands.train.processes import Others, Task
+from fishcnn.commands.train.requeue import requeueing
 from fishcnn.commands.train.resume import Checkpoint, check_same_data
 from fishcnn.commands.train.start_lines import inspection_settings, print_start
 from fishcnn.commands.train.summary import print_summary
@@ -55,6 +56,7 @@ from fishcnn.models.sharding import is_sharded
 from fishcnn.training.callbacks.pruning import Report
 from fishcnn.training.checkpoint_writer import CheckpointWriter
 from fishcnn.training.diagnosis import Verdict
+from fishcnn.training.event_files import cut_back
 from fishcnn.training.probe import fill_head
 from fishcnn.utils import stopping
 from fishcnn.utils.files import made_folder, write_bytes, write_text
@@ -101,6 +103,7 @@ def train(config: DictConfig, trial: Trial | None = None) -> float:
     writer = CheckpointWriter()
     with (
         stopping.telling(partial(_kept, run, writer, config, trial)),
+        requeueing("hydra.sweep.dir" if in_a_sweep() else "hydra.run.dir"),
         locked(run.path),
         writing_state(run) as begin,
     ):
@@ -142,8 +145,8 @@ def _train(
     datamodule, resumed, finishing = _prepare(config, run)
     begin()
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
-        writer.epochs[resumed.path] = resumed.epochs
-        log.info("Going on after epoch %d of %s.", resumed.epochs, run.path)
+        writer.written[resumed.path] = resumed.progress
+        log.info("Going on after %s of %s.", resumed.progress, run.path)
     if not resumed:
         check_weights(config)
     with Others() as others:
@@ -188,14 +191,16 @@ def _prepare_and_fit(
     ckpt_path = resumed.path if resumed else None
     last_epoch = resumed.epochs if resumed and finishing else None
     callbacks = Callbacks(config, report, run, ckpt_path, trial and trial.report)
+    events = run.events(run_name(config))
     classifier, trainer = build_fit(
-        config, datamodule, callbacks, ckpt_path, last_epoch, run.events(run_name(config)), writer
+        config, datamodule, callbacks, ckpt_path, last_epoch, events, writer
     )
     if resumed:
         check_same_data(resumed, datamodule, config, trainer.world_size)
     elif config.probe:
         with as_settings():
             fill_head(classifier, datamodule, trainer.strategy.root_device)
+    _cut_back_events(events, resumed, run)
     _write_inputs(config, overrides, datamodule, report, run)
     write_digests(datamodule, run, resumed=ckpt_path)
     print_start(datamodule, classifier, trainer, run, _logdir(config, run))
@@ -212,7 +217,7 @@ def _prepare_and_fit(
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     finally:
         # What is stopped before its first checkpoint leaves nothing; an error leaves its log.
-        if writer.epochs or (callbacks.history.first_step and not stopping.stopped_by()):
+        if writer.written or (callbacks.history.first_step and not stopping.stopped_by()):
             has_trained(run.path)
         if torch.distributed.is_initialized():
             # What follows is for one process, whose metrics must not wait for the others.
@@ -250,6 +255,14 @@ def _print_next(config: DictConfig, verdicts: Sequence[Verdict], run: RunFolder)
     print_raw(Terminal(), [f"\n{heading}", f"  {command}"])
 
 
+def _cut_back_events(folder: Path, resumed: Checkpoint | None, run: RunFolder) -> None:
+    """Take back what an earlier start of the same run has told TensorBoard after its checkpoint."""
+    here = resumed and resumed.path.is_relative_to(run.path.resolve())
+    events = resumed.events if resumed and here else {}
+    if events is not None:  # of an earlier version
+        cut_back(folder, events)
+
+
 def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig, trial: Trial | None) -> str:
     """Say what a stopped run has kept, and the command that goes on."""
     if not will_stay():
@@ -261,12 +274,14 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig, trial: T
     else:
         command = with_setting("hydra.run.dir", str(run.path))
     files = (run.last_checkpoint, run.best_checkpoint)
-    latest = max(files, key=lambda file: writer.epochs.get(file.resolve(), 0))
-    epochs = writer.epochs.get(latest.resolve())
-    if epochs is None:
-        kept = "" if writer.epochs or in_a_sweep() else ", so nothing is kept"
+    reached = {
+        file: writer.written[file.resolve()] for file in files if file.resolve() in writer.written
+    }
+    latest = max(reached, key=lambda file: reached[file].steps, default=None)
+    if latest is None:
+        kept = "" if writer.written or in_a_sweep() else ", so nothing is kept"
         return f" before the end of the first epoch{kept}; to begin again: {command}"
-    of = f"epoch {epochs} of {config.trainer.max_epochs}"
+    of = f"{reached[latest]} of {config.trainer.max_epochs}"
     return f"; kept: {of} in {latest}; to go on: {command}"
 
 

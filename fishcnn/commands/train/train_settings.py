@@ -14,6 +14,7 @@ from fishcnn.cam.layers import find_layer
 from fishcnn.commands.build import build_datamodule, check_classifier
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.train.build_trainer import (
+    NOT_LIGHTNINGS,
     OWN_ARGUMENTS,
     build_trainer,
     check_compiler,
@@ -57,6 +58,9 @@ _WANTED = {
     "trainer.max_epochs": whole(1),
     "trainer.check_val_every_n_epoch": whole(1),
     "trainer.compile": flag,
+    "trainer.deterministic": either(flag, choice("warn")),
+    "trainer.resume": choice("auto", "never"),
+    "trainer.checkpoint_every_n_steps": optional(whole(1)),
     # Weights of half precision would need images of half precision everywhere.
     "trainer.precision": choice("auto", "32-true", "bf16-mixed", "16-mixed"),
 }
@@ -106,7 +110,7 @@ def check_train(config: DictConfig) -> FishDataModule:
 def _check_added(config: DictConfig) -> None:
     """Check arguments of Lightning's Trainer that are not in ``conf/``, by their annotations."""
     parameters = signature(pl.Trainer).parameters
-    for name in config.trainer.keys() - {"compile", "scale_lr"}:
+    for name in config.trainer.keys() - NOT_LIGHTNINGS:
         if name not in parameters:
             raise FishError(f"trainer.{name}: Lightning's Trainer has no such setting")
         if name in OWN_ARGUMENTS:

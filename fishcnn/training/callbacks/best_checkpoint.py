@@ -45,6 +45,7 @@ class BestCheckpoint(ModelCheckpoint):
                 "kth_best_model_path": best,
             }
         super().load_state_dict(state_dict)
+        self.current_score = state_dict.get("current_score")
 
 
 @rank_zero_only

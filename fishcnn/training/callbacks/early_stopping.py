@@ -9,10 +9,10 @@ from fishcnn.models.scores import MONITOR
 
 
 class PatientEarlyStopping(EarlyStopping):
-    """Early stopping that waits for a slow start, and anew when a run is continued.
+    """Early stopping that waits for a slow start, and anew when a run that it ended is continued.
 
-    Lightning would restore the exhausted patience of a run that was stopped early, and stop again
-    after one epoch, whatever patience is set now.
+    Lightning would restore the exhausted patience of such a run, and stop again after one epoch,
+    whatever patience is set now. A run that was killed goes on waiting.
 
     After ``patience`` validations without a lower loss the fit ends; the first to count is that of
     ``start_epoch``, from 1.
@@ -26,7 +26,7 @@ class PatientEarlyStopping(EarlyStopping):
         return trainer.current_epoch + 1 < self.start_epoch or super()._should_skip_check(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the best loss, not the waiting."""
-        super().load_state_dict(
-            {**state_dict, "wait_count": 0, "stopped_epoch": 0, "patience": self.patience}
-        )
+        """Remember the best loss, and the waiting unless it had an end."""
+        if state_dict["stopped_epoch"]:
+            state_dict = {**state_dict, "wait_count": 0, "stopped_epoch": 0}
+        super().load_state_dict({**state_dict, "patience": self.patience})

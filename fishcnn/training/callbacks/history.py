@@ -12,6 +12,7 @@ from torch import Tensor
 from fishcnn.data.datasets import Batch
 from fishcnn.models.scores import TRAIN_SCORES, VAL_SCORES
 from fishcnn.training.callbacks.grad_cam import CAM_SCORES
+from fishcnn.training.event_files import event_sizes
 from fishcnn.training.writer import SplitCurves, tag_of, tensorboard_writer
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import RunFolder
@@ -27,6 +28,11 @@ COLUMNS = (
     "train_images_per_second",
     "data_wait",
 )
+
+
+# Of a checkpoint: the sizes of the event files when it was written.
+EVENTS = "events"
+_WITHIN = "epoch_so_far"  # likewise, where it was written within an epoch
 
 
 class History(pl.Callback):
@@ -53,6 +59,7 @@ class History(pl.Callback):
         self.epochs: list[dict[str, float]] = []
         self.step_losses: list[float] = []
         self._pending: list[Tensor] = []
+        self._read: list[float] = []  # those of this epoch that came before the pending ones
         self._rates: list[list[float]] = []
         self._images = 0
         self._train_seconds = 0.0
@@ -65,6 +72,12 @@ class History(pl.Callback):
     def column(self, name: str) -> list[float]:
         """One metric over the epochs; NaN where it was not measured."""
         return [epoch.get(name, float("nan")) for epoch in self.epochs]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the clock run on in the middle of an epoch."""
+        self._earlier: dict[str, Tensor] = {}
+        self._free_since = time.perf_counter()
+        self._start += self._free_since
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -99,11 +112,11 @@ class History(pl.Callback):
 
     def _read_losses(self, trainer: pl.Trainer) -> None:
         """Wait for the device, stop the clock, and log the losses of the iterations."""
-        # Those of the whole batches, of which each process has a share.
-        losses = trainer.strategy.reduce(torch.stack(self._pending), reduce_op="mean").tolist()
+        losses = self._losses(trainer)
         self._train_seconds = time.perf_counter() - self._start
         rates, self._rates = self._rates, []
         self._pending.clear()
+        self._read = []
         first = len(self.step_losses) + 1
         self.step_losses += losses
         if writer := tensorboard_writer(trainer):
@@ -114,9 +127,17 @@ class History(pl.Callback):
                     of_group = f"/pg{group}" if len(of_groups) > 1 else ""
                     writer.add_scalar(f"{tag_of('learning_rate')}{of_group}", rate, step)
 
+    def _losses(self, trainer: pl.Trainer) -> list[float]:
+        """Of this epoch so far; the host waits for the device."""
+        if not self._pending:
+            return self._read
+        # Those of the whole batches, of which each process has a share.
+        mean = trainer.strategy.reduce(torch.stack(self._pending), reduce_op="mean")
+        return [*self._read, *mean.tolist()]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch; Lightning has validated by now, if it validates in this epoch."""
-        if self._pending:  # the epoch was cut short
+        if self._rates:  # the epoch was cut short
             self._read_losses(trainer)
         epoch = {"epoch": float(trainer.current_epoch + 1)}
         for name, value in trainer.callback_metrics.items():
@@ -155,6 +176,30 @@ class History(pl.Callback):
         """Close what was opened for TensorBoard."""
         if self._splits:
             self._splits.close()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep what TensorBoard knows, and within an epoch what there is of it."""
+        if writer := tensorboard_writer(trainer):
+            checkpoint[EVENTS] = event_sizes(writer)
+        if self._rates:
+            checkpoint[_WITHIN] = {
+                "losses": self._losses(trainer),
+                "rates": self._rates,
+                "images": self._images,
+                "waited": self._waited,
+                "seconds": time.perf_counter() - self._start,
+            }
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Go on within an epoch."""
+        if within := checkpoint.get(_WITHIN):
+            self._read, self._rates = list(within["losses"]), list(within["rates"])
+            self._images, self._waited = within["images"], within["waited"]
+            self._start = -within["seconds"]  # before the clock of this process
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

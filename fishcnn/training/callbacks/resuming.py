@@ -21,13 +21,21 @@ class Resuming(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take SIGTERM back from Lightning, and show the schedule the latest validation.
 
-        Lightning shows it that only after it has saved.
+        Lightning shows it that only after it has saved at the end of an epoch; where a checkpoint
+        was written later, it has.
         """
         stopping.answer_signals()
+        stopping.answer_preemption()
+        if trainer.fit_loop.restarted_mid_epoch:
+            # Or Lightning would not show it the validation at the end of this epoch.
+            trainer.fit_loop._restarting = False
+            return
         latest = self.history.epochs[-1] if self.history.epochs else {}
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau) and MONITOR in latest:
                 config.scheduler.step(latest[MONITOR])
+                trainer.fit_loop.epoch_loop.scheduler_progress.increment_ready()
+                trainer.fit_loop.epoch_loop.scheduler_progress.increment_completed()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int

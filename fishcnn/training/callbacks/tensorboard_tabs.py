@@ -28,6 +28,7 @@ from fishcnn.models.scores import MONITOR
 from fishcnn.plots.confusion_matrix import confusion_matrix
 from fishcnn.plots.figure import figure_to_array
 from fishcnn.training.callbacks.history import History
+from fishcnn.training.event_files import is_continued
 from fishcnn.training.writer import tensorboard_writer
 
 Value = bool | float | str
@@ -60,13 +61,15 @@ class TensorBoardTabs(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the text."""
-        if writer := tensorboard_writer(trainer):
+        if (writer := tensorboard_writer(trainer)) and not is_continued(writer):
             writer.add_text("data", self.data_report, 0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the graph after the first epoch: tracing it would keep the first step waiting."""
-        if self.graph and not self._traced and (writer := tensorboard_writer(trainer)):
-            self._traced = True
+        if not self.graph or self._traced or not (writer := tensorboard_writer(trainer)):
+            return
+        self._traced = True
+        if trainer.current_epoch == 0 or not is_continued(writer):
             _write_graph(writer, cast(FishClassifier, pl_module))
 
     def on_exception(

@@ -10,6 +10,7 @@ from fishcnn.data.datasets import Batch
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.plots.batch_sheet import batch_sheet
 from fishcnn.plots.figure import figure_to_array
+from fishcnn.training.event_files import is_continued
 from fishcnn.training.writer import tensorboard_writer
 from fishcnn.utils.checks import check_arguments, whole
 
@@ -21,7 +22,7 @@ class TrainBatch(pl.Callback):
 
     They are those of the first batch of a fit, after augmentation and mixing and before the
     normalisation, which is the classifier's; nothing is drawn at random for it. TensorBoard gets
-    the figure ``train/batch``.
+    the figure ``train/batch`` where it has none of an earlier start of the run.
 
     Args:
         pictures: images of the batch, at most.
@@ -46,7 +47,8 @@ class TrainBatch(pl.Callback):
         self._seen = batch["image"][kept].float().cpu(), batch["target"][kept].float().cpu()
         self._epoch = trainer.current_epoch + 1
         figure = self.sheet(cast(FishClassifier, pl_module).classes)
-        if figure and (writer := tensorboard_writer(trainer)):
+        writer = tensorboard_writer(trainer)
+        if figure and writer and not is_continued(writer):
             image = figure_to_array(figure)
             writer.add_image("train/batch", image, self._epoch, dataformats="HWC")
 

@@ -1,0 +1,117 @@
+"""A run that was killed and started again ends with the same bits as one that was not."""
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from killed import assert_equal, train_and_die
+from running import run_and_read
+
+from fishcnn.utils.run_folder import RunFolder
+
+Command = Callable[..., Any]
+
+# The child of a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+# 27 images in batches of 4: 7 steps an epoch.
+SMALL = [
+    "data.image_size=16",
+    "data.batch_size=4",
+    "data.group_duplicates=false",
+    "model.blocks=1",
+    "model.base_channels=4",
+    "model.hidden=8",
+    "model.dropout=0.5",
+    "trainer.max_epochs=3",
+]
+PLAIN = ["logger=none", "callbacks.grad_cam.enabled=false", "callbacks.train_batch.enabled=false"]
+OFTEN = ["trainer.checkpoint_every_n_steps=2"]
+EVERY_AUGMENTATION = [
+    "augment=strong",
+    "augment.shear=5",
+    "augment.perspective=0.2",
+    "augment.trivial=true",
+    "augment.blur=0.5",
+    "augment.erasing=0.5",
+    "augment.mixup=0.4",
+    "augment.cutmix=1.0",
+]
+RUNS = {
+    "plateau, EMA, TensorBoard": ([*OFTEN, "scheduler.patience=0"], 3),
+    "cosine, sampler, no EMA": (
+        [*PLAIN, *OFTEN, "scheduler=cosine", "data.balance=sampler", "callbacks.ema.enabled=false"],
+        3,
+    ),
+    "onecycle, every augmentation": (
+        [*PLAIN, *OFTEN, "scheduler=onecycle", *EVERY_AUGMENTATION],
+        3,
+    ),
+    "accumulated gradients, clipped": (
+        [
+            *PLAIN,
+            "trainer.checkpoint_every_n_steps=1",
+            "+trainer.accumulate_grad_batches=3",
+            "trainer.gradient_clip_val=1.0",
+            "optimizer=sgd",
+        ],
+        2,
+    ),
+    "a checkpoint after epochs only, stopped early": (
+        [
+            *PLAIN,
+            "trainer.max_epochs=6",
+            "optimizer.lr=0.0",
+            "callbacks.early_stopping.patience=2",
+            "callbacks.early_stopping.start_epoch=1",
+        ],
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(
+    train: Command, tiny: list[str], tmp_path: Path, kind: str
+) -> None:
+    changes, kills = RUNS[kind]
+    command = [*tiny, *SMALL, *changes]
+    status, printed = run_and_read("train", *command, "hydra.run.dir=whole")
+    assert status == 0, printed
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    moments = random.Random(kind)
+    for _ in range(kills):
+        moment = moments.randrange(1, 26)
+        shutil.rmtree(killed.path, ignore_errors=True)
+        assert train_and_die(moment, *command, "hydra.run.dir=killed")
+        if moments.random() < 0.5:  # and once more
+            train_and_die(moments.randrange(1, 12), *command, "hydra.run.dir=killed")
+        status, printed = run_and_read("train", *command, "hydra.run.dir=killed")
+        assert status == 0, printed
+        assert_equal(whole, killed)
+
+
+def test_a_deterministic_run_is_trained_with_every_augmentation(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    command = [*tiny, *SMALL, *PLAIN, *EVERY_AUGMENTATION, "trainer.max_epochs=1"]
+    for name in ("one", "other"):
+        more = ["trainer.deterministic=true", f"hydra.run.dir={name}"]
+        finished = train(*command, *more)
+        assert finished.status == 0, finished.err
+    assert_equal(RunFolder(tmp_path / "one"), RunFolder(tmp_path / "other"))
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_run_that_may_not_go_on_by_itself_is_refused(
+    train: Command, tiny: list[str], tmp_path: Path
+) -> None:
+    command = [*tiny, *SMALL, *PLAIN, *OFTEN, "trainer.resume=never", "hydra.run.dir=killed"]
+    assert train_and_die(9, *command)
+    finished = train(*command)
+    assert finished.status == 1
+    assert "killed holds a run already; choose another folder" in finished.err
