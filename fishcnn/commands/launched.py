@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -26,6 +27,7 @@ from fishcnn.utils.machine import CPUS, usable_cpus
 from fishcnn.utils.streams import PrefixedLines, print_any_letter
 
 _THREADS = "OMP_NUM_THREADS"
+_JOBLIB = "JoblibLauncher"
 _CHOICES = "hydra/launcher"  # those of ours need the extra ``cluster``
 
 
@@ -93,10 +95,10 @@ class Start:
         logging.raiseExceptions = False  # as in the first process
         launcher = HydraConfig.get().launcher
         kind = launcher._target_.rpartition(".")[2]
-        if kind in ("JoblibLauncher", "LocalLauncher"):  # else the machine is the job's alone
+        if kind in (_JOBLIB, "LocalLauncher"):  # else the machine is the job's alone
             self._divide(launcher.get("n_jobs"))
         with ExitStack() as stack:
-            if kind == "JoblibLauncher":
+            if kind == _JOBLIB:
                 stack.enter_context(_ending_with(self.process[1]))
                 stack.enter_context(_named_lines(f"{HydraConfig.get().job.num}| "))
             yield
@@ -131,6 +133,50 @@ def _jobs_of_the_sweep() -> int:
         if override.is_sweep_override():
             count *= sum(1 for _ in override.sweep_string_iterator())
     return count
+
+
+@contextmanager
+def processes_of(launcher: object) -> Iterator[None]:
+    """End the processes that joblib has started meanwhile, where that is the launcher.
+
+    It keeps them for further jobs, and at its end Python would wait until each has torn torch down.
+    """
+    if type(launcher).__name__ != _JOBLIB:
+        yield
+        return
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.backend import resource_tracker as own_tracker
+
+    if sys.platform != "win32":
+        for tracker in (resource_tracker, own_tracker):
+            tracker.ensure_running()  # later, it would let Ctrl-C through for what begins next
+    try:
+        with _interrupts_come_here_alone():
+            yield
+    finally:
+        get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+        # As Python does at its end, which a program that is stopped does not reach: else joblib
+        # warns of semaphores, as a job that nobody takes any more holds some of them.
+        util._run_finalizers(0)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _interrupts_come_here_alone() -> Iterator[None]:
+    """Keep Ctrl-C from processes that begin meanwhile, even before they can ignore it.
+
+    They inherit of this thread that it is blocked; Python hears of it by another one.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    over = threading.Event()
+    threading.Thread(target=over.wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        over.set()
 
 
 @contextmanager

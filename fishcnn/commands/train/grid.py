@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fishcnn.commands.command_line import instead
+from fishcnn.commands.launched import processes_of
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.run_state import RunState
 from fishcnn.commands.train import new_folders
@@ -112,6 +113,7 @@ class GridSweeper(Sweeper):
             except FishError:
                 new_folders.forget()  # those that come meanwhile are the other's
                 raise
+            stack.enter_context(processes_of(self._launcher))
             return self._sweep(sweep, arguments)
 
     def _sweep(self, sweep: Path, arguments: Sequence[str]) -> list[Any]:
