@@ -30,7 +30,7 @@ def locked(path: Path) -> Iterator[None]:
         FishError: another process holds it; the message says which. Or the folder may not be
             written to.
     """
-    holder, file = _files(path)
+    holder, file = lock_files(path)
     lock = FileLock(file)
     try:
         _remove_left_behind(file.parent, but=file)
@@ -61,7 +61,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def user_of(path: Path) -> str | None:
     """Which process is writing to a file or a folder; None where none is, or none can be asked."""
-    holder, file = _files(path)
+    holder, file = lock_files(path)
     try:
         if file.exists():
             with FileLock(file).acquire(timeout=0):
@@ -73,7 +73,8 @@ def user_of(path: Path) -> str | None:
     return None
 
 
-def _files(path: Path) -> tuple[Path, Path]:
+def lock_files(path: Path) -> tuple[Path, Path]:
+    """The file that names who holds the lock of a file or a folder, and the lock."""
     folder, name = (path, "") if path.is_dir() else (path.parent, f"-{path.name}")
     return folder / f"{_HOLDER}{name}", folder / f"{_LOCK}{name}"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,9 @@ def start(
         def run(*typed: str) -> subprocess.Popen[str]:
             command = [sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed]
             pipe = subprocess.PIPE
-            sweep = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+            sweep = subprocess.Popen(
+                command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            )
             begun.enter_context(sweep)
             begun.callback(sweep.kill)  # where the test has failed
             return sweep
@@ -64,6 +66,17 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def joblibs_processes(sweep: int) -> list[Path]:
+    """Those that jobs are to run in, of the program with this number."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == sweep and b"--process-name" in (process / "cmdline").read_bytes():
+                found.append(process)
+    return found
+
+
 def rows(sweep: Path = Path("sweep")) -> dict[str, list[str]]:
     return {
         run.path.name: [row["epoch"] for row in table(run.metrics)]
@@ -76,8 +89,26 @@ def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
     start: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    sweep = start("hydra/launcher=joblib", "model.blocks=1,2", "optimizer.lr=1e-3,-1")
+    typed = ["hydra/launcher=joblib", "model.blocks=1,2", "optimizer.lr=1e-3,-1"]
+    # As a terminal asks, and as batch systems do, while joblib's processes begin.
+    for ask, number, words in (
+        (os.killpg, signal.SIGINT, "Ctrl-C"),
+        (os.kill, signal.SIGTERM, "SIGTERM (kill)"),
+    ):
+        sweep = start(*typed)
+        wait_for(lambda sweep=sweep: joblibs_processes(sweep.pid))
+        begun = joblibs_processes(sweep.pid)
+        ask(sweep.pid, number)
+        out, err = sweep.communicate()
+        assert sweep.returncode == 128 + number
+        again = shlex.join([sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed])
+        when = "before the end of the first epoch"
+        assert err == f"stopped by {words} {when}; to begin again: {again}\n"
+        assert not Path("sweep").exists()
+        assert not any((process / "exe").exists() for process in begun)
+    sweep = start(*typed)
     out, err = sweep.communicate()
+    assert sweep.returncode == 1
     assert "Traceback" not in out + err
     assert "Warning" not in out + err
     done = {"0": ["1", "2"], "2": ["1", "2"]}
@@ -106,8 +137,15 @@ def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
     _, err = sweep.communicate(timeout=300)
     assert [user_of(run.path) for run in jobs] == [None, None]
     for job in "01":
-        assert f"stopped by SIGTERM (kill); kept: epoch {len(rows()[job])} of 3000 in " in err
-    assert "to go on: " + shlex.join([sys.executable, str(SCRIPTS / "train.py"), "-m"]) in err
+        (kept,) = re.findall(rf"\(kill\); kept: epoch (\d+) of 3000 in \S+/sweep/{job}/", err)
+        assert len(rows()[job]) - int(kept) in (0, 1)
+    assert (
+        "to go on: "
+        + shlex.join(
+            [sys.executable, str(SCRIPTS / "train.py"), f"sweep.resume={Path.cwd() / 'sweep'}"]
+        )
+        in err
+    )
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from fishcnn.commands.command_line import instead
+from fishcnn.commands.command_line import instead, retyped
 from fishcnn.commands.launched import processes_of
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.run_state import RunState
@@ -128,10 +129,9 @@ class GridSweeper(Sweeper):
         left = [job for job in jobs if _is_left(sweep, job)]
         if len(left) < len(jobs):
             log.info("%d of %s left to do in %s", len(left), counted(len(jobs), "job"), sweep)
-        again = f"; to go on: {instead({'sweep.resume': str(sweep)})}"
         returns = []
         try:
-            with stopping.telling(lambda: again):
+            with stopping.telling(partial(_again, sweep)):
                 for batch in self._batches(left):
                     returns.append(self._launch(batch))
                     stopping.check_stopped()
@@ -230,6 +230,13 @@ class GridSweeper(Sweeper):
         folders = [quote_values([f"hydra.sweep.subdir={job.folder}"]) for job in jobs]
         overrides = [[*job.overrides, *folder] for job, folder in zip(jobs, folders, strict=True)]
         return self._launcher.launch(overrides, initial_job_idx=_number(jobs[0], 0))
+
+
+def _again(sweep: Path) -> str:
+    """The command that goes on, which begins again where nothing is left to go on with."""
+    if new_folders.will_stay():
+        return f"; to go on: {instead({'sweep.resume': str(sweep)})}"
+    return f" before the end of the first epoch; to begin again: {retyped({})}"
 
 
 def _note(sweep: Path, manifest: Manifest) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from fishcnn.utils.lock import lock_files
 from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 
 _OF_HYDRA = (".hydra/*.yaml", "*.log")
@@ -98,13 +99,17 @@ def remove_if_nothing_came() -> None:
 
 
 def will_stay() -> bool:
-    """Whether :func:`remove_if_nothing_came` would leave the folder of the run, or of the sweep."""
+    """Whether :func:`remove_if_nothing_came` would leave the folder of the run, or of the sweep.
+
+    It does so when this process has freed the lock of that.
+    """
     folder = _Start.folder
     if folder is None or folder not in _Start.missing:
         return True
     gone = [job for job in _jobs(folder) if nothing_came_of(job)]
     kept = (file for file in _files(folder) if not any(map(file.is_relative_to, gone)))
-    return any(file.parent != folder or file.name not in _OF_SWEEP for file in kept)
+    ours = {*(folder / name for name in _OF_SWEEP), *lock_files(folder)}
+    return any(file not in ours for file in kept)
 
 
 def _jobs(folder: Path) -> list[Path]:
