@@ -14,6 +14,7 @@ from typing import cast
 
 import pytorch_lightning as pl
 import torch
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import (
@@ -22,6 +23,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionStartInfo,
 )
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard._pytorch_graph import graph
 
 from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import MONITOR
@@ -34,6 +36,8 @@ from fishcnn.training.writer import tensorboard_writer
 Value = bool | float | str
 # Of the best epoch, on the validation images. It sorts before all settings.
 ACCURACY = "accuracy"
+# By the settings of the network.
+_graphs: dict[str, tuple[GraphDef, object]] = {}
 
 
 class TensorBoardTabs(pl.Callback):
@@ -136,11 +140,24 @@ def _write(writer: SummaryWriter, tag: str, data: HParamsPluginData) -> None:
 
 
 def _write_graph(writer: SummaryWriter, classifier: FishClassifier) -> None:
-    """Trace the network on an empty image."""
+    """Trace the network on an empty image, unless it is that of an earlier job of this process.
+
+    torch keeps some megabytes of each trace for as long as the process lives.
+    """
+    settings = classifier.hparams
+    network = repr((settings["model"], settings["image_size"], len(settings["classes"])))
+    if network not in _graphs:
+        _graphs[network] = _trace(classifier)
+    file_writer = writer._get_file_writer()  # type: ignore[no-untyped-call]
+    file_writer.add_graph(_graphs[network])
+
+
+def _trace(classifier: FishClassifier) -> tuple[GraphDef, object]:
     size = classifier.image_size
     example = torch.zeros(2, 3, size, size, device=classifier.device)
     network = copy.deepcopy(classifier.network).eval()  # a copy is not compiled
     with warnings.catch_warnings():
         # Tracing is all that TensorBoard can read; that torch prefers other ways is not our news.
         warnings.simplefilter("ignore")
-        writer.add_graph(network, example, use_strict_trace=False)
+        traced: tuple[GraphDef, object] = graph(network, example, use_strict_trace=False)
+    return traced
