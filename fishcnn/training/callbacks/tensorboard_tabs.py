@@ -159,5 +159,5 @@ def _trace(classifier: FishClassifier) -> tuple[GraphDef, object]:
     with warnings.catch_warnings():
         # Tracing is all that TensorBoard can read; that torch prefers other ways is not our news.
         warnings.simplefilter("ignore")
-        traced: tuple[GraphDef, object] = graph(network, example, use_strict_trace=False)
+        traced: tuple[GraphDef, object] = graph(network, example, use_strict_trace=False)  # type: ignore[no-untyped-call]
     return traced
