@@ -16,6 +16,7 @@ from fishcnn.benchmark.turns import Turn, Turns, contender
 from fishcnn.utils.errors import FishError
 
 SETTINGS = {"blocks": 2, "batch": 4, "classes": 4, "steps": 2, "image_size": 32, "workers": 0}
+SETTINGS["stream"] = False
 
 
 def turns_of(orders: int, seconds: float) -> tuple[Turns, io.StringIO]:

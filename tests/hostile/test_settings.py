@@ -132,7 +132,7 @@ def test_what_takes_any_text_is_taken_as_it_was_typed(command: str) -> None:
         ("train", "+trainer.callbacks=5", "trainer.callbacks: is chosen by this project"),
         ("train", "+trainer.fast_dev_run=no", "trainer.fast_dev_run: is chosen by this project"),
         ("train", "+trainer.detect_anomaly=no", "trainer.detect_anomaly=no: must be true or fal"),
-        ("train", "+trainer.deterministic=no", "trainer.deterministic=no: must be true or false"),
+        ("train", "trainer.deterministic=no", "trainer.deterministic=no: must be true or false"),
         ("train", "+trainer.overfit_batches=-3", "trainer.overfit_batches=-3: must be a whole n"),
         ("train", "+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: must"),
         ("train", "+trainer.max_steps=abc", "trainer.max_steps=abc: must be a whole number, -1"),

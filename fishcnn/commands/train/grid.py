@@ -250,6 +250,8 @@ def _is_left(sweep: Path, job: PlannedJob) -> bool:
     if state == RunState.RUNNING:
         log.warning("%s is left out: another process is at it", run.path)
         return False
+    if run.labels.is_file():
+        return True  # the table may have changed since, which the job itself finds out
     # A search for a learning rate leaves no summary, and can be wanted again.
     return state != RunState.PRUNED and not (state == RunState.FINISHED and run.summary.is_file())
 

@@ -40,7 +40,6 @@ def test_no_argument_of_lightning_takes_every_text(
 @pytest.mark.parametrize(
     "typed",
     [
-        "deterministic=warn",
         "accumulate_grad_batches=2",
         "limit_train_batches=0.5",
         "limit_val_batches=2",
