@@ -1,6 +1,7 @@
 """Which images make a batch, and in which order."""
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -89,6 +90,10 @@ class TrainingBatches(DistributedSampler[Rows]):
         if self.weights is None:
             return torch.randperm(self.images, generator=generator)
         return torch.multinomial(self.weights, self.images, replacement=True, generator=generator)
+
+    def digest(self, epoch: int) -> str:
+        """What the order of an epoch comes to, which no other one does."""
+        return blake2b(self.order(epoch).numpy().tobytes(), digest_size=8).hexdigest()
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield the batches of the epoch, or what is left of it."""

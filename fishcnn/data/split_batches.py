@@ -84,17 +84,20 @@ class SplitBatches(pl.LightningDataModule):
         Raises:
             FishError: there are too few images for so many processes.
         """
-        trainer = self.trainer
-        if getattr(trainer, "overfit_batches", 0):  # Lightning wants the same batches in each epoch
+        if getattr(
+            self.trainer, "overfit_batches", 0
+        ):  # Lightning wants the same batches in each epoch
             return self._evaluation_loader("train")
-        batches = self._training_batches(
+        return training_loader(self._batches(), pin_memory=self._pinned())
+
+    def _batches(self) -> TrainingBatches:
+        """Those of a training, in this process, from where it is to go on."""
+        return self._training_batches(
             seed=self._training_seed(),
             weights=self.image_weights,
-            rank=trainer.global_rank if trainer else 0,
-            processes=trainer.world_size if trainer else 1,
             begun=self._begun,
+            **self._process(),
         )
-        return training_loader(batches, pin_memory=self._pinned())
 
     def _training_batches(self, **settings: Any) -> TrainingBatches:
         return TrainingBatches(self.datasets["train"], self.batch_size, **settings)
@@ -108,14 +111,14 @@ class SplitBatches(pl.LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, split: str) -> DataLoader[RawBatch]:
-        dataset, trainer = self.datasets[split], self.trainer
-        batches = EvaluationBatches(
-            len(dataset),
-            self.batch_size,
-            rank=trainer.global_rank if trainer else 0,
-            processes=trainer.world_size if trainer else 1,
-        )
+        dataset = self.datasets[split]
+        batches = EvaluationBatches(len(dataset), self.batch_size, **self._process())
         return evaluation_loader(dataset, batches, pin_memory=self._pinned())
+
+    def _process(self) -> dict[str, int]:
+        """Which of the processes of a fit this is; it is alone without one."""
+        trainer = self.trainer
+        return {"rank": trainer.global_rank, "processes": trainer.world_size} if trainer else {}
 
     def _pinned(self) -> bool:
         """Copy the images to the device where that is wanted; whether batches cross over to it."""
@@ -133,7 +136,7 @@ class SplitBatches(pl.LightningDataModule):
             self._drawn_seed = self.trainer.strategy.broadcast(drawn) if self.trainer else drawn
         return self._drawn_seed
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """How far a fit is, for its checkpoint.
 
         Returns:
@@ -141,6 +144,7 @@ class SplitBatches(pl.LightningDataModule):
             epoch: that is to go on, from 0.
             images: how many of it have been trained on; 0 where it has not begun.
             rows: images of a batch, over all processes.
+            order: what the order of that epoch comes to; only where it has begun.
         """
         if self.trainer is None:
             return {}
@@ -148,14 +152,18 @@ class SplitBatches(pl.LightningDataModule):
         epochs: Any = loop.epoch_progress.current
         # Their "completed" is one less where a callback saves after a batch.
         batches: Any = loop.epoch_loop.batch_progress.current
-        return {
+        state = {
             "seed": self._training_seed(),
             "epoch": epochs.processed,
-            "images": batches.processed * rows if within_epoch(self.trainer) else 0,
+            "images": 0,
             "rows": rows,
         }
+        if not within_epoch(self.trainer):
+            return state
+        done, order = batches.processed * rows, self._batches().digest(epochs.processed)
+        return {**state, "images": done, "order": order}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the fit of a checkpoint was.
 
         Raises:
@@ -173,4 +181,11 @@ class SplitBatches(pl.LightningDataModule):
                 f"over all processes and the seed {before[1]}; it cannot go on with batches of "
                 f"{now[0]} and the seed {now[1]}"
             )
-        self._begun = state_dict["epoch"], state_dict["images"]
+        epoch, done = state_dict["epoch"], state_dict["images"]
+        order = state_dict.get("order") if done else None  # those of earlier versions have none
+        if order is not None and self._batches().digest(epoch) != order:
+            raise FishError(
+                "the checkpoint is of the middle of an epoch, in which the images come in another "
+                "order now: have some been added or taken away, or packed anew?"
+            )
+        self._begun = epoch, done

@@ -1,28 +1,23 @@
 """The LightningModule: loss, metrics, optimizer, schedule. Nothing is drawn here."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
-from fishcnn.data.decoding.image_like import ImageLike, decode_image_like, series_of
-from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square, resize
+from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.split_batches import within_epoch
 from fishcnn.models.buffers import broadcast_buffers
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
+from fishcnn.models.image_classifier import ImageClassifier
 from fishcnn.models.networks import build_network
 from fishcnn.models.optimization import (
     OPTIMIZERS,
@@ -38,26 +33,9 @@ from fishcnn.utils.errors import ArgumentError
 
 # Of a checkpoint within an epoch: the training scores so far.
 _WITHIN = "train_scores"
-# Bounds the memory of a prediction.
-_PREDICT_BATCH = 64
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says of one image.
-
-    Attributes:
-        label: name of the most probable class.
-        probability: its softmax probability.
-        probabilities: class name to probability, most probable first.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-
-
-class FishClassifier(pl.LightningModule):
+class FishClassifier(ImageClassifier):
     """A network with all that is needed to train it and to use it afterwards.
 
     Every argument is a plain number, string, list or mapping and goes into the checkpoint, so that
@@ -83,14 +61,9 @@ class FishClassifier(pl.LightningModule):
 
     Attributes:
         confusion: int64 ``(K, K)``, rows are true classes; of the latest validation.
-        temperature: what logits are divided by before the softmax of a prediction; 1 until it is
-            fitted (Guo et al. 2017, "On calibration of modern neural networks").
         lr_factor: what the learning rate of the optimizer is multiplied by when a fit starts.
     """
 
-    mean: Tensor
-    std: Tensor
-    temperature: Tensor
     class_weights: Tensor | None
     confusion: Tensor
     lr_factor: float = 1.0
@@ -213,26 +186,11 @@ class FishClassifier(pl.LightningModule):
                 path, map_location, hparams_file, strict, weights_only, **settings
             )
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Turn images in [0, 1], ``(N, 3, H, W)``, into what the network takes."""
-        normalized = (images - self.mean) / self.std
-        return normalized.contiguous(memory_format=self._memory_format)
-
-    @property
-    def _memory_format(self) -> torch.memory_format:
-        """Channels innermost, which is quicker; Apple's batch norm computes wrongly with it."""
-        mps = self.device.type == "mps"
-        return torch.contiguous_format if mps else torch.channels_last
-
     def on_fit_start(self) -> None:
         """Lay out the weights as the images are, and forget what was calibrated for others."""
         self._announced = None
         self.temperature.fill_(1.0)
         self.lay_out()
-
-    def lay_out(self) -> None:
-        """Put the channels of the weights innermost, on a device where that is quicker."""
-        cast(Any, self.network).to(memory_format=self._memory_format)
 
     def whole(self) -> "FishClassifier":
         """The classifier with all its weights, where a process has but a part of them.
@@ -240,30 +198,6 @@ class FishClassifier(pl.LightningModule):
         In a fit, all processes have to ask for it.
         """
         return self
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Classify images.
-
-        Args:
-            images: float ``(N, 3, image_size, image_size)`` in [0, 1], RGB.
-
-        Returns:
-            Logits ``(N, K)``.
-        """
-        logits: Tensor = self.network(self.normalize(images))
-        return logits
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities, at the calibrated temperature.
-
-        Args:
-            images: as :meth:`forward` takes them.
-
-        Returns:
-            float32 ``(N, K)``, each row sums to 1.
-        """
-        logits: Tensor = self(images).float()
-        return (logits / self.temperature).softmax(1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of a batch; accuracy counts the class with the largest share."""
@@ -357,51 +291,3 @@ class FishClassifier(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"name": "learning_rate", "scheduler": schedule, **timing},
         }
-
-    @torch.inference_mode()
-    def predict(self, images: ImageLike | Iterable[ImageLike]) -> list[Prediction]:
-        """Classify images from disk or memory.
-
-        Args:
-            images: one image, or a list or any other series of them: paths, or PIL images of any
-                mode.
-
-        Returns:
-            A prediction for each image, in order.
-
-        Raises:
-            FishError: a file holds no image that can be read, or what was given is not an image;
-                the message names it.
-        """
-        series = series_of(images)
-        training = self.training
-        self.eval()
-        predictions = []
-        try:
-            while some := list(islice(series, _PREDICT_BATCH)):
-                decoded = [self.decode(image) for image in some]
-                batch = torch.from_numpy(np.stack(decoded)).to(self.device)
-                for row in self.probabilities(resize(batch, self.image_size)).cpu():
-                    order = row.argsort(descending=True).tolist()
-                    ranked = {self.classes[k]: float(row[k]) for k in order}
-                    label = self.classes[order[0]]
-                    predictions.append(Prediction(label, ranked[label], ranked))
-        finally:
-            self.train(training)
-        return predictions
-
-    def decode(self, image: ImageLike) -> NDArray[np.uint8]:
-        """Decode one image as those of the training were.
-
-        Args:
-            image: a path, or a PIL image of any mode.
-
-        Returns:
-            uint8 ``(S, S, 3)`` RGB with S = ``working_size``; for
-            :func:`fishcnn.data.decoding.resize.resize`.
-
-        Raises:
-            FishError: the file holds no image that can be read; the message names it.
-            ArgumentError: it is neither.
-        """
-        return decode_image_like(image, self.square)

@@ -24,6 +24,21 @@ def write_arrays(file: Path, **arrays: NDArray[Any]) -> None:
         os.fsync(stream.fileno())
 
 
+def replace_arrays(file: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays beside a file and let them take its place; processes that do it do not meet.
+
+    Raises:
+        OSError: the disk is full, say; the file is what it was.
+    """
+    new = file.with_suffix(f".new{os.getpid()}")
+    try:
+        write_arrays(new, **arrays)
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
 def read_arrays(file: Path) -> dict[str, NDArray[Any]]:
     """Read what :func:`write_arrays` has written, all of it or nothing.
 

@@ -25,9 +25,9 @@ def usable_cpus() -> int:
 def process_rank() -> int:
     """Which of the processes of a job this is; 0 is the first one, which writes for all.
 
-    As Lightning reads it, without importing that.
+    As whoever has started it says: this program, torchrun, SLURM or LSF.
     """
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    names = ("RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "LOCAL_RANK")
     ranks = (os.environ.get(name, "") for name in names)
     return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
 

@@ -2,18 +2,26 @@
 
 Each of the others has a connection to the first one. The system closes it when either of them ends,
 however that comes, on this machine or on another one; so nothing has to be asked again and again.
-Nothing heavy may be imported here.
+Both sides prove that they know the key before either takes anything from the other, and the first
+process unpickles nothing at all. Nothing heavy may be imported here.
 """
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import (
+    Client,
+    Connection,
+    Listener,
+    answer_challenge,
+    deliver_challenge,
+)
 from queue import Queue
 from signal import Signals
 from typing import Any, cast
@@ -25,12 +33,8 @@ _JOIN_SECONDS = 300.0
 # How long a process may take to notice that another one has gone, by an error of its next exchange
 # with it; then it is ended. Some ways of exchange wait for ever.
 _NOTICE_SECONDS = 20.0
-
-
-def global_rank() -> int:
-    """The number of this process in its fit, from 0, as whoever has started it says."""
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    return int(next((os.environ[name] for name in names if os.environ.get(name)), "0"))
+# A process says its number in so many digits.
+_DIGITS = 9
 
 
 class Leader:
@@ -49,7 +53,7 @@ class Leader:
         self.others = others
         self.key = secrets.token_hex(16)
         address = ("" if everywhere else "127.0.0.1", 0)
-        self._listener = Listener(address, backlog=others, authkey=self.key.encode())
+        self._listener = Listener(address, backlog=others)
         self.port: int = cast(tuple[str, int], self._listener.address)[1]
         self._connections: dict[int, Connection] = {}
         self._started: dict[int, subprocess.Popen[bytes]] = {}
@@ -105,6 +109,8 @@ class Leader:
                 if well:
                     connection.send(None)
                 connection.close()
+        with suppress(OSError):  # or its thread would wait for others for ever
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
         self._listener.close()
         for process in self._started.values():
             if not well:
@@ -112,23 +118,34 @@ class Leader:
             process.wait()
 
     def _accept(self) -> None:
-        while len(self._connections) < self.others:
+        while not self._ended:
             try:
-                connection = self._listener.accept()
-                rank = connection.recv()
-            except Exception:  # closed by end(), or a stranger without the key
-                if self._ended:
-                    return
+                connection: Any = self._listener.accept()  # on Windows of another type as well
+            except OSError:  # closed by end(), or no more files can be opened
+                time.sleep(0.1)
                 continue
-            with self._changed:
-                self._connections[rank] = connection
-                self._changed.notify_all()
-            threading.Thread(target=self._listen, args=(rank, connection), daemon=True).start()
+            # In a thread of its own, as a stranger who has found the port may say nothing for ever.
+            threading.Thread(target=self._meet, args=(connection,), daemon=True).start()
+
+    def _meet(self, connection: Connection) -> None:
+        """Take in one of the others, if it knows the key."""
+        key = self.key.encode()
+        try:
+            deliver_challenge(connection, key)
+            answer_challenge(connection, key)
+            rank = int(connection.recv_bytes(_DIGITS))
+        except Exception:  # a stranger may say anything
+            connection.close()
+            return
+        with self._changed:
+            self._connections[rank] = connection
+            self._changed.notify_all()
+        self._listen(rank, connection)
 
     def _listen(self, rank: int, connection: Connection) -> None:
         """Wait for the end of one of the others; it says nothing before that."""
         with suppress(EOFError, OSError):
-            connection.recv()
+            connection.recv_bytes(_DIGITS)
         if rank in self._started:  # by its exit status it is known how
             with suppress(subprocess.TimeoutExpired):
                 self._started[rank].wait(5)
@@ -171,7 +188,7 @@ def tasks(host: str, port: int, key: str, rank: int) -> Iterator[Any]:
         rank: of this process.
     """
     connection = cast(Connection, _patiently(lambda: Client((host, port), authkey=key.encode())))
-    connection.send(rank)
+    connection.send_bytes(str(rank).encode())
     received: Queue[Any] = Queue()
 
     def listen() -> None:

@@ -22,6 +22,10 @@ _WORDS = {
 }
 
 
+# By it SLURM can say that a job is about to lose its machine; Windows has none.
+_PREEMPTION: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+
+
 class Stopped(KeyboardInterrupt):
     """A signal asks the program to end; which one is :func:`stopped_by`."""
 
@@ -78,17 +82,15 @@ def answer_signals() -> None:
 
 
 def answer_preemption() -> None:
-    """Note SIGUSR1 from now on, by which SLURM can say that a job is about to lose its machine.
-
-    Without an answer it would end the program at once. Outside of SLURM nothing happens.
-    """
-    if watches_preemption() and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, _note_preemption)
+    """Note SIGUSR1 from now on, which would end the program at once; only under SLURM."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if _PREEMPTION and watches_preemption() and in_main_thread:
+        signal.signal(_PREEMPTION, _note_preemption)
 
 
 def watches_preemption() -> bool:
     """Whether SIGUSR1 is noted: in all processes of a fit, or in none."""
-    return "SLURM_JOB_ID" in os.environ and hasattr(signal, "SIGUSR1")  # Windows has none
+    return "SLURM_JOB_ID" in os.environ and _PREEMPTION is not None
 
 
 def preempted() -> bool:
@@ -102,7 +104,7 @@ def stop_preempted() -> NoReturn:
     Raises:
         Stopped: always.
     """
-    _State.received = _State.received or signal.SIGUSR1
+    _State.received = _State.received or _PREEMPTION
     raise Stopped(_name())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from running import table
 
+from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.utils.run_folder import RunFolder
 
 PACK = ["data.image_size=32", "output=packed", "shard_mb=0.03"]
@@ -34,10 +35,15 @@ def test_a_training_on_packed_images_is_the_one_on_their_folder(
         [[row[key] for key in columns] for row in table(run.metrics)] for run in (folder, stream)
     )
     assert one == other
+    batches = {read_checkpoint(run.last_checkpoint).batch for run in (folder, stream)}
+    assert batches == {8}
     # Of the folder nothing is needed any more, but for the files themselves.
     images.rename(tmp_path / "elsewhere")
     (tmp_path / "packed").rename(tmp_path / "moved")
     finished = script("evaluate", "ckpt=stream", "data.root=moved")
+    assert finished.status == 0, finished.err
+    longer = ["data.root=moved", "data.cache_gb=1", "trainer.max_epochs=2"]
+    finished = script("train", "ckpt_path=stream", *longer, "hydra.run.dir=longer")
     assert finished.status == 0, finished.err
     finished = script("explain", "ckpt=stream", "data.root=moved", "trust=false")
     assert finished.status == 1

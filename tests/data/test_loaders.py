@@ -142,3 +142,17 @@ def test_the_middle_of_an_epoch_goes_on_with_the_same_batches_or_is_refused(
     # Between epochs everything may be different.
     datamodule.load_state_dict({"seed": 4, "epoch": 1, "images": 0, "rows": 12})
     assert len(list(datamodule.train_dataloader())) == 3
+
+
+def test_the_middle_of_an_epoch_is_refused_where_its_images_come_in_another_order(
+    datamodule: FishDataModule,
+) -> None:
+    state = {"seed": 4, "epoch": 1, "images": 9, "rows": 9}
+    datamodule.seed = 4
+    order = datamodule.train_dataloader().sampler.digest(1)  # type: ignore[attr-defined]
+    datamodule.load_state_dict({**state, "order": order})
+    train = datamodule.datasets["train"]
+    train.indices = train.indices[1:]
+    with pytest.raises(FishError, match="the images come in another order now"):
+        datamodule.load_state_dict({**state, "order": order})
+    datamodule.load_state_dict({**state, "images": 0})

@@ -1,5 +1,9 @@
+import os
+import socket
 import sys
 import textwrap
+import threading
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import pytest
@@ -57,3 +61,42 @@ def test_one_that_dies_before_it_has_come_is_not_waited_for() -> None:
     with pytest.raises(FishError, match=r"process 1 .* has ended with status 1"):
         leader.tell("work")
     leader.end(well=False)
+
+
+class Harm:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_stranger_keeps_nobody_waiting_and_is_not_believed(tmp_path: Path) -> None:
+    leader = Leader(1, everywhere=False)
+    address = ("127.0.0.1", leader.port)
+    silent, loud = socket.create_connection(address), socket.create_connection(address)
+    loud.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    # Nor is what somebody sends who knows the key.
+    with Client(address, authkey=leader.key.encode()) as known:
+        known.send(Harm(tmp_path / "harm"))
+        with pytest.raises((EOFError, OSError)):
+            known.recv_bytes()
+    start(leader, 1, f"open(r'{tmp_path}/' + task, 'w').close()")
+    leader.tell("done")
+    leader.end(well=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]
+    for one in (silent, loud):
+        one.close()
+
+
+def test_who_is_not_waited_for_any_more_finds_nobody() -> None:
+    before = set(threading.enumerate())
+    leader = Leader(1, everywhere=False)
+    leader.end(well=False)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", leader.port), 5)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()

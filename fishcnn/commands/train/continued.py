@@ -31,7 +31,9 @@ _MAY_DIFFER = (
     # With as many images in all, over another number of processes; see resume.py.
     "data.batch_size",
     "data.cache",
+    "data.cache_gb",
     "data.cache_root",
+    "data.endpoint_url",
     "data.on_device",
     "data.workers",
     "callbacks.early_stopping",

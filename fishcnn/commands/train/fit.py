@@ -95,7 +95,7 @@ def digest_of_images(datamodule: FishDataModule) -> str:
     """What the images and their split come to, the same on every machine that has the same."""
     split = datamodule.split
     what = (
-        *(path.as_posix().encode("utf-8", "surrogateescape") for path in datamodule.images.paths),
+        *(path.encode("utf-8", "surrogateescape") for path in datamodule.images.paths.posix),
         *(part.tobytes() for part in (split.train, split.val, split.test)),
         datamodule.images.labels.tobytes(),
     )

@@ -5,11 +5,14 @@ import signal
 import warnings
 
 from fishcnn.commands.train.processes import leader_address, started_by_us
-from fishcnn.utils.peers import global_rank, tasks
+from fishcnn.utils import stopping
+from fishcnn.utils.machine import process_rank
+from fishcnn.utils.peers import tasks
 
 
 def follow() -> None:
     """Take part in the fits of the first process, until that ends."""
+    stopping.answer_preemption()
     import torch.distributed
 
     from fishcnn.commands.train.fit import fit_along
@@ -21,6 +24,6 @@ def follow() -> None:
         for name in ("SIGINT", "SIGHUP"):  # of the terminal, which the first process answers
             if number := getattr(signal, name, None):
                 signal.signal(number, signal.SIG_IGN)
-    for task in tasks(*leader_address(), global_rank()):
+    for task in tasks(*leader_address(), process_rank()):
         fit_along(task)
         torch.distributed.destroy_process_group()

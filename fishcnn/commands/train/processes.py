@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.peers import Leader, command_of_others, global_rank
+from fishcnn.utils.machine import CPUS, process_rank, usable_cpus
+from fishcnn.utils.peers import Leader, command_of_others
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -66,7 +67,7 @@ def launcher() -> "ClusterEnvironment | None":
 
 def is_further_process() -> bool:
     """Whether this is not the first process of a fit."""
-    return global_rank() > 0
+    return process_rank() > 0
 
 
 def leader_address() -> tuple[str, int, str]:
@@ -92,9 +93,11 @@ def outside_processes() -> Iterator[None]:
     if outside is None:
         yield
         return
-    leader = Leader(outside.world_size() - 1, everywhere=True)
+    all_here = os.environ.get("LOCAL_WORLD_SIZE") == str(outside.world_size())  # by torchrun
+    leader = Leader(outside.world_size() - 1, everywhere=not all_here)
+    host = "127.0.0.1" if all_here else outside.main_address
     store = _store()
-    store.set(_address(), f"{outside.main_address} {leader.port} {leader.key}")
+    store.set(_address(), f"{host} {leader.port} {leader.key}")
     _Outside.leader = leader
     well = False
     try:
@@ -165,6 +168,7 @@ class Others:
     def __init__(self) -> None:
         self._leader: Leader | None = None
         self._before: dict[str, str | None] = {}
+        self._threads = 0
 
     def __enter__(self) -> "Others":
         """Nothing yet; see :meth:`start`."""
@@ -173,10 +177,16 @@ class Others:
     def start(self, devices: int) -> None:
         """Start processes on this machine until there are as many as devices.
 
-        They import what they need while the first one prepares the data.
+        They import what they need while the first one prepares the data. Each has its share of the
+        processors.
         """
         if devices == 1 or launcher() is not None:
             return
+        import torch
+
+        share, self._threads = max(1, usable_cpus() // devices), torch.get_num_threads()
+        threads = min(share, self._threads)
+        torch.set_num_threads(threads)
         leader = self._leader = Leader(devices - 1, everywhere=False)
         from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
@@ -187,12 +197,14 @@ class Others:
             "NODE_RANK": "0",
             "WORLD_SIZE": str(devices),
         }
+        of_others = {CPUS: str(share), "OMP_NUM_THREADS": str(threads)}
         package = str(Path(__file__).resolve().parents[3])
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         there = f"127.0.0.1 {leader.port} {leader.key}"
         for rank in range(1, devices):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path, _LEADER: there}
-            leader.start(rank, command_of_others(), {**os.environ, **shared, **own})
+            environment = {**os.environ, **shared, **of_others, **own}
+            leader.start(rank, command_of_others(), environment)
         for name, value in {**shared, "RANK": "0", "LOCAL_RANK": "0"}.items():
             self._before[name] = os.environ.get(name)
             os.environ[name] = value
@@ -200,7 +212,10 @@ class Others:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End those that we have started."""
         if self._leader:
+            import torch
+
             self._leader.end(well=kind is None)
+            torch.set_num_threads(self._threads)
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)

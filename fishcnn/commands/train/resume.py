@@ -13,6 +13,7 @@ from fishcnn.commands.settings import as_settings, plain
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import SQUASH
 from fishcnn.data.loaders import steps_per_epoch
+from fishcnn.data.streaming.stream_datamodule import StreamDataModule
 from fishcnn.models.checkpoint import CheckpointError, verified_checkpoint
 from fishcnn.training.callbacks.history import EVENTS
 from fishcnn.training.checkpoint_writer import Progress
@@ -21,6 +22,8 @@ from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import same_names
 
 _GROUPS = ("model", "optimizer", "scheduler")
+# By these names Lightning keeps what a datamodule knows of a fit.
+_DATAMODULES = (FishDataModule.__name__, StreamDataModule.__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def read_checkpoint(path: Path, *, finite: bool = True) -> Checkpoint:
             averaged="averaging_state" in content,
             stopped_early=any(s.get("stopped_epoch") for s in content["callbacks"].values()),
             classes=list(known["classes"]),
-            batch=content.get(FishDataModule.__name__, {}).get("rows"),
+            batch=next((content[kind]["rows"] for kind in _DATAMODULES if kind in content), None),
             settings={
                 # Of a run of an earlier version.
                 "data.resize": known.get("resize", SQUASH),

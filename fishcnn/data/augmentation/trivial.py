@@ -49,13 +49,14 @@ def autocontrast(images: Tensor, _: Tensor) -> Tensor:
 def equalize(images: Tensor, _: Tensor) -> Tensor:
     """Equalise each colour's histogram of 256 levels."""
     levels = (images * 255).round().long().flatten(2).flatten(0, 1)
-    histogram = torch.zeros(len(levels), 256, device=images.device)
-    histogram.scatter_add_(1, levels, torch.ones_like(levels, dtype=torch.float32))
+    # In whole numbers: on a GPU, sums of others may differ from one time to the next.
+    histogram = torch.zeros(len(levels), 256, dtype=torch.int64, device=images.device)
+    histogram.scatter_add_(1, levels, torch.ones_like(levels))
     # The table of Pillow's ImageOps.equalize.
     last = levels.amax(1, keepdim=True)
-    step = ((levels.shape[1] - histogram.gather(1, last)) / 255).floor()
+    step = (levels.shape[1] - histogram.gather(1, last)) // 255
     below = histogram.cumsum(1) - histogram
-    table = ((below + (step / 2).floor()) / step.clamp(min=1)).floor().clamp(0, 255)
+    table = ((below + step // 2) // step.clamp(min=1)).clamp(0, 255)
     equalized = torch.where(step > 0, table.gather(1, levels), levels)
     return (equalized / 255).view_as(images)
 

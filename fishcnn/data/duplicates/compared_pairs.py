@@ -1,14 +1,13 @@
 """Which pairs of images were compared before, and what came out: a search goes on where it was."""
 
 import logging
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
+from fishcnn.utils.arrays import DamagedFile, read_arrays, replace_arrays
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +62,10 @@ class ComparedPairs:
         same = np.concatenate([self._same, *(same for _, same in self._new)])
         order = np.argsort(keys)
         self._keys, self._same, self._new = keys[order], same[order], []
-        new = self._file.with_suffix(f".new{os.getpid()}")
         try:
-            write_arrays(new, keys=self._keys, same=self._same)
-            new.replace(self._file)
+            replace_arrays(self._file, keys=self._keys, same=self._same)
         except OSError as error:
             log.warning("Compared pairs cannot be stored in %s for later: %s", self._file, error)
-            new.unlink(missing_ok=True)
         self._saved = time.monotonic()
 
     def _keys_of(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ duplicates only where the files are identical.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from fishcnn.data.duplicates.components import chained, connected
 from fishcnn.data.duplicates.distinctness import stand_out
 from fishcnn.data.duplicates.fingerprint import Features, unpack
 from fishcnn.data.duplicates.verification import Rows, show_the_same
-from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
+from fishcnn.utils.arrays import DamagedFile, read_arrays, replace_arrays
 from fishcnn.utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -151,13 +150,10 @@ def known_duplicates(images: ImageSet) -> Duplicates:
         images.fingerprints[:], images.pixels, images.aspect, hashes, verdicts
     )
     if file:
-        new = file.with_suffix(f".new{os.getpid()}")
         try:
-            write_arrays(new, pairs=duplicates.pairs, groups=duplicates.groups)
-            new.replace(file)
+            replace_arrays(file, pairs=duplicates.pairs, groups=duplicates.groups)
         except OSError as error:  # They are known for this run; only the next has to look again.
             log.warning(
                 "The near-duplicates cannot be stored in %s for later runs: %s", file, error
             )
-            new.unlink(missing_ok=True)
     return duplicates

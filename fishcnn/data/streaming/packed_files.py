@@ -127,9 +127,9 @@ class S3Files:
 
     def forget(self, name: str) -> bool:
         """Remove the copy of a file."""
-        for path in (self._folder / name, self._folder / f"{name}.lock"):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        # Its lock stays: beside who holds one that was removed, another would get a new one.
+        with suppress(OSError):
+            (self._folder / name).unlink(missing_ok=True)
         return True
 
     def keep_only(self, pack: str) -> None:

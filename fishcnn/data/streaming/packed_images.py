@@ -1,6 +1,7 @@
 """What lies beside the shards of packed images: all that is known of them but their pixels."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
@@ -27,6 +28,8 @@ MANIFEST = "packed.json"
 INDEX, SPLITS, FINGERPRINTS = "index.npz", "splits.npz", "fingerprints.npy"
 SPLIT_NAMES = tuple(field.name for field in fields(Split))
 _VERSION = 1
+# What a shard is called: a copy of it is written by this name, which a server has told.
+_SHARD = re.compile(r"(train|val|test)/chunk-0-\d+\.bin")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,11 @@ def read_manifest(file: Path) -> Manifest:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content["version"]
         if version == _VERSION:
-            return Manifest(**content)
+            manifest = Manifest(**content)
+            for name, _ in (shard for own in manifest.shards.values() for shard in own):
+                if not _SHARD.fullmatch(name):
+                    raise ValueError(f"{name!r} is not the name of a shard")
+            return manifest
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FishError(f"{file} is damaged ({error}): pack the images again") from error
     raise FishError(f"{file} is of another version, {version}: pack the images again")

@@ -10,6 +10,10 @@ from fishcnn.data.datasets import Batch
 from fishcnn.utils import stopping
 from fishcnn.utils.run_folder import RunFolder
 
+# Several processes ask each other at every so many batches whether SLURM has told one of them to
+# end: each time, the host of a GPU waits for it.
+_ASK_EVERY = 10
+
 
 class LastCheckpoint(ModelCheckpoint):
     """Write a checkpoint after every epoch, and where that is wanted also within.
@@ -64,7 +68,7 @@ class LastCheckpoint(ModelCheckpoint):
         batch_idx: int,
     ) -> None:
         """Write it within an epoch, where the weights have just been changed."""
-        every, preempted = self._every_n_steps, _preempted(trainer)
+        every, preempted = self._every_n_steps, _preempted(trainer, batch_idx)
         ends = batch_idx + 1 == trainer.num_training_batches
         if ends or trainer.fit_loop._should_accumulate():
             return
@@ -76,9 +80,9 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write it, where it is due."""
         preempted = _preempted(trainer)
-        # The processes of a distributed fit write together.
-        due = trainer.strategy.reduce_boolean_decision(self._is_due(trainer), all=False)
-        if due or preempted:
+        # The processes of a distributed fit write together, when the first one has to: it alone can
+        # see the file in any case.
+        if trainer.strategy.broadcast(self._is_due(trainer)) or preempted:
             self._write(trainer, pl_module)
         if preempted:
             stopping.stop_preempted()
@@ -95,8 +99,8 @@ class LastCheckpoint(ModelCheckpoint):
         return ends or not self._file.is_file() or self._file.stat().st_size < self._large
 
 
-def _preempted(trainer: pl.Trainer) -> bool:
+def _preempted(trainer: pl.Trainer, batch_idx: int = 0) -> bool:
     """Whether SLURM has asked any process of a fit to end."""
-    return stopping.watches_preemption() and trainer.strategy.reduce_boolean_decision(
-        stopping.preempted(), all=False
-    )
+    if not stopping.watches_preemption() or (trainer.world_size > 1 and batch_idx % _ASK_EVERY):
+        return False
+    return trainer.strategy.reduce_boolean_decision(stopping.preempted(), all=False)

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import RandomResizedCrop
 from fishcnn.data.augmentation import trivial
 from fishcnn.data.augmentation.augment import Augment
 from fishcnn.data.augmentation.colour import draw_colour, jitter
-from fishcnn.data.augmentation.draws import Draws
+from fishcnn.data.augmentation.draws import Draws, Share
 from fishcnn.data.augmentation.geometry import draw_crop, draw_geometry, rotate, warp
 from fishcnn.data.augmentation.mixing import mix
 from fishcnn.data.augmentation.recipe import Recipe
@@ -211,6 +211,21 @@ def test_tonal_operations_are_those_of_torchvision(
     ours = operation(planes(photo), torch.tensor([strength]))
     theirs = expected(photo.permute(0, 3, 1, 2)).float() / 255
     assert (ours - theirs).abs().max() <= 2.5 / 255
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_can_compute_every_operation_deterministically(photo: Tensor) -> None:
+    device = torch.device("cuda", 0)
+    augment = Augment(recipe(trivial=True, blur=0.5, erasing=0.5), size=48, fill=BLACK)
+    images = photo.repeat(200, 1, 1, 1).to(device)
+    aspect, share = torch.ones(200, device=device), Share(0, 0, 0, 200, 0, 200)
+    torch.use_deterministic_algorithms(True)
+    try:
+        one, other = (augment(images, aspect, Draws(200, device, share)) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(one, other)
 
 
 def test_sharpness_is_that_of_torchvision_inside_the_border(photo: Tensor) -> None:

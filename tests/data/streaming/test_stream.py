@@ -195,6 +195,19 @@ def test_a_fit_that_is_killed_within_an_epoch_goes_on_with_the_same_batches(
     assert torch.equal(again, weights)
 
 
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_within_an_epoch_shards_that_are_mixed_otherwise_are_refused(
+    packed: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "last.ckpt"
+    with pytest.raises(RuntimeError, match="killed"):
+        fitted(streamed(packed, tmp_path, window=2), _Seen(file, 2))
+    with pytest.raises(FishError, match="the images come in another order now"):
+        fitted(streamed(packed, tmp_path, window=3), _Seen(file), file)
+
+
 def test_a_server_without_encryption_gives_the_same_and_few_copies_are_kept(
     server: tuple[str, Any], packed: Path, datamodule: FishDataModule, tmp_path: Path
 ) -> None:
@@ -247,6 +260,10 @@ def test_what_is_damaged_or_missing_is_named(packed: Path, tmp_path: Path) -> No
     shard.unlink()
     with pytest.raises(FishError, match=r"train/chunk-0-0.bin is missing"):
         batches_of(module)
+    text = (packed / MANIFEST).read_text()
+    (packed / MANIFEST).write_text(text.replace("train/chunk-0-1.bin", "../chunk-0-1.bin"))
+    with pytest.raises(FishError, match=r"packed.json is damaged \('../chunk-0-1.bin' is not the"):
+        streamed(packed, tmp_path)
     (packed / MANIFEST).unlink()
     with pytest.raises(FishError, match=r"packed has no packed.json, so no packed images"):
         streamed(packed, tmp_path)

@@ -74,8 +74,8 @@ FILES = [file.name for file in pkgutil.iter_modules(package.__path__)]
 KINDS = [kind for file in FILES for kind in classes_of(file)]
 
 
-def go_on(epoch: int, loss: float) -> bool:
-    """Prune nothing."""
+def goes_on(epoch: int, loss: float) -> bool:
+    """What a search says that never ends a trial; a process that is spawned can be given it."""
     return False
 
 
@@ -87,7 +87,7 @@ def made(kind: type[pl.Callback], folder: Path, history: History | None) -> pl.C
         "settings": SETTINGS,
         "hyperparameters": {"lr": 0.01, "name": "cnn", "none": None, "on": True},
         "data_report": "36 images",
-        "report": go_on,
+        "report": goes_on,
     }
     parameters = inspect.signature(kind).parameters.values()
     return kind(**{p.name: given[p.name] for p in parameters if p.name in given})
