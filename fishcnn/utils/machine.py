@@ -22,16 +22,6 @@ def usable_cpus() -> int:
     return min(usable, int(left)) if left.isdecimal() and int(left) else usable
 
 
-def process_rank() -> int:
-    """Which of the processes of a job this is; 0 is the first one, which writes for all.
-
-    As Lightning reads it, without importing that.
-    """
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-    ranks = (os.environ.get(name, "") for name in names)
-    return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
-
-
 def given_cpus() -> int:
     """Processors that this process may run on, however little of their time is its own."""
     if sys.version_info >= (3, 13):

@@ -29,8 +29,8 @@ _NOTICE_SECONDS = 20.0
 
 def global_rank() -> int:
     """The number of this process in its fit, from 0, as whoever has started it says."""
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    return int(next((os.environ[name] for name in names if os.environ.get(name)), "0"))
+    ranks = (os.environ.get(name, "") for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
 
 
 class Leader:
