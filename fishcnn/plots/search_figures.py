@@ -19,6 +19,7 @@ from fishcnn.plots.figure import (
     dress,
 )
 from fishcnn.plots.fonts import label_fonts, shorten
+from fishcnn.utils.text import percent
 
 _WIDTH, _HEIGHT = 7.0, 3.8  # inches
 _ROW = 0.24  # inches of a setting
@@ -49,7 +50,7 @@ def importance(names: Sequence[str], shares: Floats, title: str) -> Figure:
         axes.text(
             shares[row] + 0.01,
             place,
-            f"{shares[row]:.0%}",
+            percent(shares[row], 0),
             va="center",
             size=CAPTION_SIZE,
             color=INK,
