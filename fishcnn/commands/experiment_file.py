@@ -4,7 +4,7 @@ It is read as what might have been typed in its place, so that a run needs the f
 has begun. Imported before Hydra answers ``--help``, so nothing heavy may be imported here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import parsed
-from fishcnn.commands.settings import FREE_TEXT, choices
+from fishcnn.commands.settings import FREE_TEXT, choices, leaves
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import user_path
@@ -63,7 +63,7 @@ def read_experiment(file: Path, known: KnownSettings) -> list[str]:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FishError(f"{said} cannot be read ({reason})") from error
-    defaults = content.get("defaults", []) if isinstance(content, dict) else None
+    defaults = content.setdefault("defaults", []) if isinstance(content, dict) else None
     if not isinstance(defaults, list):
         raise FishError(f"{said} is not an experiment: it has no settings with values")
     words = []
@@ -76,7 +76,8 @@ def read_experiment(file: Path, known: KnownSettings) -> list[str]:
                 raise FishError(f"{said}: there is no {name}={typed(choice)}")
             words.append(f"{name}={choice}")
     everything = known.everything()
-    for name, value in _leaves(content):
+    del content["defaults"]
+    for name, value in leaves(content):
         added = "" if name in everything else "+"
         words.append(f"{added}{name}={value if name in FREE_TEXT and value else _typed(value)}")
     return words
@@ -113,14 +114,6 @@ def write_experiment(file: Path, settings: Sequence[str], groups: Sequence[str],
     whole = {"defaults": defaults, **content} if defaults else content
     body = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
     write_text(file, f"{_HEADER}\n# {' '.join(why.split())}\n{body}")
-
-
-def _leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif prefix or key != "defaults":
-            yield f"{prefix}{key}", value
 
 
 def _typed(value: Any) -> str:  # noqa: ANN401 - anything that YAML can hold

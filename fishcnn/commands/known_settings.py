@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fishcnn.commands.settings import CONF, choices
+from fishcnn.commands.settings import CONF, choices, leaves
 
 # Groups whose further arguments, added by ``+``, are those of Lightning or of torch, and checked
 # as such before anything is read.
@@ -35,7 +35,7 @@ class KnownSettings:
         for file in files_of(command):
             content = _read(file)
             self.groups |= dict(_chosen_in(content))
-            self.own |= dict(_leaves(content))
+            self.own |= _settings_in(content)
 
     def chosen(self, typed: Choices) -> dict[str, list[str]]:
         """What is chosen of each group in any job of a sweep.
@@ -113,7 +113,7 @@ def settings_of(group: str, choice: str) -> dict[str, Any]:
     for entry in content.get("defaults", []):
         if isinstance(entry, str) and entry != "_self_":
             names |= settings_of(group, entry)
-    return names | dict(_leaves(content, "" if _is_global(file) else f"{group}."))
+    return names | _settings_in(content, "" if _is_global(file) else f"{group}.")
 
 
 def _chosen_by(group: str, choice: str) -> Iterator[tuple[str, str]]:
@@ -137,14 +137,9 @@ def _chosen_in(content: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
                 yield group, choice
 
 
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if not prefix and key in ("defaults", "hydra"):
-            continue
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif key != "defaults":
-            yield f"{prefix}{key}", value
+def _settings_in(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    ours = {key: value for key, value in content.items() if key not in ("defaults", "hydra")}
+    return dict(leaves(ours, prefix))
 
 
 def _with_nodes(names: Mapping[str, Any] | set[str]) -> set[str]:

@@ -64,6 +64,14 @@ def is_override(argument: str) -> bool:
     return not argument.startswith("-") and ("=" in argument or argument[:1] in "~+")
 
 
+def options_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of Hydra, which come first, and the overrides behind them."""
+    begin = len(arguments)
+    while begin and is_override(arguments[begin - 1]):
+        begin -= 1
+    return [*arguments[:begin]], [*arguments[begin:]]
+
+
 def is_sweep(arguments: Sequence[str]) -> bool:
     """Whether Hydra is to run all combinations of the settings that have several values."""
     return not {"-m", "--multirun"}.isdisjoint(arguments)

@@ -54,7 +54,7 @@ def read_state(run: RunFolder) -> RunState | None:
 
 @contextmanager
 def writing_state(run: RunFolder) -> Iterator[Callable[[], None]]:
-    """Write down how a run ends.
+    """Write down how a run ends, unless a search has pruned it meanwhile.
 
     Args:
         run: whose lock this process holds.
@@ -76,9 +76,9 @@ def writing_state(run: RunFolder) -> Iterator[Callable[[], None]]:
         stopped = stopping.stopped_by() or not isinstance(error, Exception)
         state = RunState.INTERRUPTED if stopped else RunState.FAILED
         said = str(error).strip().splitlines() or [type(error).__name__]
-        if own:
+        if own and read_state(run) != RunState.PRUNED:
             with suppress(FishError):  # of a full disk, which the other error tells of as well
                 write_state(run, state, None if stopped else said[0])
         raise
-    if own or read_state(run) != RunState.FINISHED:
+    if read_state(run) not in (RunState.FINISHED, RunState.PRUNED):
         write_state(run, RunState.FINISHED)

@@ -91,6 +91,15 @@ def literal(value: Any) -> Any:  # noqa: ANN401 - anything that YAML can hold
     return re.sub(r"(\\*)\$\{", lambda found: f"{found[1] * 2}\\${{", value)
 
 
+def leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted name; a group without any is one itself."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 @contextmanager
 def as_settings(prefix: str = "", **names: str) -> Iterator[None]:
     """Let errors about arguments of the library name the settings that the arguments came from.

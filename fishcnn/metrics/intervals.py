@@ -37,7 +37,7 @@ def seeds_interval(shares: Sequence[float], total: int) -> tuple[float, float]:
         return _wilson(mean, total, _Z)
     both = of_images + of_seeds
     degrees = both**2 / (of_images**2 / total + of_seeds**2 / (len(shares) - 1))
-    return _wilson(mean, total * of_images / both, t_quantile(int(degrees)))
+    return _wilson(mean, total * of_images / both, t_quantile(max(1, int(degrees))))
 
 
 def _wilson(share: float, total: float, z: float) -> tuple[float, float]:

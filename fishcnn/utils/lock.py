@@ -17,7 +17,7 @@ _HOLDER, _LOCK = ".in-use-by", ".lock"
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: float = 0.1) -> Iterator[None]:
     """Keep other processes from writing to ``path`` meanwhile, be it a file or a folder.
 
     The lock is a hidden file inside the folder or beside the file. The system frees it when this
@@ -25,6 +25,11 @@ def locked(path: Path) -> Iterator[None]:
     is made in that folder. On a file system that knows no locks, of which filelock warns, the file
     itself is the lock: after a kill it is removed by the next process on the same machine, and by
     hand where that is another one.
+
+    Args:
+        path: of the file or the folder.
+        wait: seconds to wait for another process. Never 0: the one before may be removing the file
+            just now.
 
     Raises:
         FishError: another process holds it; the message says which. Or the folder may not be
@@ -34,7 +39,7 @@ def locked(path: Path) -> Iterator[None]:
     lock = FileLock(file)
     try:
         _remove_left_behind(file.parent, but=file)
-        lock.acquire(timeout=0.1)  # a second time if the process before removes the file just now
+        lock.acquire(timeout=wait)
     except Timeout:
         try:
             Path(lock.lock_file).touch()  # filelock says the same of a folder that takes no files

@@ -68,6 +68,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{rounded + 0}%"  # not -0%
 
 
+def points(difference: float) -> str:
+    """Write a difference of two shares, which a percentage would leave open to two readings."""
+    return f"{percent(difference)[:-1]} percentage points"
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things, such as ``1 image`` or ``12 images``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -76,6 +81,11 @@ def counted(number: int, noun: str) -> str:
 def interval_95(ends: tuple[float, float]) -> str:
     """Write a 95% interval of a share, for brackets behind it."""
     return f"95% interval {percent(ends[0])} to {percent(ends[1])}"
+
+
+def interval_cell(ends: tuple[float, float] | None) -> str:
+    """Write an interval of a share into a table; nothing where there is none."""
+    return "" if ends is None else f"{percent(ends[0])[:-1]} to {percent(ends[1])}"
 
 
 def for_shells(words: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ import yaml
 from omegaconf import OmegaConf
 from running import SCRIPTS, table
 
+import fishcnn.commands.train.train
 import fishcnn.commands.tune.trials
 import fishcnn.commands.tune.tune
 from fishcnn.commands.run_state import RunState, read_state
@@ -56,7 +57,7 @@ def test_a_search_ends_with_settings_that_a_training_takes(
     finished = tune("tune.trials=3", "model.base_channels=8", space=space)
     assert finished.status == 0, finished.err
     study = tmp_path / "study"
-    for part in ("trial 002", "3 trials finished, 0 pruned; 3 are wanted", "best settings: "):
+    for part in ("trial 002", "3 trials finished, 0 pruned; wanted: 3", "best settings: "):
         assert part in finished.out
     assert "Traceback" not in finished.out + finished.err
     runs = [RunFolder(study / name) for name in ("000", "001", "002")]
@@ -114,8 +115,35 @@ def test_a_trial_that_others_do_better_than_is_pruned_and_keeps_its_checkpoint(
         assert run.summary.is_file()
         pruned += not good
     assert pruned > 0
-    assert f", {pruned} pruned; 4 are wanted" in finished.out
+    assert f", {pruned} pruned; wanted: 4" in finished.out
     assert states(tmp_path / "study").count("PRUNED") == pruned
+
+
+def test_a_trial_that_is_killed_after_it_was_pruned_stays_pruned(
+    tune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fishcnn.commands.train.train.finish_run
+
+    def interrupted(*arguments: Any) -> Any:
+        if read_state(arguments[4]) == RunState.PRUNED:
+            os.kill(os.getpid(), SIGTERM)
+        return whole(*arguments)
+
+    pruning = ["tune.pruning.trials=1", "tune.pruning.epochs=1", "tune.random_trials=9"]
+    command = [*pruning, "trainer.max_epochs=2", "tune.trials=4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(fishcnn.commands.train.train, "finish_run", interrupted)
+        assert tune(*command).status == 143
+    runs = [RunFolder(folder) for folder in sorted((tmp_path / "study").glob("[0-9]*"))]
+    assert read_state(runs[-1]) == RunState.PRUNED
+    assert not runs[-1].summary.exists()
+    finished = tune(*command)
+    assert finished.status == 0, finished.err
+    assert "  pruned already\n" in finished.out
+    assert read_state(runs[-1]) == RunState.PRUNED
+    assert len(table(runs[-1].metrics)) == 1
+    ended = states(tmp_path / "study")
+    assert (ended.count("FAIL"), ended.count("COMPLETE") + ended.count("PRUNED")) == (1, 4)
 
 
 def test_a_stopped_search_goes_on_by_the_same_command(
@@ -143,7 +171,7 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     assert states(tmp_path / "study") == ["COMPLETE", "FAIL", "WAITING"]
     finished = tune("tune.trials=2")
     assert finished.status == 0, finished.err
-    assert "2 trials finished, 0 pruned; 2 are wanted" in finished.out
+    assert "2 trials finished, 0 pruned; wanted: 2" in finished.out
     second = RunFolder(tmp_path / "study" / "001")
     assert "Going on after epoch 1" in second.printed.read_text()
     assert [row["epoch"] for row in table(second.metrics)] == ["1", "2"]
@@ -152,7 +180,7 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     figure.unlink()
     again = tune("tune.trials=2")
     assert again.status == 0, again.err
-    assert "2 trials are done already; raise tune.trials=2 for more" in again.out
+    assert "2 trials done already; raise tune.trials=2 for more" in again.out
     assert figure.is_file()
     other = tune("tune.trials=3", "model.base_channels=8")
     assert other.status == 1
@@ -175,7 +203,7 @@ def test_a_failed_trial_does_not_end_a_search(
     finished = tune("tune.trials=1", "trainer.max_epochs=1")
     assert finished.status == 0, finished.err
     assert "failed: out of memory; see " in finished.out
-    assert "1 trials finished, 0 pruned, 1 failed; 1 are wanted" in finished.out
+    assert "1 trial finished, 0 pruned, 1 failed; wanted: 1" in finished.out
     assert "and more" in (tmp_path / "study" / "000" / "printed.txt").read_text()
     finished = tune("tune.trials=9", "trainer.max_epochs=1")
     assert finished.status == 1
@@ -250,13 +278,13 @@ def test_two_processes_share_a_search_and_one_is_killed(
     killed.send_signal(SIGSTOP)  # as one on a busy machine: slow, not dead
     joined = tune("tune.trials=2", "trainer.max_epochs=8")
     assert joined.status == 0, joined.err
-    assert "1 trials finished, 0 pruned, 1 still running; 2 are wanted" in joined.out
+    assert "1 trial finished, 0 pruned, 1 still running; wanted: 2" in joined.out
     killed.send_signal(SIGKILL)
     killed.communicate()
     assert not first.summary.exists()
     finished = tune("tune.trials=3", "trainer.max_epochs=8")
     assert finished.status == 0, finished.err
-    assert "3 trials finished, 0 pruned; 3 are wanted" in finished.out
+    assert "3 trials finished, 0 pruned; wanted: 3" in finished.out
     assert "Going on after epoch" in first.printed.read_text()
     assert len(table(first.metrics)) == 8
 
@@ -273,7 +301,7 @@ def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(
     (small_disk / "other").unlink()
     finished = tune("tune.trials=1", folder)
     assert finished.status == 0, finished.err
-    assert "1 trials finished" in finished.out
+    assert "1 trial finished" in finished.out
 
 
 def test_the_best_settings_can_be_written_where_hydra_looks(tune: Command, tmp_path: Path) -> None:

@@ -210,6 +210,8 @@ def test_a_later_run_that_was_killed_before_its_first_checkpoint_hides_no_other(
     assert finished.status == 0, finished.err
     assert epochs(second) == ["1", "2", "3", "4", "5"]
     assert table(second.metrics)[:4] == table(trained.metrics)
+    seconds = [float(row["seconds"]) for row in table(second.metrics)]
+    assert json.loads(second.summary.read_text())["seconds"] > sum(seconds)
 
 
 @pytest.mark.parametrize("named", ["runs/first", "last"])

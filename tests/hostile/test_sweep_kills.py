@@ -11,6 +11,7 @@ from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
+from killed import assert_equal
 from running import SCRIPTS, table
 
 from fishcnn.utils.run_folder import RunFolder
@@ -54,6 +55,13 @@ for line in sys.stdin:
 """
 
 
+# Of summary.json: what is measured by the clock or follows from that, and where the run lies.
+OF_A_START = {
+    *("seconds", "seconds_to_first_step", "train_images_per_second"),
+    *("diagnosis", "checkpoint"),
+}
+
+
 class Starts:
     """Trainings one after another."""
 
@@ -91,8 +99,7 @@ def results(sweep: Path) -> dict[str, Any]:
             "digest": job["digest"],
             "config": run.config.read_text(),
             "epochs": [row["epoch"] for row in table(run.metrics)],
-            "trained": summary["epochs"],
-            "images": summary["val_pictures"],
+            "summary": {key: summary[key] for key in summary.keys() - OF_A_START},
             # A figure of the first batch is not drawn where nothing was left to train.
             "files": _names(run.path) - {"figures/train_batch.png"},
         }
@@ -101,14 +108,6 @@ def results(sweep: Path) -> dict[str, Any]:
 
 def _names(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-
-
-def numbers(sweep: Path) -> dict[str, list[str]]:
-    """The losses of each job, epoch by epoch."""
-    return {
-        run.path.name: [row["val_loss"] for row in table(run.metrics)]
-        for run in RunFolder.below(sweep)
-    }
 
 
 @pytest.fixture
@@ -143,6 +142,8 @@ def test_a_sweep_that_is_killed_at_any_moment_ends_as_one_that_was_not(
         times = {job: _times(tmp_path / name / job) for job in left}
         assert starts.run(*command, into) == 0, name
         assert results(tmp_path / name) == expected, name
+        for job in "01":
+            assert_equal(RunFolder(tmp_path / "whole" / job), RunFolder(tmp_path / name / job))
         for job in left:
             assert times[job].items() <= _times(tmp_path / name / job).items(), name
 

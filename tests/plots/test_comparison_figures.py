@@ -34,7 +34,7 @@ def test_every_setting_has_its_means_on_one_scale(settings: int, levels: int) ->
             [f"{LONG}{level}" for level in range(levels)],
             generator.uniform(0.5, 0.8, levels),
             np.full(levels, 0.01 if number else np.nan),
-            "10% from lowest to highest mean",
+            "10.0 percentage points from lowest to highest mean",
             number % 2 == 1,
         )
         for number in range(settings)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -30,6 +31,23 @@ def test_the_second_is_told_who_holds_it_and_a_kill_frees_it(tmp_path: Path) -> 
     process.join()
     with locked(tmp_path):
         pass
+
+
+def test_who_can_wait_comes_after_the_other(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def hold() -> None:
+        with locked(tmp_path):
+            held.set()
+            time.sleep(0.5)
+            (tmp_path / "written").touch()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    with locked(tmp_path, wait=60):
+        assert (tmp_path / "written").exists()
+    other.join()
 
 
 def test_files_of_one_folder_are_locked_each_for_itself(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +127,6 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
     """The figures of a board, by name; of a single configuration none."""
     figures: dict[str, Figure] = {}
     knobs = one.knobs.knobs
-    title = "Which setting mattered"
     if knobs:
         effects = [
             Effect(
@@ -141,8 +139,9 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
             )
             for knob in knobs
         ]
-        figures["main_effects"] = effect_chart(effects, title)
-    for first, second in list(pairwise(knobs))[:1]:
+        figures["main_effects"] = effect_chart(effects, "Which setting mattered")
+    if len(knobs) > 1:
+        first, second = knobs[:2]
         title = f"Mean validation accuracy by {first.name} and {second.name}"
         means = _crossed(first, second, one.knobs.accuracies)
         figures["heat_map"] = heat_map(

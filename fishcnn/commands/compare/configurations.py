@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from fishcnn.commands.compare.found_runs import FoundRun
-from fishcnn.commands.compare.varied import configuration_key, short_names, shown_value
+from fishcnn.commands.compare.varied import (
+    REPEATS,
+    SPLIT_SEED,
+    configuration_key,
+    short_names,
+    shown_value,
+)
 from fishcnn.metrics.intervals import seeds_interval
 from fishcnn.utils.text import printable
 
@@ -25,7 +31,7 @@ class Configuration:
         unfinished: the others.
         accuracy: validation accuracy: over all images that were held out in any fold, and of that
             the mean over seeds; None where nothing has finished.
-        interval: 95% interval of that.
+        interval: 95% interval of that, in which each image counts once.
     """
 
     runs: list[FoundRun]
@@ -40,12 +46,8 @@ class Configuration:
         unfinished = [run for run in runs if not run.ranks]
         if not done:
             return cls([], unfinished)
-        shares, sizes = [], []
-        for of_seed in by_seed(done):
-            sizes.append(sum(run.images for run in of_seed))
-            hits = sum((run.number("val_acc") or 0) * run.images for run in of_seed)
-            shares.append(hits / sizes[-1])
-        interval = seeds_interval(shares, min(sizes))
+        shares = [_pooled(of_seed) for of_seed in by_seed(done)]
+        interval = seeds_interval(shares, min(map(_images, by_seed(done))))
         return cls(done, unfinished, statistics.fmean(shares), interval)
 
     @property
@@ -61,7 +63,7 @@ class Configuration:
     @property
     def images(self) -> int:
         """How many a seed was validated on, over all folds."""
-        return max((sum(run.images for run in one) for one in by_seed(self.runs)), default=0)
+        return max(map(_images, by_seed(self.runs)), default=0)
 
     def mean(self, name: str) -> float | None:
         """The mean of a number over its runs; None if one has none."""
@@ -101,6 +103,33 @@ def by_seed(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
     return list(gathered.values())
 
 
+def once_each(runs: Sequence[FoundRun]) -> list[FoundRun]:
+    """Runs of the same settings without those that only repeat another: seed, fold and split too.
+
+    Whoever types a command twice has measured nothing twice.
+    """
+    found: dict[tuple[str, ...], FoundRun] = {}
+    for run in runs:
+        found.setdefault(tuple(str(run.settings.get(name)) for name in REPEATS), run)
+    return list(found.values())
+
+
+def _pooled(of_seed: Sequence[FoundRun]) -> float:
+    """The share of right answers in all folds."""
+    runs = once_each(of_seed)
+    hits = sum((run.number("val_acc") or 0) * run.images for run in runs)
+    return hits / sum(run.images for run in runs)
+
+
+def _images(of_seed: Sequence[FoundRun]) -> int:
+    """How many images were held out in any fold; those of other splits are partly the same."""
+    sizes: dict[str, int] = {}
+    for run in once_each(of_seed):
+        split = str(run.settings.get(SPLIT_SEED))
+        sizes[split] = sizes.get(split, 0) + run.images
+    return max(sizes.values())
+
+
 def gather(runs: Sequence[FoundRun]) -> list[Board]:
     """Gather runs by their images, then by their settings."""
     boards = [_board(some) for some in _by_data(runs)]
@@ -116,6 +145,11 @@ def _rank(run: FoundRun) -> tuple[float, float]:
     return run.number("val_acc") or 0, -loss if loss is not None else -np.inf
 
 
+def _place(one: Configuration) -> tuple[float, float]:
+    loss = one.mean("val_loss")
+    return -(one.accuracy or 0), np.inf if loss is None else loss
+
+
 def _board(runs: list[FoundRun]) -> Board:
     gathered: dict[object, list[FoundRun]] = {}
     for run in runs:
@@ -124,7 +158,7 @@ def _board(runs: list[FoundRun]) -> Board:
         gathered.setdefault(key, []).append(run)
     found = [Configuration.of(one) for one in gathered.values()]
     ranked = [one for one in found if one.runs]
-    ranked.sort(key=lambda one: (-(one.accuracy or 0), one.mean("val_loss") or np.inf))
+    ranked.sort(key=_place)
     return Board(_title(runs), runs, ranked, [one for one in found if not one.runs])
 
 

@@ -4,18 +4,25 @@ import csv
 import glob
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fishcnn.commands.run_files import read_composed, read_config, read_notes, read_overrides
 from fishcnn.commands.run_state import RunState, read_state
-from fishcnn.commands.settings import literal
-from fishcnn.commands.train.manifest import Manifest, PlannedJob, leaves, read_manifest, state_of
+from fishcnn.commands.settings import leaves, literal, plain
+from fishcnn.commands.train.manifest import (
+    Manifest,
+    PlannedJob,
+    read_manifest,
+    settings_in,
+    state_of,
+)
+from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.utils.arrays import DamagedFile, read_arrays
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.lock import user_of
@@ -152,9 +159,8 @@ def _resolved(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
     config = OmegaConf.create({"runs": "runs", **content})
     try:
         if root := config.data.get("root"):
-            config.data.root = literal(str(Path(place, user_path(root)).absolute()))
-        plain = OmegaConf.create(literal(OmegaConf.to_container(config, resolve=True)))
-        return dict(_leaves(plain))
+            config.data.root = literal(absolute_root(str(root), place))
+        return dict(leaves(plain(config)))
     except (OmegaConfBaseException, FishError, AttributeError):
         return {}
 
@@ -190,11 +196,15 @@ def _by_number(parts: Sequence[str]) -> tuple[tuple[int, str], ...]:
 
 def _common(paths: Sequence[Path]) -> Path:
     """The folder below which all runs are told apart."""
-    return Path(os.path.commonpath([path.parent for path in paths]))
+    try:
+        return Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:  # on several drives of Windows
+        return Path()
 
 
 def _name(path: Path, common: Path) -> str:
-    return printable(path.relative_to(common).as_posix())
+    below = path.relative_to(common) if path.is_relative_to(common) else path
+    return printable(below.as_posix())
 
 
 def _read(run: RunFolder, name: str, place: str) -> FoundRun:
@@ -206,20 +216,11 @@ def _read(run: RunFolder, name: str, place: str) -> FoundRun:
         state = RunState.FINISHED
     summary = read_notes(run.summary) if state == RunState.FINISHED else {}
     try:
-        settings = dict(_leaves(read_config(run)))
+        settings = dict(leaves(plain(read_config(run))))
     except (FishError, OmegaConfBaseException):  # it was refused, or has not come so far
-        settings = _resolved(leaves(read_composed(run)), place)
+        settings = _resolved(settings_in(read_composed(run)), place)
     energy = _energy(run, summary.get("best_epoch")) if summary else None
     return FoundRun(run, name, state, settings, read_overrides(run), summary, energy)
-
-
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        name = f"{prefix}{key!s}"
-        if isinstance(value, DictConfig):
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield name, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
 
 
 def _energy(run: RunFolder, epoch: object) -> float | None:

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fishcnn.commands.compare.configurations import Board
+from fishcnn.commands.compare.configurations import Board, once_each
 from fishcnn.commands.compare.found_runs import FoundRun
-from fishcnn.commands.compare.varied import shown_name, shown_value, value_of
+from fishcnn.commands.compare.varied import (
+    FOLD,
+    SPLIT_SEED,
+    shown_name,
+    shown_value,
+    value_of,
+)
 from fishcnn.metrics.additive_model import MainEffect, main_effects
 from fishcnn.utils.text import printable
 
@@ -42,7 +48,7 @@ class Knobs:
 
     Attributes:
         knobs: with two values or more among the runs that have finished.
-        accuracies: ``(N,)`` of these runs.
+        accuracies: ``(N,)`` of these runs, without mere repetitions.
         balanced, separable: as of :class:`~fishcnn.metrics.additive_model.MainEffects`.
     """
 
@@ -81,7 +87,7 @@ def turn_knobs(board: Board, names: Sequence[str]) -> Knobs:
         board: runs of the same images.
         names: of the settings that were varied.
     """
-    runs = [run for one in board.ranked for run in one.runs]
+    runs = [run for one in board.ranked for run in once_each(one.runs)]
     accuracies = np.array([run.number("val_acc") or 0 for run in runs])
     found: list[tuple[str, list[str], NDArray[np.int64]]] = []
     for name in names:
@@ -98,7 +104,7 @@ def turn_knobs(board: Board, names: Sequence[str]) -> Knobs:
             found[same] = (f"{before}, {printable(shown_name(name))}", texts, of_run)
     if not found:
         return Knobs([], accuracies, balanced=True, separable=True)
-    blocks = [_levels(runs, name)[1] for name in ("data.fold", "data.split_seed")]
+    blocks = [_levels(runs, name)[1] for name in (FOLD, SPLIT_SEED)]
     fit = main_effects(accuracies, [codes for *_, codes in found], [b for b in blocks if b.any()])
     knobs = [Knob(*one, effect) for one, effect in zip(found, fit.effects, strict=True)]
     knobs.sort(key=lambda knob: -knob.effect.spread)

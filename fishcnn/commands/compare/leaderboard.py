@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,14 @@ class Ranking:
         if self.pairs.without and len(ranked) > 1:
             names = [run.name for p in self.pairs.without for run in ranked[p].runs]
             said.append(f"{_named(names)}: {_OLDER}.")
+        unfinished = [run for run in self.board.runs if not run.ranks]
+        if unfinished:
+            states = Counter(run.shown_state for run in unfinished)
+            each = ", ".join(f"{count} {state}" for state, count in states.items())
+            said.append(
+                f"{len(unfinished)} of {counted(len(self.board.runs), 'run')} without a result: "
+                f"{each}."
+            )
         return said
 
     def _how(self, comparisons: int) -> str:

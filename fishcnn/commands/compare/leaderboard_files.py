@@ -23,7 +23,15 @@ from fishcnn.commands.compare.pairs import shown_p
 from fishcnn.commands.compare.varied import shown_name, shown_value
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.utils.errors import typed
-from fishcnn.utils.text import markdown, markdown_code, percent, printable, to_cell
+from fishcnn.utils.text import (
+    interval_cell,
+    markdown,
+    markdown_code,
+    percent,
+    points,
+    printable,
+    to_cell,
+)
 
 
 def runs_table(rankings: Sequence[Ranking]) -> str:
@@ -120,7 +128,7 @@ def _main_table(one: Ranking) -> Cells:
                 _runs(configuration),
                 *(shown_value(run, name) for name in one.names),
                 percent(configuration.accuracy),
-                _ends(configuration.interval),
+                interval_cell(configuration.interval),
                 str(configuration.images) if ranked else "",
                 _number(configuration.mean("val_f1"), ".3f"),
                 *([percent(configuration.mean("energy"))] if energy else []),
@@ -156,7 +164,7 @@ def _effects_table(one: Ranking) -> Cells:
     rows = [
         [
             knob.name,
-            percent(knob.effect.spread),
+            points(knob.effect.spread),
             ""
             if knob.effect.p_value is None
             else shown_p(knob.effect.p_value).removeprefix("p ").removeprefix("= "),
@@ -195,10 +203,6 @@ def _state(configuration: Configuration) -> str:
         run.shown_state for run in (*configuration.unfinished, *configuration.runs)
     )
     return ", ".join(states)
-
-
-def _ends(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f"{percent(ends[0])[:-1]} to {percent(ends[1])}"
 
 
 def _number(value: float | None, how: str) -> str:
@@ -242,8 +246,8 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
 
 def effect_note(spread: float, p_value: float | None) -> str:
     """How large an effect is, in words."""
-    points = f"{percent(spread)} from lowest to highest mean"
-    return points if p_value is None else f"{points}, {shown_p(p_value)}"
+    size = f"{points(spread)} from lowest to highest mean"
+    return size if p_value is None else f"{size}, {shown_p(p_value)}"
 
 
 def _terminal_table(one: Ranking, most: int) -> Any:  # noqa: ANN401 - rich's table
@@ -265,7 +269,7 @@ def _terminal_table(one: Ranking, most: int) -> Any:  # noqa: ANN401 - rich's ta
             _runs(configuration),
             one.label(configuration) if one.names else "",
             percent(configuration.accuracy) if ranked else _state(configuration),
-            _ends(configuration.interval),
+            interval_cell(configuration.interval),
             _number(configuration.mean("val_f1"), ".3f"),
             *([percent(configuration.mean("energy"))] if energy else []),
             _number(configuration.mean("epochs"), ".4g"),

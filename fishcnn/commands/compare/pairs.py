@@ -19,7 +19,7 @@ from fishcnn.metrics.paired_comparison import (
     images_needed,
 )
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.text import percent
+from fishcnn.utils.text import points
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Pair:
         """What can be said of the second configuration, beside the first one."""
         if self.is_sure:
             word = "worse" if self.found.difference > 0 else "better"
-            return f"{word} by {percent(abs(self.found.difference))} ({shown_p(self.adjusted)})"
+            return f"{word} by {points(abs(self.found.difference))} ({shown_p(self.adjusted)})"
         return f"not distinguishable on {self.found.images} images{self._what_would_help()}"
 
     def _what_would_help(self) -> str:

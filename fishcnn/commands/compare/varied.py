@@ -4,20 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from fishcnn.commands.compare.found_runs import FoundRun
+from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
+from fishcnn.commands.train.own_settings import OF_A_START
 from fishcnn.utils.errors import typed
 
 # These repeat a measurement rather than change what is measured.
-REPEATS = ("data.fold", "data.split_seed", "seed")
+FOLD, SPLIT_SEED = "data.fold", "data.split_seed"
+REPEATS = (FOLD, SPLIT_SEED, "seed")
 EXPERIMENT = "experiment"
-# These say where and how a run is computed and written, or where its images are, not what is
-# trained; runs of different images are told apart before.
-_ASIDE = (
-    *("runs", "ckpt_path", "find_lr", "sweep", "tune", "hydra", "logger"),
-    *("callbacks.progress", "callbacks.train_batch", "callbacks.grad_cam"),
-    *("trainer.accelerator", "trainer.checkpoint_every_n_steps", "trainer.resume"),
-    *("data.root", "data.masks_root", "data.labels", "data.layout", "data.cache"),
-    *("data.cache_root", "data.on_device", "data.workers"),
-)
+# Runs of different images are told apart before.
+_IMAGES = ("data.root", "data.masks_root", "data.labels", "data.layout")
+_ASIDE = (*OF_A_START, *HOW_COMPUTED, *_IMAGES, "tune")
 _ABSENT = object()
 
 
@@ -26,12 +23,8 @@ def settings_of(run: FoundRun) -> dict[str, Any]:
     return {
         name: value
         for name, value in run.settings.items()
-        if name not in REPEATS and not _belongs(name, _ASIDE)
+        if name not in REPEATS and not belongs(name, _ASIDE)
     }
-
-
-def _belongs(name: str, groups: Sequence[str]) -> bool:
-    return any(name == group or name.startswith(f"{group}.") for group in groups)
 
 
 def varied_settings(runs: Sequence[FoundRun]) -> list[str]:

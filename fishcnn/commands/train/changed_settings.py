@@ -10,6 +10,7 @@ from typing import Any
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.train.manifest import MISSING, PlannedJob, common_settings, differences
 from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.machine import user_path
 
 _MOST = 8  # settings that are named
 
@@ -59,6 +60,31 @@ def check_unchanged(sweep: Path, before: Sequence[PlannedJob], now: Sequence[Pla
             changed |= _changed_for_all(earlier, jobs)
     if changed:
         raise FishError(_refusal(sweep, changed, {name for job in now for name in job.values}))
+
+
+def check_place(sweep: Path, place: str, now: Sequence[PlannedJob]) -> None:
+    """Check that relative folders of the images are those that a sweep was begun with.
+
+    Args:
+        sweep: its folder.
+        place: where it was begun; a folder that is gone may have been moved here.
+        now: jobs of the grid.
+
+    Raises:
+        FishError: they are meant from elsewhere.
+    """
+    begun = Path(place)
+    if not begun.is_dir() or begun.resolve() == Path.cwd().resolve():
+        return
+    for job in now:
+        for name in ("data.root", "data.masks_root", "data.labels"):
+            folder = str(job.settings.get(name) or "")
+            known = folder and "://" not in folder and "${" not in folder
+            if known and not user_path(folder).is_absolute():
+                raise FishError(
+                    f"{name}={folder} was meant from {place}, where {sweep} was begun: type the "
+                    f"command there, or go on by sweep.resume={sweep}"
+                )
 
 
 def _changed_for_all(

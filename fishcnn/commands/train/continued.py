@@ -7,6 +7,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, data_here
 from fishcnn.commands.run_files import read_config
 from fishcnn.commands.settings import literal
@@ -27,31 +28,17 @@ from fishcnn.utils.run_folder import RunFolder
 _MAY_DIFFER = (
     *OF_A_START,
     *MOVED_SETTINGS,
+    *HOW_COMPUTED,
     "augment",
     # With as many images in all, over another number of processes; see resume.py.
     "data.batch_size",
-    "data.cache",
-    "data.cache_gb",
-    "data.cache_root",
-    "data.endpoint_url",
-    "data.on_device",
-    "data.workers",
     "callbacks.early_stopping",
-    "callbacks.grad_cam",
-    "callbacks.progress",
-    "callbacks.train_batch",
-    "logger",
-    "trainer.accelerator",
     "trainer.check_val_every_n_epoch",
-    "trainer.checkpoint_every_n_steps",
     "trainer.compile",
-    "trainer.deterministic",
     "trainer.devices",
     "trainer.max_epochs",
     "trainer.num_nodes",
     "trainer.precision",
-    "trainer.resume",
-    "trainer.strategy",
 )
 # Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
 # again, does not mean those.
@@ -114,7 +101,7 @@ def _refuse(
     different = {}
     for name in {**before, **now}:
         old, new = before.get(name, _MISSING), now.get(name, _MISSING)
-        if _chosen_now(name) and not _may_differ(name) and old != new:
+        if _chosen_now(name) and not belongs(name, _MAY_DIFFER) and old != new:
             group = name.partition(".")[0]
             names = [_group_name(group, one) for one in (config_before, config_now)]
             if names[0] != names[1]:  # a group that is exchanged brings other settings along
@@ -173,10 +160,6 @@ def _chosen_now(name: str) -> bool:
     if name in _FOLDERS:
         return typed_now(name, itself=True)
     return typed_now(name) or typed_now("experiment")  # which chooses settings of any group
-
-
-def _may_differ(name: str) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in _MAY_DIFFER)
 
 
 def _group_name(group: str, config: DictConfig) -> object:

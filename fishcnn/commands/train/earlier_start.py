@@ -13,7 +13,7 @@ from fishcnn.commands.settings import literal
 from fishcnn.commands.train.own_settings import last_run
 from fishcnn.commands.train.resume import Checkpoint, check_resumable, read_checkpoint
 from fishcnn.commands.trained_run import find_checkpoint
-from fishcnn.data.streaming.packed_files import S3
+from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.models.scores import MONITOR
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import cache_folder, user_path
@@ -43,8 +43,8 @@ def written_config(config: DictConfig) -> str:
         absolute.data.cache_root = None
     for name in ("root", "masks_root", "labels", "cache_root"):
         folder = absolute.data.get(name)
-        if folder and not str(folder).startswith(S3):
-            absolute.data[name] = literal(str(user_path(folder).absolute()))
+        if folder:
+            absolute.data[name] = literal(absolute_root(str(folder)))
     return OmegaConf.to_yaml(absolute, resolve=True)
 
 

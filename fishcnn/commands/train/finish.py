@@ -139,7 +139,8 @@ def _summarise(
             95% interval. It was chosen on these images, which makes them slightly optimistic;
             ``last_val_acc``, of the last validation, is not chosen.
         val_pictures: how many images were validated on.
-        seconds: from the settings to the numbers, without imports and figures.
+        seconds: from the settings to the numbers, without imports and figures; of earlier starts
+            the epochs that are counted in ``epochs``.
         seconds_to_first_step: from the settings to the first training step: what has to be drawn,
             decoded, grouped and set up.
         train_images_per_second: median over the epochs.
@@ -157,7 +158,7 @@ def _summarise(
         "val_acc_interval": wilson_interval(hits, total),
         "val_pictures": total,
         "last_val_acc": [e["val_acc"] for e in history.epochs if "val_acc" in e][-1],
-        "seconds": time.perf_counter() - start,
+        "seconds": history.earlier_seconds + time.perf_counter() - start,
         "seconds_to_first_step": (history.first_step or start) - start,
         "train_images_per_second": statistics.median(history.column("train_images_per_second")),
         "checkpoint": callbacks.checkpoint.best_model_path,

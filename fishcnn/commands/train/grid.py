@@ -4,11 +4,11 @@ Loaded before any job, so nothing heavy may be imported here.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from fishcnn.commands.launched import processes_of
 from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.run_state import RunState
 from fishcnn.commands.train import new_folders
-from fishcnn.commands.train.changed_settings import check_unchanged, find_job
+from fishcnn.commands.train.changed_settings import check_place, check_unchanged, find_job
 from fishcnn.commands.train.manifest import (
     Manifest,
     PlannedJob,
@@ -39,7 +39,6 @@ from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import made_folder
 from fishcnn.utils.lock import locked
-from fishcnn.utils.machine import process_rank
 from fishcnn.utils.run_folder import SWEEP_SETTINGS, RunFolder
 from fishcnn.utils.text import counted
 
@@ -105,8 +104,6 @@ class GridSweeper(Sweeper):
         sweep = Path(self._composed.hydra.sweep.dir).absolute()
         if RunFolder(sweep).config.is_file():
             raise FishError(f"hydra.sweep.dir: {sweep} holds a single run; choose another folder")
-        if process_rank():  # the first process of a job writes for all
-            return [self._launcher.launch(self._grid(arguments), initial_job_idx=0)]
         made_folder(sweep)
         with stopping.raising(), ExitStack() as stack:
             try:
@@ -119,6 +116,7 @@ class GridSweeper(Sweeper):
 
     def _sweep(self, sweep: Path, arguments: Sequence[str]) -> list[Any]:
         manifest = read_manifest(sweep) or Manifest()
+        manifest.place = manifest.place or str(Path.cwd())  # of a sweep of an earlier version
         jobs = self._plan(sweep, manifest, arguments)
         hydras = OmegaConf.to_container(self._composed.hydra.overrides.hydra, resolve=False)
         assert isinstance(hydras, list)
@@ -132,8 +130,10 @@ class GridSweeper(Sweeper):
         returns = []
         try:
             with stopping.telling(partial(_again, sweep)):
-                for batch in self._batches(left):
-                    returns.append(self._launch(batch))
+                places = {job.folder: place for place, job in enumerate(manifest.jobs)}
+                numbers = {job.folder: _number(job, places[job.folder]) for job in left}
+                for batch in self._batches(left, numbers):
+                    returns.append(self._launch(batch, numbers[batch[0].folder]))
                     stopping.check_stopped()
         except BaseException:
             with suppress(FishError, OSError):  # what has gone wrong is to be told
@@ -166,6 +166,7 @@ class GridSweeper(Sweeper):
         ]
         check_unchanged(sweep, manifest.jobs, again)
         check_unchanged(sweep, manifest.jobs, wanted)
+        check_place(sweep, manifest.place, wanted)
         jobs = {job.folder: job for job in earlier}
         for position, (job, config) in enumerate(zip(wanted, composed, strict=True)):
             job = find_job(manifest.jobs, job) or self._placed(
@@ -210,15 +211,16 @@ class GridSweeper(Sweeper):
             f"hydra.sweep.subdir names {folder} for more than one job: add ${{hydra.job.num}}"
         )
 
-    def _batches(self, jobs: Sequence[PlannedJob]) -> Iterator[list[PlannedJob]]:
+    def _batches(
+        self, jobs: Sequence[PlannedJob], numbers: Mapping[str, int]
+    ) -> Iterator[list[PlannedJob]]:
         """What is launched at a time.
 
         One after another, jobs are launched with the numbers that they had first; together they
         have to be numbered in one row.
         """
         if type(self._launcher).__module__ == f"{_CORE}.basic_launcher":
-            numbers = count()
-            key = {job.folder: _number(job, 0) - next(numbers) for job in jobs}
+            key = {job.folder: numbers[job.folder] - place for place, job in enumerate(jobs)}
             for _, row in groupby(jobs, lambda job: key[job.folder]):
                 yield [*row]
         else:
@@ -226,10 +228,10 @@ class GridSweeper(Sweeper):
             for begin in range(0, len(jobs), size or 1):
                 yield [*jobs[begin : begin + size]]
 
-    def _launch(self, jobs: Sequence[PlannedJob]) -> Any:  # noqa: ANN401 - of Hydra
+    def _launch(self, jobs: Sequence[PlannedJob], first: int) -> Any:  # noqa: ANN401 - of Hydra
         folders = [quote_values([f"hydra.sweep.subdir={job.folder}"]) for job in jobs]
         overrides = [[*job.overrides, *folder] for job, folder in zip(jobs, folders, strict=True)]
-        return self._launcher.launch(overrides, initial_job_idx=_number(jobs[0], 0))
+        return self._launcher.launch(overrides, initial_job_idx=first)
 
 
 def _again(sweep: Path) -> str:

@@ -9,7 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.run_files import read_swept
+from fishcnn.commands.train.own_settings import OF_A_START
 from fishcnn.training.callbacks.tensorboard_tabs import Value
 
 # Columns of the HParams tab; what else was chosen is added.
@@ -38,11 +40,7 @@ _HYPERPARAMETERS = (
     "trainer.max_epochs",
     "seed",
 )
-# These say where a run is computed and written, not what is trained.
-_ASIDE = (
-    *("runs", "ckpt_path", "logger", "hydra", "sweep", "callbacks.progress"),
-    *("data.workers", "data.cache", "trainer.accelerator", "trainer.devices", "trainer.num_nodes"),
-)
+_ASIDE = (*OF_A_START, *HOW_COMPUTED, "trainer.devices", "trainer.num_nodes")
 # Settings of these name a run: what is trained, not on which images or how long.
 _NAMING = ("experiment", "model", "augment", "optimizer", "scheduler", "loss", "seed")
 # A folder cannot be called so, on one system or another.
@@ -100,7 +98,7 @@ def hyperparameters(config: DictConfig) -> dict[str, Value | None]:
     choices = HydraConfig.get().runtime.choices
     swept = swept_settings()
     values: dict[str, Value | None] = {}
-    typed = [key for key in typed_settings() if not key.startswith(_ASIDE)]
+    typed = [key for key in typed_settings() if not belongs(key.replace("/", "."), _ASIDE)]
     for key in swept or dict.fromkeys(["experiment", *_HYPERPARAMETERS, *typed]):
         if key == "experiment":
             values[key] = choices.get(key)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.run_files import read_composed, read_notes, read_overrides, read_swept
 from fishcnn.commands.run_state import RunState, read_state
+from fishcnn.commands.settings import leaves
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 
@@ -44,7 +46,7 @@ class PlannedJob:
     state: RunState = RunState.PENDING
     reason: str | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the settings: SHA-256 in hexadecimal digits."""
         text = json.dumps(self.settings, sort_keys=True)
@@ -132,17 +134,17 @@ def read_manifest(sweep: Path) -> Manifest | None:
         typed = [str(one) for one in content["typed"]]
         return Manifest(str(content["begun"]), str(content["place"]), typed, jobs)
     except (KeyError, TypeError, ValueError):
+        if not (sweep / SWEEP_SETTINGS).is_file():
+            return None  # another program's
         if content:
             log.warning("%s is damaged; its jobs are read again", sweep / SWEEP_MANIFEST)
-    if not (sweep / SWEEP_SETTINGS).is_file():
-        return None
     jobs = []
     for run in RunFolder.below(sweep):
         settings = read_composed(run)
         if run.path != sweep and settings:
             folder = run.path.relative_to(sweep).as_posix()
             overrides = tuple(read_overrides(run, last=True))
-            jobs.append(PlannedJob(folder, overrides, leaves(settings)))
+            jobs.append(PlannedJob(folder, overrides, settings_in(settings)))
     return Manifest("", "", read_swept(sweep), jobs)
 
 
@@ -173,20 +175,13 @@ def settings_of_job(config: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(config, resolve=False)
     assert isinstance(content, dict)
     del content["hydra"]
-    return leaves(content)
+    return settings_in(content)
 
 
-def leaves(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+def settings_in(content: Mapping[Any, Any]) -> dict[str, Any]:
     """Every setting by its dotted name, but for those of a start."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        if not prefix and key in _ASIDE:
-            continue
-        if isinstance(value, Mapping) and value:
-            found |= leaves(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = json.loads(json.dumps(value, default=str))
-    return found
+    ours = {key: value for key, value in content.items() if key not in _ASIDE}
+    return {name: json.loads(json.dumps(value, default=str)) for name, value in leaves(ours)}
 
 
 def common_settings(jobs: Sequence[PlannedJob]) -> dict[str, Any]:

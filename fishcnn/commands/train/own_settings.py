@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from fishcnn.commands.overrides import is_override, is_sweep
+from fishcnn.commands.overrides import is_sweep, options_and_overrides
 from fishcnn.commands.run_files import read_config, read_overrides
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import CHECKPOINTS, LAST, RunFolder
@@ -50,12 +50,10 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
     Raises:
         FishError: the configuration of that run is missing or damaged.
     """
-    begin = len(arguments)
-    while begin and is_override(arguments[begin - 1]):
-        begin -= 1
+    options, overrides = options_and_overrides(arguments)
     _Start.typed, _Start.last = frozenset(), None
     try:
-        typed = OverridesParser.create().parse_overrides([*arguments[begin:]])
+        typed = OverridesParser.create().parse_overrides(overrides)
         values = {_name(one): _values(one) for one in typed if _name(one) in _READ_HERE}
     except HydraException:  # functions of Hydra such as glob(*) as well, where they name no values
         return [*arguments]
@@ -67,12 +65,12 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
     named = values.get("ckpt_path", [""])
     if LAST in named:
         # Typed again, a sweep finds what it has trained before.
-        own = user_path(sweep) if sweep and is_sweep(arguments[:begin]) else None
+        own = user_path(sweep) if sweep and is_sweep(options) else None
         _Start.last = RunFolder.newest_below(user_path(runs or "runs").absolute(), but=own)
     run = named_run(named[0])
     if run is None:
         return [*arguments]
-    return [*arguments[:begin], *merged(run, [str(one.input_line) for one in typed])]
+    return [*options, *merged(run, [str(one.input_line) for one in typed])]
 
 
 def named_run(ckpt_path: str | None) -> RunFolder | None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fishcnn.commands.overrides import is_override, is_sweep, parsed, quote_values
+from fishcnn.commands.overrides import is_sweep, options_and_overrides, parsed, quote_values
 from fishcnn.commands.train.manifest import read_manifest
 from fishcnn.commands.train.own_settings import key_of
 from fishcnn.utils.errors import FishError
@@ -46,10 +46,7 @@ def with_resumed_sweep(arguments: Sequence[str]) -> list[str]:
     Raises:
         FishError: there is no such sweep, or another folder is typed beside it.
     """
-    begin = len(arguments)
-    while begin and is_override(arguments[begin - 1]):
-        begin -= 1
-    options, now = [*arguments[:begin]], [*arguments[begin:]]
+    options, now = options_and_overrides(arguments)
     named = [value for word in now if (value := _value_of(word))]
     now = [word for word in now if key_of(word) != _SETTING]
     _Start.by_name = bool(named)

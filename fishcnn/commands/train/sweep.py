@@ -20,9 +20,8 @@ from fishcnn.commands.train.manifest import read_manifest, seen
 from fishcnn.commands.train.new_folders import nothing_came_of
 from fishcnn.metrics.intervals import t_interval, wilson_interval
 from fishcnn.utils.files import write_text
-from fishcnn.utils.machine import process_rank
 from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, RunFolder
-from fishcnn.utils.text import percent
+from fishcnn.utils.text import interval_cell, percent
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
@@ -170,8 +169,7 @@ class CompareJobs(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """See :func:`compare_jobs`."""
-        if process_rank() == 0:
-            compare_jobs(Path(config.hydra.sweep.dir).absolute())
+        compare_jobs(Path(config.hydra.sweep.dir).absolute())
 
 
 def compare_jobs(sweep: Path) -> None:
@@ -242,7 +240,7 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
         done = str(count) if not row.failed else f"{len(row.jobs)} of {count}"
         cells = [done, *_measured(row)]
         if pooled:
-            cells += [_percent(row.pooled_val_acc), _percents(row.pooled_val_acc_interval)]
+            cells += [_percent(row.pooled_val_acc), interval_cell(row.pooled_val_acc_interval)]
         shown.add_row(_typed(row.overrides, list(row.overrides)) or "all", *cells)
     console.print(shown)
 
@@ -250,7 +248,7 @@ def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated
 def _measured(row: Job | Repeated) -> tuple[str, str, str]:
     # A loss that is not finite is null in the summary.
     loss = "" if row.val_loss is None else f"{row.val_loss:.4f}"
-    return _percent(row.val_acc), _percents(row.val_acc_interval), loss
+    return _percent(row.val_acc), interval_cell(row.val_acc_interval), loss
 
 
 def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
@@ -260,7 +258,3 @@ def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else percent(share)
-
-
-def _percents(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{percent(interval[0])[:-1]} to {percent(interval[1])}"

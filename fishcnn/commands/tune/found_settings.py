@@ -11,9 +11,11 @@ import numpy as np
 from fishcnn.commands.command_line import training_with
 from fishcnn.commands.experiment_file import write_experiment
 from fishcnn.commands.figures import save_figure
+from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.settings import CONF
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
+from fishcnn.commands.train.own_settings import OF_A_START
 from fishcnn.commands.tune.space import Choice, Entry, Range, Value, setting_of
 from fishcnn.commands.tune.study import ACCURACY, Search, best_of
 from fishcnn.models.scores import MONITOR
@@ -28,24 +30,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _SHOWN = 5  # trials
+_DRAWING_SECONDS = 120  # at most, of other processes that show what has been found
 # Of fewer finished trials nothing can be said of a setting.
 _FEWEST = 8
 # What of the data belongs to a recipe; the rest says which images, and how they are split.
 _RECIPE = ("image_size", "working_size", "resize", "batch_size", "balance", "normalize")
 # What says where and how a run is written and computed.
-_NOT_RECIPE = (
-    "runs",
-    "logger",
-    "seed",
-    "find_lr",
-    "ckpt_path",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.compile",
-    "callbacks.grad_cam",
-    "callbacks.progress",
-    "callbacks.train_batch",
-)
+_NOT_RECIPE = (*OF_A_START, *HOW_COMPUTED, "seed", "trainer.compile", "trainer.devices")
 
 
 def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
@@ -69,7 +60,8 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
     shares = importances(search)
     _print_best(console, search, sorted(finished, key=_loss)[:_SHOWN])
     figures = search.folder / SEARCH_FIGURES
-    with locked(made_folder(figures)):
+    # Processes that share a search end at about the same time.
+    with locked(made_folder(figures), wait=_DRAWING_SECONDS):
         _draw(search, shares, figures)
         settings = best_settings(search.space, best, fixed)
         groups = [*KnownSettings("train").groups]
@@ -89,10 +81,10 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
 
 
 def _counts(search: Search) -> str:
-    of = f"{len(search.finished())} trials finished, {len(search.pruned())} pruned"
+    of = f"{counted(len(search.finished()), 'trial')} finished, {len(search.pruned())} pruned"
     others = {"failed": search.failed(), "still running": search.running()}
     more = [f"{len(trials)} {word}" for word, trials in others.items() if trials]
-    return ", ".join([of, *more]) + f"; {search.wanted} are wanted"
+    return ", ".join([of, *more]) + f"; wanted: {search.wanted}"
 
 
 def _loss(trial: "FrozenTrial") -> float:
@@ -210,7 +202,7 @@ def _is_recipe(name: str) -> bool:
     group, _, key = name.partition(".")
     if group == "data":
         return key in _RECIPE
-    return not name.startswith(("~", "hydra", *_NOT_RECIPE))
+    return not name.startswith("~") and not belongs(name.replace("/", "."), _NOT_RECIPE)
 
 
 def _why(search: Search, best: "FrozenTrial") -> str:

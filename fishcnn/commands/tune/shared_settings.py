@@ -1,17 +1,18 @@
 """What the trials of a search have in common, and where a search is written."""
 
 import os
-import time
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.commands.settings import CONF, plain
+from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
+from fishcnn.commands.settings import CONF, leaves, plain
 from fishcnn.commands.tune.space import Entry, Value
+from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.files import regular_target
 from fishcnn.utils.machine import user_path
@@ -19,21 +20,7 @@ from fishcnn.utils.run_folder import TUNED
 
 # Settings of this command, and those that say where a trial is computed, not what.
 _OWN = ("tune", "search", "sweep")
-_ASIDE = (
-    *_OWN,
-    "runs",
-    "logger",
-    "callbacks.grad_cam",
-    "callbacks.progress",
-    "callbacks.train_batch",
-    "data.cache",
-    "data.cache_root",
-    "data.on_device",
-    "data.workers",
-    "trainer.accelerator",
-    "trainer.compile",
-    "trainer.devices",
-)
+_ASIDE = (*_OWN, *HOW_COMPUTED, "runs", "trainer.compile", "trainer.devices")
 
 
 def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
@@ -60,27 +47,13 @@ def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
 
 def in_common(config: DictConfig, space: Sequence[Entry]) -> dict[str, Any]:
     """What the trials of a study have in common, by name; what is varied stands there as such."""
-    fixed = dict(_leaves(plain(config)))
+    fixed = dict(leaves(plain(config)))
     for name in ("data.root", "data.masks_root", "data.labels"):
         if fixed.get(name):
-            fixed[name] = str(user_path(fixed[name]).absolute())
-    varied = tuple(f"{entry.name}." for entry in space)
-    kept = {
-        name: value
-        for name, value in fixed.items()
-        if not f"{name}.".startswith((*varied, *(f"{one}." for one in _ASIDE)))
-    }
+            fixed[name] = absolute_root(str(fixed[name]))
+    aside = (*_ASIDE, *(entry.name for entry in space))
+    kept = {name: value for name, value in fixed.items() if not belongs(name, aside)}
     return kept | {f"search.{entry.name}": entry.described() for entry in space}
-
-
-def _leaves(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    inner = (
-        _leaves(value, f"{prefix}{key}.")
-        if isinstance(value, dict)
-        else [(f"{prefix}{key}", value)]
-        for key, value in content.items()
-    )
-    return [*chain.from_iterable(inner)]
 
 
 def default_values(config: DictConfig, space: Sequence[Entry]) -> dict[str, Value]:
@@ -107,7 +80,7 @@ def study_folder(config: DictConfig) -> Path:
         if os.path.lexists(folder) and not folder.is_dir():
             raise FishError(f"tune.study={folder} is not a folder: choose another one")
     else:
-        begun = time.strftime("%Y-%m-%d_%H-%M-%S")
+        begun = datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
         folder = user_path(config.runs).absolute() / "search" / begun
     if "${" in str(folder):
         raise FishError(f"tune.study={folder}: Hydra cannot work in a folder with ${{ in its name")

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fishcnn.commands.settings import choices, literal, plain
+from fishcnn.commands.settings import choices, leaves, literal, plain
 from fishcnn.utils.checks import flag, number
 from fishcnn.utils.errors import FishError, typed
 
@@ -41,13 +41,17 @@ class Range:
 
     def as_set(self, value: Value) -> Value:
         """What the setting gets where this was drawn: no more digits than it takes."""
-        return value if self.is_whole else float(f"{value:.{_DIGITS}g}")
+        return value if self.is_whole else self._within(float(f"{value:.{_DIGITS}g}"))
 
     def nearest(self, value: object) -> Value:
         """The drawable value that is closest to another one; None where that is no number."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        return type(self.low)(min(max(value, self.low), self.high))
+        closest = self._within(value)
+        return round(closest) if self.is_whole else float(closest)
+
+    def _within(self, value: float) -> float:
+        return min(max(value, self.low), self.high)
 
     def described(self) -> dict[str, Any]:
         """As it is written in ``conf/``."""
@@ -182,7 +186,8 @@ def _current(name: str, config: DictConfig) -> object:
     """
     group, _, key = name.rpartition(".")
     node = OmegaConf.select(config, group) if group else config
-    there = [name for name, _ in _leaves(config) if not name.endswith(".name")]
+    ours = {key: value for key, value in config.items() if key not in ("search", "tune", "hydra")}
+    there = [name for name, _ in leaves(ours) if not name.endswith(".name")]
     if not isinstance(node, DictConfig) or key not in node or name in ("search", "tune"):
         meant = get_close_matches(name, there, 1, 0.7)
         meant = meant or [one for one in there if one.rpartition(".")[2] == key][:1]
@@ -197,17 +202,6 @@ def _current(name: str, config: DictConfig) -> object:
         inner = ", ".join(f"search.{name}.{one}" for one in [*map(str, value)][:3])
         raise FishError(f"search.{name}: {name} is a group of settings; vary one, {inner} say")
     return value
-
-
-def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key in map(str, config):
-        value = config[key]
-        if not prefix and key in ("search", "tune", "hydra"):
-            continue
-        if isinstance(value, DictConfig):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def with_value(config: DictConfig, name: str, value: object) -> DictConfig:

@@ -1,6 +1,5 @@
 """One trial of a search: a training in a run folder of its own, as scripts/train.py would do it."""
 
-import gc
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -18,6 +17,7 @@ from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.train.train import Trial, train
 from fishcnn.training.callbacks.pruning import Report
 from fishcnn.utils.files import made_folder
+from fishcnn.utils.memory import free_memory
 from fishcnn.utils.run_folder import RunFolder
 
 
@@ -71,8 +71,7 @@ def run_trial(settings: Sequence[str], run: RunFolder, report: Report) -> float:
             run_job(job, config, "hydra.run.dir", None, context)
     finally:
         configure_log(ours.job_logging, ours.verbose)
-        # Networks and optimizers lie in circles, and would pile up until Python looks for such.
-        gc.collect()
+        free_memory()
     if failed:
         raise failed[0]
     return losses[0]

@@ -39,7 +39,7 @@ from fishcnn.utils import stopping
 from fishcnn.utils.checks import flag, whole
 from fishcnn.utils.errors import FishError, causes, typed
 from fishcnn.utils.files import OF_DISK, Unwritable, made_folder
-from fishcnn.utils.text import percent
+from fishcnn.utils.text import counted, percent
 
 if TYPE_CHECKING:
     import optuna
@@ -133,10 +133,10 @@ def tune(config: DictConfig) -> None:
 
 def _run_trials(search: Search, fixed: Sequence[str], worker: str, config: DictConfig) -> None:
     failed = 0
-    before = search.count() - len(search.running())
+    before = len(search.finished()) + len(search.pruned())
     if before >= search.wanted:
-        more = f"{before} trials are done already; raise tune.trials={search.wanted} for more"
-        print_raw(Terminal(), [more])
+        done = f"{counted(before, 'trial')} done already"
+        print_raw(Terminal(), [f"{done}; raise tune.trials={search.wanted} for more"])
     while following := search.next_trial(worker):
         trial, values = following
         try:
@@ -173,24 +173,30 @@ def _run_one(
     settings = [setting_of(entry, values[entry.name]) for entry in search.space]
     shown = " ".join(settings)
     print_raw(Terminal(), [f"\ntrial {run.path.name} of {search.wanted}: {shown}"])
-    pruned = read_state(run) == RunState.PRUNED  # killed before it could tell so
+    pruned = False
+    if read_state(run) == RunState.PRUNED:  # this process, or another, was killed before it told so
+        search.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        print_raw(Terminal(), ["  pruned already"])
+        return
 
     def report(epoch: int, loss: float) -> bool:
         nonlocal pruned
         trial.report(loss, epoch)
         bad = not isfinite(loss) or (pruning and trial.should_prune())
-        pruned = bad and epoch < config.trainer.max_epochs
+        before, pruned = pruned, bad and epoch < config.trainer.max_epochs
+        if pruned != before:  # now: killed later, it would look like one that has finished
+            write_state(run, RunState.PRUNED if pruned else RunState.RUNNING)
         return pruned
 
     begin = time.perf_counter()
-    loss = float("nan") if pruned else run_trial([*fixed, *settings], run, report)
+    loss = run_trial([*fixed, *settings], run, report)
     summary = read_notes(run.summary)
     accuracy = summary.get("val_acc")
     trial.set_user_attr(ACCURACY, accuracy)
     if pruned or not isfinite(loss):
         write_state(run, RunState.PRUNED)
         search.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        end = f"pruned after epoch {summary.get('epochs', '?')}"
+        end = f"pruned after epoch {summary['epochs']}"
     else:
         search.study.tell(trial, loss)
         best = best_of(search.finished())
@@ -228,4 +234,4 @@ def _is_of_disk(error: BaseException) -> bool:
 def _so_far(search: Search) -> str:
     done = len(search.finished()) + len(search.pruned())
     again = with_setting("tune.study", str(search.folder))
-    return f"; {done} of {search.wanted} trials are done; to go on: {again}"
+    return f"; {done} of {counted(search.wanted, 'trial')} done; to go on: {again}"

@@ -20,6 +20,16 @@ S3 = "s3://"
 _ATTEMPTS, _SECONDS = 3, 10
 
 
+def absolute_root(root: str, place: str = "") -> str:
+    """A folder of images as somebody has typed it, as it is found from anywhere.
+
+    Args:
+        root: the folder; one on a server stays as it is.
+        place: the folder that a relative path is meant from; "" where this process is.
+    """
+    return root if root.startswith(S3) else str(Path(place, user_path(root)).absolute())
+
+
 class PackedFiles(Protocol):
     """Files by their names, such as ``train/chunk-0-3.bin``.
 

@@ -52,6 +52,7 @@ class History(pl.Callback):
             epoch is missing. Epochs count from 1.
         step_losses: training loss of every iteration.
         first_step: when the first batch was there, by ``time.perf_counter``; None before.
+        earlier_seconds: that the epochs took which earlier starts have trained.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -68,6 +69,7 @@ class History(pl.Callback):
         self._waited = 0.0
         self._splits: SplitCurves | None = None
         self.first_step: float | None = None
+        self.earlier_seconds = 0.0
 
     def column(self, name: str) -> list[float]:
         """One metric over the epochs; NaN where it was not measured."""
@@ -200,6 +202,7 @@ class History(pl.Callback):
             self._read, self._rates = list(within["losses"]), list(within["rates"])
             self._images, self._waited = within["images"], within["waited"]
             self._start = -within["seconds"]  # before the clock of this process
+            self.earlier_seconds += within["seconds"]
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -208,4 +211,5 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the curves of a checkpoint."""
         self.epochs = list(state_dict["epochs"])
+        self.earlier_seconds += sum(epoch["seconds"] for epoch in self.epochs)
         self.step_losses = list(state_dict["step_losses"])

@@ -13,7 +13,7 @@ from fishcnn.commands.compare.found_runs import find_runs
 from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard, to_json
 from fishcnn.commands.compare.leaderboard_files import page, runs_table
 from fishcnn.commands.run_state import RunState
-from fishcnn.commands.train.manifest import Manifest, PlannedJob, leaves
+from fishcnn.commands.train.manifest import Manifest, PlannedJob, settings_in
 from fishcnn.data.splitting.split_digests import SplitDigests
 from fishcnn.metrics.intervals import seeds_interval, wilson_interval
 from fishcnn.utils.errors import FishError
@@ -41,7 +41,7 @@ def test_better_is_said_only_beyond_the_noise(make_run: MakeRun, tmp_path: Path)
     # One discordant image of 60: Connor's formula at 0.05 / 3.
     assert found.verdict(1) == "not distinguishable on 60 images; about 630 needed"
     # 15 to 0: 2 / 2**15, of three comparisons.
-    assert found.verdict(2) == "worse by 25.0% (p = 0.00018)"
+    assert found.verdict(2) == "worse by 25.0 percentage points (p = 0.00018)"
     pair = found.pairs.pairs[0, 2]
     assert pair.found.p_value == pytest.approx(2**-14)
     assert pair.adjusted == pytest.approx(3 * 2**-14)
@@ -95,6 +95,30 @@ def test_seeds_are_averaged_and_their_scatter_counts(make_run: MakeRun, tmp_path
     assert "of other images and other seeds" in " ".join(found.sentences())
 
 
+def test_a_command_that_was_typed_twice_has_measured_nothing_twice(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for name in ("0", "1"):
+        make_run(name, "model.blocks=2", answers="1110")
+    make_run("2", "model.blocks=3", answers="1100")
+    found = ranked(tmp_path)
+    best = found.board.ranked[0]
+    assert (len(best.runs), best.images, best.accuracy) == (2, 4, 0.75)
+    assert best.interval == pytest.approx(wilson_interval(3, 4))
+    assert found.pairs.pairs[0, 1].found.p_value == 1
+    # Nor does it say how much a further seed would change.
+    assert np.isnan(found.knobs.knobs[0].effect.half_widths).all()
+
+
+def test_images_of_several_splits_are_counted_once(make_run: MakeRun, tmp_path: Path) -> None:
+    for split, answers in enumerate(("1110", "1100")):
+        make_run(str(split), f"data.split_seed={split}", answers=answers)
+    (one,) = ranked(tmp_path).board.ranked
+    assert one.accuracy == pytest.approx(5 / 8)
+    assert one.images == 4
+    assert one.interval == pytest.approx(seeds_interval([5 / 8], 4))
+
+
 def test_unfinished_runs_are_listed_with_their_state_and_never_ranked(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
@@ -109,6 +133,8 @@ def test_unfinished_runs_are_listed_with_their_state_and_never_ranked(
     # Nobody is writing to what says that it is running.
     assert states == ["failed", "interrupted", "interrupted", "pruned", "not finished"]
     assert to_json([found])["data"][0]["configurations"][1]["rank"] is None
+    said = "5 of 6 runs without a result: 1 failed, 2 interrupted, 1 pruned, 1 not finished."
+    assert said in found.sentences()
     table = runs_table([found]).splitlines()
     assert len(table) == 7
     assert ",failed,3," in table[2]
@@ -121,7 +147,7 @@ def test_jobs_that_have_not_begun_are_listed_beside_the_others(
     manifest = Manifest(place="/fish")
     for number in range(3):
         typed = ("data=folder", "data.root=photos", f"model.blocks={2 + number}")
-        settings = leaves(OmegaConf.to_container(compose_config(*typed), resolve=False))
+        settings = settings_in(OmegaConf.to_container(compose_config(*typed), resolve=False))
         state = RunState.FAILED if number == 2 else RunState.PENDING
         manifest.put(PlannedJob(str(number), typed, settings, state))
     manifest.write(tmp_path)
@@ -209,11 +235,20 @@ def test_what_was_varied_comes_from_the_settings_not_from_what_was_typed(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     make_run("0", answers="10")  # 4 blocks, without a word
-    make_run("1", "model.blocks=3", "logger=none", "trainer.accelerator=cpu", answers="11")
+    elsewhere = ("trainer.accelerator=cpu", "trainer.strategy=ddp", "trainer.deterministic=true")
+    make_run("1", "model.blocks=3", "logger=none", *elsewhere, answers="11")
     make_run("2", "model.blocks=4", "data.workers=1", "seed=7", answers="10")
     found = ranked(tmp_path)
     assert found.names == ["model.blocks"]
     assert [len(one.runs) for one in found.board.ranked] == [1, 2]
+
+
+def test_more_devices_are_another_training_as_batches_are_larger(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", answers="10")
+    make_run("1", "trainer.devices=2", answers="11")
+    assert ranked(tmp_path).names == ["trainer.devices"]
 
 
 def test_a_group_that_is_exchanged_stands_for_its_settings(

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import yaml
 from conftest import Command, tiny_settings
 from running import SCRIPTS, run_and_read, table
 
+import fishcnn.commands.train.train
 from fishcnn.commands.run_state import RunState, read_state, write_state
 from fishcnn.models.networks.cnn import FishCNN
+from fishcnn.training.callbacks.history import History
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import RunFolder
 
@@ -276,12 +279,11 @@ def test_what_has_failed_is_tried_again_and_goes_on(
     train: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["-m", *tiny, *QUICK, "trainer.max_epochs=2", INTO, "model.blocks=1,2"]
-    forward, calls = FishCNN.forward, 0
+    forward = FishCNN.forward
 
     def crash(self: FishCNN, images: Any) -> Any:
-        nonlocal calls
-        calls += len(self.blocks) == 1
-        if len(self.blocks) == 1 and calls > 8:  # in the second epoch
+        in_second_epoch = RunFolder(SWEEP / "0").last_checkpoint.is_file()
+        if len(self.blocks) == 1 and in_second_epoch:
             raise MemoryError("no memory\nfor one block")
         return forward(self, images)
 
@@ -332,6 +334,47 @@ def test_one_folder_for_several_jobs_is_refused(train: Command, tiny: list[str])
     settings = ["hydra.job.config.override_dirname.exclude_keys=[data.root,data.masks_root]"]
     assert train("-m", *tiny, *QUICK, "seed=0,1", *named, *settings).status == 0
     assert set(states(Path("a b")).values()) == {"finished"}
+    hydras = sorted(Path("a b").glob("*/.hydra/hydra.yaml"))
+    assert [yaml.safe_load(one.read_text())["hydra"]["job"]["num"] for one in hydras] == [0, 1]
+
+
+def test_relative_folders_of_images_are_meant_from_where_the_sweep_was_begun(
+    train: Command, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    content = manifest()
+    content["place"] = str(tmp_path)
+    (SWEEP / "manifest.json").write_text(json.dumps(content))
+    monkeypatch.chdir(elsewhere)
+    command = [word for word in sweep if word != INTO]
+    into = f"hydra.sweep.dir={tmp_path / SWEEP}"
+    assert train(*command, into).status == 0  # with absolute ones
+    content["common_settings"]["data.root"] = "fish"
+    (tmp_path / SWEEP / "manifest.json").write_text(json.dumps(content))
+    root = next(word for word in command if word.startswith("data.root="))
+    finished = train(*(word for word in command if word != root), "data.root=fish", into)
+    assert finished.status == 1
+    assert f"data.root=fish was meant from {tmp_path}" in finished.err
+
+
+@pytest.mark.parametrize("moment", ["torch is loaded", "the first epoch begins"])
+def test_a_sweep_that_is_stopped_before_anything_is_trained_can_only_be_begun_again(
+    train: Command, tiny: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def stopped(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    owner, name = {
+        "torch is loaded": (fishcnn.commands.train.train, "train"),
+        "the first epoch begins": (History, "on_train_epoch_start"),
+    }[moment]
+    monkeypatch.setattr(owner, name, stopped)
+    finished = train("-m", *tiny, *QUICK, INTO, "model.blocks=1,2")
+    assert finished.status == 143
+    assert "before the end of the first epoch; to begin again: " in finished.err
+    assert "sweep.resume" not in finished.err
+    assert not SWEEP.exists()
 
 
 @pytest.mark.slow

@@ -76,7 +76,10 @@ def test_a_number_has_no_more_digits_than_it_takes() -> None:
     assert entry.as_set(0.0012345678) == 0.001235
     assert entry.nearest(1.0) == 1e-2
     assert entry.nearest("high") is None
-    assert Range("model.blocks", 2, 5, log=False).nearest(7) == 5
+    blocks = Range("model.blocks", 2, 5, log=False)
+    assert [blocks.nearest(value) for value in (7, 3.7, float("inf"))] == [5, 4, 5]
+    # Fewer digits of the end would lie beyond it.
+    assert Range("model.dropout", 0.0, 0.99999, log=False).as_set(0.99999) == 0.99999
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from networks import small_classifier
 
 from fishcnn.data.augmentation.recipe import Recipe
 from fishcnn.data.datamodule import FishDataModule
+from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.data.streaming.packed_images import MANIFEST
 from fishcnn.data.streaming.packing import pack_images
 from fishcnn.data.streaming.stream_datamodule import StreamDataModule
@@ -244,6 +245,12 @@ def test_a_server_or_a_bucket_that_is_not_there_is_named(
     for place, url in (("s3://nothing/p", server[0]), ("s3://fish/p", "http://127.0.0.1:9")):
         with pytest.raises(ArgumentError, match=rf"^root={place}: packed.json at {url} cannot be"):
             streamed(place, tmp_path, endpoint_url=url)
+
+
+def test_a_folder_is_found_from_anywhere_and_a_server_is_no_folder(tmp_path: Path) -> None:
+    assert absolute_root("fish", str(tmp_path)) == str(tmp_path / "fish")
+    assert absolute_root("fish") == str(Path.cwd() / "fish")
+    assert absolute_root("s3://bucket/fish", str(tmp_path)) == "s3://bucket/fish"
 
 
 def test_what_is_damaged_or_missing_is_named(packed: Path, tmp_path: Path) -> None:
