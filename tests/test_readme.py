@@ -145,6 +145,8 @@ def test_examples_of_the_help_survive_a_shell(
         for word in typed:
             if word.startswith("runs"):
                 Path(word).mkdir(parents=True, exist_ok=True)
+            if word.startswith("experiment=runs"):
+                Path(word.partition("=")[2]).write_text("seed: 1\n")
         assert read_arguments(named, typed) is not None
 
 

@@ -123,8 +123,10 @@ class FishDataset(Dataset[RawBatch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, rows: Rows) -> RawBatch:
-        """Gather a training batch, as :meth:`__getitems__` does."""
+    def __getitem__(self, rows: Rows | Sequence[int]) -> RawBatch:
+        """Gather a batch, as :meth:`__getitems__` does; ``rows`` are those of a training."""
+        if not isinstance(rows, Rows):
+            return self.__getitems__(rows)
         batch = self.__getitems__(rows.positions)
         batch["share"] = rows.share
         return batch

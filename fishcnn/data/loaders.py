@@ -136,7 +136,7 @@ def evaluation_loader(
     split: FishDataset, batches: EvaluationBatches, **settings: Any
 ) -> DataLoader[RawBatch]:
     """Load a split in its own order; ``settings`` are those of a DataLoader."""
-    return DataLoader(split, batch_sampler=batches, collate_fn=_as_it_is, **settings)
+    return DataLoader(split, batch_size=None, sampler=batches, collate_fn=_as_it_is, **settings)
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples
