@@ -146,7 +146,9 @@ def test_examples_of_the_help_survive_a_shell(
             if word.startswith("runs"):
                 Path(word).mkdir(parents=True, exist_ok=True)
             if word.startswith("experiment=runs"):
-                Path(word.partition("=")[2]).write_text("seed: 1\n")
+                file = Path(word.partition("=")[2])
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("seed: 1\n")
         assert read_arguments(named, typed) is not None
 
 
