@@ -83,6 +83,8 @@ def run_program(program: str, *words: str) -> str:
         arguments += TINY if any(map(os.path.isdir, arguments)) else TINY + TINY_FISH
     elif name == "train":
         arguments += ["trainer.max_epochs=2"]
+    if name == "tune":
+        arguments += [*TINY, *TINY_FISH, "tune.trials=2"]
     status, printed = run_and_read(name, *arguments)
     assert status == 0, printed
     assert name != "train" or "validation accuracy" in printed
@@ -145,7 +147,7 @@ def test_examples_of_the_help_survive_a_shell(
         for word in typed:
             if word.startswith("runs"):
                 Path(word).mkdir(parents=True, exist_ok=True)
-            if word.startswith("experiment=runs"):
+            if word.startswith("experiment=") and word.endswith(".yaml"):
                 file = Path(word.partition("=")[2])
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text("seed: 1\n")
