@@ -28,6 +28,7 @@ SMALL = [
     "model.hidden=8",
     "model.dropout=0.5",
     "trainer.max_epochs=3",
+    "trainer.precision=32-true",
 ]
 PLAIN = ["logger=none", "callbacks.grad_cam.enabled=false", "callbacks.train_batch.enabled=false"]
 OFTEN = ["trainer.checkpoint_every_n_steps=2"]
