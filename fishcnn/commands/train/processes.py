@@ -116,7 +116,11 @@ def _store() -> "Store":
     from torch.distributed.rendezvous import rendezvous
 
     outside = launcher()
-    assert outside is not None
+    if outside is None:
+        raise FishError(
+            f"this is process {process_rank()} of several, as its environment says (RANK, "
+            "SLURM_PROCID or LOCAL_RANK), but neither torchrun nor SLURM has started it: unset them"
+        )
     # SLURM leaves them to be computed from its own variables.
     os.environ["MASTER_ADDR"] = outside.main_address
     os.environ["MASTER_PORT"] = str(outside.main_port)

@@ -1,6 +1,7 @@
 """A sweep that is begun again does what is left of it, whatever has ended it."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -316,11 +317,16 @@ def test_a_job_in_a_folder_of_another_run_hands_its_checkpoint_to_nobody(
 
 
 def test_only_the_first_process_of_a_job_writes_for_the_sweep(
-    train: Command, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+    train: Command,
+    tiny: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING, "fishcnn")  # that process changes it for good
     monkeypatch.setenv("RANK", "1")
     finished = train("-m", *tiny, *QUICK, INTO, "seed=-1,-2")
     assert finished.status == 1
+    assert "neither torchrun nor SLURM has started it" in finished.err
     assert "Jobs of this sweep" not in finished.out
     assert not list(Path().rglob("*.json"))
 
