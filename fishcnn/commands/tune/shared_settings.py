@@ -37,8 +37,8 @@ def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
             name = names[word]
             if name == entry.name or f"{name}.".startswith(f"{entry.name}."):
                 raise FishError(
-                    f"{word}: {entry.name} is varied; leave one of them out, or add "
-                    f"~search.{entry.name}"
+                    f"{word}: the search varies {entry.name}; leave this out, or keep it as "
+                    f"typed in all trials by adding ~search.{entry.name}"
                 )
     inner = "data.inner_split"
     kept = [word for word in words if names[word] != inner]
