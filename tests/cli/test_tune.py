@@ -213,7 +213,7 @@ def test_a_failed_trial_does_not_end_a_search(
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("optimizer.lr=0.1", "optimizer.lr=0.1: the search varies optimizer.lr; leave this out, or"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.1: the search varies optimizer.lr; leave this out"),
         ("-m", "tune is no sweep: leave out -m"),
         ("tune.output=here", "tune.output=here: name a file that ends in .yaml"),
         ("tune.output=no/where.yaml", "is not a folder that you may write to"),
