@@ -1,64 +1,68 @@
 """Trainings that are killed at some moment, and what has to be equal afterwards."""
 
+import json
 import os
-import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from signal import SIGKILL
+from typing import Any, Self
 
-import pytest
 import torch
-from running import run_and_read, table
+from running import SCRIPTS, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from fishcnn.training.callbacks.history import History
-from fishcnn.utils import files
 from fishcnn.utils.run_folder import RunFolder
 
 # Of metrics.csv and of the curves: what is measured by the clock.
 OF_THE_CLOCK = {"seconds", "train_images_per_second", "data_wait"}
 
 
-def die_at(patch: pytest.MonkeyPatch, moment: int) -> None:
-    """Kill this process at a moment: at a step, or before or after a file is put in its place."""
-    passed = 0
+class Trainings:
+    """Runs ``scripts/train.py`` in a process of its own each time, which may be sent a signal.
 
-    def count() -> None:
-        nonlocal passed
-        passed += 1
-        if passed == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+    Use it in a ``with`` statement; ``tests/dying.py`` says how it is done.
 
-    step, replace = History.on_train_batch_end, os.replace
+    Args:
+        place: the folder to stand in; its ``cache/`` is the cache, and what is printed is added to
+            its ``out.txt``.
+    """
 
-    def counted_step(*arguments: Any, **settings: Any) -> None:
-        step(*arguments, **settings)
-        count()
+    def __init__(self, place: Path) -> None:
+        self.printed = place / "out.txt"
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("dying.py"))],
+            cwd=place,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(SCRIPTS.parent),
+                "FISHCNN_CACHE": str(place / "cache"),
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
-    def counted_replace(source: Any, target: Any, **settings: Any) -> None:
-        if Path(target).suffix == ".ckpt":
-            count()
-        replace(source, target, **settings)
-        if Path(target).suffix == ".ckpt":
-            count()
+    def __enter__(self) -> Self:
+        return self
 
-    patch.setattr(History, "on_train_batch_end", counted_step)
-    patch.setattr(files.os, "replace", counted_replace)
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self.process.pid, SIGKILL)  # with a training that a failed test left behind
+        self.process.communicate()
 
+    def run(self, *arguments: str, counted: str = "", signal: int = 0, nth: int = 0) -> int:
+        """Train, and send the process a signal at the nth of the counted calls.
 
-def train_and_die(moment: int, *command: str) -> bool:
-    """Train in a process of its own that kills itself; whether it came to that."""
-    child = os.fork()
-    if not child:
-        with pytest.MonkeyPatch.context() as patch:
-            die_at(patch, moment)
-            status, printed = run_and_read("train", *command)
-            print(printed)
-            os._exit(status)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+        Returns:
+            The exit status, or minus the signal that has ended the process.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps([counted, signal, nth, arguments]), file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
 
 
 def leaves(content: object, name: str = "") -> Iterator[tuple[str, object]]:

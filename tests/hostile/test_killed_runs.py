@@ -1,22 +1,20 @@
 """A run that was killed and started again ends with the same bits as one that was not."""
 
+import functools
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import pytest
 import torch
-from killed import assert_equal, train_and_die
-from running import run_and_read
+from killed import Trainings, assert_equal
 
 from fishcnn.utils.run_folder import RunFolder
 
 Command = Callable[..., Any]
-
-# The child of a process with threads.
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 # 27 images in batches of 4: 7 steps an epoch.
 SMALL = [
@@ -77,23 +75,23 @@ RUNS = {
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(
-    train: Command, tiny: list[str], tmp_path: Path, kind: str
+    tiny: list[str], tmp_path: Path, kind: str
 ) -> None:
     changes, kills = RUNS[kind]
     command = [*tiny, *SMALL, *changes]
-    status, printed = run_and_read("train", *command, "hydra.run.dir=whole")
-    assert status == 0, printed
     whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
-    moments = random.Random(kind)
-    for _ in range(kills):
-        moment = moments.randrange(1, 26)
-        shutil.rmtree(killed.path, ignore_errors=True)
-        assert train_and_die(moment, *command, "hydra.run.dir=killed")
-        if moments.random() < 0.5:  # and once more
-            train_and_die(moments.randrange(1, 12), *command, "hydra.run.dir=killed")
-        status, printed = run_and_read("train", *command, "hydra.run.dir=killed")
-        assert status == 0, printed
-        assert_equal(whole, killed)
+    draw = random.Random(kind)
+    with Trainings(tmp_path) as trainings:
+        finish = functools.partial(trainings.run, *command, "hydra.run.dir=killed")
+        die = functools.partial(finish, counted="steps and checkpoints", signal=SIGKILL)
+        assert trainings.run(*command, "hydra.run.dir=whole") == 0, trainings.printed.read_text()
+        for _ in range(kills):
+            shutil.rmtree(killed.path, ignore_errors=True)
+            assert die(nth=draw.randrange(1, 26)) == -SIGKILL
+            if draw.random() < 0.5:  # and once more, where that much is left
+                assert die(nth=draw.randrange(1, 12)) in (-SIGKILL, 0)
+            assert finish() == 0, trainings.printed.read_text()
+            assert_equal(whole, killed)
 
 
 def test_a_deterministic_run_is_trained_with_every_augmentation(
@@ -108,11 +106,9 @@ def test_a_deterministic_run_is_trained_with_every_augmentation(
     torch.use_deterministic_algorithms(False)
 
 
-def test_a_run_that_may_not_go_on_by_itself_is_refused(
-    train: Command, tiny: list[str], tmp_path: Path
-) -> None:
+def test_a_run_that_may_not_go_on_by_itself_is_refused(tiny: list[str], tmp_path: Path) -> None:
     command = [*tiny, *SMALL, *PLAIN, *OFTEN, "trainer.resume=never", "hydra.run.dir=killed"]
-    assert train_and_die(9, *command)
-    finished = train(*command)
-    assert finished.status == 1
-    assert "killed holds a run already; choose another folder" in finished.err
+    with Trainings(tmp_path) as trainings:
+        assert trainings.run(*command, counted="steps", signal=SIGKILL, nth=7) == -SIGKILL
+        assert trainings.run(*command) == 1
+    assert "killed holds a run already; choose another folder" in trainings.printed.read_text()
