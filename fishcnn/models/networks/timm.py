@@ -58,17 +58,18 @@ class TimmNetwork(Backbone):
 
     def _build(
         self, num_classes: int, image_size: int, *, has_weights: bool
-    ) -> tuple[nn.Module, str]:
+    ) -> tuple[nn.Module, list[str]]:
         timm = _timm()
         options: dict[str, Any] = {}
         if timm.get_pretrained_cfg(self.architecture).fixed_input_size and not has_weights:
             options["img_size"] = image_size  # its position embedding has one entry for each patch
         network = timm.create_model(self.architecture, num_classes=num_classes, **options)
         head = network.get_classifier()
-        for name, part in network.named_modules():
-            if part is head and any(True for _ in part.parameters()):
-                return network, name
-        problem = "has no single layer that classifies; choose another network"
+        parts = head if isinstance(head, tuple) else (head,)
+        names = {part: name for name, part in network.named_modules() if [*part.parameters()]}
+        if names.keys() >= {*parts}:
+            return network, [names[part] for part in parts]
+        problem = "has no layer that classifies; choose another network"
         raise ArgumentError("architecture", self.architecture, problem)
 
     def _published(self) -> Weights:

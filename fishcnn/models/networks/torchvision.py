@@ -47,9 +47,9 @@ class TorchvisionNetwork(Backbone):
 
     def _build(
         self, num_classes: int, image_size: int, *, has_weights: bool
-    ) -> tuple[nn.Module, str]:
+    ) -> tuple[nn.Module, list[str]]:
         network = _backbone(self.architecture, image_size, has_weights)
-        return network, _replace_head(network, num_classes)
+        return network, [_replace_head(network, num_classes)]
 
     def _published(self) -> Weights:
         if torch.hub.get_dir().startswith("~"):

@@ -87,7 +87,7 @@ class Backbone(nn.Module, ABC):
         self.architecture = architecture
         self.pretrained = pretrained
         self.weights = weights
-        self.backbone, self._head_name = self._build(
+        self.backbone, self._heads = self._build(
             num_classes, image_size, has_weights=pretrained or weights is not None
         )
         self._frozen: list[nn.Module] = []  # each by itself, without what is inside it
@@ -117,14 +117,14 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def _build(
         self, num_classes: int, image_size: int, *, has_weights: bool
-    ) -> tuple[nn.Module, str]:
+    ) -> tuple[nn.Module, list[str]]:
         """Build the network with random weights and a head for the classes.
 
         Those that are made for one image size are made for ``image_size``, or for that of their
         weights if it is to have these.
 
         Returns:
-            The network, and the name of its head.
+            The network, and the names of the layers that classify.
         """
 
     @abstractmethod
@@ -136,9 +136,9 @@ class Backbone(nn.Module, ABC):
         return weights
 
     @property
-    def head(self) -> nn.Module:
-        """The layer that classifies."""
-        return self.backbone.get_submodule(self._head_name)
+    def head(self) -> nn.ModuleList:
+        """The layer that classifies, or two with averaged logits (DeiT, Touvron et al. 2021)."""
+        return nn.ModuleList(self.backbone.get_submodule(name) for name in self._heads)
 
     def checked_weights(self) -> Weights | None:
         """Read or fetch the weights of the backbone; None where it starts from random ones.
@@ -154,7 +154,7 @@ class Backbone(nn.Module, ABC):
             return None
         found = self._renamed(found)
         typed = self.architecture if self.weights is None else self.weights
-        return fitting_weights(found, self.backbone.state_dict(), self._head_name, typed)
+        return fitting_weights(found, self.backbone.state_dict(), self._heads, typed)
 
     def load_pretrained(self) -> None:
         """Fill the backbone with the weights that the settings name, if they name any.

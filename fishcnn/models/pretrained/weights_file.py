@@ -2,7 +2,7 @@
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +69,14 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - whatever lies in it
 
 
 def fitting_weights(
-    found: Weights, wanted: Mapping[str, Tensor], head: str, typed: object
+    found: Weights, wanted: Mapping[str, Tensor], heads: Sequence[str], typed: object
 ) -> Weights:
     """Choose the weights that a network wants, whatever stands before their names.
 
     Args:
         found: those of a file.
         wanted: those of the network.
-        head: name of the layer whose weights are neither looked for nor taken.
+        heads: names of the layers whose weights are neither looked for nor taken.
         typed: the file, for errors.
 
     Raises:
@@ -85,8 +85,9 @@ def fitting_weights(
     # In front of most names: a single one may be that of something else.
     prefix = max(_PREFIXES, key=lambda prefix: sum(f"{prefix}{name}" in found for name in wanted))
     named = {name.removeprefix(prefix): v for name, v in found.items() if name.startswith(prefix)}
+    of_heads = tuple(f"{head}." for head in heads)
     named, wanted = (
-        {name: value for name, value in weights.items() if not name.startswith(f"{head}.")}
+        {name: value for name, value in weights.items() if not name.startswith(of_heads)}
         for weights in (named, wanted)
     )
     missing = [

@@ -97,11 +97,14 @@ def _key(classifier: FishClassifier, head: nn.Module) -> str:
 
 
 def _compute(
-    classifier: FishClassifier, head: nn.Module, images: ImageSet, rows: NDArray[np.int64]
+    classifier: FishClassifier, head: nn.ModuleList, images: ImageSet, rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
     """Run images through the network as they are seen when they are validated, each ``(2, D)``."""
     seen: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda _head, inputs: seen.append(inputs[0]))
+    hooks = [
+        part.register_forward_pre_hook(lambda _part, inputs: seen.append(inputs[0]))
+        for part in head
+    ]
     training = classifier.training
     classifier.eval()
     found: list[NDArray[np.float32]] = []
@@ -111,13 +114,16 @@ def _compute(
                 stopping.check_stopped()
                 raw = images.gather(torch.from_numpy(rows[start : start + _BATCH]))["image"]
                 batch = resize(raw, classifier.image_size).to(classifier.device)
+                views = []
                 for view in (batch, batch.flip(-1)):
                     classifier(view)
-                views = torch.stack([one.flatten(1).float() for one in seen], 1)
-                seen.clear()
-                found += [*views.cpu().numpy()]
+                    # Logits that are averaged are those of the mean, if the layers are the same.
+                    views.append(torch.stack([one.flatten(1).float() for one in seen]).mean(0))
+                    seen.clear()
+                found += [*torch.stack(views, 1).cpu().numpy()]
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         classifier.train(training)
     return found
 

@@ -16,8 +16,8 @@ from fishcnn.utils.errors import ArgumentError
 log = logging.getLogger(__name__)
 
 
-def probed_head(network: nn.Module) -> nn.Linear:
-    """The head that a probe can fill.
+def probed_head(network: nn.Module) -> list[nn.Linear]:
+    """The layers of the head that a probe can fill, each in the same way.
 
     Raises:
         ArgumentError: there is none: the network has no weights of others, or classifies otherwise.
@@ -25,10 +25,11 @@ def probed_head(network: nn.Module) -> nn.Linear:
     if not isinstance(network, Backbone) or not (network.pretrained or network.weights):
         problem = "needs a pretrained network: add model=timm model.pretrained=true"
         raise ArgumentError("probe", True, problem)
-    if not isinstance(network.head, nn.Linear):
+    layers = [layer for layer in network.head if isinstance(layer, nn.Linear)]
+    if len(layers) < len(network.head):
         problem = f"{network.architecture} has no linear layer at its end; choose another network"
         raise ArgumentError("probe", True, problem)
-    return network.head
+    return layers
 
 
 def fill_head(classifier: FishClassifier, datamodule: FishDataModule, device: torch.device) -> None:
@@ -59,8 +60,9 @@ def fill_head(classifier: FishClassifier, datamodule: FishDataModule, device: to
         torch.from_numpy(weights / weights.max()).float().to(device),
     )
     with torch.no_grad():
-        head.weight.copy_(found.weight)
-        head.bias.copy_(found.bias)
+        for layer in head:
+            layer.weight.copy_(found.weight)
+            layer.bias.copy_(found.bias)
     log.info(
         "Linear head on fixed features: penalty %g%s.",
         found.penalty,

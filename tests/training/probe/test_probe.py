@@ -18,7 +18,8 @@ from fishcnn.training.probe.features import image_features, training_features
 from fishcnn.training.probe.probe import fill_head, probed_head
 from fishcnn.utils.errors import ArgumentError
 
-NETWORK: dict[str, Any] = {"name": "timm", "architecture": "resnet10t"}
+# The second averages the logits of two layers, each with an input of its own.
+NETWORKS = ["resnet10t", "deit_tiny_distilled_patch16_224"]
 
 
 def built(fish: Path, recipe: Recipe, root: Path, **settings: Any) -> FishDataModule:
@@ -33,9 +34,12 @@ def built(fish: Path, recipe: Recipe, root: Path, **settings: Any) -> FishDataMo
     )
 
 
-def classifier_of(module: FishDataModule, seed: int = 0) -> FishClassifier:
+def classifier_of(
+    module: FishDataModule, seed: int = 0, architecture: str = NETWORKS[0]
+) -> FishClassifier:
     torch.manual_seed(seed)
-    classifier = FishClassifier.for_data(module, model=NETWORK)
+    model = {"name": "timm", "architecture": architecture}
+    classifier = FishClassifier.for_data(module, model=model)
     network: Any = classifier.network
     network.pretrained = True  # random ones for the sake of time
     return classifier
@@ -55,12 +59,15 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+@pytest.mark.parametrize("architecture", NETWORKS)
 def test_features_are_what_the_head_is_given_of_the_image_and_of_its_mirror_image(
-    fish: Path, plain_recipe: Recipe, tmp_path: Path
+    fish: Path, plain_recipe: Recipe, tmp_path: Path, architecture: str
 ) -> None:
     module = built(fish, plain_recipe, tmp_path)
-    classifier = classifier_of(module)
-    head = probed_head(classifier.network)
+    classifier = classifier_of(module, architecture=architecture)
+    head, *others = probed_head(classifier.network)
+    for other in others:
+        other.load_state_dict(head.state_dict())
     found = training_features(classifier, module)
     assert found.shape == (len(module.split.train), 2, head.in_features)
     classifier.eval()
@@ -80,7 +87,7 @@ def test_features_are_computed_once_for_the_same_weights_and_shared_by_folds(
     for _ in range(2):
         # Another head, as any new run has, is not another network.
         classifier = classifier_of(first)
-        head = probed_head(classifier.network)
+        (head,) = probed_head(classifier.network)
         nn.init.zeros_(head.weight)
         assert torch.equal(training_features(classifier, first), found)
     assert ran == [24]
@@ -134,15 +141,19 @@ def test_nothing_is_kept_where_no_images_are(
     assert not (tmp_path / "features").exists()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "names"), [(NETWORKS[0], ["fc"]), (NETWORKS[1], ["head", "head_dist"])]
+)
 def test_a_probe_fills_the_head_and_leaves_the_backbone(
-    fish: Path, plain_recipe: Recipe, tmp_path: Path
+    fish: Path, plain_recipe: Recipe, tmp_path: Path, architecture: str, names: list[str]
 ) -> None:
     module = built(fish, plain_recipe, tmp_path)
-    classifier = classifier_of(module)
+    classifier = classifier_of(module, architecture=architecture)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     fill_head(classifier, module, torch.device("cpu"))
     changed = {n for n, v in classifier.state_dict().items() if not torch.equal(v, before[n])}
-    assert changed == {"network.backbone.fc.weight", "network.backbone.fc.bias"}
+    layers = [f"network.backbone.{name}.{what}" for name in names for what in ("weight", "bias")]
+    assert changed == {*layers}
     batch = module.batch("train", list(range(27)), torch.device("cpu"))
     right = classifier.eval()(batch["image"]).argmax(1) == batch["label"]
     assert right.float().mean() > 0.45  # chance is a third, and random weights see little
