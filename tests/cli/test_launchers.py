@@ -135,7 +135,7 @@ def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
     sweep.kill()
     # They hold the other ends, so this waits for them.
     _, err = sweep.communicate(timeout=300)
-    assert [user_of(run.path) for run in jobs] == [None, None]
+    wait_for(lambda: [user_of(run.path) for run in jobs] == [None, None])
     for job in "01":
         (kept,) = re.findall(rf"\(kill\); kept: epoch (\d+) of 3000 in \S+/sweep/{job}/", err)
         assert len(rows()[job]) - int(kept) in (0, 1)
