@@ -24,7 +24,9 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 def run_script(name: str, *arguments: str) -> int:
     """Run ``scripts/NAME.py`` and return its exit status."""
     script = str(SCRIPTS / f"{name}.py")
-    handlers = list(logging.getLogger().handlers)
+    root, ours = logging.getLogger(), logging.getLogger("fishcnn")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    raising = logging.raiseExceptions
     answers = {name: signal.getsignal(name) for name in (SIGINT, SIGTERM, SIGHUP)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [script, *arguments])
@@ -35,10 +37,14 @@ def run_script(name: str, *arguments: str) -> int:
         finally:
             for name, answer in answers.items():
                 signal.signal(name, answer)
-            # Hydra's own would go on writing to this test's files.
-            for handler in set(logging.getLogger().handlers) - set(handlers):
-                logging.getLogger().removeHandler(handler)
+            # Hydra's own would go on writing to this test's files, and its level would let more
+            # through in the next test.
+            for handler in set(root.handlers) - set(handlers):
+                root.removeHandler(handler)
                 handler.close()
+            root.setLevel(levels[0])
+            ours.setLevel(levels[1])
+            logging.raiseExceptions = raising
     return 0
 
 
