@@ -16,6 +16,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 # In the folder of a group: what its choices have in common.
 _COMMON = "base"
+MISSING = object()  # in place of the value of a setting that is not there
 # The settings of any command whose value is free text: paths, patterns, names. They are taken from
 # the command line as typed (commands.overrides), and checked by check_settings wherever they are.
 FREE_TEXT: dict[str, Check] = {
@@ -98,6 +99,22 @@ def leaves(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def change_in_words(
+    name: str, old: object, new: object, where: str, without: str = "without "
+) -> str:
+    """What a setting is now and what it was, such as ``seed=1 (0 in that run)``.
+
+    Args:
+        name: of the setting.
+        old: what it was, or MISSING.
+        new: what it is, or MISSING.
+        where: it was so: ``run``, say.
+        without: what stands before the name of one that is not there now.
+    """
+    now = f"{without}{name}" if new is MISSING else f"{name}={typed(new)}"
+    return f"{now} ({'not set' if old is MISSING else typed(old)} in that {where})"
 
 
 @contextmanager

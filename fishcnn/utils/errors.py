@@ -33,11 +33,13 @@ class ArgumentError(FishError):
 
 
 def typed(value: object) -> str:
-    """A value as it is typed on the command line: ``true``, ``null``, ``[0.1, 1]``."""
+    """A value as it is typed on the command line: ``true``, ``null``, ``[0.1, 1]``, ``{a: 1}``."""
     if value is None:
         return "null"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(typed, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {typed(item)}' for key, item in value.items())}}}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

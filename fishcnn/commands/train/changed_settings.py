@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fishcnn.commands.known_settings import KnownSettings
-from fishcnn.commands.train.manifest import MISSING, PlannedJob, common_settings, differences
+from fishcnn.commands.settings import MISSING, change_in_words
+from fishcnn.commands.train.manifest import PlannedJob, common_settings, differences
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.machine import user_path
 
@@ -122,7 +123,7 @@ def _by_choice(
 
 
 def _refusal(sweep: Path, changed: Mapping[str, tuple[Any, Any]], names: set[str]) -> str:
-    told = [_told(name, *both) for name, both in [*changed.items()][:_MOST]]
+    told = [change_in_words(name, *both, "sweep") for name, both in [*changed.items()][:_MOST]]
     more = f" and {len(changed) - _MOST} more" if len(changed) > _MOST else ""
     message = (
         f"{sweep} was begun with other settings: {', '.join(told)}{more}. Set "
@@ -132,8 +133,3 @@ def _refusal(sweep: Path, changed: Mapping[str, tuple[Any, Any]], names: set[str
     if name in names and MISSING not in (old, new):
         message += f"; to try both in this sweep, type both: {name}={typed(old)},{typed(new)}"
     return message
-
-
-def _told(name: str, old: object, new: object) -> str:
-    now = f"without {name}" if new is MISSING else f"{name}={typed(new)}"
-    return f"{now} ({'not set' if old is MISSING else typed(old)} in that sweep)"

@@ -1,6 +1,6 @@
 """Going on with a run under its own settings: only what is typed differs, and only where it may."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hydra import compose
@@ -10,14 +10,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.images_of_run import MOVED_SETTINGS, data_here
 from fishcnn.commands.run_files import read_config
-from fishcnn.commands.settings import literal
+from fishcnn.commands.settings import MISSING, change_in_words, leaves, literal
 from fishcnn.commands.train.own_settings import (
     OF_A_START,
+    key_of,
     merged,
     named_run,
     typed_now,
 )
-from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import RunFolder
 
@@ -43,7 +44,6 @@ _MAY_DIFFER = (
 # Not typed themselves but for the run, perhaps relative to another place; "data=folder", typed
 # again, does not mean those.
 _FOLDERS = (*MOVED_SETTINGS, "data.labels", "data.cache_root")
-_MISSING = object()
 
 
 def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, list[str]]:
@@ -65,7 +65,7 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     run = _run(config, folder)
     if run is None:
         return config, task
-    overrides = merged(run, [one for one in task if typed_now(_name(one))])
+    overrides = merged(run, [one for one in task if typed_now(key_of(one))])
     before = read_config(run)
     chosen = compose(HydraConfig.get().job.config_name, [*overrides])
     if labels := chosen.data.get("labels"):
@@ -100,7 +100,7 @@ def _refuse(
     """Refuse what was typed and may not differ."""
     different = {}
     for name in {**before, **now}:
-        old, new = before.get(name, _MISSING), now.get(name, _MISSING)
+        old, new = before.get(name, MISSING), now.get(name, MISSING)
         if _chosen_now(name) and not belongs(name, _MAY_DIFFER) and old != new:
             group = name.partition(".")[0]
             names = [_group_name(group, one) for one in (config_before, config_now)]
@@ -108,7 +108,7 @@ def _refuse(
                 name, old, new = group, *names
             different[name] = (old, new)
     if different:
-        told = [_told(name, old, new) for name, (old, new) in different.items()]
+        told = [change_in_words(name, *both, "run", "~") for name, both in different.items()]
         raise FishError(
             f"{run.path} goes on with its own settings, of which these may not differ: "
             f"{', '.join(told)}; leave them out, or leave out ckpt_path= to begin another run"
@@ -120,13 +120,13 @@ def _overlaid(before: DictConfig, chosen: DictConfig) -> DictConfig:
     now = before.copy()
     known = _leaves(before)
     with open_dict(now):
-        for name, value in _leaves(chosen).items():
-            if _chosen_now(name) or name not in known:
-                OmegaConf.update(now, name, literal(value), force_add=True)
         for name in known.keys() - _leaves(chosen).keys():
             group, _, inner = name.rpartition(".")
             if _chosen_now(name) and inner in (OmegaConf.select(now, group) or {}):
                 del OmegaConf.select(now, group)[inner]
+        for name, value in _leaves(chosen).items():
+            if _chosen_now(name) or name not in known:
+                OmegaConf.update(now, name, literal(value), force_add=True)
     now.ckpt_path, now.find_lr, now.runs = chosen.ckpt_path, chosen.find_lr, chosen.runs
     return now
 
@@ -145,15 +145,7 @@ def _leaves(config: DictConfig) -> dict[str, Any]:
     """Every setting by its dotted name."""
     content = OmegaConf.to_container(config, resolve=True)
     assert isinstance(content, dict)
-    return dict(_inner(content, ""))
-
-
-def _inner(content: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _inner(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return dict(leaves(content))
 
 
 def _chosen_now(name: str) -> bool:
@@ -165,12 +157,3 @@ def _chosen_now(name: str) -> bool:
 def _group_name(group: str, config: DictConfig) -> object:
     settings = config.get(group)
     return settings.get("name") if isinstance(settings, DictConfig) else None
-
-
-def _told(name: str, old: object, new: object) -> str:
-    now = f"~{name}" if new is _MISSING else f"{name}={typed(new)}"
-    return f"{now} ({'not set' if old is _MISSING else typed(old)} in that run)"
-
-
-def _name(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")

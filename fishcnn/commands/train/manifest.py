@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.run_files import read_composed, read_notes, read_overrides, read_swept
 from fishcnn.commands.run_state import RunState, read_state
-from fishcnn.commands.settings import leaves
+from fishcnn.commands.settings import MISSING, leaves
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 # Settings of a start, which say nothing of its jobs.
 _ASIDE = ("runs", "sweep")
-MISSING = object()  # in place of the value of a setting that is not there
 
 
 @dataclass(frozen=True)

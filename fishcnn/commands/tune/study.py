@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fishcnn.commands.settings import MISSING, change_in_words
 from fishcnn.commands.tune.space import Choice, Entry, Value
 from fishcnn.commands.tune.workers import is_alive
-from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import unwritable
 from fishcnn.utils.run_folder import JOURNAL, RunFolder
 
@@ -101,7 +102,10 @@ class Search:
         now = json.loads(json.dumps(settings))
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if names:
-            told = [_told(name, before, now) for name in names[:3]]
+            told = [
+                change_in_words(name, before.get(name, MISSING), now.get(name, MISSING), "study")
+                for name in names[:3]
+            ]
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise FishError(
                 f"tune.study={self.folder} was begun with other settings: {', '.join(told)}{more}; "
@@ -246,16 +250,6 @@ def append_lines(file: Path, text: str) -> None:
         except OSError:
             stream.truncate(end)
             raise
-
-
-def _told(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    def said(settings: Mapping[str, Any]) -> str:
-        if name not in settings:
-            return "not set"
-        value = settings[name]
-        return json.dumps(value) if isinstance(value, dict) else typed(value)
-
-    return f"{name}={said(now)} ({said(before)} in that study)"
 
 
 def best_of(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":

@@ -130,8 +130,12 @@ def test_other_settings_are_refused_with_both_values(tmp_path: Path) -> None:
     search(tmp_path).begin({"optimizer.name": "adam", "seed": 0}, None)
     search(tmp_path).begin({"optimizer.name": "adam", "seed": 0}, None)
     with pytest.raises(FishError) as caught:
-        search(tmp_path).begin({"optimizer.name": "sgd", "x": [1, 2]}, None)
-    for part in ("optimizer.name=sgd (adam in that study)", "seed=not set (0", "x=[1, 2] (not set"):
+        search(tmp_path).begin({"optimizer.name": "sgd", "x": {"low": 1, "log": False}}, None)
+    for part in (
+        "optimizer.name=sgd (adam in that study)",
+        "without seed (0",
+        "x={low: 1, log: false} (not set",
+    ):
         assert part in str(caught.value)
 
 
