@@ -1,5 +1,7 @@
 """The runs of a cross-validation as judges: each image by a network that has not learnt from it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -47,7 +49,7 @@ def find_fold_runs(typed: str) -> list[RunFolder]:
     return runs
 
 
-def probabilities_of_runs(runs: list[RunFolder], images: ImageSet) -> NDArray[np.float64]:
+def probabilities_of_runs(runs: Sequence[RunFolder], images: ImageSet) -> NDArray[np.float64]:
     """Let each run judge the images that it has validated on.
 
     Args:

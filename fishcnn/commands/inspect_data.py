@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,17 +17,12 @@ from fishcnn.commands.build import build_datamodule
 from fishcnn.commands.command_line import training_on
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.inspection_page import Advice, inspection_page
-from fishcnn.commands.label_judges import (
-    check_labels,
-    judged_by_probe,
-    labels_wanted,
-    look_for_wrong_labels,
-)
+from fishcnn.commands.label_judges import Judge, find_judge
 from fishcnn.commands.label_report import SHEETS, LabelReport
 from fishcnn.commands.label_section import label_lines, label_section
 from fishcnn.commands.label_table import DIGEST, LabelTable
 from fishcnn.commands.more_images import check_learning_curve, look_ahead, more_images
-from fishcnn.commands.output_folder import all_or_nothing, output_folder
+from fishcnn.commands.output_folder import all_or_nothing, name_of_data, output_folder
 from fishcnn.commands.probed_images import check_probe, probed_images
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
@@ -49,7 +44,7 @@ from fishcnn.training.probe.forecast import Forecast
 from fishcnn.training.probe.out_of_fold import ProbedImages
 from fishcnn.utils import stopping
 from fishcnn.utils.checks import flag, whole
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.files import write_bytes, write_text
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import printable
@@ -59,14 +54,39 @@ _NAMED, _CLASSES = 5, 100
 _PAGE, _NUMBERS, _SHEETS = "report.html", "report.json", "duplicates_{}.png"
 
 
-def check_inspect_data(config: DictConfig) -> FishDataModule:
-    """Check the settings of an inspection, or raise a FishError that names one."""
+@dataclass(frozen=True)
+class _Report:
+    """What an inspection has come to.
+
+    Attributes:
+        name: of the folder.
+        found: in it.
+        advice: what to type next.
+        table: of labels, as an earlier inspection has left it.
+        labels: those that may be wrong; None where nobody has looked for them.
+        ahead: the learning curve; None where it was not asked for.
+    """
+
+    name: str
+    found: Inspection
+    advice: Advice
+    table: LabelTable
+    labels: LabelReport | None
+    ahead: Forecast | None
+
+
+def check_inspect_data(config: DictConfig) -> tuple[FishDataModule, Judge | None]:
+    """Check the settings of an inspection, or raise a FishError that names one.
+
+    Returns:
+        What they say: the images, and who is asked for wrong labels, if anybody.
+    """
     check_settings(config, {"pages": whole(0), "learning_curve": flag})
-    check_labels(config)
+    judge = find_judge(typed(config.labels))
     check_learning_curve(config)
-    if config.learning_curve or judged_by_probe(config):
+    if config.learning_curve or (judge and judge.is_probe):
         check_probe(config)
-    return build_datamodule(config)
+    return build_datamodule(config), judge
 
 
 def inspect_data(config: DictConfig) -> None:
@@ -81,28 +101,31 @@ def inspect_data(config: DictConfig) -> None:
             folder cannot be written to; the message says which.
     """
     with stopping.telling(lambda: "; nothing was written"):
-        datamodule = check_inspect_data(config)
-    name = config.data.name
-    if name == "stream":
-        raise FishError(f"data.root={config.data.root} is packed: inspect the folder that it is of")
-    if name == "folder":
-        name = user_path(config.data.root).resolve().name
+        datamodule, judge = check_inspect_data(config)
+    name = name_of_data(config.data, "is packed: inspect the folder that it is of")
     root = config.data.get("root")
     root = root and str(user_path(root).resolve())
     with output_folder(config.output, Path("inspections") / name) as output:
         table = LabelTable(output, config.data.get("labels"))
-        if labels_wanted(config):
+        if judge:
             table.check_replaceable()
         found = _inspect(datamodule)
-        advice = _advice(found, root, rendered=config.data.name == "synthetic")
 
         @cache
         def probed() -> ProbedImages:
             return probed_images(config, found.images, found.splitting.groups)
 
-        labels = look_for_wrong_labels(config, found, probed)
-        ahead = look_ahead(found, probed) if config.learning_curve else None
-        _write(found, name, advice, labels, table, ahead, config.pages, output)
+        report = _Report(
+            name,
+            found,
+            _advice(found, root, rendered=config.data.name == "synthetic"),
+            table,
+            judge.report(found.images, probed, corrected=config.data.labels is not None)
+            if judge and len(found.images.paths)
+            else None,
+            look_ahead(found, probed) if config.learning_curve else None,
+        )
+        _write(report, config.pages, output)
 
 
 def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
@@ -115,51 +138,50 @@ def _advice(found: Inspection, root: str | None, *, rendered: bool) -> Advice:
     return Advice(why, training_on(root, "probe"))
 
 
-def _write(
-    found: Inspection,
-    name: str,
-    advice: Advice,
-    labels: LabelReport | None,
-    table: LabelTable,
-    ahead: Forecast | None,
-    most_pages: int,
-    output: Path,
-) -> None:
+def _write(report: _Report, most_pages: int, output: Path) -> None:
     """Write the files and print what they say; those of an earlier inspection go."""
-    groups = found.groups()
-    pages = paginate([len(members) for members in groups])[:most_pages]
-    note = _left_out(len(groups), pages)
-    sheets = [_SHEETS.format(f"{number:02}") for number in range(1, len(pages) + 1)]
-    # Escaped, as file names need not be valid Unicode.
-    content = found.to_json()
-    if labels is not None:
-        content |= {"label_issues": labels.to_json(), DIGEST: table.digest(labels)}
-    if ahead is not None:
-        content |= {"learning_curve": ahead.to_json()}
-    numbers = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    name, found, table, labels = report.name, report.found, report.table, report.labels
+    content, section, tables, more = found.to_json(), None, [], None
     with all_or_nothing(output, lambda: _earlier(output, table)) as folder:
-        for number, (page, sheet) in enumerate(zip(pages, sheets, strict=True), start=1):
-            title = f"Near-duplicates in {name}"
-            if len(pages) > 1:
-                title += f", page {number} of {len(pages)}"
-            shown = [_group(found.images, groups[index], index + 1) for index in page]
-            last = number == len(pages)
-            figure = duplicate_sheet(shown, printable(title), note if last else "")
-            save_figure(figure, folder / sheet)
-        write_text(folder / _NUMBERS, numbers)
-        section, lines, tables = None, [], []
-        if labels is not None:
+        sheets, note = _write_sheets(found, name, most_pages, folder)
+        if labels:
             write_bytes(folder / table.file.name, labels.table())
             label_sheets = labels.write_sheets(folder, name, most_pages)
             section = label_section(labels, table.file, label_sheets)
-            lines = label_lines(labels, table.file)
             tables = [table.file.name, *label_sheets]
-        more = more_images(ahead) if ahead else None
-        write_bytes(folder / _PAGE, inspection_page(found, name, sheets, advice, section, more))
-        if labels is not None:
+            content |= {"label_issues": labels.to_json(), DIGEST: table.digest(labels)}
+        if report.ahead:
+            content |= {"learning_curve": report.ahead.to_json()}
+            more = more_images(report.ahead)
+        # Escaped, as file names need not be valid Unicode.
+        write_text(folder / _NUMBERS, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        page = inspection_page(found, name, sheets, report.advice, section, more)
+        write_bytes(folder / _PAGE, page)
+        if labels:
             table.check_replaceable()
-    files = [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)]
-    _print(found, note, files, advice, lines, ahead)
+    _print(report, note, [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)])
+
+
+def _write_sheets(
+    found: Inspection, name: str, most_pages: int, folder: Path
+) -> tuple[list[str], str]:
+    """Write near-duplicates on sheets; returns the names of these, and what they leave out."""
+    groups = found.groups()
+    pages = paginate([len(members) for members in groups])[:most_pages]
+    left, sheets = len(groups) - (pages[-1].stop if pages else 0), []
+    note = (
+        f"The contact sheets leave out {left} of {len(groups)} groups; {_NUMBERS} lists them all."
+    )
+    note = note if left else ""
+    for number, page in enumerate(pages, start=1):
+        title = f"Near-duplicates in {name}"
+        if len(pages) > 1:
+            title += f", page {number} of {len(pages)}"
+        shown = [_group(found.images, groups[index], index + 1) for index in page]
+        figure = duplicate_sheet(shown, printable(title), note if number == len(pages) else "")
+        sheets.append(_SHEETS.format(f"{number:02}"))
+        save_figure(figure, folder / sheets[-1])
+    return sheets, note
 
 
 def _earlier(output: Path, table: LabelTable) -> Iterator[Path]:
@@ -196,13 +218,6 @@ def _naming_settings(error: FishError) -> FishError:
         return named
 
 
-def _left_out(count: int, pages: Sequence[range]) -> str:
-    """Say how many of the groups are on none of the pages."""
-    left = count - (pages[-1].stop if pages else 0)
-    where = f"The contact sheets leave out {left} of {count} groups; {_NUMBERS} lists them all."
-    return where if left else ""
-
-
 def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> DuplicateGroup:
     classes = Counter(images.classes[label] for label in images.labels[members])
     title = f"Group {number}: {len(members)} images"
@@ -226,14 +241,8 @@ def _group(images: ImageSet, members: NDArray[np.int64], number: int) -> Duplica
     )
 
 
-def _print(
-    found: Inspection,
-    note: str,
-    files: list[Path],
-    advice: Advice,
-    labels: Sequence[str],
-    ahead: Forecast | None,
-) -> None:
+def _print(report: _Report, note: str, files: list[Path]) -> None:
+    found = report.found
     console = Terminal(highlight=False)
     sections = found.sections()
     for finding in sections.pop(WARNINGS, []):
@@ -255,18 +264,18 @@ def _print(
             console.print(Text(printable(finding.text)))
             for item in short(finding.items, _NAMED):
                 console.print(Text(f"  {printable(item)}"), soft_wrap=True)
-    if labels:
+    if report.labels:
         console.print(Text("\nWrong labels", style="bold"))
-        first, *shown, words, setting = labels
+        first, *shown, words, setting = label_lines(report.labels, report.table.file)
         console.print(Text(first))
         print_raw(console, [f"  {line}" for line in shown])
         console.print(Text(words))
         print_raw(console, [f"  {setting}"])
-    if ahead is not None:
+    if report.ahead:
         console.print(Text("\nMore images", style="bold"))
-        for sentence in ahead.sentences():
+        for sentence in report.ahead.sentences():
             console.print(Text(sentence))
     console.print(f"\n{note}" if note else "")
     print_raw(console, files)
-    console.print(Text(f"\n{advice.why}" if advice.why else ""))
-    print_raw(console, ["Then train:", f"  {advice.command}"])
+    console.print(Text(f"\n{report.advice.why}" if report.advice.why else ""))
+    print_raw(console, ["Then train:", f"  {report.advice.command}"])

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from fishcnn.commands.command_line import retyped
 from fishcnn.utils import stopping
 from fishcnn.utils.errors import FishError
@@ -37,6 +39,21 @@ def nothing_written(place: Path) -> Callable[[], str]:
         return f"; nothing was written to {place}; {again}"
 
     return line
+
+
+def name_of_data(data: DictConfig, if_packed: str) -> str:
+    """What a folder is called of what is made of images: as theirs, or as they come from.
+
+    Args:
+        data: the group ``data``.
+        if_packed: what is wrong with packed images, and what to do.
+
+    Raises:
+        FishError: they are packed.
+    """
+    if data.name == "stream":
+        raise FishError(f"data.root={data.root} {if_packed}")
+    return user_path(data.root).resolve().name if data.name == "folder" else str(data.name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fishcnn.commands.build import build_datamodule, prepare_images
-from fishcnn.commands.output_folder import all_or_nothing, output_folder
+from fishcnn.commands.output_folder import all_or_nothing, name_of_data, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.data.datamodule import FishDataModule
@@ -24,7 +24,6 @@ from fishcnn.data.streaming.packing import bytes_to_write, pack_images, pack_nam
 from fishcnn.utils.checks import number
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import megabytes, write_text
-from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import for_shells
 
 # Litdata counts the bytes of a shard in 32 bits.
@@ -52,11 +51,7 @@ def pack_data(config: DictConfig) -> None:
             something else lies in the output folder; the message says which.
     """
     datamodule = check_pack_data(config)
-    name = config.data.name
-    if name == "stream":
-        raise FishError(f"data.root={config.data.root} is packed already: name an image folder")
-    if name == "folder":
-        name = user_path(config.data.root).resolve().name
+    name = name_of_data(config.data, "is packed already: name an image folder")
     with as_settings():
         check_litdata("data", "stream")
     with output_folder(config.output, Path("packed") / name) as output:
