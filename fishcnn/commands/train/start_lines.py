@@ -16,6 +16,7 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.inspection.in_short import findings_in_short, images_in_short
 from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils.errors import typed
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import counted, for_shells
 
@@ -122,9 +123,8 @@ def inspection_settings(config: DictConfig) -> list[str]:
     base = cast(DictConfig, OmegaConf.load(CONF / "data" / "base.yaml"))
     usual = {"layout": "auto", **plain(base)}
     chosen = plain(config.data)
-    words = {None: "null", True: "true", False: "false"}
     return [
-        f"data.{name}={words.get(chosen[name], chosen[name])}"
+        f"data.{name}={typed(chosen[name])}"
         for name in _COUNTED_BY
         if name in chosen and chosen[name] != usual[name]
     ]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fishcnn.commands.train.start_lines import _shortened
+from fishcnn.commands.build import compose_config
+from fishcnn.commands.train.start_lines import _shortened, inspection_settings
 from fishcnn.commands.train.summary import print_summary
 from fishcnn.utils.run_folder import RunFolder
 
@@ -53,4 +54,9 @@ def test_the_share_among_three_is_not_shown_of_three_classes(
 def test_a_path_is_shortened_at_a_separator() -> None:
     assert _shortened("/home/anna/my_photos/fish", 16) == ".../fish"
     assert _shortened("/home/anna/my_photos/fish", 20) == ".../my_photos/fish"
-    assert _shortened("/home/averyverylongname", 12) == "...rylongname"[:3] + "ylongname"
+    assert _shortened("/home/averyverylongname", 12) == "...ylongname"
+
+
+def test_an_inspection_is_typed_with_the_numbers_of_the_training() -> None:
+    typed = ["data.folds=3", "data.fold=1", "data.group_duplicates=false"]
+    assert inspection_settings(compose_config(*typed))[1:] == typed  # after data.image_size
