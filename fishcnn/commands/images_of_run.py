@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.build import build_datamodule, build_source, prepare_images
-from fishcnn.commands.run_files import read_overrides, read_split
+from fishcnn.commands.run_files import read_config, read_overrides, read_split
 from fishcnn.commands.settings import literal
-from fishcnn.commands.trained_run import run_config
+from fishcnn.commands.trained_run import run_of
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import content_digest, in_order
 from fishcnn.data.image_index import DIGEST_BYTES
@@ -46,7 +46,8 @@ def run_datamodule(checkpoint: Path, moved: DictConfig | None = None) -> FishDat
         FishError: the checkpoint was moved out of its run folder, or the images are gone, or others
             lie there by now.
     """
-    config, run = run_config(checkpoint), _run_of(checkpoint)
+    run = run_of(checkpoint)
+    config = read_config(run)
     data_here(config, run, moved)
     read_split(run)  # without it nobody could tell what was held out
     try:
@@ -78,7 +79,8 @@ def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[
     Raises:
         FishError: they are not where ``moved`` says, or others lie there.
     """
-    config, run = run_config(checkpoint), _run_of(checkpoint)
+    run = run_of(checkpoint)
+    config = read_config(run)
     data_here(config, run, moved, splits=("val",))
     root = build_source(config.data).folders().root
     return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
@@ -204,12 +206,6 @@ def _labels_of(run: RunFolder) -> Path:
             "without it they are not known"
         )
     return run.labels.absolute()
-
-
-def _run_of(checkpoint: Path) -> RunFolder:
-    run = RunFolder.of(checkpoint)
-    assert run is not None  # or run_config() would have said so
-    return run
 
 
 def _folder(known: str | None) -> Path | None:

@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
@@ -106,11 +105,11 @@ def _unfinished(run: RunFolder) -> str | None:
     return f"{run.path} is not finished: this is its checkpoint{so_far}, where it was stopped."
 
 
-def run_config(checkpoint: Path) -> DictConfig:
-    """The configuration of the run that a checkpoint comes from.
+def run_of(checkpoint: Path) -> RunFolder:
+    """The run that a checkpoint comes from.
 
     Raises:
-        FishError: the checkpoint was moved out of its run folder, or that is damaged.
+        FishError: the checkpoint was moved out of its run folder.
     """
     run = RunFolder.of(checkpoint)
     if run is None:
@@ -118,7 +117,7 @@ def run_config(checkpoint: Path) -> DictConfig:
             f"ckpt={checkpoint} lies outside its run folder, which says what it was trained on: "
             "name the run folder by ckpt=, or the images by input="
         )
-    return read_config(run)
+    return run
 
 
 def best_device() -> torch.device:

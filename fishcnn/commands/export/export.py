@@ -22,12 +22,13 @@ from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import image_paths
 from fishcnn.commands.images_of_run import run_datamodule, warn_unused
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
+from fishcnn.commands.run_files import read_config
 from fishcnn.commands.settings import check_settings, plain
 from fishcnn.commands.terminal import Terminal, print_raw
 from fishcnn.commands.trained_run import (
     find_trained,
     load_trained,
-    run_config,
+    run_of,
 )
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.resize import resize
@@ -132,7 +133,7 @@ def _images(
             raise FishError(f"input={config.input}: no image found")
         paths = [Path(found[row]) for row in _spread(len(found))]
         return np.stack([classifier.decode(path) for path in paths]), paths, None
-    run_config(checkpoint)  # its own error says what to do
+    read_config(run_of(checkpoint))  # its own error says what to do
     try:
         datamodule = run_datamodule(checkpoint, config.data)
     except FishError as error:
@@ -152,7 +153,7 @@ def _images(
 
 def _grad_cam(checkpoint: Path) -> GradCam:
     """What draws the maps as in the training; by default where its settings are damaged."""
-    settings = run_config(checkpoint).callbacks.get("grad_cam")
+    settings = read_config(run_of(checkpoint)).callbacks.get("grad_cam")
     known = plain(settings) if isinstance(settings, DictConfig) else {}
     try:
         return GradCam(**{name: known[name] for name in GRAD_CAM_SETTINGS if name in known})

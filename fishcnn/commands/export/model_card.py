@@ -12,10 +12,9 @@ from jinja2 import TemplateError
 from fishcnn.commands.export.agreement import TOLERANCE
 from fishcnn.commands.export.formats import FORMATS
 from fishcnn.commands.export.preparation import FilesAgreement
-from fishcnn.commands.run_files import read_notes, read_overrides
+from fishcnn.commands.run_files import read_config, read_notes, read_overrides
 from fishcnn.commands.settings import plain
 from fishcnn.commands.templates import render
-from fishcnn.commands.trained_run import run_config
 from fishcnn.data.decoding.resize import CROP, LETTERBOX, SQUASH
 from fishcnn.metrics.intervals import wilson_interval
 from fishcnn.models.checkpoint import verified_checkpoint
@@ -84,7 +83,7 @@ def model_card(
 
 def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
     """What a run folder says of one of its checkpoints; what is not there is empty."""
-    config = plain(run_config(checkpoint))
+    config = plain(read_config(run))
     root = config["data"].get("root")
     typed = read_overrides(run)
     report, diagnosis = _text(run.data_report).splitlines(), _text(run.diagnosis).splitlines()
