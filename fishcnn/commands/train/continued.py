@@ -16,6 +16,7 @@ from fishcnn.commands.train.own_settings import (
     key_of,
     merged,
     named_run,
+    typed_for_job,
     typed_now,
 )
 from fishcnn.utils.errors import FishError
@@ -61,7 +62,7 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
         FishError: a setting was typed that may not differ; the message has both values. Or the
             configuration of the run is damaged, or its images are gone.
     """
-    task: list[str] = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[assignment]
+    task = typed_for_job()
     run = _run(config, folder)
     if run is None:
         return config, task

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.run_files import read_swept
-from fishcnn.commands.train.own_settings import OF_A_START
+from fishcnn.commands.train.own_settings import OF_A_START, typed_for_job
 from fishcnn.training.callbacks.tensorboard_tabs import Value
+from fishcnn.utils.errors import typed
 
 # Columns of the HParams tab; what else was chosen is added.
 _HYPERPARAMETERS = (
@@ -50,9 +50,8 @@ _MOST_BYTES = 200  # of the name of a folder; 255 are allowed
 
 def typed_settings() -> list[str]:
     """Names of the settings and groups that the command line has chosen."""
-    # As typed: an interpolation would be looked for among the settings of Hydra.
-    task: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return list(dict.fromkeys(override.lstrip("+~").partition("=")[0] for override in task))
+    words = typed_for_job()
+    return list(dict.fromkeys(word.lstrip("+~").partition("=")[0] for word in words))
 
 
 def swept_settings() -> list[str]:
@@ -85,9 +84,7 @@ def _shown(config: DictConfig, key: str) -> str:
     """A value in the fewest letters; of a group, which choice."""
     choices = HydraConfig.get().runtime.choices
     value = choices[key] if key in choices else OmegaConf.select(config, key)
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else typed(value)
 
 
 def hyperparameters(config: DictConfig) -> dict[str, Value | None]:

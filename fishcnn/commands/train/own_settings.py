@@ -5,10 +5,11 @@ Read before Hydra composes anything, so nothing heavy may be imported here.
 
 from collections.abc import Sequence
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.overrides import is_sweep, options_and_overrides
 from fishcnn.commands.run_files import read_config, read_overrides
@@ -139,6 +140,14 @@ def merged(run: RunFolder, now: Sequence[str]) -> list[str]:
         if key not in replaced or added:
             kept.append(override)
     return [*kept, *now]
+
+
+def typed_for_job() -> list[str]:
+    """What was typed for the job that runs, as Hydra takes it."""
+    # As typed: an interpolation would be looked for among the settings of Hydra.
+    task = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(task, list)
+    return task
 
 
 def key_of(override: str) -> str:

@@ -7,6 +7,7 @@ be imported here, as a start of theirs begins with it.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import CPUS, process_rank, usable_cpus
-from fishcnn.utils.peers import Leader, command_of_others
+from fishcnn.utils.peers import Leader
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -208,7 +209,7 @@ class Others:
         for rank in range(1, devices):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": path, _LEADER: there}
             environment = {**os.environ, **shared, **of_others, **own}
-            leader.start(rank, command_of_others(), environment)
+            leader.start(rank, [sys.executable, "-m", "fishcnn", "train"], environment)
         for name, value in {**shared, "RANK": "0", "LOCAL_RANK": "0"}.items():
             self._before[name] = os.environ.get(name)
             os.environ[name] = value

@@ -17,7 +17,7 @@ from fishcnn.commands.settings import CONF
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
 from fishcnn.commands.train.own_settings import OF_A_START
 from fishcnn.commands.tune.space import Choice, Entry, Range, Value, setting_of
-from fishcnn.commands.tune.study import ACCURACY, Search, best_of
+from fishcnn.commands.tune.study import ACCURACY, Search, best_of, loss_of
 from fishcnn.models.scores import MONITOR
 from fishcnn.plots.search_figures import importance, parallel_coordinates, search_history
 from fishcnn.utils.errors import typed
@@ -58,7 +58,7 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         print_raw(console, ["no trial has finished, so that none is the best"])
         return
     shares = importances(search)
-    _print_best(console, search, sorted(finished, key=_loss)[:_SHOWN])
+    _print_best(console, search, sorted(finished, key=loss_of)[:_SHOWN])
     figures = search.folder / SEARCH_FIGURES
     # Processes that share a search end at about the same time.
     with locked(made_folder(figures), wait=_DRAWING_SECONDS):
@@ -87,16 +87,17 @@ def _counts(search: Search) -> str:
     return ", ".join([of, *more]) + f"; wanted: {search.wanted}"
 
 
-def _loss(trial: "FrozenTrial") -> float:
-    return math.inf if trial.value is None else trial.value
-
-
 def _print_best(console: Terminal, search: Search, best: "Sequence[FrozenTrial]") -> None:
     table = plain_table("trial", MONITOR, "accuracy", "settings")
     for trial in best:
         settings = [_shown(entry, trial.params[entry.name]) for entry in search.space]
         accuracy = percent(trial.user_attrs.get(ACCURACY))
-        row = (search.run_of(trial).path.name, f"{_loss(trial):.4f}", accuracy, " ".join(settings))
+        row = (
+            search.run_of(trial).path.name,
+            f"{loss_of(trial):.4f}",
+            accuracy,
+            " ".join(settings),
+        )
         table.add_row(*row)
     console.print(table, markup=False, highlight=False)
 
@@ -128,7 +129,7 @@ def importances(search: Search) -> dict[str, float]:
 def _draw(search: Search, shares: dict[str, float], figures: Path) -> None:
     done = sorted([*search.finished(), *search.pruned()], key=lambda trial: trial.number)
     lowest = [
-        _loss(t) if t.state.name == "COMPLETE" else _lowest(t.intermediate_values.values())
+        loss_of(t) if t.state.name == "COMPLETE" else _lowest(t.intermediate_values.values())
         for t in done
     ]
     pruned = np.array([trial.state.name == "PRUNED" for trial in done])
@@ -146,7 +147,7 @@ def _draw(search: Search, shares: dict[str, float], figures: Path) -> None:
         order,
         np.array(places, np.float64),
         [_scale(space[name]) for name in order],
-        np.array([_loss(trial) for trial in finished], np.float64),
+        np.array([loss_of(trial) for trial in finished], np.float64),
         f"Settings of {counted(len(finished), 'finished trial')}",
     )
     for name, figure in drawn.items():
@@ -209,6 +210,6 @@ def _why(search: Search, best: "FrozenTrial") -> str:
     accuracy = percent(best.user_attrs.get(ACCURACY))
     return (
         f"The best of {counted(len(search.finished()) + len(search.pruned()), 'trial')}: "
-        f"{MONITOR} {_loss(best):.4f}, accuracy {accuracy}, on images of the training split; "
+        f"{MONITOR} {loss_of(best):.4f}, accuracy {accuracy}, on images of the training split; "
         f"trial {search.run_of(best).path.name} of scripts/tune.py."
     )

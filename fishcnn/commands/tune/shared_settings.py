@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.settings import CONF, leaves, plain
+from fishcnn.commands.train.own_settings import key_of, typed_for_job
 from fishcnn.commands.tune.space import Entry, Value
 from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.utils.errors import FishError, typed
@@ -29,8 +30,7 @@ def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
     Raises:
         FishError: a setting is typed, and varied.
     """
-    task: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    names = {word: word.partition("=")[0].lstrip("+~").replace("/", ".") for word in task}
+    names = {word: key_of(word) for word in typed_for_job()}
     words = [word for word, name in names.items() if name.partition(".")[0] not in _OWN]
     for entry in space:
         for word in words:

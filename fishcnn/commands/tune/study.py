@@ -3,8 +3,10 @@
 optuna belongs to the extra ``tune`` and is imported where it is used.
 """
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,8 +233,6 @@ def append_lines(file: Path, text: str) -> None:
     Raises:
         OSError: the disk is full, say; the file is as it was.
     """
-    import os
-
     with file.open("r+b", buffering=0) as stream:
         end = stream.seek(0, os.SEEK_END)
         if end:
@@ -245,7 +245,7 @@ def append_lines(file: Path, text: str) -> None:
         content = text.encode()
         try:
             if stream.write(content) != len(content):
-                raise OSError(28, os.strerror(28), str(file))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
             os.fsync(stream.fileno())
         except OSError:
             stream.truncate(end)
@@ -254,6 +254,9 @@ def append_lines(file: Path, text: str) -> None:
 
 def best_of(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
     """The trial with the lowest validation loss; None of none."""
-    return min(
-        trials, key=lambda one: one.value if one.value is not None else math.inf, default=None
-    )
+    return min(trials, key=loss_of, default=None)
+
+
+def loss_of(trial: "FrozenTrial") -> float:
+    """The validation loss of a trial; infinity without any."""
+    return math.inf if trial.value is None else trial.value

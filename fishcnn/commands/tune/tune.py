@@ -5,6 +5,7 @@ optuna belongs to the extra ``tune`` and is imported where it is used.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -146,7 +147,8 @@ def _run_trials(search: Search, fixed: Sequence[str], worker: str, config: DictC
             # Lightning makes a SystemExit of Ctrl-C.
             if not isinstance(error, Exception) or _is_of_disk(error):
                 # With what it has; where even that cannot be written, the next start does it.
-                _give_back(search, trial)
+                with suppress(OSError, ValueError, RuntimeError):
+                    search.give_back(trial)
                 raise
             stopping.check_stopped()
             failed += 1
@@ -215,13 +217,6 @@ def _fail(search: Search, trial: "optuna.Trial", said: str) -> None:
     print_raw(Terminal(), [f"  failed: {said}; see {search.run_of(trial).printed}"])
     trial.set_user_attr(ERROR, said)
     search.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-
-
-def _give_back(search: Search, trial: "optuna.Trial") -> None:
-    try:
-        search.give_back(trial)
-    except (OSError, ValueError, RuntimeError):
-        return
 
 
 def _is_of_disk(error: BaseException) -> bool:
