@@ -124,19 +124,13 @@ class _Resumable(DataLoader[RawBatch]):
         """Take nothing."""
 
 
-def training_loader(batches: TrainingBatches, **settings: Any) -> DataLoader[RawBatch]:
-    """Load the batches of a training; ``settings`` are those of a DataLoader."""
-    # The dataset gathers whole batches: there is nothing to collate.
-    return _Resumable(
-        batches.dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, **settings
-    )
-
-
-def evaluation_loader(
-    split: FishDataset, batches: EvaluationBatches, **settings: Any
+def batch_loader(
+    split: FishDataset, batches: TrainingBatches | EvaluationBatches, *, pin_memory: bool
 ) -> DataLoader[RawBatch]:
-    """Load a split in its own order; ``settings`` are those of a DataLoader."""
-    return DataLoader(split, batch_size=None, sampler=batches, collate_fn=_as_it_is, **settings)
+    """Load the batches of a split, each of which it gathers whole: there is nothing to collate."""
+    return _Resumable(
+        split, batch_size=None, sampler=batches, collate_fn=_as_it_is, pin_memory=pin_memory
+    )
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - DataLoader calls it a list of samples

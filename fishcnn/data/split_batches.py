@@ -12,7 +12,7 @@ from fishcnn.data.augmentation.tensors import to_device
 from fishcnn.data.datasets import Batch, FishDataset, RawBatch
 from fishcnn.data.decoding.image_set import ImageSet
 from fishcnn.data.evaluation_batches import EvaluationBatches
-from fishcnn.data.loaders import TrainingBatches, evaluation_loader, training_loader
+from fishcnn.data.loaders import TrainingBatches, batch_loader
 from fishcnn.utils.errors import FishError
 
 
@@ -88,7 +88,7 @@ class SplitBatches(pl.LightningDataModule):
             self.trainer, "overfit_batches", 0
         ):  # Lightning wants the same batches in each epoch
             return self._evaluation_loader("train")
-        return training_loader(self._batches(), pin_memory=self._pinned())
+        return batch_loader(self.datasets["train"], self._batches(), pin_memory=self._pinned())
 
     def _batches(self) -> TrainingBatches:
         """Those of a training, in this process, from where it is to go on."""
@@ -113,7 +113,7 @@ class SplitBatches(pl.LightningDataModule):
     def _evaluation_loader(self, split: str) -> DataLoader[RawBatch]:
         dataset = self.datasets[split]
         batches = EvaluationBatches(len(dataset), self.batch_size, **self._process())
-        return evaluation_loader(dataset, batches, pin_memory=self._pinned())
+        return batch_loader(dataset, batches, pin_memory=self._pinned())
 
     def _process(self) -> dict[str, int]:
         """Which of the processes of a fit this is; it is alone without one."""

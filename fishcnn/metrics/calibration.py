@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fishcnn.metrics.classification import Counts, Floats
 
 BINS = 15  # as in Guo et al.
+_DRAWS = 1000  # of hits, to see what chance does
 
 # Temperatures of trained networks lie well inside. Without a mistake to learn from the best one is
 # 0, with labels that are noise it is infinite; neither may be believed.
@@ -78,19 +79,19 @@ def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) 
     )
 
 
-def ece_by_chance(confidence: Floats, bins: int = BINS, draws: int = 1000, seed: int = 0) -> float:
+def ece_by_chance(confidence: Floats) -> float:
     """The ECE that a perfectly calibrated network exceeds on one such set in twenty.
 
     Of few images the accuracy of a bin is a matter of chance, so that no ECE is ever 0. Hits are
     drawn with the confidences as their probabilities, which is the consistency resampling of
     Bröcker & Smith, "Increasing the reliability of reliability diagrams", 2007.
     """
-    generator = np.random.default_rng(seed)
-    place, total = _binned(confidence, bins)
+    generator = np.random.default_rng(0)
+    place, total = _binned(confidence, BINS)
     eces = []
-    for _ in range(draws):
+    for _ in range(_DRAWS):
         right = generator.random(len(confidence)) < confidence
-        hits = np.bincount(place[right], minlength=bins)
+        hits = np.bincount(place[right], minlength=BINS)
         eces.append(np.abs(hits - total).sum() / len(confidence))
     return float(np.quantile(eces, 0.95))
 
@@ -149,13 +150,13 @@ def fit_temperature(logits: Floats, labels: Counts) -> TemperatureFit:
     return TemperatureFit(math.exp((low + high) / 2), len(labels), mistakes)
 
 
-def cross_fitted_temperatures(logits: Floats, labels: Counts, seed: int = 0) -> Floats:
+def cross_fitted_temperatures(logits: Floats, labels: Counts) -> Floats:
     """For each image a temperature, ``(N,)``, that was fitted without it; N is 2 or more.
 
     A temperature looks too good on the images that it was fitted on. Each half, drawn at random,
     gets the temperature of the other one.
     """
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.random.default_rng(0).permutation(len(labels))
     first, second = order[: len(order) // 2], order[len(order) // 2 :]
     temperatures = np.empty(len(labels))
     for own, others in ((first, second), (second, first)):

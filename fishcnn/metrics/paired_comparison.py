@@ -16,6 +16,7 @@ Ints = NDArray[np.int64]
 # Beyond so many discordant images the normal distribution says the same as the exact one.
 _EXACT = 10_000
 _NORMAL = NormalDist()
+_POWER = 0.8  # the wanted chance of finding a difference
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def images_needed(found: PairedComparison, alpha: float, power: float = 0.8) -> int | None:
+def images_needed(found: PairedComparison, alpha: float) -> int | None:
     """How many images would show a difference like the one that was found.
 
     Connor, "Sample size for testing differences in proportions for the paired-sample design",
@@ -169,7 +170,6 @@ def images_needed(found: PairedComparison, alpha: float, power: float = 0.8) -> 
         found: the comparison.
         alpha: level of the test: 0.05, divided by the number of comparisons, which is the strictest
             level that :func:`holm` asks of any of them.
-        power: the wanted chance of finding it.
 
     Returns:
         Images in all; None where no number is enough: there is no difference, or the seeds
@@ -178,7 +178,7 @@ def images_needed(found: PairedComparison, alpha: float, power: float = 0.8) -> 
     effect, spread = abs(found.difference), found.discordance
     if effect == 0:
         return None
-    of_level, of_power = _NORMAL.inv_cdf(1 - alpha / 2), _NORMAL.inv_cdf(power)
+    of_level, of_power = _NORMAL.inv_cdf(1 - alpha / 2), _NORMAL.inv_cdf(_POWER)
     if found.seed_variance:
         left = (effect / (of_level + of_power)) ** 2 - found.seed_variance
         return math.ceil(spread / left) if left > 0 else None

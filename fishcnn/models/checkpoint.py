@@ -34,21 +34,18 @@ class _Unusable(Exception):
     """What is wrong with a checkpoint, in words that follow its name."""
 
 
-def verified_checkpoint(
-    path: Path, *, device: torch.device | str = "cpu", finite: bool = True
-) -> dict[str, Any]:
+def verified_checkpoint(path: Path, *, finite: bool = True) -> dict[str, Any]:
     """Read a checkpoint of a :class:`~fishcnn.models.classifier.FishClassifier`, and verify it.
 
     Args:
         path: of the file.
-        device: where its weights go.
         finite: whether weights that are not finite are refused; a diverged training has them.
 
     Raises:
         CheckpointError: the file is missing, damaged, of another program, or has diverged.
     """
     try:
-        content = _verified(path, device)
+        content = _verified(path)
     except _Unusable as error:
         raise CheckpointError(path, str(error)) from error
     if finite:
@@ -83,10 +80,10 @@ def check_finite_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
             raise CheckpointError(path, problem)
 
 
-def _verified(path: Path, device: torch.device | str) -> dict[str, Any]:
+def _verified(path: Path) -> dict[str, Any]:
     try:
         _compare_checksums(path)
-        content = torch.load(path, weights_only=True, map_location=device)
+        content = torch.load(path, weights_only=True, map_location="cpu")
     except (_Unusable, KeyboardInterrupt):
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -135,7 +132,7 @@ def _instead(path: Path) -> str:
     if not other or not (beside := path.with_name(other)).is_file():
         return "Name another checkpoint or run"
     try:
-        content = _verified(beside, "cpu")
+        content = _verified(beside)
         finite = all(value.isfinite().all() for value in content["state_dict"].values())
     except _Unusable:
         finite = False

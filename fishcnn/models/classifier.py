@@ -14,7 +14,6 @@ from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.datasets import Batch
 from fishcnn.data.decoding.resize import RESIZES, SQUASH, Square
 from fishcnn.data.split_batches import within_epoch
-from fishcnn.models.buffers import broadcast_buffers
 from fishcnn.models.checkpoint import fitting, verified_checkpoint
 from fishcnn.models.choices import complete_choices
 from fishcnn.models.image_classifier import ImageClassifier
@@ -245,8 +244,10 @@ class FishClassifier(ImageClassifier):
         return logits
 
     def on_validation_epoch_start(self) -> None:
-        """Measure the same network in all processes, as it is saved."""
-        broadcast_buffers(self.network)
+        """Measure the same network in all processes, as it is saved: its statistics too."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            for buffer in self.network.buffers():  # of batch norm
+                torch.distributed.broadcast(buffer, src=0)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores of the epoch, and keep its confusion matrix."""

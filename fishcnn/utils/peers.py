@@ -10,7 +10,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +29,7 @@ from fishcnn.utils.errors import FishError
 
 # How long the others may take to begin once the first one is ready; they import torch meanwhile.
 _JOIN_SECONDS = 300.0
+_REACH_SECONDS = 30.0  # how long the network may keep one of them from the first one
 # How long a process may take to notice that another one has gone, by an error of its next exchange
 # with it; then it is ended. Some ways of exchange wait for ever.
 _NOTICE_SECONDS = 20.0
@@ -204,9 +204,9 @@ def tasks(host: str, port: int, key: str, rank: int) -> Iterator[Any]:
         yield task
 
 
-def _patiently(connect: Callable[[], object], seconds: float = 30.0) -> object:
+def _patiently(connect: Callable[[], object]) -> object:
     """Try again while the network does not let us."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + _REACH_SECONDS
     while True:
         try:
             return connect()
@@ -214,8 +214,3 @@ def _patiently(connect: Callable[[], object], seconds: float = 30.0) -> object:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
-
-
-def command_of_others() -> list[str]:
-    """What starts one of the others, wherever this program was started from."""
-    return [sys.executable, "-m", "fishcnn", "train"]
