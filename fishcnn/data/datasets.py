@@ -124,17 +124,14 @@ class FishDataset(Dataset[RawBatch]):
         return len(self.indices)
 
     def __getitem__(self, rows: Rows | Sequence[int]) -> RawBatch:
-        """Gather a batch, as :meth:`__getitems__` does; ``rows`` are those of a training."""
-        if not isinstance(rows, Rows):
-            return self.__getitems__(rows)
-        batch = self.__getitems__(rows.positions)
-        batch["share"] = rows.share
-        return batch
-
-    def __getitems__(self, positions: Sequence[int] | Tensor) -> RawBatch:
         """Gather positions of this split; without the images where the device gathers these."""
-        index = self.indices[torch.as_tensor(positions, dtype=torch.int64)]
+        positions = (
+            rows.positions if isinstance(rows, Rows) else torch.tensor(rows, dtype=torch.int64)
+        )
+        index = self.indices[positions]
         batch = RawBatch(split=self.split, index=index)
+        if isinstance(rows, Rows):
+            batch["share"] = rows.share
         if self.with_masks:
             batch["mask"] = self.images.gather_masks(index)
         return batch if self.images.device else self.complete(batch)

@@ -75,7 +75,7 @@ class SplitBatches(pl.LightningDataModule):
     def batch(self, split: str, positions: list[int], device: torch.device) -> Batch:
         """Transformed images of one split; ``positions`` count within that split."""
         dataset = self.datasets[split]
-        raw = dataset.complete(dataset.__getitems__(positions))
+        raw = dataset.complete(dataset[positions])
         return self.on_after_batch_transfer(self.transfer_batch_to_device(raw, device, 0), 0)
 
     def train_dataloader(self) -> DataLoader[RawBatch]:

@@ -189,7 +189,7 @@ def test_images_have_their_new_class_and_those_that_are_dropped_are_gone(
     assert sorted([*split.train, *split.val]) == rows.tolist()
     # The split is of the new classes: each has its fifth.
     assert np.bincount(images.labels[split.val]).tolist() == [2, 2, 3]
-    batch = after.datasets["train"].__getitems__(np.flatnonzero(split.train == 2).tolist())
+    batch = after.datasets["train"][np.flatnonzero(split.train == 2).tolist()]
     assert batch["label"].tolist() == [2] * len(batch["label"])
     if cache == "disk":
         again = pickle.loads(pickle.dumps(images.pixels))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -125,8 +125,8 @@ def write_beside(
     if splitting.duplicates is not None:
         arrays["pairs"] = splitting.duplicates.pairs
         arrays["alike"] = splitting.duplicates.groups
-    parts = [] if splitting.parts is None else [json.dumps([*splitting.parts])]
-    arrays["parts"] = np.frombuffer("".join(parts).encode("ascii"), np.uint8)
+    parts = "" if splitting.parts is None else json.dumps([*splitting.parts])
+    arrays["parts"] = np.frombuffer(parts.encode("ascii"), np.uint8)
     write_arrays(folder / SPLITS, **arrays)
     np.save(folder / FINGERPRINTS, images.fingerprints[np.arange(len(images.labels))])
 
@@ -140,7 +140,7 @@ class PackedImages:
         images: all of them, of which a row is read when it is asked for.
         splitting: as it was when they were packed.
         shards: of all splits.
-        train: which shards the training split has, as numbers in ``shards``.
+        train_shards: how many the training split has, which come first in ``shards``.
         train_positions: int64 (n,), for each training image in the order of the shards, its
             position in the training split.
     """
@@ -149,7 +149,7 @@ class PackedImages:
     images: ImageSet
     splitting: Splitting
     shards: Shards
-    train: Sequence[int]
+    train_shards: int
     train_positions: NDArray[np.int64]
 
 
@@ -180,10 +180,8 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
     except (DamagedFile, OSError) as error:
         raise FishError(f"{files.place} is damaged ({error}): pack the images again") from error
     shards: list[Shard] = []
-    first: dict[str, int] = {}
     where = np.full((len(index.readable), 2), -1, np.int64)
     for split in SPLIT_NAMES:
-        first[split] = len(shards)
         own = [Shard(name, count) for name, count in manifest.shards[split]]
         counts = [shard.items for shard in own]
         where[arrays[split], 0] = np.repeat(np.arange(len(own)) + len(shards), counts)
@@ -206,7 +204,7 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         images=images,
         splitting=_splitting(arrays, drawn=manifest.split is not None),
         shards=opened,
-        train=range(first["train"], first["val"]),
+        train_shards=len(manifest.shards["train"]),
         train_positions=np.searchsorted(np.sort(arrays["train"]), arrays["train"]),
     )
 

@@ -40,15 +40,15 @@ class ShardBatches(TrainingBatches):
 
     def order(self, epoch: int) -> Tensor:
         """Positions within the split, int64 ``(n,)``, as they come in an epoch."""
-        packed, count = self.packed, len(self.packed.train)
+        packed, count = self.packed, self.packed.train_shards
         if count <= self.window:
-            packed.shards.expect(packed.train, self.window)
+            packed.shards.expect(range(count), self.window)
             return super().order(epoch)
         generator = torch.Generator().manual_seed(seed_of("shards", self.seed, epoch))
         shards = torch.randperm(count, generator=generator).tolist()
         # Those of the next window are fetched while this one is read.
-        packed.shards.expect([packed.train[shard] for shard in shards], self.window)
-        ends = np.cumsum([packed.shards.shards[shard].items for shard in packed.train])[:-1]
+        packed.shards.expect(shards, self.window)
+        ends = np.cumsum([shard.items for shard in packed.shards.shards[:count]])[:-1]
         positions = np.split(packed.train_positions, ends)
         windows = []
         for start in range(0, count, self.window):
