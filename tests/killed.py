@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, Signals
 from typing import Any, Self
 
+import pytest
 import torch
 from running import SCRIPTS, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -18,6 +19,22 @@ from fishcnn.utils.run_folder import RunFolder
 
 # Of metrics.csv and of the curves: what is measured by the clock.
 OF_THE_CLOCK = {"seconds", "train_images_per_second", "data_wait"}
+
+
+def kill_before(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: Signals, nth: int = 1
+) -> None:
+    """Send a signal to this process before the nth call of a function, which then goes on."""
+    whole, calls = getattr(owner, name), 0
+
+    def interrupted(*arguments: Any, **settings: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            os.kill(os.getpid(), number)
+        return whole(*arguments, **settings)
+
+    monkeypatch.setattr(owner, name, interrupted)
 
 
 class Trainings:

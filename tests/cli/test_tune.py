@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from killed import kill_before
 from omegaconf import OmegaConf
 from running import SCRIPTS, table
 
@@ -149,17 +150,9 @@ def test_a_trial_that_is_killed_after_it_was_pruned_stays_pruned(
 def test_a_stopped_search_goes_on_by_the_same_command(
     tune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = History.on_train_epoch_start, 0
-
-    def interrupted(self: History, *arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 4:  # within the second epoch of the second trial
-            os.kill(os.getpid(), SIGTERM)
-        whole(self, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_epoch_start", interrupted)
+        # Within the second epoch of the second trial.
+        kill_before(patch, History, "on_train_epoch_start", SIGTERM, 4)
         stopped = tune("tune.trials=2")
     assert stopped.status == 143
     assert "Traceback" not in stopped.out + stopped.err

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from killed import kill_before
 from omegaconf import OmegaConf
 from running import SCRIPTS, table
 
@@ -35,22 +36,6 @@ from fishcnn.utils.run_folder import RunFolder
 Command = Callable[..., Any]
 FAST = ["logger=none", "callbacks.grad_cam.enabled=false"]
 QUICK = ["data.image_size=16", "trainer.max_epochs=2", *FAST, "hydra.run.dir=run"]
-
-
-def kill_before(
-    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: Signals, nth: int = 1
-) -> None:
-    """Send a signal to this process before the nth call of a function, which then goes on."""
-    whole, calls = getattr(owner, name), 0
-
-    def interrupted(*arguments: Any, **settings: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), number)
-        return whole(*arguments, **settings)
-
-    monkeypatch.setattr(owner, name, interrupted)
 
 
 def epochs(run: RunFolder) -> list[str]:

@@ -1,15 +1,15 @@
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from signal import SIGTERM
 
 import pytest
 from conftest import Command
+from killed import kill_before
 from running import SCRIPTS
 
 import fishcnn.commands.train.train
@@ -58,28 +58,6 @@ def test_a_start_that_fails_leaves_no_folder(train: Command, tmp_path: Path, fau
         make(tmp_path / "images")
     finished = train(*overrides)
     assert finished.status != 0
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
-def test_a_signal_before_the_first_step_leaves_no_folder(
-    train: Command,
-    tiny: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    number: Signals,
-) -> None:
-    whole = History.on_train_epoch_start
-
-    def interrupted(self: History, *arguments: object) -> None:
-        os.kill(os.getpid(), number)
-        whole(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(History, "on_train_epoch_start", interrupted)
-    finished = train(*tiny, *QUICK[:2])
-    assert finished.status == 128 + number
-    assert "so nothing is kept; to begin again: " in finished.err
-    assert "hydra.run.dir" not in finished.err
     assert not (tmp_path / "runs").exists()
 
 
@@ -147,7 +125,9 @@ def test_a_job_that_fails_goes_and_stays_in_the_table(
     assert [job["val_acc"] is None for job in jobs] == [False, True]
 
 
-@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_validation_end"])
+@pytest.mark.parametrize(
+    "moment", ["on_train_epoch_start", "on_train_batch_end", "on_validation_end"]
+)
 @pytest.mark.parametrize("there", [False, True])
 def test_a_run_that_is_stopped_before_its_first_checkpoint_leaves_no_folder(
     train: Command,
@@ -157,14 +137,7 @@ def test_a_run_that_is_stopped_before_its_first_checkpoint_leaves_no_folder(
     moment: str,
     there: bool,
 ) -> None:
-    whole = getattr(History, moment)
-
-    def interrupted(self: History, *arguments: object) -> None:
-        whole(self, *arguments)
-        if self.first_step is not None:
-            signal.raise_signal(SIGTERM)
-
-    monkeypatch.setattr(History, moment, interrupted)
+    kill_before(monkeypatch, History, moment, SIGTERM)
     if there:
         (tmp_path / "run").mkdir()
     finished = train(*tiny, *QUICK[:2], *["hydra.run.dir=run"] * there)

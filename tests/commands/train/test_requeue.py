@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import assert_equal
+from killed import assert_equal, kill_before
 
 from fishcnn.training.callbacks.history import History
 from fishcnn.utils.run_folder import RunFolder
@@ -30,20 +30,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def signal_at(patch: pytest.MonkeyPatch, name: str, nth: int) -> None:
-    """Tell this process before the nth call of a hook that it will lose its machine."""
-    whole, calls = getattr(History, name), 0
-
-    def told(*arguments: Any, **settings: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            os.kill(os.getpid(), signal.SIGUSR1)
-        whole(*arguments, **settings)
-
-    patch.setattr(History, name, told)
-
-
 @pytest.mark.filterwarnings("ignore:.*srun")
 def test_a_job_that_loses_its_machine_is_queued_again_and_goes_on(
     train: Command, tiny: list[str], tmp_path: Path, slurm: Path, monkeypatch: pytest.MonkeyPatch
@@ -56,7 +42,7 @@ def test_a_job_that_loses_its_machine_is_queued_again_and_goes_on(
     )
     for number, (name, nth, kept) in enumerate(moments, 1):
         with monkeypatch.context() as patch:
-            signal_at(patch, name, nth)
+            kill_before(patch, History, name, signal.SIGUSR1, nth)
             ended = train(*command)
         assert ended.status == 128 + signal.SIGUSR1, ended.err
         assert "stopped by SIGUSR1 (SLURM needs the machine)" in ended.err
@@ -74,7 +60,7 @@ def test_a_job_that_would_begin_anew_is_not_queued_again(
 ) -> None:
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "70")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    signal_at(monkeypatch, "on_train_batch_end", 2)
+    kill_before(monkeypatch, History, "on_train_batch_end", signal.SIGUSR1, 2)
     ended = train(*tiny, *SMALL)
     assert ended.status == 128 + signal.SIGUSR1
     assert "SLURM job 70_3 is not queued again: without hydra.run.dir= it" in ended.out + ended.err

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Command, tiny_settings
+from killed import kill_before
 from running import SCRIPTS, run_and_read, table
 
 import fishcnn.commands.train.train
@@ -368,14 +369,11 @@ def test_relative_folders_of_images_are_meant_from_where_the_sweep_was_begun(
 def test_a_sweep_that_is_stopped_before_anything_is_trained_can_only_be_begun_again(
     train: Command, tiny: list[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    def stopped(*arguments: object) -> None:
-        signal.raise_signal(signal.SIGTERM)
-
     owner, name = {
         "torch is loaded": (fishcnn.commands.train.train, "train"),
         "the first epoch begins": (History, "on_train_epoch_start"),
     }[moment]
-    monkeypatch.setattr(owner, name, stopped)
+    kill_before(monkeypatch, owner, name, signal.SIGTERM)
     finished = train("-m", *tiny, *QUICK, INTO, "model.blocks=1,2")
     assert finished.status == 143
     assert "before the end of the first epoch; to begin again: " in finished.err
