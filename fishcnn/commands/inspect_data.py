@@ -20,7 +20,7 @@ from fishcnn.commands.inspection_page import Advice, inspection_page
 from fishcnn.commands.label_judges import Judge, find_judge
 from fishcnn.commands.label_report import SHEETS, LabelReport
 from fishcnn.commands.label_section import label_lines, label_section
-from fishcnn.commands.label_table import DIGEST, LabelTable
+from fishcnn.commands.label_table import DIGEST, NUMBERS, LabelTable
 from fishcnn.commands.more_images import check_learning_curve, look_ahead, more_images
 from fishcnn.commands.output_folder import all_or_nothing, name_of_data, output_folder
 from fishcnn.commands.probed_images import check_probe, probed_images
@@ -51,7 +51,7 @@ from fishcnn.utils.text import printable
 
 # A terminal shows so many items of a list and so many classes; the files have all.
 _NAMED, _CLASSES = 5, 100
-_PAGE, _NUMBERS, _SHEETS = "report.html", "report.json", "duplicates_{}.png"
+_PAGE, _SHEETS = "report.html", "duplicates_{}.png"
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,12 @@ def _write(report: _Report, most_pages: int, output: Path) -> None:
             content |= {"learning_curve": report.ahead.to_json()}
             more = more_images(report.ahead)
         # Escaped, as file names need not be valid Unicode.
-        write_text(folder / _NUMBERS, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_text(folder / NUMBERS, json.dumps(content, indent=1, allow_nan=False) + "\n")
         page = inspection_page(found, name, sheets, report.advice, section, more)
         write_bytes(folder / _PAGE, page)
         if labels:
             table.check_replaceable()
-    _print(report, note, [output / file for file in (_PAGE, _NUMBERS, *tables, *sheets)])
+    _print(report, note, [output / file for file in (_PAGE, NUMBERS, *tables, *sheets)])
 
 
 def _write_sheets(
@@ -169,9 +169,7 @@ def _write_sheets(
     groups = found.groups()
     pages = paginate([len(members) for members in groups])[:most_pages]
     left, sheets = len(groups) - (pages[-1].stop if pages else 0), []
-    note = (
-        f"The contact sheets leave out {left} of {len(groups)} groups; {_NUMBERS} lists them all."
-    )
+    note = f"The contact sheets leave out {left} of {len(groups)} groups; {NUMBERS} lists them all."
     note = note if left else ""
     for number, page in enumerate(pages, start=1):
         title = f"Near-duplicates in {name}"
@@ -186,7 +184,7 @@ def _write_sheets(
 
 def _earlier(output: Path, table: LabelTable) -> Iterator[Path]:
     """What an earlier inspection has left in a folder, and nothing else."""
-    if (output / _NUMBERS).is_file():
+    if (output / NUMBERS).is_file():
         yield output / "report.md"  # of an earlier version
     if table.replaceable():
         yield table.file

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,8 +125,29 @@ class LabelReport:
         ]
 
     def table(self) -> bytes:
-        """The table, in UTF-8 with the mark by which spreadsheets know it."""
-        return self._table().encode("utf-8-sig")
+        """The table, in UTF-8 with the mark by which spreadsheets know it.
+
+        The most doubtful images come first, then those that nobody judged, then the dropped ones.
+        """
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        unjudged = np.setdiff1d(np.arange(len(self.images.paths)), self.issues.order)
+        for row in (*self.issues.order.tolist(), *unjudged.tolist()):
+            doubt = Doubt(self.images, self.issues, row)
+            known = not np.isnan(doubt.confidence)
+            writer.writerow(
+                [
+                    *map(to_cell, (doubt.path, doubt.given, doubt.given)),
+                    to_cell(doubt.likely) if known else "",
+                    f"{doubt.confidence:.6g}" if known else "",
+                    f"{doubt.of_given:.6g}" if known else "",
+                    "yes" if self.issues.suspect[row] else "no",
+                ]
+            )
+        for path in self.images.dropped:
+            writer.writerow([to_cell(printable(path.as_posix())), DROP, "", "", "", "", "no"])
+        return lines.getvalue().encode("utf-8-sig")
 
     def write_sheets(self, folder: Path, name: str, most_pages: int) -> list[str]:
         """Write up to so many contact sheets, and give back the names of the files."""
@@ -153,30 +173,3 @@ class LabelReport:
             sheets.append(SHEETS.format(f"{page + 1:02}"))
             save_figure(label_sheet(labels, title, first + 1), folder / sheets[-1])
         return sheets
-
-    def _table(self) -> str:
-        """All images, the most doubtful first, then those that nobody judged, then the dropped."""
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for row in self._rows():
-            doubt = Doubt(self.images, self.issues, row)
-            known = not np.isnan(doubt.confidence)
-            writer.writerow(
-                [
-                    *map(to_cell, (doubt.path, doubt.given, doubt.given)),
-                    to_cell(doubt.likely) if known else "",
-                    f"{doubt.confidence:.6g}" if known else "",
-                    f"{doubt.of_given:.6g}" if known else "",
-                    "yes" if self.issues.suspect[row] else "no",
-                ]
-            )
-        for path in self.images.dropped:
-            writer.writerow([to_cell(printable(path.as_posix())), DROP, "", "", "", "", "no"])
-        return lines.getvalue()
-
-    def _rows(self) -> Iterator[int]:
-        yield from self.issues.order.tolist()
-        judged = np.zeros(len(self.images.paths), np.bool_)
-        judged[self.issues.order] = True
-        yield from np.flatnonzero(~judged).tolist()

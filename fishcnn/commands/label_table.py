@@ -10,7 +10,7 @@ from fishcnn.utils.machine import user_path
 
 # Of the table as it was written, in report.json.
 DIGEST = "label_table"
-_TABLE, _NUMBERS = "labels.csv", "report.json"
+_TABLE, NUMBERS = "labels.csv", "report.json"
 
 
 class LabelTable:
@@ -53,7 +53,7 @@ class LabelTable:
     def replaceable(self) -> bool:
         """Whether the table is as an inspection has written it, and not in use."""
         try:
-            numbers = json.loads((self.file.parent / _NUMBERS).read_text(encoding="ascii"))
+            numbers = json.loads((self.file.parent / NUMBERS).read_text(encoding="ascii"))
             written = numbers[DIGEST]
             content = self._content()
             return not self._is_given and content is not None and written == _digest(content)

@@ -194,32 +194,28 @@ def build_trainer(
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     # Where we have started the others, whatever SLURM says of the rest.
     ours = [LightningEnvironment()] if launcher() is None and "LOCAL_RANK" in os.environ else []
-    try:
-        if arguments["strategy"] == "fsdp":
-            # Lightning's strategy of this name wants a GPU; this one has torch's newer kind.
-            arguments["strategy"] = ModelParallelStrategy(
-                data_parallel_size=math.prod(count_processes(config)),
-                tensor_parallel_size=1,
-                save_distributed_checkpoint=False,
-            )
-        return pl.Trainer(
-            **arguments,
-            # The batches are shared out where they are made.
-            use_distributed_sampler=False,
-            logger=logger if config.logger.name == "tensorboard" else False,
-            callbacks=callbacks,
-            plugins=[writer, *ours],
-            enable_progress_bar=has_bar,
-            enable_model_summary=False,
-            # Without checkpoints nothing could be evaluated: no setting turns them off.
-            enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
-            fast_dev_run=False,
-            # Errors show in the first epoch as well, and its numbers would be in the curves.
-            num_sanity_val_steps=0,
-            log_every_n_steps=0,  # the callbacks write their numbers themselves
+    if arguments["strategy"] == "fsdp":
+        # Lightning's strategy of this name wants a GPU; this one has torch's newer kind.
+        arguments["strategy"] = ModelParallelStrategy(
+            data_parallel_size=math.prod(count_processes(config)),
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
         )
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise FishError(f"trainer: {error}") from error
+    return _trainer(
+        **arguments,
+        # The batches are shared out where they are made.
+        use_distributed_sampler=False,
+        logger=logger if config.logger.name == "tensorboard" else False,
+        callbacks=callbacks,
+        plugins=[writer, *ours],
+        enable_progress_bar=has_bar,
+        # Without checkpoints nothing could be evaluated: no setting turns them off.
+        enable_checkpointing=any(isinstance(one, ModelCheckpoint) for one in callbacks),
+        fast_dev_run=False,
+        # Errors show in the first epoch as well, and its numbers would be in the curves.
+        num_sanity_val_steps=0,
+        log_every_n_steps=0,  # the callbacks write their numbers themselves
+    )
 
 
 def count_processes(config: DictConfig) -> tuple[int, int]:
@@ -228,14 +224,16 @@ def count_processes(config: DictConfig) -> tuple[int, int]:
     Raises:
         FishError: Lightning does not take one of the settings.
     """
-    chosen = {name: config.trainer[name] for name in ("accelerator", "devices", "num_nodes")}
-    quiet: dict[str, Any] = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-    }
+    settings = plain(config.trainer)
+    chosen = {name: settings[name] for name in ("accelerator", "devices", "num_nodes")}
+    trainer = _trainer(
+        **chosen, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    return trainer.num_devices, trainer.num_nodes
+
+
+def _trainer(**arguments: Any) -> pl.Trainer:
     try:
-        trainer = pl.Trainer(**plain(DictConfig(chosen)), enable_model_summary=False, **quiet)
+        return pl.Trainer(**arguments, enable_model_summary=False)
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise FishError(f"trainer: {error}") from error
-    return trainer.num_devices, trainer.num_nodes

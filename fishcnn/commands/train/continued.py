@@ -1,6 +1,5 @@
 """Going on with a run under its own settings: only what is typed differs, and only where it may."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from hydra import compose
@@ -71,7 +70,7 @@ def own_settings(config: DictConfig, folder: RunFolder) -> tuple[DictConfig, lis
     chosen = compose(HydraConfig.get().job.config_name, [*overrides])
     if labels := chosen.data.get("labels"):
         chosen.data.labels = literal(str(user_path(labels).absolute()))
-    _refuse(run, _leaves(before), _leaves(chosen), before, chosen)
+    _refuse(run, before, chosen)
     now = _overlaid(before, chosen)
     data_here(now, run, _moved(chosen, before))
     for name in ("masks_root", "labels", "cache_root"):
@@ -91,20 +90,14 @@ def _run(config: DictConfig, folder: RunFolder) -> RunFolder | None:
     return run
 
 
-def _refuse(
-    run: RunFolder,
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
-    config_before: DictConfig,
-    config_now: DictConfig,
-) -> None:
+def _refuse(run: RunFolder, before: DictConfig, chosen: DictConfig) -> None:
     """Refuse what was typed and may not differ."""
-    different = {}
-    for name in {**before, **now}:
-        old, new = before.get(name, MISSING), now.get(name, MISSING)
+    known, now, different = _leaves(before), _leaves(chosen), {}
+    for name in {**known, **now}:
+        old, new = known.get(name, MISSING), now.get(name, MISSING)
         if _chosen_now(name) and not belongs(name, _MAY_DIFFER) and old != new:
             group = name.partition(".")[0]
-            names = [_group_name(group, one) for one in (config_before, config_now)]
+            names = [_group_name(group, one) for one in (before, chosen)]
             if names[0] != names[1]:  # a group that is exchanged brings other settings along
                 name, old, new = group, *names
             different[name] = (old, new)

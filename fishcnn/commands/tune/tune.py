@@ -201,11 +201,9 @@ def _run_one(
         end = f"pruned after epoch {summary['epochs']}"
     else:
         search.study.tell(trial, loss)
-        best = best_of(search.finished())
-        leads = best is None or best.number == trial.number
-        end = (
-            "the best so far" if leads else f"best so far: {search.run_of(best or trial).path.name}"
-        )
+        best = best_of(search.finished()) or trial
+        leads = best.number == trial.number
+        end = "the best so far" if leads else f"best so far: {search.run_of(best).path.name}"
     told = f"{MONITOR} {loss:.4f}" if isfinite(loss) else f"no finite {MONITOR}"
     seconds = time.perf_counter() - begin
     print_raw(Terminal(), [f"  {told}, accuracy {percent(accuracy)}, {seconds:.0f} s; {end}"])
