@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock
 
@@ -30,16 +30,22 @@ def absolute_root(root: str, place: str = "") -> str:
     return root if root.startswith(S3) else str(Path(place, user_path(root)).absolute())
 
 
-class PackedFiles(Protocol):
-    """Files by their names, such as ``train/chunk-0-3.bin``.
+class PackedFiles:
+    """Files by their names, such as ``train/chunk-0-3.bin``, in a folder.
+
+    Args:
+        folder: of this machine, or one that is mounted.
 
     Attributes:
         place: where they are, as it was typed.
         remote: whether they are copied to this machine when they are wanted.
     """
 
-    place: str
-    remote: bool
+    remote = False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.place = str(folder)
 
     def path(self, name: str) -> Path:
         """Where a file lies on this machine, which takes a while if it is fetched for that.
@@ -47,47 +53,21 @@ class PackedFiles(Protocol):
         Raises:
             FishError: it is not there, or cannot be fetched.
         """
-        ...
-
-    def has(self, name: str) -> bool:
-        """Whether a file is on this machine."""
-        ...
-
-    def forget(self, name: str) -> bool:
-        """Remove the copy of a file; returns whether there is another one to be had."""
-        ...
-
-
-class LocalFiles:
-    """In a folder of this machine, or one that is mounted."""
-
-    remote = False
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.place = str(root)
-
-    def path(self, name: str) -> Path:
-        """Where a file lies.
-
-        Raises:
-            FishError: it is not there.
-        """
-        path = self._root / name
+        path = self._folder / name
         if not path.is_file():
             raise FishError(f"{path} is missing: pack the images again, or restore it")
         return path
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
-        return (self._root / name).is_file()
+        """Whether a file is on this machine."""
+        return (self._folder / name).is_file()
 
     def forget(self, name: str) -> bool:
-        """Do nothing: this is the only copy."""
+        """Remove a file if it is a copy; returns whether there is another one to be had."""
         return False
 
 
-class S3Files:
+class S3Files(PackedFiles):
     """On a server that speaks S3; copies are kept below a folder.
 
     Litdata's client takes the credentials that boto3 finds, in ``AWS_ACCESS_KEY_ID`` say. Its
@@ -102,10 +82,11 @@ class S3Files:
     remote = True
 
     def __init__(self, url: str, endpoint_url: str | None, cache: Path) -> None:
-        self.place = url.rstrip("/")
+        place = url.rstrip("/")
+        key = blake2b(repr((place, endpoint_url)).encode(), digest_size=6).hexdigest()
+        super().__init__(cache / "streamed" / key)
+        self.place = place
         self._endpoint = endpoint_url
-        key = blake2b(repr((self.place, endpoint_url)).encode(), digest_size=6).hexdigest()
-        self._folder = cache / "streamed" / key
         self._downloader: Any = None
 
     def path(self, name: str) -> Path:
@@ -130,10 +111,6 @@ class S3Files:
         """Fetch a file that may have changed on the server."""
         self.forget(name)
         return self.path(name)
-
-    def has(self, name: str) -> bool:
-        """Whether a file has been fetched."""
-        return (self._folder / name).is_file()
 
     def forget(self, name: str) -> bool:
         """Remove the copy of a file."""
@@ -203,7 +180,7 @@ def packed_files(
     if endpoint_url:
         problem = f"is for s3://bucket/folder, but root={place}: leave it out"
         raise ArgumentError("endpoint_url", endpoint_url, problem)
-    return LocalFiles(user_path(place))
+    return PackedFiles(user_path(place))
 
 
 def check_litdata(name: str, value: object) -> None:
