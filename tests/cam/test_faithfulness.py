@@ -30,6 +30,18 @@ class Square(nn.Module):
         return self.dropout(torch.stack((torch.zeros_like(blue), 8 * blue - 4), 1))
 
 
+class Watching(nn.Module):
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(images)
+        return images.mean((2, 3))
+
+
 def noise(count: int = 12) -> Tensor:
     """Noise with a blue square in the corner that the network looks at."""
     images = 0.3 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -71,16 +83,10 @@ def test_the_area_below_a_curve_is_that_of_its_trapezoids() -> None:
 def test_an_empty_map_takes_pixels_away_everywhere_rather_than_from_the_top() -> None:
     images = torch.ones(1, 3, 32, 32)
     images[:, :, 16:] = 0.0
-    seen: list[Tensor] = []
-
-    class Watching(nn.Module):
-        def forward(self, batch: Tensor) -> Tensor:
-            seen.append(batch)
-            return batch.mean((2, 3))
-
     target = torch.zeros(1, dtype=torch.int64)
-    deletion_insertion(Watching(), images, torch.zeros(1, 32, 32), target, steps=2)
-    half_gone = seen[2][0, 0] == 0.5  # the mean colour
+    watching = Watching()
+    deletion_insertion(watching, images, torch.zeros(1, 32, 32), target, steps=2)
+    half_gone = watching.seen[2][0, 0] == 0.5  # the mean colour
     assert int(half_gone.sum()) == 512
     assert 200 < int(half_gone[:16].sum()) < 312
 
@@ -241,18 +247,14 @@ def test_the_mean_curves_are_those_over_the_images_and_have_the_mean_area() -> N
 
 def test_insertion_starts_from_a_gaussian_blur_of_a_twelfth_of_the_side() -> None:
     images = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    seen: list[Tensor] = []
-
-    class Watching(nn.Module):
-        def forward(self, batch: Tensor) -> Tensor:
-            seen.append(batch)
-            return batch.mean((2, 3))
-
-    deletion_insertion(Watching(), images, torch.zeros(2, 48, 48), ONES[:2], steps=1)
+    watching = Watching()
+    deletion_insertion(watching, images, torch.zeros(2, 48, 48), ONES[:2], steps=1)
     # Two standard deviations of 4 pixels each way; at the edges torchvision mirrors the image.
     expected = gaussian_blur(images, kernel_size=[17, 17], sigma=[4.0, 4.0])
-    torch.testing.assert_close(seen[1][:, :, 8:-8, 8:-8], expected[:, :, 8:-8, 8:-8])
-    assert torch.allclose(seen[1][:, :, :, 0].mean(), images[:, :, :, :4].mean(), atol=0.05)
+    torch.testing.assert_close(watching.seen[1][:, :, 8:-8, 8:-8], expected[:, :, 8:-8, 8:-8])
+    assert torch.allclose(
+        watching.seen[1][:, :, :, 0].mean(), images[:, :, :, :4].mean(), atol=0.05
+    )
 
 
 def test_a_difference_that_is_sure_but_too_small_to_see_is_not_called_faithful() -> None:

@@ -175,11 +175,7 @@ def test_weights_that_cannot_be_downloaded_say_where_to_place_the_file(
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
     network = TorchvisionNetwork(
-        num_classes=3,
-        image_size=64,
-        architecture="resnet18",
-        pretrained=True,
-        freeze_backbone=False,
+        num_classes=3, image_size=64, architecture="resnet18", pretrained=True
     )
     with pytest.raises(ArgumentError) as error:
         network.load_pretrained()
@@ -195,11 +191,7 @@ def test_pretrained_weights_fill_the_backbone_and_leave_the_new_head(
         torchvision.models._api, "load_state_dict_from_url", lambda *a, **k: original.state_dict()
     )
     network = TorchvisionNetwork(
-        num_classes=3,
-        image_size=64,
-        architecture="resnet18",
-        pretrained=True,
-        freeze_backbone=False,
+        num_classes=3, image_size=64, architecture="resnet18", pretrained=True
     )
     head = network.backbone.get_submodule("fc").get_parameter("weight").clone()
     network.load_pretrained()
