@@ -4,13 +4,19 @@ import logging
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from fishcnn.utils.text import printable
+
+_GAP = 2  # between columns
+_LINES = 3  # of a cell, beyond which columns are left out
+_LONG = 20  # letters of a path that stays in one line
 
 
 class Terminal(Console):
@@ -55,7 +61,69 @@ def wrapped(text: str) -> str:
 def plain_table(*columns: str | Column) -> Table:
     """A table without lines; without columns, one of names and values."""
     shown = {"header_style": "dim"} if columns else {"show_header": False}
-    return Table(*columns, box=None, padding=(0, 2, 0, 0), **shown)
+    return Table(*columns, box=None, padding=(0, _GAP, 0, 0), **shown)
+
+
+def fitted_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    wrapped: Collection[str],
+    spare: Sequence[str],
+) -> Table:
+    """A table that fits into the terminal and breaks no word.
+
+    Args:
+        head: names of columns.
+        rows: their texts.
+        width: of the terminal.
+        wrapped: the columns of words, which may take several lines, a path one for each folder;
+            the others hold numbers.
+        spare: columns that are left out where words would take many lines, the first ones first.
+    """
+    texts = {
+        name: [_in_lines(cell) if name in wrapped else cell for cell in cells]
+        for name, *cells in zip(head, *rows, strict=True)
+    }
+    whole = {name: _widest([name, *cells], "\n") for name, cells in texts.items()}
+    least = {n: _widest([n, *texts[n]], None if n in wrapped else "\n") for n in texts}
+    for name in spare:
+        if sum(max(wide, whole[n] // _LINES) + _GAP for n, wide in least.items()) > width:
+            least.pop(name, None)
+    words = [name for name in least if name in wrapped]
+    left = width - sum(wide + _GAP for wide in least.values())
+    for _ in range(abs(left) if words else 0):
+        if left > 0:
+            # The one that would take most lines.
+            name = max(words, key=lambda one: whole[one] / least[one])
+            least[name] += whole[name] > least[name]
+        else:
+            name = max(words, key=least.__getitem__)
+            least[name] = max(1, least[name] - 1)
+    columns = [
+        Column(
+            Text(name),
+            width=wide,
+            justify="left" if name in wrapped else "right",
+            overflow="ellipsis",
+            no_wrap=name not in wrapped,
+        )
+        for name, wide in least.items()
+    ]
+    table = plain_table(*columns)
+    for row in zip(*(texts[name] for name in least), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _in_lines(cell: str) -> str:
+    """A long path with a line for each folder."""
+    return cell.replace("/", "/\n") if len(cell) > _LONG else cell
+
+
+def _widest(texts: Iterable[str], end: str | None) -> int:
+    """The width of the widest part of texts, which end with that; of the widest word for None."""
+    return max(cell_len(part) for text in texts for part in text.split(end) or [""])
 
 
 def print_raw(console: Console, lines: Iterable[str | Path]) -> None:

@@ -19,11 +19,13 @@ class ValidationTable:
 
     Attributes:
         images: which image, and what is right of it: digest and true class, as one text.
+        labels: the true class of each.
         right: bool ``(n,)``, whether the answer is right.
         groups: int64 ``(n,)``, numbers that images of one group share.
     """
 
     images: list[str]
+    labels: list[str]
     right: NDArray[np.bool_]
     groups: NDArray[np.int64]
 
@@ -39,10 +41,11 @@ class ValidationTable:
             with file.open(encoding="utf-8", newline="") as opened:
                 rows = list(csv.DictReader(opened))
             images = [f"{row['digest']} {row['label']}" for row in rows]
+            labels = [row["label"] for row in rows]
             right = [row["label"] == row["prediction"] for row in rows]
             groups = [int(row["group"]) for row in rows]
         except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise FishError(f"{file} is damaged") from error
         if not images or None in {row["probability"] for row in rows}:  # cut short
             raise FishError(f"{file} is damaged")
-        return cls(images, np.array(right, np.bool_), np.array(groups, np.int64))
+        return cls(images, labels, np.array(right, np.bool_), np.array(groups, np.int64))

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from fishcnn.commands.compare.found_runs import FoundRun, find_runs
 from fishcnn.commands.compare.knobs import Knob
-from fishcnn.commands.compare.leaderboard import Ranking, leaderboard, to_json
+from fishcnn.commands.compare.leaderboard import Ranking, leaderboard
 from fishcnn.commands.compare.leaderboard_files import (
     effect_note,
     page,
@@ -20,6 +20,7 @@ from fishcnn.commands.compare.leaderboard_files import (
     print_leaderboard,
     runs_table,
 )
+from fishcnn.commands.compare.leaderboard_rows import to_json
 from fishcnn.commands.compare.pairs import ALPHA
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
@@ -70,10 +71,14 @@ def compare(config: DictConfig) -> None:
         write_leaderboard(runs, output, rows=config.rows)
 
 
-def compare_sweep(sweep: Path) -> None:
-    """Write the leaderboard of a sweep into its folder, and print what it says but the table.
+def compare_sweep(sweep: Path, *, rows: int) -> None:
+    """Write the leaderboard of a sweep into its folder, and print it.
 
     Where no job has finished, nothing is written.
+
+    Args:
+        sweep: its folder.
+        rows: of the table in the terminal; 0 for no table.
 
     Raises:
         FishError: the disk is full or may not be written to, or somebody else compares it.
@@ -81,7 +86,7 @@ def compare_sweep(sweep: Path) -> None:
     runs = find_runs([str(sweep)])
     if any(run.ranks for run in runs):
         with output_folder(None, sweep / COMPARISON) as output:
-            write_leaderboard(runs, output, rows=0)
+            write_leaderboard(runs, output, rows=rows)
 
 
 def write_leaderboard(runs: Sequence[FoundRun], output: Path, *, rows: int) -> list[Ranking]:

@@ -1,24 +1,29 @@
 """Runs gathered: those of the same images, and among these those of the same settings."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.varied import (
+    FOLD,
     REPEATS,
     SPLIT_SEED,
     configuration_key,
+    has,
     short_names,
     shown_value,
 )
 from fishcnn.metrics.intervals import seeds_interval
 from fishcnn.utils.text import printable
 
-# Of the smaller of two folders of images, by which they are the same data.
+# Of the smaller of two folders of images, by which they are the same data; and of all images that
+# either of two configurations was validated on, beyond which they can be ranked together.
 _SHARED = 0.5
 
 
@@ -60,6 +65,11 @@ class Configuration:
         """Of those that have finished the one of the highest accuracy."""
         return max(self.runs, key=_rank)
 
+    @cached_property
+    def validated(self) -> frozenset[str]:
+        """All images that a run was validated on; none where that is not known."""
+        return frozenset().union(*(run.validated for run in self.runs))
+
     @property
     def images(self) -> int:
         """How many a seed was validated on, over all folds."""
@@ -74,13 +84,14 @@ class Configuration:
     def label(self, names: Sequence[str]) -> str:
         """What was varied, in the fewest words."""
         short = zip(short_names(names), names, strict=True)
-        parts = [f"{word}={shown_value(self.any_run, name)}" for word, name in short]
+        run = self.any_run
+        parts = [f"{word}={shown_value(run, name)}" for word, name in short if has(run, name)]
         return printable(" ".join(parts)) or self.any_run.name
 
 
 @dataclass(frozen=True)
 class Board:
-    """Runs of the same images.
+    """Runs that were validated on the same images, or on mostly the same.
 
     Attributes:
         data: what the images are called.
@@ -93,6 +104,24 @@ class Board:
     runs: list[FoundRun]
     ranked: list[Configuration]
     waiting: list[Configuration]
+
+    @property
+    def images(self) -> str:
+        """How many each configuration was validated on."""
+        counts = sorted({one.images for one in self.ranked}) or [0]
+        return f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else str(counts[0])
+
+    @cached_property
+    def chance(self) -> float | None:
+        """What always naming the commonest class is right for; None where that is not known."""
+        known = [run.answers for one in self.ranked for run in one.runs if run.answers is not None]
+        label_of = {i: label for a in known for i, label in zip(a.images, a.labels, strict=True)}
+        counts = Counter(label_of.values()).values()
+        return max(counts) / sum(counts) if counts else None
+
+    def is_above_chance(self, one: Configuration) -> bool | None:
+        """Whether the interval of a configuration lies above chance; None if that is not known."""
+        return one.interval[0] > self.chance if one.interval and self.chance is not None else None
 
 
 def by_seed(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
@@ -131,8 +160,8 @@ def _images(of_seed: Sequence[FoundRun]) -> int:
 
 
 def gather(runs: Sequence[FoundRun]) -> list[Board]:
-    """Gather runs by their images, then by their settings."""
-    boards = [_board(some) for some in _by_data(runs)]
+    """Gather runs by their data, these by their settings, and these by their images."""
+    boards = [one for some in _by_data(runs) for one in _boards(some)]
     titles = [one.data for one in boards]
     return [
         replace(one, data=_told_apart(one, boards)) if titles.count(one.data) > 1 else one
@@ -150,15 +179,68 @@ def _place(one: Configuration) -> tuple[float, float]:
     return -(one.accuracy or 0), np.inf if loss is None else loss
 
 
-def _board(runs: list[FoundRun]) -> Board:
-    gathered: dict[object, list[FoundRun]] = {}
+def _boards(runs: list[FoundRun]) -> list[Board]:
+    """Boards of the same data, each of its own validation images."""
+    found = _configurations(runs)
+    known = [one for one in found if one.validated]
+    groups: list[list[Configuration]] = [] if known else [[]]
+    for one in known:
+        alike = next((g for g in groups if _same_images(g[0].validated, one.validated)), None)
+        if alike is None:
+            groups.append([one])
+        else:
+            alike.append(one)
+    # Of which nobody knows the images they are shown where the settings of the data are most alike.
+    for one in found:
+        if not one.validated:
+            max(groups, key=partial(_likeness, one)).append(one)
+    return [_board(some, runs) for some in groups]
+
+
+def _configurations(runs: Sequence[FoundRun]) -> list[Configuration]:
+    """Runs of the same settings; where images were added between two of the same fold, apart."""
+    gathered: dict[object, list[list[FoundRun]]] = {}
     for run in runs:
         # Of a run whose settings are not known nobody can say that they are those of another.
         key = configuration_key(run) if run.settings else run.run.path
-        gathered.setdefault(key, []).append(run)
-    found = [Configuration.of(one) for one in gathered.values()]
-    ranked = [one for one in found if one.runs]
-    ranked.sort(key=_place)
+        editions = gathered.setdefault(key, [])
+        fits = (some for some in editions if not any(_contradict(run, one) for one in some))
+        edition = next(fits, None)
+        if edition is None:
+            editions.append([run])
+        else:
+            edition.append(run)
+    return [Configuration.of(one) for editions in gathered.values() for one in editions]
+
+
+def _contradict(a: FoundRun, b: FoundRun) -> bool:
+    """Whether two runs that hold out the same part were validated on different images."""
+    same_part = all(a.settings.get(name) == b.settings.get(name) for name in (FOLD, SPLIT_SEED))
+    return (
+        same_part
+        and bool(a.validated and b.validated)
+        and not _same_images(a.validated, b.validated)
+    )
+
+
+def _same_images(a: frozenset[str], b: frozenset[str]) -> bool:
+    return a == b or len(a & b) > _SHARED * len(a | b)
+
+
+def _likeness(one: Configuration, others: Sequence[Configuration]) -> int:
+    """How many settings of the data one has in common with the likest of others."""
+
+    def of_data(other: Configuration) -> set[tuple[str, str]]:
+        settings = other.any_run.settings.items()
+        return {(name, str(value)) for name, value in settings if name.startswith("data.")}
+
+    return max((len(of_data(one) & of_data(other)) for other in others), default=0)
+
+
+def _board(found: Sequence[Configuration], of_data: Sequence[FoundRun]) -> Board:
+    own = {run.run.path for one in found for run in (*one.runs, *one.unfinished)}
+    runs = [run for run in of_data if run.run.path in own]
+    ranked = sorted((one for one in found if one.runs), key=_place)
     return Board(_title(runs), runs, ranked, [one for one in found if not one.runs])
 
 
@@ -170,14 +252,19 @@ def _title(runs: Sequence[FoundRun]) -> str:
 
 def _told_apart(board: Board, boards: Sequence[Board]) -> str:
     """A board by what says which images it is of, as far as others of its name differ in that."""
-    alike = [dict(_known(one).data) for one in boards if one.data == board.data]
-    own = dict(_known(board).data)
-    names = [name for name in own if len({data.get(name) for data in alike}) > 1]
-    return printable(f"{board.data} ({', '.join(f'{name}={own[name]}' for name in names)})")
+    own, said = _facts(board), []
+    alike = [_facts(one) for one in boards if one.data == board.data]
+    for name, value in own.items():
+        if any(facts.get(name) != value for facts in alike):
+            said.append(f"{name}={value}")
+            alike = [facts for facts in alike if facts.get(name) == value]
+    return printable(f"{board.data} ({', '.join(said)})")
 
 
-def _known(board: Board) -> FoundRun:
-    return next((run for run in board.runs if run.settings), board.runs[0])
+def _facts(board: Board) -> dict[str, str]:
+    known = next((run for run in board.runs if run.settings), board.runs[0])
+    parts = {name: str(known.settings.get(name)) for name in (FOLD, SPLIT_SEED)}
+    return {**dict(known.data), "images": board.images, **parts, "run": known.name}
 
 
 def _by_data(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:

@@ -2,10 +2,12 @@
 
 import csv
 import glob
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from fishcnn.commands.train.manifest import (
     settings_in,
     state_of,
 )
+from fishcnn.commands.validation_table import ValidationTable
 from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.utils.arrays import DamagedFile, read_arrays
 from fishcnn.utils.errors import FishError
@@ -29,6 +32,8 @@ from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 from fishcnn.utils.text import printable
+
+log = logging.getLogger(__name__)
 
 ENERGY = "cam_energy_on_fish"
 # What says which images there are; those that are drawn have no folder of their own.
@@ -85,6 +90,23 @@ class FoundRun:
         names = _DATA if self.settings.get("data.root") else _DRAWN
         values = ((name, self.settings.get(f"data.{name}")) for name in names)
         return tuple((name, str(value)) for name, value in values if value is not None)
+
+    @cached_property
+    def answers(self) -> ValidationTable | None:
+        """What it says of each image; None where it has not written that down."""
+        try:
+            return ValidationTable.read(self.run.validation)
+        except FileNotFoundError:
+            return None
+        except (FishError, OSError) as error:
+            log.warning("%s; the run is not compared image by image.", error)
+            return None
+
+    @cached_property
+    def validated(self) -> frozenset[str]:
+        """The images that it was validated on; none where it has not written that down."""
+        known = self.ranks and self.answers
+        return frozenset(known.images) if known else frozenset()
 
     def digests(self) -> set[bytes]:
         """Those of its images; none where they were not written down."""

@@ -30,12 +30,14 @@ class Knob:
     """A setting that was varied, or several that were varied together.
 
     Attributes:
-        name: as it is typed.
+        setting: its name; of several the first one.
+        name: as it is typed, of several all.
         levels: its L values, as typed; numbers in rising order.
         level_of: ``(N,)``, which one each run has.
         effect: what it did on average.
     """
 
+    setting: str
     name: str
     levels: list[str]
     level_of: NDArray[np.int64]
@@ -89,19 +91,20 @@ def turn_knobs(board: Board, names: Sequence[str]) -> Knobs:
     """
     runs = [run for one in board.ranked for run in once_each(one.runs)]
     accuracies = np.array([run.number("val_acc") or 0 for run in runs])
-    found: list[tuple[str, list[str], NDArray[np.int64]]] = []
+    found: list[tuple[str, str, list[str], NDArray[np.int64]]] = []
     for name in names:
         levels, codes = _levels(runs, name)
         if len(levels) < 2:
             continue
-        same = next((i for i, one in enumerate(found) if _same_parts(one[2], codes)), None)
+        same = next((i for i, one in enumerate(found) if _same_parts(one[3], codes)), None)
         if same is None:
-            found.append((printable(shown_name(name)), levels, codes))
+            found.append((name, printable(shown_name(name)), levels, codes))
         else:
-            before, texts, of_run = found[same]
+            setting, before, texts, of_run = found[same]
             first = [int(codes[of_run == level][0]) for level in range(len(texts))]
             texts = [f"{text}, {levels[code]}" for text, code in zip(texts, first, strict=True)]
-            found[same] = (f"{before}, {printable(shown_name(name))}", texts, of_run)
+            both = f"{before}, {printable(shown_name(name))}"
+            found[same] = (setting, both, texts, of_run)
     if not found:
         return Knobs([], accuracies, balanced=True, separable=True)
     blocks = [_levels(runs, name)[1] for name in (FOLD, SPLIT_SEED)]

@@ -1,21 +1,25 @@
 """The leaderboard of runs: ranks, verdicts, and what each setting did. Nothing is written here."""
 
-import math
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from functools import cached_property
 
 from fishcnn.commands.compare.configurations import Board, Configuration, gather
 from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.knobs import Knobs, turn_knobs
 from fishcnn.commands.compare.pairs import ALPHA, Pair, Pairs, compare_pairs
-from fishcnn.commands.compare.varied import REPEATS, shown_name, value_of, varied_settings
+from fishcnn.commands.compare.varied import (
+    REPEATS,
+    shown_value,
+    value_of,
+    varied_settings,
+)
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.text import counted, percent, printable
+
+MOST_SHOWN = 4  # settings of a row; the files for machines have all
 
 RANKED_BY = (
     "Ranked by the validation accuracy of the checkpoint that is kept, that of the lowest "
@@ -44,6 +48,36 @@ class Ranking:
     pairs: Pairs
     knobs: Knobs
 
+    @cached_property
+    def shown(self) -> list[str]:
+        """Those settings by which rows are named.
+
+        Of many those that tell the rows apart, and then those that have mattered most.
+        """
+        rows = [one.any_run for one in (*self.board.ranked, *self.board.waiting)]
+        # Those that have mattered most come first.
+        left = list(dict.fromkeys([*(knob.setting for knob in self.knobs.knobs), *self.names]))
+        texts = {name: [shown_value(run, name) for run in rows] for name in left}
+        labels, chosen = [""] * len(rows), set[str]()
+        while left and len(chosen) < MOST_SHOWN < len(self.names):
+            more = {n: [f"{a} {b}" for a, b in zip(labels, texts[n], strict=True)] for n in left}
+            name = max(left, key=lambda one: len(set(more[one])))
+            labels = more[name]
+            chosen.add(name)
+            left.remove(name)
+        return [name for name in self.names if name in chosen or len(self.names) <= MOST_SHOWN]
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether a configuration was trained with several seeds."""
+        ranked = self.board.ranked
+        return any(len({str(r.settings.get("seed")) for r in c.runs}) > 1 for c in ranked)
+
+    @property
+    def interval_is_of(self) -> str:
+        """What the 95% interval of an accuracy speaks of."""
+        return "other images and other seeds" if self.has_seeds else "other images"
+
     @property
     def has_repeats(self) -> bool:
         """Whether a configuration has several runs."""
@@ -71,9 +105,16 @@ class Ranking:
             return pair.verdict()
         return "not compared" if place in self.pairs.without else "no image in common"
 
+    def remark(self, place: int) -> str:
+        """What stands in a row: the verdict, if there is any choice, and what chance does."""
+        words = [self.verdict(place)] if len(self.board.ranked) > 1 else []
+        if self.board.is_above_chance(self.board.ranked[place]) is False:
+            words.append("not above chance")
+        return "; ".join(words)
+
     def label(self, configuration: Configuration) -> str:
         """What was varied, in the fewest words."""
-        return configuration.label(self.names)
+        return configuration.label(self.shown)
 
     def sentences(self) -> list[str]:
         """Who is better, in words."""
@@ -90,9 +131,15 @@ class Ranking:
             if unsure:
                 words += f", and not distinguishable from {len(unsure)} on {_images(unsure)}"
             said += [f"{words}.", self._how(len(self.pairs.pairs))]
+        said += [f"A 95% interval is of what {self.interval_is_of} would give.", *self._chance()]
         if self.pairs.without and len(ranked) > 1:
             names = [run.name for p in self.pairs.without for run in ranked[p].runs]
             said.append(f"{_named(names)}: {_OLDER}.")
+        if len(self.shown) < len(self.names):
+            said.append(
+                f"Rows are named by {len(self.shown)} of {len(self.names)} settings that differ; "
+                "leaderboard.csv has all."
+            )
         unfinished = [run for run in self.board.runs if not run.ranks]
         if unfinished:
             states = Counter(run.shown_state for run in unfinished)
@@ -103,13 +150,27 @@ class Ranking:
             )
         return said
 
-    def _how(self, comparisons: int) -> str:
-        seeds = any(
-            len({str(r.settings.get("seed")) for r in c.runs}) > 1 for c in self.board.ranked
+    def _chance(self) -> list[str]:
+        """What chance has, in a sentence; nothing where that is not known."""
+        board = self.board
+        if board.chance is None:
+            return []
+        below = sum(board.is_above_chance(one) is False for one in board.ranked)
+        of_all = (
+            f"the intervals of {below} of {len(board.ranked)} reach" if below else "none reaches"
         )
+        only = len(board.ranked) == 1
+        words = f"it {'reaches' if below else 'does not reach'}" if only else of_all
+        share = percent(board.chance)
+        return [
+            f"Chance, always naming the commonest class, is right for {share} of these "
+            f"{board.images} images; {words} down to that."
+        ]
+
+    def _how(self, comparisons: int) -> str:
         test = (
-            "by Student's t, of other images and other seeds"
-            if seeds
+            f"by Student's t, of {self.interval_is_of}"
+            if self.has_seeds
             else "by McNemar's exact test, which speaks of these networks, not of other seeds"
         )
         return (
@@ -145,121 +206,7 @@ def different_data(rankings: Sequence[Ranking]) -> str:
     """Say that not all runs are compared with each other; nothing where they are."""
     if len(rankings) < 2:
         return ""
-    names = ", ".join(
-        f"{one.board.data} ({counted(len(one.board.runs), 'run')})" for one in rankings
-    )
-    return f"Runs of different images are not compared with each other: {names}."
-
-
-def to_json(rankings: Sequence[Ranking]) -> dict[str, Any]:
-    """Everything, for machines."""
-    return {"ranked_by": RANKED_BY, "data": [_ranking(one) for one in rankings]}
-
-
-def _ranking(one: Ranking) -> dict[str, Any]:
-    ranked = [
-        {
-            "rank": place + 1,
-            **_configuration(configuration, one),
-            "against_the_best": one.verdict(place),
-        }
-        for place, configuration in enumerate(one.board.ranked)
-    ]
-    waiting = [{"rank": None, **_configuration(c, one)} for c in one.board.waiting]
-    best = one.board.ranked[0].best_run if one.board.ranked else None
-    return {
-        "name": one.board.data,
-        "varied": [shown_name(name) for name in one.names],
-        "repeated_over": one.repeats,
-        "configurations": ranked + waiting,
-        "best_command": best and command_of(best),
-        "sentences": one.sentences(),
-        "pairs": [pair_row(pair, one) for pair in one.pairs.pairs.values()],
-        "effects": {
-            "balanced": one.knobs.balanced,
-            "separable": one.knobs.separable,
-            "remark": one.knobs.remark(),
-            "settings": [
-                {
-                    "name": knob.name,
-                    "spread": knob.effect.spread,
-                    "p_value": knob.effect.p_value,
-                    "values": [
-                        {"value": level, "mean": mean, "half_width": half, "runs": number}
-                        for level, mean, half, number in zip(
-                            knob.levels,
-                            knob.effect.means.tolist(),
-                            knob.effect.half_widths.tolist(),
-                            np.bincount(knob.level_of).tolist(),
-                            strict=True,
-                        )
-                    ],
-                }
-                for knob in one.knobs.knobs
-            ],
-        },
-    }
-
-
-def _configuration(configuration: Configuration, one: Ranking) -> dict[str, Any]:
-    run = configuration.any_run
-    return {
-        "settings": {shown_name(name): value_of(run, name) for name in one.names},
-        "val_acc": configuration.accuracy,
-        "val_acc_interval": configuration.interval,
-        "val_f1": configuration.mean("val_f1"),
-        "energy_on_fish": configuration.mean("energy"),
-        "val_pictures": configuration.images,
-        "epochs": configuration.mean("epochs"),
-        "seconds": configuration.mean("seconds"),
-        "runs": [run_row(run, one) for run in (*configuration.runs, *configuration.unfinished)],
-    }
-
-
-def run_row(run: FoundRun, one: Ranking) -> dict[str, Any]:
-    """A run as a row; what is not known is None."""
-    ends = run.summary.get("val_acc_interval")
-    low, high = ends if isinstance(ends, list) and len(ends) == 2 else (None, None)
-    return {
-        "run": run.name,
-        "state": run.shown_state,
-        **{shown_name(name): value_of(run, name) for name in (*one.names, *one.repeats)},
-        "val_acc": run.number("val_acc"),
-        "val_acc_low": low,
-        "val_acc_high": high,
-        "val_f1": run.number("val_f1"),
-        "val_loss": run.number("val_loss"),
-        "energy_on_fish": run.energy,
-        "val_pictures": run.images or None,
-        "epochs": _whole(run.number("epochs")),
-        "best_epoch": _whole(run.number("best_epoch")),
-        "seconds": run.number("seconds"),
-        "checkpoint": run.summary.get("checkpoint"),
-        "folder": str(run.run.path),
-    }
-
-
-def pair_row(pair: Pair, one: Ranking) -> dict[str, Any]:
-    """A comparison as a row, of configurations by rank."""
-    first, second = one.board.ranked[pair.first], one.board.ranked[pair.second]
-    return {
-        "first_rank": pair.first + 1,
-        "second_rank": pair.second + 1,
-        "first": one.label(first),
-        "second": one.label(second),
-        "images": pair.found.images,
-        "difference": pair.found.difference,
-        "only_first": pair.found.only_first,
-        "only_second": pair.found.only_second,
-        "p_value": pair.found.p_value,
-        "p_adjusted": pair.adjusted,
-        "distinguishable": pair.is_sure,
-        "images_needed": None if pair.is_sure else pair.needed,
-    }
-
-
-def _whole(number: float | None) -> int | None:
-    return None if number is None or not math.isfinite(number) else int(number)
+    return "Runs that were validated on different images are ranked apart."
 
 
 def _images(pairs: Sequence[Pair]) -> str:

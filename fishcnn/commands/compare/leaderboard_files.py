@@ -4,10 +4,11 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from rich.table import Column
+from rich.table import Table
 from rich.text import Text
 
 from fishcnn.commands.compare.configurations import Configuration
@@ -16,14 +17,14 @@ from fishcnn.commands.compare.leaderboard import (
     Ranking,
     command_of,
     different_data,
-    pair_row,
-    run_row,
 )
+from fishcnn.commands.compare.leaderboard_rows import pair_row, run_row
 from fishcnn.commands.compare.pairs import shown_p
 from fishcnn.commands.compare.varied import shown_name, shown_value
-from fishcnn.commands.terminal import Terminal, plain_table, print_raw
+from fishcnn.commands.terminal import Terminal, fitted_table, print_raw
 from fishcnn.utils.errors import typed
 from fishcnn.utils.text import (
+    counted,
     interval_cell,
     markdown,
     markdown_code,
@@ -32,6 +33,9 @@ from fishcnn.utils.text import (
     printable,
     to_cell,
 )
+
+# Columns of several lines.
+WORDS = ("run", "best run", "varied", "against the best")
 
 
 def runs_table(rankings: Sequence[Ranking]) -> str:
@@ -85,10 +89,11 @@ def page(rankings: Sequence[Ranking], figures: Sequence[Sequence[str]]) -> str:
     lines = ["# Leaderboard", ""]
     if different := different_data(rankings):
         lines += [markdown(different), ""]
+    if any(one.board.ranked for one in rankings):
+        lines += [markdown(RANKED_BY), ""]
     for one, drawn in zip(rankings, figures, strict=True):
         if len(rankings) > 1:
-            lines += [f"## {markdown(one.board.data)}", ""]
-        lines += [markdown(RANKED_BY), ""] if one.board.ranked else []
+            lines += [f"## {markdown(heading(one))}", ""]
         lines += _markdown_table(*_main_table(one))
         lines += [f"- {markdown(sentence)}" for sentence in one.sentences()]
         if one.board.ranked:
@@ -108,47 +113,56 @@ def page(rankings: Sequence[Ranking], figures: Sequence[Sequence[str]]) -> str:
 Cells = tuple[list[str], list[list[str]]]
 
 
-def _main_table(one: Ranking) -> Cells:
-    """Names of columns, and a row of texts for each configuration."""
-    energy = any(c.mean("energy") is not None for c in one.board.ranked)
+def _main_table(one: Ranking, *, in_one_column: bool = False) -> Cells:
+    """Names of columns, and a row of texts for each configuration.
+
+    What was varied has a column for each setting, or one for all.
+    """
+    names = [] if in_one_column else [shown_name(name) for name in one.shown]
+    varied = ["varied"] if in_one_column else names
     head = [
-        *("rank", "runs" if one.has_repeats else "run"),
-        *map(shown_name, one.names),
-        *("accuracy", "95% interval", "images", "macro F1"),
-        *(["energy on fish"] if energy else []),
+        *("rank", "best run" if one.has_repeats else "run", "runs", *varied),
+        *("accuracy", "95% interval", "images", "macro F1", "energy on fish"),
         *("epochs", "seconds", "state", "against the best"),
     ]
     rows = []
     for place, configuration in enumerate((*one.board.ranked, *one.board.waiting)):
         ranked = bool(configuration.runs)
-        run = configuration.any_run
+        run = configuration.best_run if ranked else configuration.any_run
+        energy = configuration.mean("energy")
         rows.append(
             [
                 str(place + 1) if ranked else "-",
-                _runs(configuration),
-                *(shown_value(run, name) for name in one.names),
-                percent(configuration.accuracy),
+                run.name,
+                _runs(configuration) if one.has_repeats else "",
+                *([one.label(configuration)] if in_one_column else []),
+                *([] if in_one_column else [shown_value(run, name) for name in one.shown]),
+                percent(configuration.accuracy) if ranked else _state(configuration),
                 interval_cell(configuration.interval),
                 str(configuration.images) if ranked else "",
                 _number(configuration.mean("val_f1"), ".3f"),
-                *([percent(configuration.mean("energy"))] if energy else []),
+                "" if energy is None else percent(energy),
                 _number(configuration.mean("epochs"), ".4g"),
                 _number(configuration.mean("seconds"), ",.0f"),
                 _state(configuration),
-                one.verdict(place) if ranked and len(one.board.ranked) > 1 else "",
+                one.remark(place) if ranked else "",
             ]
         )
-    return head, rows
+    # Without those that say nothing here.
+    told = [any(cells) for cells in zip(*rows, strict=True)]
+    return list(compress(head, told)), [list(compress(row, told)) for row in rows]
 
 
 def _runs_table(one: Ranking) -> Cells:
-    head = ["run", *map(shown_name, one.repeats), "accuracy", "best epoch", "state", "checkpoint"]
+    head = ["rank", "run", *map(shown_name, one.repeats)]
+    head += ["accuracy", "best epoch", "state", "checkpoint"]
     rows = []
-    for configuration in (*one.board.ranked, *one.board.waiting):
+    for place, configuration in enumerate((*one.board.ranked, *one.board.waiting)):
         for run in (*configuration.runs, *configuration.unfinished):
             epoch = run.number("best_epoch")
             rows.append(
                 [
+                    str(place + 1) if configuration.runs else "-",
                     run.name,
                     *(shown_value(run, name) for name in one.repeats),
                     percent(run.number("val_acc")),
@@ -183,6 +197,12 @@ def _effects_table(one: Ranking) -> Cells:
     return ["setting", "from lowest to highest", "p", "mean accuracy by value"], rows
 
 
+def heading(one: Ranking) -> str:
+    """A board where there are several."""
+    runs = counted(len(one.board.runs), "run")
+    return f"{one.board.data}: {runs}, {one.board.images} validation images"
+
+
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     texts = [
@@ -193,8 +213,6 @@ def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 def _runs(configuration: Configuration) -> str:
     done, others = configuration.runs, configuration.unfinished
-    if len(done) + len(others) == 1:
-        return configuration.any_run.name
     return f"{len(done)} of {len(done) + len(others)}" if others else str(len(done))
 
 
@@ -222,16 +240,17 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
         console.width = 120  # a log file can be scrolled
     if different := different_data(rankings):
         console.print(Text(different, style="bold"))
+    if any(len(one.board.ranked) > 1 for one in rankings):
+        console.print(Text(RANKED_BY))
     for one in rankings:
         if len(rankings) > 1:
-            console.print(Text(f"\n{one.board.data}", style="bold"))
+            console.print(Text(f"\n{heading(one)}", style="bold"))
         if most:
-            console.print(_terminal_table(one, most))
+            console.print(_terminal_table(one, most, console.width))
         left = len(one.board.ranked) + len(one.board.waiting) - most
         if most and left > 0:
             console.print(f"and {left} more; the files have all")
-        ranked_by = [RANKED_BY] if len(one.board.ranked) > 1 else []
-        for sentence in (*ranked_by, *one.sentences()):
+        for sentence in one.sentences():
             console.print(Text(printable(sentence)))
         for knob in one.knobs.knobs[:3]:
             console.print(
@@ -250,31 +269,12 @@ def effect_note(spread: float, p_value: float | None) -> str:
     return size if p_value is None else f"{size}, {shown_p(p_value)}"
 
 
-def _terminal_table(one: Ranking, most: int) -> Any:  # noqa: ANN401 - rich's table
-    energy = any(c.mean("energy") is not None for c in one.board.ranked)
-    numbers = ["accuracy", "95% interval", "F1", *(["on fish"] if energy else []), "epochs", "time"]
-    table = plain_table(
-        Column("rank", justify="right"),
-        Column("runs" if one.has_repeats else "run", overflow="fold"),
-        Column("varied", overflow="fold", ratio=3),
-        *(Column(name, justify="right", no_wrap=True) for name in numbers),
-        Column("against the best", overflow="fold", ratio=2),
-    )
-    for place, configuration in enumerate((*one.board.ranked, *one.board.waiting)[:most]):
-        ranked = bool(configuration.runs)
-        seconds = configuration.mean("seconds")
-        several = ranked and len(one.board.ranked) > 1
-        cells = [
-            str(place + 1) if ranked else "-",
-            _runs(configuration),
-            one.label(configuration) if one.names else "",
-            percent(configuration.accuracy) if ranked else _state(configuration),
-            interval_cell(configuration.interval),
-            _number(configuration.mean("val_f1"), ".3f"),
-            *([percent(configuration.mean("energy"))] if energy else []),
-            _number(configuration.mean("epochs"), ".4g"),
-            "" if seconds is None else f"{seconds:,.0f} s",
-            one.verdict(place) if several else "",
-        ]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+def _terminal_table(one: Ranking, most: int, width: int) -> Table:
+    head, rows = _main_table(one, in_one_column=True)
+    # What is the same for all rows, or stands in another column, is left to the files.
+    same = {name for name, *cells in zip(head, *rows, strict=True) if len({*cells} - {""}) == 1}
+    left_out = {"state"} | (same & {"images"}) | (set() if one.names else {"varied"})
+    kept = [name not in left_out for name in head]
+    rows = [[printable(cell) for cell in compress(row, kept)] for row in rows[:most]]
+    spare = ("epochs", "macro F1", "energy on fish", "images", "seconds", "best run")
+    return fitted_table(list(compress(head, kept)), rows, width, WORDS, spare)

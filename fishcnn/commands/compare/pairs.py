@@ -1,6 +1,5 @@
 """Configurations compared two by two, on the images that both were validated on."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,10 +17,7 @@ from fishcnn.metrics.paired_comparison import (
     holm,
     images_needed,
 )
-from fishcnn.utils.errors import FishError
 from fishcnn.utils.text import points
-
-log = logging.getLogger(__name__)
 
 ALPHA = 0.05  # how often at most any comparison of a leaderboard may be wrong
 _MANY = 1_000_000  # images that nobody will have
@@ -119,16 +115,8 @@ def compare_pairs(ranked: Sequence[Configuration]) -> Pairs:
 
 def _tables(configuration: Configuration) -> list[ValidationTable] | None:
     """What each run says of each image; None where one of them has not written it down."""
-    found = []
-    for run in configuration.runs:
-        try:
-            found.append(ValidationTable.read(run.run.validation))
-        except FileNotFoundError:
-            return None
-        except (FishError, OSError) as error:
-            log.warning("%s; the run is not compared image by image.", error)
-            return None
-    return found
+    found = [run.answers for run in configuration.runs if run.answers is not None]
+    return found if len(found) == len(configuration.runs) else None
 
 
 class _Answers(NamedTuple):

@@ -76,9 +76,14 @@ def value_of(run: FoundRun, name: str) -> Any:  # noqa: ANN401 - settings are of
     return experiment_of(run) if name == EXPERIMENT else run.settings.get(name)
 
 
+def has(run: FoundRun, name: str) -> bool:
+    """Whether there is such a setting for a run; each model has its own."""
+    return name == EXPERIMENT or name in run.settings
+
+
 def shown_value(run: FoundRun, name: str) -> str:
     """A setting of a run in the fewest letters; a dash where it has none."""
-    if name != EXPERIMENT and name not in run.settings:
+    if not has(run, name):
         return "-"
     value = value_of(run, name)
     return f"{value:.4g}" if isinstance(value, float) else typed(value)

@@ -187,7 +187,7 @@ def compare_jobs(sweep: Path) -> None:
         "repeated_over": over,
         "repeated": [asdict(row) for row in rows],
     }
-    _print_tables(jobs, over, rows)
+    _print_table(jobs)
     if all(nothing_came_of(sweep / job.folder) for job in jobs):
         return
     file = sweep / SWEEP
@@ -197,64 +197,37 @@ def compare_jobs(sweep: Path) -> None:
     if any(job.state == RunState.FINISHED for job in jobs):
         from fishcnn.commands.compare.compare import compare_sweep
 
-        compare_sweep(sweep)
+        # Without folds and seeds the leaderboard would be the table of the jobs in another order.
+        compare_sweep(sweep, rows=30 if over else 0)
 
 
-def _print_tables(jobs: Sequence[Job], over: str | None, rows: Sequence[Repeated]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from fishcnn.commands.terminal import Terminal
-
-    def table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
-        made = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-        for name in words:
-            made.add_column(name, overflow="fold")
-        for name in numbers:
-            made.add_column(name, justify="right", no_wrap=True)
-        return made
+def _print_table(jobs: Sequence[Job]) -> None:
+    from fishcnn.commands.terminal import Terminal, fitted_table
 
     # Without markup, as overrides may hold brackets.
     console = Terminal(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = 120  # a log file can be scrolled
-    numbers = ("val acc", "95% interval", "val loss")
-    shown = table(
-        "Jobs of this sweep; best epoch: lowest val loss",
-        ("job", "overrides"),
-        (*numbers, "best epoch", "time"),
-    )
     names = differing(jobs)
-    for job in jobs:
-        measured = (str(job.state), "", "") if job.val_acc is None else _measured(job)
-        epoch = "" if job.best_epoch is None else str(job.best_epoch)
-        time = "" if job.seconds is None else f"{job.seconds:.0f} s"
-        shown.add_row(job.folder, _typed(job.overrides, names), *measured, epoch, time)
-    console.print(shown)
-    if over is None:
-        return
-    pooled = ("pooled", "95% interval") if over == _FOLD else ()
-    shown = table(f"Mean over {over}", ("overrides",), ("jobs", *numbers, *pooled))
-    for row in rows:
-        count = len(row.jobs) + len(row.failed)
-        done = str(count) if not row.failed else f"{len(row.jobs)} of {count}"
-        cells = [done, *_measured(row)]
-        if pooled:
-            cells += [_percent(row.pooled_val_acc), interval_cell(row.pooled_val_acc_interval)]
-        shown.add_row(_typed(row.overrides, list(row.overrides)) or "all", *cells)
-    console.print(shown)
-
-
-def _measured(row: Job | Repeated) -> tuple[str, str, str]:
-    # A loss that is not finite is null in the summary.
-    loss = "" if row.val_loss is None else f"{row.val_loss:.4f}"
-    return _percent(row.val_acc), interval_cell(row.val_acc_interval), loss
+    head = ("job", "overrides", "val acc", "95% interval", "val loss", "best epoch", "time")
+    rows = [
+        [
+            job.folder,
+            _typed(job.overrides, names),
+            str(job.state) if job.val_acc is None else percent(job.val_acc),
+            interval_cell(job.val_acc_interval),
+            # A loss that is not finite is null in the summary.
+            "" if job.val_loss is None else f"{job.val_loss:.4f}",
+            "" if job.best_epoch is None else str(job.best_epoch),
+            "" if job.seconds is None else f"{job.seconds:.0f} s",
+        ]
+        for job in jobs
+    ]
+    console.print("Jobs of this sweep; best epoch: lowest val loss; 95% interval: on other images")
+    spare = ("best epoch", "time", "val loss")
+    console.print(fitted_table(head, rows, console.width, ("job", "overrides"), spare))
 
 
 def _typed(overrides: Mapping[str, str], names: Sequence[str]) -> str:
     """Overrides as they are typed, but for those that are not given."""
     return " ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else percent(share)

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         *overrides: str,
         answers: str | Mapping[int, str] | None = None,
         groups: list[int] | None = None,
+        truth: Sequence[str] | None = None,
         **summary: Any,
     ) -> RunFolder:
         run = RunFolder(tmp_path / name)
@@ -50,8 +51,9 @@ def make_run(tmp_path: Path) -> MakeRun:
             writer.writerow(COLUMNS)
             for number, (image, right) in enumerate(of_image.items()):
                 group = image if groups is None else groups[number]
-                guess = "carp" if int(right) else "eel"
-                writer.writerow([f"{image}.png", f"{image:032x}", group, "carp", guess, 0.9])
+                label = "carp" if truth is None else truth[image]
+                guess = label if int(right) else "no fish"
+                writer.writerow([f"{image}.png", f"{image:032x}", group, label, guess, 0.9])
         content = {
             **{"best_epoch": 2, "epochs": 3, "val_acc": hits / total, "val_f1": 0.5},
             **{"val_pictures": total, "val_acc_interval": wilson_interval(hits, total)},

@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from fishcnn.commands.build import compose_config
 from fishcnn.commands.compare.found_runs import find_runs
-from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard, to_json
+from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard
 from fishcnn.commands.compare.leaderboard_files import page, runs_table
+from fishcnn.commands.compare.leaderboard_rows import to_json
 from fishcnn.commands.run_state import RunState
 from fishcnn.commands.train.manifest import Manifest, PlannedJob, settings_in
 from fishcnn.data.splitting.split_digests import SplitDigests
@@ -201,7 +202,8 @@ def test_runs_of_other_images_are_not_compared_with_each_other(
     assert titles == ["photos (root=/fish/photos)", "fish", "photos (root=/other/photos)"]
     assert first.pairs.pairs == second.pairs.pairs == {}
     text = page([first, second], [[], []])
-    assert "Runs of different images are not compared with each other" in text
+    assert "Runs that were validated on different images are ranked apart." in text
+    assert "## photos: 1 run, 4 validation images" in text
 
 
 def test_images_that_have_moved_are_the_same_images(make_run: MakeRun, tmp_path: Path) -> None:
@@ -219,9 +221,91 @@ def test_runs_without_an_image_in_common_are_not_compared(
 ) -> None:
     make_run("0", "model.blocks=2", "data.fold=0", "data.folds=2", answers={0: "1", 1: "1"})
     make_run("1", "model.blocks=3", "data.fold=1", "data.folds=2", answers={2: "1", 3: "0"})
+    boards = leaderboard(find_runs([str(tmp_path)]))
+    assert [len(one.board.ranked) for one in boards] == [1, 1]
+    assert [one.board.data for one in boards] == ["photos (data.fold=0)", "photos (data.fold=1)"]
+
+
+def test_runs_of_one_folder_are_ranked_apart_where_they_hold_out_other_images(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="1100")
+    make_run("1", "model.blocks=3", answers="1110")
+    make_run("2", "model.blocks=4").state.write_text('{"state": "failed", "reason": null}')
+    folds = ("data.folds=2", "model.blocks=2")
+    for fold in range(2):
+        images = dict.fromkeys(range(6 * fold, 6 * fold + 6), "1")
+        make_run(f"{3 + fold}", *folds, f"data.fold={fold}", answers=images)
+    make_run("5", *folds, "data.fold=1", "model.blocks=3").validation.touch()
+    single, folded = leaderboard(find_runs([str(tmp_path)]))
+    assert order(single) == ["blocks=3", "blocks=2"]
+    assert [single.label(one) for one in single.board.waiting] == ["blocks=4"]
+    assert [one.label(["model.blocks"]) for one in folded.board.waiting] == ["blocks=3"]
+    assert [one.accuracy for one in folded.board.ranked] == [1]
+    titles = ("photos (images=4)", "photos (images=12)")
+    assert (single.board.data, folded.board.data) == titles
+
+
+def test_a_fold_that_failed_does_not_take_a_configuration_off_the_board(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for blocks, folds in ((2, 3), (3, 2)):
+        for fold in range(folds):
+            images = dict.fromkeys(range(4 * fold, 4 * fold + 4), str(blocks - 2))
+            typed = (f"model.blocks={blocks}", "data.folds=3", f"data.fold={fold}")
+            make_run(f"{blocks}-{fold}", *typed, answers=images)
     found = ranked(tmp_path)
-    assert found.pairs.pairs == {}
-    assert found.verdict(1) == "no image in common"
+    assert order(found) == ["blocks=3", "blocks=2"]
+    assert found.board.images == "8 to 12"
+    assert found.pairs.pairs[0, 1].found.images == 8
+
+
+def test_a_run_after_images_were_added_is_no_repetition_of_the_one_before(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("before", "seed=1", answers="1110")
+    make_run("after", "seed=1", answers=dict.fromkeys(range(3, 13), "1"))
+    boards = leaderboard(find_runs([str(tmp_path)]))
+    assert {one.board.data: one.board.ranked[0].accuracy for one in boards} == {
+        "photos (images=10)": 1,
+        "photos (images=4)": 0.75,
+    }
+
+
+def test_chance_is_said_and_who_is_not_above_it(make_run: MakeRun, tmp_path: Path) -> None:
+    truth = ["eel"] * 40 + ["carp"] * 20
+    for blocks, hits in ((2, 45), (3, 50), (4, 55)):
+        answers = "1" * hits + "0" * (60 - hits)
+        make_run(str(blocks), f"model.blocks={blocks}", answers=answers, truth=truth)
+    found = ranked(tmp_path)
+    assert found.board.chance == pytest.approx(2 / 3)
+    # Of 45 hits in 60 the interval is 62.8% to 84.2%.
+    remarks = [found.remark(place) for place in range(3)]
+    assert ["not above chance" in remark for remark in remarks] == [False, False, True]
+    (said,) = [line for line in found.sentences() if line.startswith("Chance")]
+    assert "is right for 66.7% of these 60 images; the intervals of 1 of 3 reach down" in said
+    (data,) = to_json([found])["data"]
+    assert data["chance"] == pytest.approx(2 / 3)
+    assert [one["above_chance"] for one in data["configurations"]] == [True, True, False]
+
+
+def test_many_settings_are_cut_to_those_that_tell_rows_apart(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for number in range(6):
+        typed = [f"model.blocks={2 + number % 2}", f"optimizer.lr={1 + number // 2}"]
+        others = ["hidden", "base_channels", "dropout"] if number > 2 else []
+        same = [f"model.{name}=0.5" if name == "dropout" else f"model.{name}=8" for name in others]
+        make_run(str(number), *typed, *same, answers="1" * (number + 1) + "0" * (9 - number))
+    found = ranked(tmp_path)
+    assert len(found.names) == 5
+    assert len(found.shown) == 4
+    assert {"model.blocks", "optimizer.lr"} < {*found.shown}
+    assert len({*order(found)}) == 6
+    assert "Rows are named by 4 of 5 settings that differ; leaderboard.csv has all." in (
+        found.sentences()
+    )
+    assert set(to_json([found])["data"][0]["varied"]) == {*found.names}
 
 
 def test_images_that_no_split_separates_are_one_witness(make_run: MakeRun, tmp_path: Path) -> None:
