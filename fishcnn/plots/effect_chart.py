@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from fishcnn.plots.figure import CAPTION_SIZE, DPI, FAINT, INK, TRAIN, VAL, dress, headline
-from fishcnn.plots.fonts import label_fonts, shorten
+from fishcnn.plots.fonts import label_fonts, shorten, text_width
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +58,10 @@ def effect_chart(effects: Sequence[Effect], title: str) -> Figure:
         14 / _WIDTH, 1 - 12 / height, heading,
         fontsize=size, family=families, va="top", color=INK, parse_math=False,
     )  # fmt: skip
+    figure.text(
+        14 / _WIDTH, 1 - 38 / height, _legend(shown),
+        fontsize=CAPTION_SIZE, va="top", color=FAINT,
+    )  # fmt: skip
     low, high = _ends(shown)
     top = _TITLE
     for number, (effect, count) in enumerate(zip(shown, rows, strict=True)):
@@ -83,21 +87,31 @@ def effect_chart(effects: Sequence[Effect], title: str) -> Figure:
             shorten(t, _LABELS - 24, CAPTION_SIZE, families, DPI) for t in effect.levels[:count]
         ]
         axes.set_yticks(at, texts)
-        heading = shorten(
-            f"{effect.name}: {effect.note}", _WIDTH - _RIGHT - 14, CAPTION_SIZE + 1.5, families, DPI
-        )
+        note, size = f": {effect.note}", CAPTION_SIZE + 1.5
+        room = _WIDTH - _RIGHT - 14 - text_width(note, size, families, DPI)
+        heading = shorten(effect.name, room, size, families, DPI) + note
         dress(axes, percent="x")
         for label in axes.get_yticklabels():
             label.set(family=families, color=INK, parse_math=False)
         axes.annotate(
             heading, (0, 1), ((14 - _LABELS) * 72 / DPI, 4), "axes fraction", "offset points",
-            fontsize=CAPTION_SIZE + 1.5, family=families, color=INK, parse_math=False,
+            fontsize=size, family=families, color=INK, parse_math=False,
         )  # fmt: skip
         if number + 1 < len(shown):
             axes.tick_params(labelbottom=False)
         else:
-            axes.set_xlabel("mean validation accuracy; dashed: mean of all values")
+            axes.set_xlabel("mean validation accuracy")
     return figure
+
+
+def _legend(effects: Sequence[Effect]) -> str:
+    """What the marks are, of those that are there."""
+    words = ["dashed: mean of all values of the setting"]
+    if any(np.isfinite(effect.half_widths).any() for effect in effects):
+        words.append("bar: 95% interval of the difference to that")
+    if any(effect.is_sure for effect in effects):
+        words.append("blue: the setting matters beyond the noise")
+    return "; ".join(words)
 
 
 def _ends(effects: Sequence[Effect]) -> tuple[float, float]:

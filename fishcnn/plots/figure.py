@@ -8,7 +8,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from fishcnn.plots.fonts import label_fonts, missing_glyphs_allowed, shorten, text_width
 
@@ -32,6 +31,11 @@ def headline(title: str, room: int, families: list[str]) -> tuple[str, float]:
     return shorten(title, room, size, families, DPI), size
 
 
+def _as_percent(share: float, _place: object = None) -> str:
+    """A share at a tick, without digits that say nothing."""
+    return f"{round(100 * share, 6):g}%"
+
+
 def dress(
     axes: Axes,
     title: str = "",
@@ -47,7 +51,7 @@ def dress(
     shares.
     """
     for name in percent:
-        getattr(axes, f"{name}axis").set_major_formatter(PercentFormatter(1))
+        getattr(axes, f"{name}axis").set_major_formatter(_as_percent)
     fonts = label_fonts([title])
     axes.set_title(
         title,

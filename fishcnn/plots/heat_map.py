@@ -14,8 +14,9 @@ from fishcnn.utils.text import percent
 Floats = npt.NDArray[np.float64]
 
 _CELL_WIDTH, _CELL_HEIGHT = 84, 34  # pixels
-_LEFT, _RIGHT, _TOP, _BOTTOM = 210, 30, 56, 52
-_SLANTED = 50  # pixels more at the bottom, for long names
+_LEFT, _RIGHT, _TOP, _BOTTOM = 210, 30, 72, 52
+_LONGEST = 200  # pixels of a name that is slanted
+_SLANT = 30  # degrees
 _LEAST_WIDTH = 560
 _MOST = 16  # values of one setting
 
@@ -43,7 +44,7 @@ def heat_map(
     families = label_fonts([title, *names, *rows, *columns])
     widest = max(text_width(text, CAPTION_SIZE, families, DPI) for text in columns)
     slanted = widest > _CELL_WIDTH - 8
-    bottom = _BOTTOM + _SLANTED * slanted
+    bottom = _BOTTOM + slanted * round(min(widest, _LONGEST) * np.sin(np.radians(_SLANT)))
     width, height = max(_LEFT + wide + _RIGHT, _LEAST_WIDTH), _TOP + high + bottom
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((_LEFT / width, bottom / height, wide / width, high / height))
@@ -52,12 +53,12 @@ def heat_map(
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     size = CAPTION_SIZE
-    side = [shorten(text, _LEFT - 60, size, families, DPI) for text in rows]
+    side = [shorten(text, _LEFT - 24, size, families, DPI) for text in rows]
     axes.set_yticks(range(len(rows)), side)
     axes.set_xticks(
         range(len(columns)),
-        [shorten(text, 1.35 * _CELL_WIDTH, size, families, DPI) for text in columns],
-        rotation=20 if slanted else 0,
+        [shorten(text, _LONGEST, size, families, DPI) for text in columns],
+        rotation=_SLANT if slanted else 0,
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
@@ -80,9 +81,8 @@ def heat_map(
     centre = _LEFT + wide / 2
     across = shorten(names[1], 2 * min(centre, width - centre) - 28, size, families, DPI)
     figure.text(centre / width, 10 / height, across, ha="center", va="bottom", **style)
-    upright = shorten(names[0], height - 20, size, families, DPI)
-    middle = (bottom + high / 2) / height
-    figure.text(14 / width, middle, upright, rotation=90, ha="left", va="center", **style)
+    down = shorten(names[0], width - 28, size, families, DPI)
+    figure.text(14 / width, 1 - (_TOP - 10) / height, down, ha="left", va="bottom", **style)
     heading, size = headline(title, width - 28, families)
     figure.text(
         14 / width, 1 - 12 / height, heading,

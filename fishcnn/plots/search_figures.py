@@ -1,6 +1,7 @@
 """The figures of a search: which settings matter, how it went, what good trials have in common."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,6 @@ from fishcnn.plots.figure import (
     CAPTION_SIZE,
     DPI,
     FAINT,
-    GRID,
     INK,
     NOTE_SIZE,
     TRAIN,
@@ -73,23 +73,44 @@ def search_history(numbers: Floats, losses: Floats, pruned: npt.NDArray[np.bool_
     figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     done = ~pruned & np.isfinite(losses)
-    axes.plot(numbers[pruned], losses[pruned], "x", color=FAINT, markersize=4, label="pruned")
-    axes.plot(numbers[done], losses[done], "o", color=TRAIN, markersize=4, label="finished")
+    low, high = _window(losses, done)
+    edge, above = high - 0.03 * (high - low), False
+    for which, marker, colour, label in (
+        (pruned & np.isfinite(losses), "x", FAINT, "pruned"),
+        (done, "o", TRAIN, "finished"),
+    ):
+        if which.any():
+            style: dict[str, Any] = {
+                "color": colour,
+                "markersize": 4,
+                "label": label,
+                "clip_on": False,
+            }
+            axes.plot(
+                numbers[which], np.where(losses[which] > high, edge, losses[which]), marker, **style
+            )
+            above = above or bool((losses[which] > high).any())
     if done.any():
         lowest = np.minimum.accumulate(np.where(done, losses, np.inf))
         known = np.isfinite(lowest)
         axes.step(
             numbers[known], lowest[known], where="post", color=VAL, linewidth=1.5, label="lowest"
         )
-        # A trial that has diverged would press all others together.
-        finite = losses[np.isfinite(losses)]
-        low, high = float(finite.min()), float(np.quantile(losses[done], 0.9))
-        room = max(high - low, 0.05 * abs(high), 1e-3)
-        axes.set_ylim(low - 0.1 * room, min(float(finite.max()) + 0.1 * room, high + 1.5 * room))
-    axes.set(xlabel="trial", ylabel="validation loss")
+        axes.set_ylim(low, high)
+    axes.set(xlabel="trial", ylabel="validation loss" + "; higher ones at the edge" * above)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    dress(axes, "Validation loss of the trials", legend=True)
+    dress(axes, "Validation loss of the trials", legend=bool(np.isfinite(losses).any()))
     return figure
+
+
+def _window(losses: Floats, done: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The ends of the scale: a trial that has diverged would press all others together."""
+    if not done.any():
+        return 0.0, np.inf
+    finite = losses[np.isfinite(losses)]
+    low, high = float(finite.min()), float(np.quantile(losses[done], 0.9))
+    room = max(high - low, 0.05 * abs(high), 1e-3)
+    return low - 0.1 * room, min(float(finite.max()) + 0.1 * room, high + 1.5 * room)
 
 
 def parallel_coordinates(
@@ -113,20 +134,27 @@ def parallel_coordinates(
     axes = figure.subplots()
     across = range(len(names))
     good = losses <= np.quantile(losses, 0.2)
+    looks: list[dict[str, Any]] = [
+        {"color": FAINT, "linewidth": 0.8, "alpha": 0.4, "label": "others"},
+        {"color": TRAIN, "linewidth": 1.1, "alpha": 0.8, "label": "best fifth"},
+        {"color": VAL, "linewidth": 2.2, "label": "best"},
+    ]
+    best = int(losses.argmin())
+    dots = "o" if len(names) == 1 else ""
     for row in np.argsort(-losses, kind="stable"):
-        best = row == int(losses.argmin())
-        colour = VAL if best else TRAIN if good[row] else GRID
-        line = 2.2 if best else 1.1 if good[row] else 0.8
-        axes.plot(across, places[row], color=colour, linewidth=line, alpha=1 if best else 0.8)
+        look = looks[2 if row == best else int(good[row])]
+        axes.plot(across, places[row], marker=dots, markersize=3, **look)
+        look.pop("label", None)  # once in the legend
     for place, (at, values) in zip(across, scales, strict=True):
         axes.axvline(place, color=FAINT, linewidth=0.7, zorder=0.5)
         fonts = label_fonts(values)
         step = -(-len(values) // _MOST_VALUES)
         for height, value in list(zip(at, values, strict=True))[::step]:
-            axes.text(
-                place + 0.04,
-                height,
+            axes.annotate(
                 shorten(value, _LONGEST * 0.6, NOTE_SIZE, fonts, DPI),
+                (place, height),
+                (3, 0),
+                textcoords="offset points",
                 size=NOTE_SIZE,
                 family=fonts,
                 color=INK,
@@ -134,8 +162,6 @@ def parallel_coordinates(
                 parse_math=False,
                 bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
             )
-    for colour, label in ((VAL, "best"), (TRAIN, "best fifth"), (GRID, "others")):
-        axes.plot([], [], color=colour, label=label)
     fonts = label_fonts(names)
     # The last part of a name tells most; the group stands below it.
     parts = [reversed(name.rsplit(".", 1)) for name in names]

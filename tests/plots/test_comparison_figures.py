@@ -1,5 +1,7 @@
 """The figures of a comparison of runs."""
 
+from itertools import combinations, pairwise
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -82,7 +84,62 @@ def test_what_no_other_beats_in_both_is_named(count: int) -> None:
     assert sorted(int(text.get_text()) - 1 for text in axes.texts) == front
     assert figure.texts[0].get_text().startswith("1 eine_sehr")
     assert len(axes.collections) == (count <= 40)
+    assert (axes.get_legend_handles_labels()[1][0] == "95% interval") == (count <= 40)
     assert axes.get_xscale() == "linear"
     nothing_leaves(figure)
     width = figure.get_size_inches()[0] * DPI
     assert all(text.get_window_extent().x1 <= width for text in figure.texts)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "label"),
+    [
+        (0.4, 1.1, "seconds of a run"),
+        (1, 2.9, "seconds of a run"),
+        (0.5, 30, "time of a run"),
+        (20, 36_000, "time of a run"),
+        (1, 36_000, "time of a run"),
+        (100, 900, "minutes of a run"),
+        (30_000, 36_000, "hours of a run"),
+        (0.05, 400_000, "time of a run"),
+    ],
+)
+def test_times_of_any_length_have_ticks_that_differ_and_do_not_overlap(
+    least: float, most: float, label: str
+) -> None:
+    seconds, accuracy = np.geomspace(most, least, 20), np.linspace(0.9, 0.5, 20)
+    figure = accuracy_by_seconds(
+        seconds, accuracy, np.stack([accuracy, accuracy]), [f"lr={n}" for n in range(20)], "title"
+    )
+    figure_to_array(figure)
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == label
+    low, high = axes.get_xlim()
+    major = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    shown = [text for place, text in major if low <= place <= high]
+    assert not [text for text in axes.get_xticklabels(minor=True) if text.get_text()]
+    assert 2 <= len(shown) <= 10
+    assert len({text.get_text() for text in shown}) == len(shown)
+    boxes = [text.get_window_extent() for text in shown]
+    for left, right in pairwise(boxes):
+        assert left.x1 + 3 < right.x0
+
+
+def test_names_of_a_heat_map_stand_whole_and_clear_of_its_title() -> None:
+    names = ("optimizer.weight_decay, optimizer.momentum", "model.architecture, model.blocks")
+    figure = heat_map(np.array([[0.1, 0.2]]), ["a"], ["b", "c"], names, "Mean accuracy")
+    figure_to_array(figure)
+    assert {*names, "Mean accuracy"} == {text.get_text() for text in figure.texts}
+    boxes = [text.get_window_extent() for text in figure.texts]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_a_chart_of_effects_explains_only_marks_that_are_there() -> None:
+    means = np.array([0.5, 0.6])
+    plain = Effect("lr", ["1", "2"], means, np.full(2, np.nan), "note", False)
+    sure = plain._replace(half_widths=np.full(2, 0.01), is_sure=True)
+    (_, said) = effect_chart([plain], "title").texts
+    assert said.get_text() == "dashed: mean of all values of the setting"
+    (_, said) = effect_chart([plain, sure], "title").texts
+    assert "bar: 95% interval of the difference to that" in said.get_text()
+    assert "blue" in said.get_text()

@@ -48,3 +48,30 @@ def test_the_best_trial_is_the_last_line_and_stands_out() -> None:
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels == ["blocks\nmodel", "augment"]
     assert figure_to_array(figure).size
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([1.0], ["best"]),
+        ([1.0, 2.0], ["others", "best"]),
+        ([1.0, 1.1, *np.linspace(2, 3, 8)], ["others", "best fifth", "best"]),
+    ],
+)
+def test_a_legend_names_only_lines_that_are_there(losses: list[float], said: list[str]) -> None:
+    places = np.linspace(0, 1, len(losses))[:, None]
+    scale = ([0.0, 1.0], ["1", "2"])
+    figure = parallel_coordinates(["model.blocks"], places, [scale], np.array(losses), "title")
+    assert figure.axes[0].get_legend_handles_labels()[1] == said
+    # A line of a single setting is a point.
+    assert figure.axes[0].lines[0].get_marker() == "o"
+
+
+def test_every_trial_of_a_history_is_seen_however_high_its_loss() -> None:
+    losses, pruned = np.array([900.0, 0.7, np.nan]), np.array([True, False, False])
+    (axes,) = search_history(np.arange(3.0), losses, pruned).axes
+    lines = {line.get_label(): line for line in axes.lines}
+    low, high = axes.get_ylim()
+    assert high < 1
+    assert low < float(np.asarray(lines["pruned"].get_ydata())[0]) < high
+    assert "higher ones at the edge" in axes.get_ylabel()

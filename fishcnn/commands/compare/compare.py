@@ -147,10 +147,13 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
         figures["main_effects"] = effect_chart(effects, "Which setting mattered")
     if len(knobs) > 1:
         first, second = knobs[:2]
-        title = f"Mean validation accuracy by {first.name} and {second.name}"
         means = _crossed(first, second, one.knobs.accuracies)
         figures["heat_map"] = heat_map(
-            means, first.levels, second.levels, (first.name, second.name), title
+            means,
+            first.levels,
+            second.levels,
+            (first.name, second.name),
+            "Mean validation accuracy by two settings",
         )
     timed = one.board.ranked
     if len(timed) > 1 and all((c.mean("seconds") or 0) > 0 for c in timed):
@@ -160,6 +163,7 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
             np.array([c.interval for c in timed]).T,
             [one.label(c) for c in timed],
             "Validation accuracy and time; each number is the rank",
+            f"95% interval: what {one.interval_is_of} would give",
         )
     return figures
 
