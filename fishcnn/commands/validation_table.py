@@ -1,6 +1,7 @@
 """What a run has said of each image that it was validated on."""
 
 import csv
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +41,9 @@ class ValidationTable:
         try:
             with file.open(encoding="utf-8", newline="") as opened:
                 rows = list(csv.DictReader(opened))
-            images = [f"{row['digest']} {row['label']}" for row in rows]
-            labels = [row["label"] for row in rows]
+            # Interned, as the tables of many runs name the same images.
+            images = [sys.intern(f"{row['digest']} {row['label']}") for row in rows]
+            labels = [sys.intern(row["label"]) for row in rows]
             right = [row["label"] == row["prediction"] for row in rows]
             groups = [int(row["group"]) for row in rows]
         except (KeyError, ValueError, TypeError, csv.Error) as error:

@@ -109,6 +109,8 @@ def _legend(effects: Sequence[Effect]) -> str:
     words = ["dashed: mean of all values of the setting"]
     if any(np.isfinite(effect.half_widths).any() for effect in effects):
         words.append("bar: 95% interval of the difference to that")
+    else:
+        words.append("too few runs for intervals")
     if any(effect.is_sure for effect in effects):
         words.append("blue: the setting matters beyond the noise")
     return "; ".join(words)

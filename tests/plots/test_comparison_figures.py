@@ -139,7 +139,9 @@ def test_a_chart_of_effects_explains_only_marks_that_are_there() -> None:
     plain = Effect("lr", ["1", "2"], means, np.full(2, np.nan), "note", False)
     sure = plain._replace(half_widths=np.full(2, 0.01), is_sure=True)
     (_, said) = effect_chart([plain], "title").texts
-    assert said.get_text() == "dashed: mean of all values of the setting"
+    assert (
+        said.get_text() == "dashed: mean of all values of the setting; too few runs for intervals"
+    )
     (_, said) = effect_chart([plain, sure], "title").texts
     assert "bar: 95% interval of the difference to that" in said.get_text()
     assert "blue" in said.get_text()

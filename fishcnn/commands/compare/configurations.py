@@ -204,8 +204,7 @@ def _configurations(runs: Sequence[FoundRun]) -> list[Configuration]:
         # Of a run whose settings are not known nobody can say that they are those of another.
         key = configuration_key(run) if run.settings else run.run.path
         editions = gathered.setdefault(key, [])
-        fits = (some for some in editions if not any(_contradict(run, one) for one in some))
-        edition = next(fits, None)
+        edition = next((some for some in editions if _belongs(run, some)), None)
         if edition is None:
             editions.append([run])
         else:
@@ -213,14 +212,15 @@ def _configurations(runs: Sequence[FoundRun]) -> list[Configuration]:
     return [Configuration.of(one) for editions in gathered.values() for one in editions]
 
 
-def _contradict(a: FoundRun, b: FoundRun) -> bool:
-    """Whether two runs that hold out the same part were validated on different images."""
-    same_part = all(a.settings.get(name) == b.settings.get(name) for name in (FOLD, SPLIT_SEED))
-    return (
-        same_part
-        and bool(a.validated and b.validated)
-        and not _same_images(a.validated, b.validated)
+def _belongs(run: FoundRun, edition: Sequence[FoundRun]) -> bool:
+    """Whether a run was validated on the images of those that hold out the same part."""
+    part = [run.settings.get(name) for name in (FOLD, SPLIT_SEED)]
+    same_part = (
+        one.validated
+        for one in edition
+        if one.validated and [one.settings.get(name) for name in (FOLD, SPLIT_SEED)] == part
     )
+    return not run.validated or _same_images(run.validated, next(same_part, run.validated))
 
 
 def _same_images(a: frozenset[str], b: frozenset[str]) -> bool:
