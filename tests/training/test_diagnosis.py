@@ -70,11 +70,13 @@ def fit(
         "val_loss": noisy(approach(guess, val_loss[0], epochs, val_loss[1]), 0.03),
         "train_acc": np.clip(noisy(approach(chance, train[0], epochs, train[1]), 0.005), 0, 1),
         "val_acc": np.clip(noisy(approach(chance, val[0], epochs, val[1]), 0.01), 0, 1),
+        "val_f1": np.full(epochs, val[0]),
         "learning_rate": cosine(epochs),
         "step_loss": noisy(approach(guess, loss[0], 10 * epochs, 10 * loss[1]), 0.1),
         "val_recall": dict.fromkeys(names, val[0]),
         "val_count": dict.fromkeys(names, images),
         "train_images": 8000,
+        "kept_epoch": None,
     }
     return Curves(**(curves | changes))
 
@@ -613,3 +615,90 @@ def test_few_photographs_and_random_weights_lead_to_the_probe(
         assert few[0].suggestions == ("experiment=probe",)
         assert "570 training images are few" in few[0].why
         assert "With fewer than some thousand images, begin with experiment=probe" in few[0].why
+
+
+def short(val_acc: list[float], kept: int, images: int = 16, **changes: Any) -> Curves:
+    """A few epochs of three classes with these accuracies, of which this one is kept."""
+    return fit(
+        classes=3, epochs=len(val_acc), val_acc=val_acc, images=images, kept_epoch=kept, **changes
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_a_kept_checkpoint_that_guesses_is_called_so_after_few_epochs(epochs: int) -> None:
+    verdicts = diagnose(short([0.375] * epochs, epochs), replace(SETTINGS, max_epochs=epochs))
+    assert [verdict.name for verdict in verdicts] == ["too short", "checkpoint"]
+    why = verdicts[1].why
+    assert f"that of epoch {epochs}, whose validation loss is the lowest" in why
+    assert "is 37.5% (95% interval 25.2% to 51.6%), on 48 images not distinguishable from " in why
+    assert why.endswith("guessing, which gives 33.3%.")
+    assert verdicts[0].suggestions == ("trainer.max_epochs=30",)
+    assert verdicts[1].suggestions == ()  # it is said already
+    assert names(short([0.8] * epochs, epochs)) == ["too short"]
+
+
+def test_an_early_epoch_that_guesses_is_kept_though_others_know_more() -> None:
+    verdict = diagnose(short([0.3, 0.35, 0.6, 0.7], kept=2), replace(SETTINGS, max_epochs=4))[1]
+    assert "guessing, which gives 33.3%, and that of epoch 4 was 70.0%" in verdict.why
+    assert verdict.why.endswith("The last epoch is kept as well, in last.ckpt: 70.0%.")
+    assert verdict.suggestions == ("loss.label_smoothing=0.1",)
+    falls_back = diagnose(short([0.3, 0.35, 0.7, 0.4], kept=2), SETTINGS)[1]
+    assert "last.ckpt" not in falls_back.why
+
+
+def test_a_kept_checkpoint_that_is_clearly_worse_than_another_epoch_is_not_fine() -> None:
+    accuracy = np.concatenate([np.linspace(0.1, 0.5, 20), np.linspace(0.5, 0.8, 40)])
+    curves = fit(val_acc=accuracy, kept_epoch=15)
+    verdict = first(curves)
+    assert verdict.name == "checkpoint"
+    assert "distinguishable" not in verdict.why
+    assert verdict.suggestions == ("loss.label_smoothing=0.1", "optimizer.lr=5e-4")
+    smooth = replace(SETTINGS, label_smoothing=0.1)
+    assert diagnose(curves, smooth)[-1].suggestions == ("optimizer.lr=5e-4",)
+    # 1000 images tell 0.79 from 0.8 no more than 20 images tell 0.5 from 0.8.
+    assert names(replace(curves, kept_epoch=58)) == ["fine"]
+    few = replace(curves, val_count=dict.fromkeys(curves.val_count, 1), kept_epoch=20)
+    assert names(few) == ["fine"]
+
+
+@pytest.mark.parametrize("right", [0.5, 0.7, 0.95])
+def test_epochs_that_differ_by_noise_alone_are_told_from_each_other_hardly_ever(
+    right: float,
+) -> None:
+    # Half of the images are answered alike in all epochs, each other one as a coin falls.
+    rng = np.random.default_rng(0)
+    told = 0
+    for _ in range(200):
+        always = rng.random(20) < right
+        answers = np.concatenate([np.tile(always, (60, 1)), rng.random((60, 20)) < right], axis=1)
+        curves = fit(classes=2, images=20, val_acc=answers.mean(1), kept_epoch=20, epochs=60)
+        told += "which the loss counts" in " ".join(v.why for v in diagnose(curves, SETTINGS))
+    assert told <= 10
+
+
+def test_to_name_the_largest_class_always_is_guessing_unless_the_small_ones_are_known() -> None:
+    count = {"fish0": 70, "fish1": 20, "fish2": 10}
+    curves = short([0.7], 1, val_count=count, val_f1=[0.27])
+    why = diagnose(curves, SETTINGS)[1].why
+    assert why.endswith("not distinguishable from always answering fish0, which gives 70.0%.")
+    assert names(replace(curves, val_f1=[0.6])) == ["too short"]
+    assert names(replace(curves, val_acc=[0.85], val_f1=[0.4])) == ["too short"]
+
+
+def test_a_run_that_has_learnt_nothing_is_not_told_so_twice() -> None:
+    curves = fit(**UNLEARNT, learning_rate=cosine(60, 1e-5), kept_epoch=3)
+    assert names(curves, replace(SETTINGS, lr=1e-5)) == ["underfitting"]
+
+
+def test_a_probe_that_guesses_is_called_so() -> None:
+    curves = short([0.375], 1)
+    assert names(curves, replace(SETTINGS, lr=0.0)) == ["checkpoint", "probe"]
+    assert names(replace(curves, kept_epoch=None), replace(SETTINGS, lr=0.0)) == ["probe"]
+
+
+def test_epochs_without_validation_are_skipped() -> None:
+    curves = short([nan, 0.3, nan, 0.7], kept=2)
+    curves = replace(curves, val_loss=[nan, 1.0, nan, 1.2], val_f1=[nan, 0.3, nan, 0.7])
+    why = diagnose(curves, SETTINGS)[1].why
+    assert "is that of epoch 2, " in why
+    assert "that of epoch 4 was 70.0%" in why

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.training.callbacks.best_checkpoint import BestCheckpoint
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.diagnosis import Curves, Settings, Verdict, diagnose, report
 from fishcnn.training.writer import tensorboard_writer
@@ -39,14 +40,26 @@ class Doctor(pl.Callback):
             val_loss=column("val_loss"),
             train_acc=column("train_acc"),
             val_acc=column("val_acc"),
+            val_f1=column("val_f1"),
             learning_rate=column("lr"),
             step_loss=self.history.step_losses,
             val_recall=dict(zip(classifier.classes, recalls, strict=True)),
             val_count=dict(zip(classifier.classes, counts, strict=True)),
             train_images=len(datamodule.split.train),
+            kept_epoch=self._kept_epoch(trainer),
         )
         self.verdicts = diagnose(curves, self.settings)
         text = report(self.verdicts)
         write_text(self.folder.diagnosis, text)
         if writer := tensorboard_writer(trainer):
             writer.add_text("diagnosis", text, trainer.current_epoch)
+
+    def _kept_epoch(self, trainer: pl.Trainer) -> int | None:
+        """The epoch, from 1, of the best checkpoint; None where there is none."""
+        kept = [one for one in trainer.checkpoint_callbacks if isinstance(one, BestCheckpoint)]
+        score = kept[0].best_model_score if kept else None
+        losses = self.history.column("val_loss")
+        # Not the lowest of all, where a run goes on without its earlier checkpoints.
+        if score is None or (loss := float(score)) not in losses:
+            return None
+        return losses.index(loss) + 1

@@ -41,6 +41,7 @@ class Run:
         ran = np.flatnonzero(~(np.isnan(val_loss) & np.isnan(val_acc)))
         self.epochs = ran + 1
         self.val_loss, self.val_acc = val_loss[ran], val_acc[ran]
+        self.val_f1 = np.asarray(curves.val_f1, dtype=np.float64)[ran]
         self.fit_loss = self.train_loss[ran]
         self.fit_acc = np.asarray(curves.train_acc, dtype=np.float64)[ran]
         self.recall, self.count = curves.val_recall, curves.val_count
@@ -48,6 +49,8 @@ class Run:
         self.classes = len(curves.val_recall)
         self.images = sum(curves.val_count.values())
         self.train_images = curves.train_images
+        kept = np.flatnonzero((self.epochs == curves.kept_epoch) & np.isfinite(self.val_acc))
+        self.kept = int(kept[0]) if kept.size and self.images else None  # its place in val_*
         self.chance = 1 / self.classes
         self.ln_classes = log(self.classes)
         self.guessing = f"guessing gives a loss of {self.ln_classes:.2f}"
@@ -88,6 +91,11 @@ class Run:
         last = max(3, len(self.train_loss) // 5)
         before, now = self.train_loss[-2 * last : -last].mean(), self.train_loss[-last:].mean()
         return bool(before - now > STILL_FALLING * before)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are too few epochs or validations to see where the curves are going."""
+        return len(self.train_loss) < MIN_EPOCHS or len(self.epochs) < MIN_VALIDATIONS
 
     @property
     def cut_short(self) -> bool:

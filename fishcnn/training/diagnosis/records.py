@@ -13,22 +13,26 @@ class Curves:
         val_loss: validation loss in nats; NaN, as ``val_acc``, where validation did not run.
         train_acc: training accuracy in 0..1, on the images as augmented.
         val_acc: validation accuracy in 0..1.
+        val_f1: validation macro F1 in 0..1.
         learning_rate: the optimizer's step size.
         step_loss: training loss at each logged step, any length.
         val_recall: recall in 0..1 of every class at the last validation; NaN without images.
         val_count: number of validation images of every class.
         train_images: number of training images.
+        kept_epoch: that of the checkpoint which is kept, from 1; None where none is.
     """
 
     train_loss: Sequence[float]
     val_loss: Sequence[float]
     train_acc: Sequence[float]
     val_acc: Sequence[float]
+    val_f1: Sequence[float]
     learning_rate: Sequence[float]
     step_loss: Sequence[float]
     val_recall: Mapping[str, float]
     val_count: Mapping[str, int]
     train_images: int
+    kept_epoch: int | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class Verdict:
 
     Attributes:
         name: ``learning rate too high``, ``unstable``, ``overfitting``, ``underfitting``,
-            ``plateau``, ``class ignored``, ``few images``, ``too short``, ``probe`` or ``fine``.
+            ``plateau``, ``class ignored``, ``few images``, ``too short``, ``checkpoint``, ``probe``
+            or ``fine``.
         why: plain words with the numbers, to be read after ``name:``. Epochs count from 1.
         suggestions: overrides as typed on the command line, the first one to be tried first.
     """

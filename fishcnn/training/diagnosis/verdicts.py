@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fishcnn.training.diagnosis.kept import checkpoint
 from fishcnn.training.diagnosis.learning import (
     class_ignored,
     few_images,
@@ -13,7 +14,7 @@ from fishcnn.training.diagnosis.learning import (
     too_short,
     underfitting,
 )
-from fishcnn.training.diagnosis.reading import MIN_EPOCHS, MIN_VALIDATIONS, Run
+from fishcnn.training.diagnosis.reading import Run
 from fishcnn.training.diagnosis.records import Curves, Settings, Verdict
 from fishcnn.training.diagnosis.step_size import blown_up, diverged, plateau, stuck, unstable
 from fishcnn.utils.text import markdown, markdown_code
@@ -31,16 +32,19 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
     """
     run = Run(curves, settings)
     if not settings.lr:
-        return tuple(verdict for verdict in (class_ignored(run), only_probed(run)) if verdict)
+        probed = (class_ignored(run), checkpoint(run), only_probed(run))
+        return tuple(verdict for verdict in probed if verdict)
     if broken := diverged(run) or stuck(run):
         return (broken,)
     found = [blown_up(run)]
-    if len(run.train_loss) < MIN_EPOCHS or len(run.epochs) < MIN_VALIDATIONS:
-        found.append(too_short(run))
+    if run.is_short:
+        found += [too_short(run), checkpoint(run)]
     else:
         # A network that overfits has learnt too much, not too little.
         fit = overfitting(run) or underfitting(run)
         found += [few_images(run), unstable(run), fit, plateau(run), class_ignored(run)]
+        # A network that has learnt nothing is said to be guessing already.
+        found.append(None if run.at_chance else checkpoint(run))
     return _without_conflicts(
         [verdict for verdict in found if verdict] or [still_climbing(run) or fine(run)]
     )

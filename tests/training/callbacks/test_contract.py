@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from fitting import events, small_trainer
+from fitting import SETTINGS, events, small_trainer
 from networks import small_classifier
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
@@ -24,7 +24,6 @@ from fishcnn.training.callbacks.epoch_lines import EpochLines
 from fishcnn.training.callbacks.grad_cam import GradCam
 from fishcnn.training.callbacks.history import History
 from fishcnn.training.callbacks.train_batch import TrainBatch
-from fishcnn.training.diagnosis import Settings
 from fishcnn.utils.run_folder import RunFolder
 
 pytestmark = [
@@ -41,22 +40,6 @@ pytestmark = [
 ]
 
 CONF = Path(__file__).parents[3] / "conf"
-SETTINGS = Settings(
-    model="cnn",
-    blocks=2,
-    head="gap",
-    dropout=0.5,
-    augment="none",
-    mixing=False,
-    lr=0.01,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    max_epochs=2,
-    early_stopping=False,
-    pretrained=False,
-    rendered=False,
-    optimizer="sgd",
-)
 
 
 def classes_of(module: str) -> list[type[pl.Callback]]:
