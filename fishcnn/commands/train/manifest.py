@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # Settings of a start, which say nothing of its jobs.
 _ASIDE = ("runs", "sweep")
+BEGUN = "%Y-%m-%dT%H:%M:%SZ"  # ISO 8601 in UTC
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Manifest:
         jobs: all that any start has asked for.
     """
 
-    begun: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    begun: str = field(default_factory=lambda: time.strftime(BEGUN, time.gmtime()))
     place: str = field(default_factory=lambda: str(Path.cwd()))
     typed: list[str] = field(default_factory=list)
     jobs: list[PlannedJob] = field(default_factory=list)

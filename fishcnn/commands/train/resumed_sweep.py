@@ -4,17 +4,23 @@ Read before Hydra composes anything, so nothing heavy may be imported here.
 """
 
 import os
-from collections.abc import Sequence
+import sys
+import time
+from calendar import timegm
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fishcnn.commands.overrides import is_sweep, options_and_overrides, parsed, quote_values
-from fishcnn.commands.train.manifest import read_manifest
+from fishcnn.commands.train.manifest import BEGUN, Manifest, read_manifest
 from fishcnn.commands.train.own_settings import key_of
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.machine import user_path
-from fishcnn.utils.run_folder import LAST, SWEEP_MANIFEST, SWEEP_SETTINGS
+from fishcnn.utils.run_folder import COMPARISON, LAST, SWEEP_MANIFEST, SWEEP_SETTINGS
 
 _SETTING = "sweep.resume"
+_FILES = (SWEEP_MANIFEST, SWEEP_SETTINGS)
+_SWEEPS = "multirun"  # where sweeps go that are told no other place, below ``runs``
 
 
 class _Start:
@@ -83,11 +89,43 @@ def _find(name: str, now: Sequence[str]) -> Path:
     typed = [parsed(word) for word in now if key_of(word) == "runs"]
     folder = str(typed[-1].value()).strip("'\"") if typed and typed[-1] else "runs"
     runs = user_path(folder).absolute()
-    found = {path.parent for name in (SWEEP_MANIFEST, SWEEP_SETTINGS) for path in runs.rglob(name)}
-    begun = {sweep: manifest.begun for sweep in sorted(found) if (manifest := read_manifest(sweep))}
+    found = {path.parent for name in _FILES for path in runs.rglob(name)}
+    known = {sweep: manifest for sweep in sorted(found) if (manifest := read_manifest(sweep))}
+    begun = {sweep: _begun(sweep, manifest) for sweep, manifest in known.items()}
     if not begun:
         raise FishError(f"{_SETTING}={LAST}: no sweep lies below {runs}; name its folder")
-    return max(begun, key=lambda sweep: begun[sweep])
+    newest = max(begun, key=lambda sweep: begun[sweep])
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begun[newest]))
+    # Not on standard output, which may be the configuration.
+    print(f"{_SETTING}={LAST} is {newest}, begun {when}", file=sys.stderr)
+    if passed := _passed_over(runs / _SWEEPS, begun, begun[newest]):
+        print(passed, file=sys.stderr)
+    return newest
+
+
+def _begun(sweep: Path, manifest: Manifest) -> float:
+    """When a sweep was begun, in seconds since 1970; where nobody knows, when it last went on."""
+    with suppress(ValueError):
+        return timegm(time.strptime(manifest.begun, BEGUN))
+    return max(file.stat().st_mtime for file in map(sweep.joinpath, _FILES) if file.is_file())
+
+
+def _passed_over(sweeps: Path, known: Iterable[Path], newest: float) -> str | None:
+    """Say what a later sweep has left that nothing can go on with; it may be nothing at all."""
+    if not sweeps.is_dir():
+        return None
+    others = [one for one in sweeps.iterdir() if one.is_dir() and one.name != COMPARISON]
+    # A time as it is written is up to a second early.
+    later = [one for one in others if one.stat().st_mtime > newest + 1]
+    later = [one for one in later if not any(path.is_relative_to(one) for path in known)]
+    if later:
+        return f"passed over, as nothing in it can go on: {max(later)}"
+    if sweeps.stat().st_mtime > newest + 1:
+        return (
+            f"passed over, if there was any: a later sweep in {sweeps} that has ended before it "
+            "had trained anything, and so was removed; its command begins it again"
+        )
+    return None
 
 
 def _other(now: Sequence[str], sweep: Path) -> str | None:

@@ -180,10 +180,47 @@ def test_last_goes_on_with_the_newest_sweep_below_runs(
     before = written(sweep)
     again = train("sweep.resume=last", "runs=../runs", "model.blocks=1,2", "-m")
     assert again.status == 1  # what has failed was tried again
+    assert "/../runs/multirun/y one, begun 20" in again.err
+    assert "passed over" not in again.err
     assert again.err.count("error: model.blocks=0") == 2
     assert list(states(sweep).values()) == ["finished"] * 2 + ["failed"] * 2 + ["finished"] * 2
     assert before.items() <= written(sweep).items()
     assert set(varied("data.fold", sweep).values()) == {0, 1}
+
+
+def test_last_says_which_sweep_it_is_and_which_it_is_not(
+    train: Command, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = Path("runs/multirun")
+    sweeps.mkdir(parents=True)
+    older = SWEEP.rename(sweeps / "older")
+    content = manifest(older)
+    (older / "manifest.json").write_text(json.dumps(content | {"begun": "2020-01-01T10:00:00Z"}))
+    (sweeps / "comparison").mkdir()
+    os.utime(sweeps, (1577872801, 1577872801))  # 1 s later, as times are written in whole ones
+    is_older = f"sweep.resume=last is {tmp_path / older}, begun 20"
+    (said,) = train("sweep.resume=last").err.splitlines()
+    assert said.startswith(is_older)
+    # Of the next one nothing is left.
+    command = [word for word in sweep if word != INTO]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            History, "on_train_epoch_start", lambda *_: signal.raise_signal(signal.SIGTERM)
+        )
+        assert train(*command).status == 143
+    assert {one.name for one in sweeps.iterdir()} == {"older", "comparison"}
+    first, second = train("sweep.resume=last").err.splitlines()
+    assert first.startswith(is_older)
+    assert second.startswith("passed over, if there was any: a later sweep in ")
+    # It was killed while its first files were written.
+    (sweeps / "newer").mkdir()
+    (sweeps / "newer" / ".lock").touch()
+    first, second = train("sweep.resume=last").err.splitlines()
+    assert first.startswith(is_older)
+    assert second == f"passed over, as nothing in it can go on: {tmp_path / sweeps / 'newer'}"
+    # A damaged one whose jobs can be read again is the newest by the time of its files.
+    (sweeps / "newer" / "multirun.yaml").write_bytes((older / "multirun.yaml").read_bytes())
+    assert f"last is {tmp_path / sweeps / 'newer'}, begun " in train("sweep.resume=last").err
 
 
 def test_a_sweep_is_named_by_its_folder_alone(
