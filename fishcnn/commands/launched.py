@@ -25,6 +25,7 @@ from fishcnn.commands.settings import CONF, choices
 from fishcnn.utils import stopping
 from fishcnn.utils.machine import CPUS, usable_cpus
 from fishcnn.utils.streams import PrefixedLines, print_any_letter
+from fishcnn.utils.text import counted
 
 _THREADS = "OMP_NUM_THREADS"
 _JOBLIB = "JoblibLauncher"
@@ -133,6 +134,18 @@ def _jobs_of_the_sweep() -> int:
         if override.is_sweep_override():
             count *= sum(1 for _ in override.sweep_string_iterator())
     return count
+
+
+def words_before(launcher: object, jobs: int) -> str | None:
+    """What there is to say before joblib, if that is the launcher, is silent for some seconds."""
+    if type(launcher).__name__ != _JOBLIB:
+        return None
+    at_once = getattr(launcher, "joblib", {}).get("n_jobs")
+    each = "as many as there are processors" if at_once == -1 else at_once or 1
+    return (
+        f"{counted(jobs, 'job')} to start, {each} at a time, in processes that need some seconds "
+        "to load"
+    )
 
 
 @contextmanager

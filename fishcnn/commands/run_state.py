@@ -27,6 +27,9 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"  # by a signal, a kill or a power cut: it can go on
 
 
+DONE = (RunState.FINISHED, RunState.PRUNED)
+
+
 def write_state(run: RunFolder, state: RunState, reason: str | None = None) -> None:
     """Write ``state.json``.
 
@@ -80,5 +83,5 @@ def writing_state(run: RunFolder) -> Iterator[Callable[[], None]]:
             with suppress(FishError):  # of a full disk, which the other error tells of as well
                 write_state(run, state, None if stopped else said[0])
         raise
-    if read_state(run) not in (RunState.FINISHED, RunState.PRUNED):
+    if read_state(run) not in DONE:
         write_state(run, RunState.FINISHED)

@@ -4,6 +4,7 @@ Loaded before any job, so nothing heavy may be imported here.
 """
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -20,9 +21,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from fishcnn.commands.command_line import instead, retyped
-from fishcnn.commands.launched import processes_of
+from fishcnn.commands.launched import processes_of, words_before
 from fishcnn.commands.overrides import quote_values
-from fishcnn.commands.run_state import RunState
+from fishcnn.commands.run_state import DONE, RunState
 from fishcnn.commands.train import new_folders
 from fishcnn.commands.train.changed_settings import check_place, check_unchanged, find_job
 from fishcnn.commands.train.manifest import (
@@ -44,15 +45,8 @@ from fishcnn.utils.text import counted
 
 log = logging.getLogger(__name__)
 
-_DONE = (RunState.FINISHED, RunState.PRUNED)
 # Hydra loads what is in there a second time, so nothing of it is imported before it is used.
 _CORE = "hydra._internal.core_plugins"
-
-
-class _Start:
-    """Of this process."""
-
-    left = False  # whether a job of its sweep is not done
 
 
 def install() -> None:
@@ -62,12 +56,6 @@ def install() -> None:
     beside this one.
     """
     Plugins.instance().class_name_to_class[f"{_CORE}.basic_sweeper.BasicSweeper"] = GridSweeper
-    _Start.left = False
-
-
-def some_are_left() -> bool:
-    """Whether any job that this start was to do is not done, in whichever process it was."""
-    return _Start.left
 
 
 class GridSweeper(Sweeper):
@@ -100,6 +88,7 @@ class GridSweeper(Sweeper):
         Raises:
             FishError: another process works on the sweep, its folder holds something else, or the
                 settings outside of the grid have changed.
+            SystemExit: some of these jobs are not done, in whichever process they were.
         """
         sweep = Path(self._composed.hydra.sweep.dir).absolute()
         if RunFolder(sweep).config.is_file():
@@ -141,7 +130,9 @@ class GridSweeper(Sweeper):
                 compare_jobs(sweep)
             raise
         _note(sweep, manifest)
-        _Start.left = any(state_of(sweep, job) not in _DONE for job in jobs)
+        if any(state_of(sweep, job) not in DONE for job in jobs):
+            compare_jobs(sweep)  # which Hydra asks for where a sweep has ended well
+            sys.exit(1)
         return returns
 
     def _plan(self, sweep: Path, manifest: Manifest, arguments: Sequence[str]) -> list[PlannedJob]:
@@ -231,6 +222,8 @@ class GridSweeper(Sweeper):
     def _launch(self, jobs: Sequence[PlannedJob], first: int) -> Any:  # noqa: ANN401 - of Hydra
         folders = [quote_values([f"hydra.sweep.subdir={job.folder}"]) for job in jobs]
         overrides = [[*job.overrides, *folder] for job, folder in zip(jobs, folders, strict=True)]
+        if waits := words_before(self._launcher, len(jobs)):
+            log.info(waits)
         return self._launcher.launch(overrides, initial_job_idx=first)
 
 

@@ -14,14 +14,16 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from fishcnn.commands.command_line import instead
 from fishcnn.commands.run_files import read_notes, read_overrides
-from fishcnn.commands.run_state import RunState, read_state
+from fishcnn.commands.run_state import DONE, RunState, read_state
 from fishcnn.commands.train.manifest import read_manifest, seen
 from fishcnn.commands.train.new_folders import nothing_came_of
 from fishcnn.metrics.intervals import t_interval, wilson_interval
+from fishcnn.utils import stopping
 from fishcnn.utils.files import write_text
 from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, RunFolder
-from fishcnn.utils.text import interval_cell, percent
+from fishcnn.utils.text import counted, interval_cell, percent
 
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
@@ -175,7 +177,8 @@ class CompareJobs(Callback):
 def compare_jobs(sweep: Path) -> None:
     """Print a table of the jobs, and write ``sweep.json`` into the folder of the sweep.
 
-    Then comes the leaderboard, see :func:`fishcnn.commands.compare.compare.compare_sweep`.
+    Then comes the leaderboard, see :func:`fishcnn.commands.compare.compare.compare_sweep`, and at
+    last the command that goes on with what is left.
     """
     jobs = read_jobs(sweep)
     if not jobs:
@@ -187,8 +190,11 @@ def compare_jobs(sweep: Path) -> None:
         "repeated_over": over,
         "repeated": [asdict(row) for row in rows],
     }
+    nothing_came = all(nothing_came_of(sweep / job.folder) for job in jobs)
+    if nothing_came and stopping.stopped_by():
+        return  # what begins it again was said just now
     _print_table(jobs)
-    if all(nothing_came_of(sweep / job.folder) for job in jobs):
+    if nothing_came:
         return
     file = sweep / SWEEP
     write_text(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -199,6 +205,11 @@ def compare_jobs(sweep: Path) -> None:
 
         # Without folds and seeds the leaderboard would be the table of the jobs in another order.
         compare_sweep(sweep, rows=30 if over else 0)
+    left = sum(job.state not in (*DONE, RunState.RUNNING) for job in jobs)
+    if left and (sweep / SWEEP_MANIFEST).is_file():
+        # The last line is the one to type.
+        print(f"\n{left} of {counted(len(jobs), 'job')} left to do; to go on:")
+        print(f"  {instead({'sweep.resume': str(sweep)})}")
 
 
 def _print_table(jobs: Sequence[Job]) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,7 @@ def test_a_finished_sweep_is_left_as_it_is_and_not_even_torch_is_loaded(sweep: l
     )
     assert again.returncode == 0, again.stderr
     assert "0 of 2 jobs left to do" in again.stdout
+    assert "to go on" not in again.stdout
     assert again.stdout.endswith("loaded []\n")
     assert written() == before
     content = json.loads((SWEEP / "sweep.json").read_text())
@@ -414,8 +416,27 @@ def test_a_sweep_that_is_stopped_before_anything_is_trained_can_only_be_begun_ag
     finished = train("-m", *tiny, *QUICK, INTO, "model.blocks=1,2")
     assert finished.status == 143
     assert "before the end of the first epoch; to begin again: " in finished.err
-    assert "sweep.resume" not in finished.err
+    assert "sweep.resume" not in finished.err + finished.out
+    assert "Jobs of this sweep" not in finished.out  # of which there is nothing to tell
     assert not SWEEP.exists()
+
+
+def test_a_sweep_that_is_stopped_ends_with_the_command_that_goes_on(
+    train: Command, sweep: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            History, "on_train_epoch_start", lambda *_: signal.raise_signal(signal.SIGTERM)
+        )
+        finished = train(*sweep[:-1], "model.blocks=1,2,3,4")
+    assert finished.status == 143
+    command = shlex.join([sys.executable, str(SCRIPTS / "train.py")])
+    command += f" sweep.resume={Path.cwd() / SWEEP}"
+    assert "stopped by SIGTERM (kill) before the end of the first epoch" in finished.err
+    assert "Train the best again" in finished.out
+    heading, last = finished.out.splitlines()[-2:]
+    assert heading == "2 of 4 jobs left to do; to go on:"
+    assert last == f"  {command}"
 
 
 @pytest.mark.slow

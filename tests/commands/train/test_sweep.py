@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,6 +206,13 @@ def test_a_sweep_ends_with_its_comparison(
     # Their mean has one interval, that of the leaderboard.
     assert finished.out.count("95% interval  ") == 2
     assert re.search(r"^ +1 +\d +2 +blocks=1 ", finished.out, flags=re.MULTILINE)
+    # What to type next stands last, be it that nothing is finished.
+    heading, command = finished.out.splitlines()[-2:]
+    assert heading == "2 of 4 jobs left to do; to go on:"
+    assert command.endswith(f"train.py sweep.resume={file.parent}")
+    again = train(*shlex.split(command)[2:], "-m", "model.blocks=0")
+    assert again.status == 1
+    assert again.out.splitlines()[-2:] == [heading, command]
 
 
 def test_a_single_run_is_not_compared(
