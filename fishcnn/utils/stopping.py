@@ -1,7 +1,8 @@
 """What a program says and does when SIGINT, SIGTERM or SIGHUP asks it to end.
 
 A signal is raised as :class:`Stopped` where the main thread is, so that ``finally`` and ``with``
-tidy up. Nothing heavy may be imported here, as this has to be there before anything else.
+tidy up; where Python throws that away, as it does in finalizers, it is raised again soon. Nothing
+heavy may be imported here, as this has to be there before anything else.
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -25,6 +27,8 @@ _WORDS = {
 # By it SLURM can say that a job is about to lose its machine; Windows has none.
 _PREEMPTION: signal.Signals | None = getattr(signal, "SIGUSR1", None)
 
+_AGAIN = 0.05  # seconds until a signal is raised again; finalizers are shorter
+
 
 class Stopped(KeyboardInterrupt):
     """A signal asks the program to end; which one is :func:`stopped_by`."""
@@ -38,6 +42,8 @@ class _State:
     received: int | None = None
     preempted = False  # whether SIGUSR1 has come, which asks for an end at the next occasion
     raises = False  # whether a signal is raised; else it ends the program at once
+    swallowed = False  # whether what was raised has been thrown away
+    again = False  # whether the next signal is the same one, sent by this process
     line: Callable[[], str] | None = None
     said = False
     tidy: Callable[[], None] | None = None
@@ -52,7 +58,7 @@ def watch() -> None:
     _State.watched = True
     _State.received, _State.raises, _State.said = None, False, False
     _State.line, _State.tidy = lambda: " before it began", None
-    _State.preempted = False
+    _State.preempted = _State.swallowed = _State.again = False
     answer_signals()
 
 
@@ -120,6 +126,7 @@ def check_stopped() -> None:
         Stopped: a signal has come.
     """
     if _State.received is not None:
+        _State.swallowed = False
         raise Stopped(_name())
 
 
@@ -131,11 +138,14 @@ def raising() -> Iterator[None]:
     send several, and the end is under way.
     """
     before, _State.raises = _State.raises, True
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_keep_stopped, hook)
     if not before:
         _State.line = None
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         _State.raises = before
 
 
@@ -202,7 +212,34 @@ def _note_preemption(number: int, frame: FrameType | None) -> None:
     _State.preempted = True
 
 
+def _keep_stopped(
+    otherwise: Callable[["sys.UnraisableHookArgs"], object], thrown: "sys.UnraisableHookArgs"
+) -> None:
+    """See that what a finalizer may not raise is raised when that is over, and say nothing."""
+    if not issubclass(thrown.exc_type, Stopped):
+        otherwise(thrown)
+        return
+    _State.swallowed = True
+    timer = threading.Timer(_AGAIN, _send_again)
+    timer.daemon = True
+    timer.start()
+
+
+def _send_again() -> None:
+    if _State.swallowed and _State.received is not None:
+        _State.again = True
+        if sys.platform == "win32":  # where the other call would end the process
+            signal.raise_signal(_State.received)
+        else:  # to interrupt the main thread, whatever it waits for
+            os.kill(os.getpid(), _State.received)
+
+
 def _answer(number: int, frame: FrameType | None) -> None:
+    if _State.again:
+        _State.again = False
+        if _State.swallowed and _State.raises:
+            check_stopped()
+        return
     first = _State.received is None
     if first:
         _State.received = number
