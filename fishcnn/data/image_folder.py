@@ -13,6 +13,7 @@ from fishcnn.data.layout.folders import Placed, Placement, by_class_folder, plac
 from fishcnn.data.layout.masks import without_masks
 from fishcnn.data.layout.names import alike
 from fishcnn.data.relative_paths import RelativePaths
+from fishcnn.data.streaming.packed_images import told_as_packed
 from fishcnn.utils.checks import check_arguments, choice
 from fishcnn.utils.errors import ArgumentError
 from fishcnn.utils.machine import user_path
@@ -63,7 +64,7 @@ def scan_folder(
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         problem = f"has no image, only {len(files)} other file(s); {_LAYOUT}"
-        raise ArgumentError("root", root, problem)
+        raise ArgumentError("root", root, told_as_packed(root) or problem)
     tops = {path.parts[0] for path in images if len(path.parts) > 1}
     masks: list[Path] = []
     mask_folders: frozenset[Path] = frozenset()

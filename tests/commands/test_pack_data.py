@@ -58,6 +58,16 @@ def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(
     packed = tmp_path / "packed"
     files = {file: file.stat().st_mtime_ns for file in packed.rglob("*") if file.is_file()}
     assert script("pack_data", *typed).status == 0
+    for taken_for_images in ("packed", "packed/train"):
+        finished = script("train", taken_for_images)
+        assert finished.err.endswith(
+            "holds packed images: to train on them type data=stream data.root="
+            f"packed; they are those of {fish / 'pictures'}\n"
+        )
+    finished = script("train", "data=stream", str(fish / "pictures"))
+    assert f"leave out data=stream, or pack it first: python scripts/pack_data.py {fish}" in (
+        finished.err
+    )
     assert {file: file.stat().st_mtime_ns for file in files} == files
     finished = script("pack_data", *typed, "shard_mb=0.02")
     assert (finished.status, "packed holds other packed images" in finished.err) == (1, True)
@@ -65,7 +75,7 @@ def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(
     (packed / "packed.json").unlink()
     (packed / "train" / "chunk-0-1.bin").unlink()
     finished = script("train", "data=stream", "data.root=packed", "data.image_size=32")
-    assert (finished.status, "has no packed.json" in finished.err) == (1, True)
+    assert "has no packed.json, as it was not packed to its end" in finished.err
     assert script("pack_data", *typed, "shard_mb=0.02").status == 0
     assert (packed / "packed.json").is_file()
 

@@ -22,6 +22,7 @@ from fishcnn.data.streaming.packed_files import PackedFiles, S3Files
 from fishcnn.data.streaming.shards import Packed, Shard, Shards
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.text import for_shells
 
 # Written last: without it nothing is packed.
 MANIFEST = "packed.json"
@@ -105,6 +106,19 @@ def read_manifest(file: Path) -> Manifest:
     raise FishError(f"{file} is of another version, {version}: pack the images again")
 
 
+def told_as_packed(folder: Path) -> str | None:
+    """Say what to type for a folder that holds packed images, or one inside; None for any other."""
+    packed = next((one for one in (folder, folder.parent) if (one / MANIFEST).is_file()), None)
+    if packed is None:
+        return None
+    words = for_shells(["data=stream", f"data.root={packed}"])
+    try:
+        of = f"; they are those of {read_manifest(packed / MANIFEST).root}"
+    except FishError:
+        of = ""
+    return f"holds packed images: to train on them type {words}{of}"
+
+
 def name_of(images: ImageSet, order: Mapping[str, NDArray[np.int64]], settings: object) -> str:
     """A name that only the same images in the same order have."""
     digest = blake2b(repr((settings, images.classes, images.resize)).encode(), digest_size=12)
@@ -169,10 +183,7 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         files.keep_only(manifest.pack)
     else:
         if not files.has(MANIFEST):
-            raise FishError(
-                f"{files.place} has no {MANIFEST}, so no packed images: pack a folder of images by "
-                "fishcnn pack_data, or name it without data=stream"
-            )
+            raise FishError(f"{files.place} has no {MANIFEST}, {_instead_of_packed(files.place)}")
         manifest = read_manifest(files.path(MANIFEST))
     try:
         index, _ = ImageIndex.load(files.path(INDEX))
@@ -206,6 +217,15 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         shards=opened,
         train_shards=len(manifest.shards["train"]),
         train_positions=np.searchsorted(np.sort(arrays["train"]), arrays["train"]),
+    )
+
+
+def _instead_of_packed(place: str) -> str:
+    if any(Path(place).glob("*/chunk-*.bin")):
+        return "as it was not packed to its end: type the command that packs it again"
+    return (
+        "so no packed images: to train on a folder of images leave out data=stream, or pack it "
+        f"first: python scripts/pack_data.py {for_shells([place])}"
     )
 
 

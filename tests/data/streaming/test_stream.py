@@ -272,7 +272,9 @@ def test_what_is_damaged_or_missing_is_named(packed: Path, tmp_path: Path) -> No
     with pytest.raises(FishError, match=r"packed.json is damaged \('../chunk-0-1.bin' is not the"):
         streamed(packed, tmp_path)
     (packed / MANIFEST).unlink()
-    with pytest.raises(FishError, match=r"packed has no packed.json, so no packed images"):
+    with pytest.raises(
+        FishError, match=r"packed has no packed.json, as it was not packed to its end"
+    ):
         streamed(packed, tmp_path)
 
 
