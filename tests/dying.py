@@ -53,12 +53,13 @@ def send_at(counted: str, number: int, nth: int) -> None:
 
         setattr(owner, name, counted_call)
 
-    if counted == "writes":
-        count_at(os, "fsync", lambda *_: (True, False))
-    else:
-        count_at(History, "on_train_batch_end", lambda *_: (False, True))
-    if counted == "steps and checkpoints":
-        count_at(os, "replace", lambda _, target: (Path(target).suffix == ".ckpt",) * 2)
+    calls: dict[str, tuple[Any, str, Callable[..., tuple[bool, bool]]]] = {
+        "writes": (os, "fsync", lambda *_: (True, False)),
+        "steps": (History, "on_train_batch_end", lambda *_: (False, True)),
+        "checkpoints": (os, "replace", lambda _, target: (Path(target).suffix == ".ckpt",) * 2),
+    }
+    for kind in counted.split(" and "):
+        count_at(*calls[kind])
 
 
 def train(counted: str, number: int, nth: int, arguments: list[str]) -> int:
@@ -80,7 +81,7 @@ if __name__ == "__main__":
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            log = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            log = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(log, 1)
             os.dup2(log, 2)
             # What a shell starts in the background ignores it.

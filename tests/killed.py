@@ -79,7 +79,9 @@ class Trainings:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps([counted, signal, nth, arguments]), file=self.process.stdin, flush=True)
-        return int(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        assert line, "tests/dying.py has ended"
+        return int(line)
 
 
 def leaves(content: object, name: str = "") -> Iterator[tuple[str, object]]:

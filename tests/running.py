@@ -16,6 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fishcnn.models.classifier import FishClassifier
+from fishcnn.utils import stopping
 from fishcnn.utils.run_folder import RunFolder
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -35,6 +36,7 @@ def run_script(name: str, *arguments: str) -> int:
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:
+            stopping.watch()  # without the signals of this run
             for name, answer in answers.items():
                 signal.signal(name, answer)
             # Hydra's own would go on writing to this test's files, and its level would let more

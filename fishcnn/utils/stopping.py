@@ -5,10 +5,12 @@ tidy up; where Python throws that away, as it does in finalizers, it is raised a
 heavy may be imported here, as this has to be there before anything else.
 """
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -126,7 +128,7 @@ def check_stopped() -> None:
         Stopped: a signal has come.
     """
     if _State.received is not None:
-        _State.swallowed = False
+        _State.swallowed = _State.again = False
         raise Stopped(_name())
 
 
@@ -144,9 +146,12 @@ def raising() -> Iterator[None]:
         _State.line = None
     try:
         yield
+        if not before and _State.swallowed:  # too late to send it again
+            check_stopped()
     finally:
         sys.unraisablehook = hook
         _State.raises = before
+        _State.swallowed = _State.swallowed and before
 
 
 @contextmanager
@@ -220,12 +225,14 @@ def _keep_stopped(
         otherwise(thrown)
         return
     _State.swallowed = True
-    timer = threading.Timer(_AGAIN, _send_again)
-    timer.daemon = True
-    timer.start()
+    # Not by threading, which waits for the thread to begin, and for a lock that this thread holds
+    # if the finalizer came in the middle of threading.
+    with suppress(RuntimeError):  # there can be no more threads
+        _thread.start_new_thread(_send_again, ())
 
 
 def _send_again() -> None:
+    time.sleep(_AGAIN)
     if _State.swallowed and _State.received is not None:
         _State.again = True
         if sys.platform == "win32":  # where the other call would end the process
@@ -235,7 +242,7 @@ def _send_again() -> None:
 
 
 def _answer(number: int, frame: FrameType | None) -> None:
-    if _State.again:
+    if _State.again and number == _State.received:
         _State.again = False
         if _State.swallowed and _State.raises:
             check_stopped()

@@ -644,6 +644,24 @@ def test_an_early_epoch_that_guesses_is_kept_though_others_know_more() -> None:
     assert verdict.suggestions == ("loss.label_smoothing=0.1",)
     falls_back = diagnose(short([0.3, 0.35, 0.7, 0.4], kept=2), SETTINGS)[1]
     assert "last.ckpt" not in falls_back.why
+    # After the last epoch there was no validation.
+    curves = short([0.3, 0.35, 0.6, 0.7, nan], kept=2)
+    unmeasured = {"val_loss": [1.0, 0.5, 1.0, 1.0, nan], "val_f1": [0.3] * 4 + [nan]}
+    verdict = diagnose(replace(curves, **unmeasured), SETTINGS)[1]
+    assert "that of epoch 4 was 70.0%" in verdict.why
+    assert "last.ckpt" not in verdict.why
+
+
+def test_a_kept_epoch_that_is_the_lowest_only_since_the_run_went_on_is_called_so() -> None:
+    curves = replace(short([0.35, 0.35, 0.35], kept=3), val_loss=[0.5, 0.9, 0.8])
+    assert "the lowest since the run went on;" in diagnose(curves, SETTINGS)[1].why
+    assert "the lowest;" in diagnose(replace(curves, kept_epoch=1), SETTINGS)[1].why
+
+
+def test_a_run_that_ended_too_early_is_not_to_be_planned_longer() -> None:
+    curves = short([0.35, 0.35], kept=2)
+    stopped = diagnose(curves, replace(SETTINGS, max_epochs=20))
+    assert [verdict.suggestions for verdict in stopped] == [(), ()]
 
 
 def test_a_kept_checkpoint_that_is_clearly_worse_than_another_epoch_is_not_fine() -> None:
@@ -672,7 +690,9 @@ def test_epochs_that_differ_by_noise_alone_are_told_from_each_other_hardly_ever(
         always = rng.random(20) < right
         answers = np.concatenate([np.tile(always, (60, 1)), rng.random((60, 20)) < right], axis=1)
         curves = fit(classes=2, images=20, val_acc=answers.mean(1), kept_epoch=20, epochs=60)
-        told += "which the loss counts" in " ".join(v.why for v in diagnose(curves, SETTINGS))
+        told += "more answers were right there" in " ".join(
+            v.why for v in diagnose(curves, SETTINGS)
+        )
     assert told <= 10
 
 
@@ -683,6 +703,10 @@ def test_to_name_the_largest_class_always_is_guessing_unless_the_small_ones_are_
     assert why.endswith("not distinguishable from always answering fish0, which gives 70.0%.")
     assert names(replace(curves, val_f1=[0.6])) == ["too short"]
     assert names(replace(curves, val_acc=[0.85], val_f1=[0.4])) == ["too short"]
+    # Of ten classes, two have images: to name the larger gives a macro F1 of 0.47.
+    count = dict.fromkeys([f"fish{number}" for number in range(10)], 0) | {"fish0": 90, "fish1": 10}
+    of_two = short([0.9], 1, val_count=count, val_recall=dict.fromkeys(count, 0.5), val_f1=[0.47])
+    assert "always answering fish0, which gives 90.0%" in diagnose(of_two, SETTINGS)[1].why
 
 
 def test_a_run_that_has_learnt_nothing_is_not_told_so_twice() -> None:
@@ -692,7 +716,10 @@ def test_a_run_that_has_learnt_nothing_is_not_told_so_twice() -> None:
 
 def test_a_probe_that_guesses_is_called_so() -> None:
     curves = short([0.375], 1)
-    assert names(curves, replace(SETTINGS, lr=0.0)) == ["checkpoint", "probe"]
+    verdicts = diagnose(curves, replace(SETTINGS, lr=0.0, max_epochs=1))
+    assert [verdict.name for verdict in verdicts] == ["checkpoint", "probe"]
+    # More epochs without a learning rate would change nothing.
+    assert [verdict.suggestions for verdict in verdicts] == [(), ("experiment=finetune",)]
     assert names(replace(curves, kept_epoch=None), replace(SETTINGS, lr=0.0)) == ["probe"]
 
 

@@ -86,6 +86,12 @@ def test_a_stop_is_raised_until_it_is_heard() -> None:
     assert heard == [True]
 
 
+def test_a_stop_that_comes_in_the_last_finalizer_is_not_lost() -> None:
+    with pytest.raises(stopping.Stopped), stopping.raising():
+        Stops()
+    wait(4 * stopping._AGAIN)  # and is not sent again when nobody waits for it
+
+
 def test_a_stop_that_was_noticed_meanwhile_is_not_raised_in_the_middle_of_its_end() -> None:
     with stopping.raising():
         Stops()

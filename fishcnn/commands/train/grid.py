@@ -131,7 +131,10 @@ class GridSweeper(Sweeper):
             raise
         _note(sweep, manifest)
         if any(state_of(sweep, job) not in DONE for job in jobs):
-            compare_jobs(sweep)  # which Hydra asks for where a sweep has ended well
+            try:  # what Hydra does where a sweep returns
+                compare_jobs(sweep)
+            except (FishError, OSError) as error:
+                log.warning("The jobs cannot be compared: %s", error)
             sys.exit(1)
         return returns
 

@@ -65,7 +65,8 @@ class TimmNetwork(Backbone):
             options["img_size"] = image_size  # its position embedding has one entry for each patch
         network = timm.create_model(self.architecture, num_classes=num_classes, **options)
         head = network.get_classifier()
-        parts = head if isinstance(head, tuple) else (head,)
+        # The second of two is None where the network was built without it.
+        parts = [part for part in head if part] if isinstance(head, tuple) else [head]
         names = {part: name for name, part in network.named_modules() if [*part.parameters()]}
         if names.keys() >= {*parts}:
             return network, [names[part] for part in parts]

@@ -421,6 +421,17 @@ def test_a_sweep_that_is_stopped_before_anything_is_trained_can_only_be_begun_ag
     assert not SWEEP.exists()
 
 
+def test_a_sweep_with_jobs_left_that_cannot_be_compared_says_why_and_has_failed(
+    train: Command, sweep: list[str]
+) -> None:
+    (SWEEP / "sweep.json").unlink()
+    (SWEEP / "sweep.json").mkdir()
+    finished = train(*sweep[:-1], "model.blocks=0")
+    assert finished.status == 1
+    assert "The jobs cannot be compared: " in finished.err + finished.out
+    assert "Traceback" not in finished.err
+
+
 def test_a_sweep_that_is_stopped_ends_with_the_command_that_goes_on(
     train: Command, sweep: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
