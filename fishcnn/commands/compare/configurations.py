@@ -2,9 +2,9 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ from fishcnn.utils.text import printable
 # Of the smaller of two folders of images, by which they are the same data; and of all images that
 # either of two configurations was validated on, beyond which they can be ranked together.
 _SHARED = 0.5
+_COPIES_TOGETHER, _INNER_SPLIT = "data.group_duplicates", "data.inner_split"
+
+Parts = frozenset[frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,15 @@ class Configuration:
         return max(self.runs, key=_rank)
 
     @cached_property
-    def validated(self) -> frozenset[str]:
-        """All images that a run was validated on; none where that is not known."""
-        return frozenset().union(*(run.validated for run in self.runs))
+    def parts(self) -> Parts:
+        """The images that each run was validated on; none where that is not known."""
+        return frozenset(run.validated for run in self.runs if run.validated)
+
+    @cached_property
+    def of_data(self) -> frozenset[tuple[str, str]]:
+        """The settings of the data in any of its runs."""
+        every = (item for run in (*self.runs, *self.unfinished) for item in run.settings.items())
+        return frozenset((name, str(value)) for name, value in every if name.startswith("data."))
 
     @property
     def images(self) -> int:
@@ -182,19 +191,45 @@ def _place(one: Configuration) -> tuple[float, float]:
 def _boards(runs: list[FoundRun]) -> list[Board]:
     """Boards of the same data, each of its own validation images."""
     found = _configurations(runs)
-    known = [one for one in found if one.validated]
-    groups: list[list[Configuration]] = [] if known else [[]]
-    for one in known:
-        alike = next((g for g in groups if _same_images(g[0].validated, one.validated)), None)
-        if alike is None:
-            groups.append([one])
-        else:
-            alike.append(one)
-    # Of which nobody knows the images they are shown where the settings of the data are most alike.
+    number_of = _numbered({one.parts for one in found if one.parts})
+    known = sorted((one for one in found if one.parts), key=lambda one: number_of[one.parts])
+    boards: dict[int, list[Configuration]] = {}
     for one in found:
-        if not one.validated:
-            max(groups, key=partial(_likeness, one)).append(one)
-    return [_board(some, runs) for some in groups]
+        # Of which nobody knows the images they are shown where the settings are most alike.
+        place = number_of.get((one if one.parts else _likest(one, known)).parts, 0)
+        boards.setdefault(place, []).append(one)
+    return [_board(some, runs) for some in boards.values()]
+
+
+def _numbered(found: Iterable[Parts]) -> dict[Parts, int]:
+    """Number the boards of configurations by what these were validated on.
+
+    A board is that of its largest configuration. Another one belongs there if its images are mostly
+    the same, or if most of its parts were held out there as well, as it is where some folds are
+    missing. In whatever order they are found, the boards are the same.
+    """
+    number_of: dict[Parts, int] = {}
+    boards: list[tuple[frozenset[str], set[frozenset[str]]]] = []
+    for parts in sorted(found, key=_largest_first):
+        images = _all_images(parts)
+        fitting = (
+            number
+            for number, (largest, held_out) in enumerate(boards)
+            if _same_images(images, largest) or 2 * len(parts & held_out) > len(parts)
+        )
+        number_of[parts] = number = next(fitting, len(boards))
+        if number == len(boards):
+            boards.append((images, set()))
+        boards[number][1].update(parts)
+    return number_of
+
+
+def _largest_first(parts: Parts) -> tuple[int, list[list[str]]]:
+    return -len(_all_images(parts)), sorted(map(sorted, parts))
+
+
+def _all_images(parts: Parts) -> frozenset[str]:
+    return frozenset().union(*parts)
 
 
 def _configurations(runs: Sequence[FoundRun]) -> list[Configuration]:
@@ -213,28 +248,27 @@ def _configurations(runs: Sequence[FoundRun]) -> list[Configuration]:
 
 
 def _belongs(run: FoundRun, edition: Sequence[FoundRun]) -> bool:
-    """Whether a run was validated on the images of those that hold out the same part."""
-    part = [run.settings.get(name) for name in (FOLD, SPLIT_SEED)]
-    same_part = (
-        one.validated
+    """Whether a run was validated on what its fold holds out there, and no other fold does."""
+    held_out = {
+        one.settings.get(FOLD): one.validated
         for one in edition
-        if one.validated and [one.settings.get(name) for name in (FOLD, SPLIT_SEED)] == part
-    )
-    return not run.validated or _same_images(run.validated, next(same_part, run.validated))
+        if one.settings.get(SPLIT_SEED) == run.settings.get(SPLIT_SEED) and one.validated
+    }
+    own = held_out.pop(run.settings.get(FOLD), run.validated)
+    if run.validated and not _same_images(run.validated, own):
+        return False
+    # Else a file and its copy may be in two folds, or what is drawn from the rest of two folds.
+    parted = run.settings.get(_COPIES_TOGETHER) and not run.settings.get(_INNER_SPLIT)
+    return not parted or all(map(run.validated.isdisjoint, held_out.values()))
 
 
 def _same_images(a: frozenset[str], b: frozenset[str]) -> bool:
     return a == b or len(a & b) > _SHARED * len(a | b)
 
 
-def _likeness(one: Configuration, others: Sequence[Configuration]) -> int:
-    """How many settings of the data one has in common with the likest of others."""
-
-    def of_data(other: Configuration) -> set[tuple[str, str]]:
-        settings = other.any_run.settings.items()
-        return {(name, str(value)) for name, value in settings if name.startswith("data.")}
-
-    return max((len(of_data(one) & of_data(other)) for other in others), default=0)
+def _likest(one: Configuration, known: Sequence[Configuration]) -> Configuration:
+    """That which has most settings of the data in common with one; that itself where none is."""
+    return max(known, key=lambda other: len(one.of_data & other.of_data), default=one)
 
 
 def _board(found: Sequence[Configuration], of_data: Sequence[FoundRun]) -> Board:

@@ -1,7 +1,8 @@
 """Ranks, verdicts and what was varied, of runs whose answers are known."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,59 @@ def test_a_run_after_images_were_added_is_no_repetition_of_the_one_before(
         "photos (images=10)": 1,
         "photos (images=4)": 0.75,
     }
+
+
+@pytest.mark.parametrize("order", [*permutations(("0 1 2 3 4", "0 1 2", "0 1"))])
+def test_missing_folds_leave_a_configuration_beside_the_whole_one_in_any_order(
+    make_run: MakeRun, tmp_path: Path, order: Sequence[str]
+) -> None:
+    for name, folds in enumerate((*order, "3")):
+        for fold in map(int, folds.split()):
+            images = dict.fromkeys(range(4 * fold, 4 * fold + 4), "1")
+            typed = (f"model.blocks={len(folds)}", "data.folds=5", f"data.fold={fold}")
+            make_run(f"{name}-{fold}", *typed, answers=images)
+    found = ranked(tmp_path)
+    assert sorted(one.images for one in found.board.ranked) == [4, 8, 12, 20]
+    # Other images of the same folder, all of which are held out there as well.
+    single = dict.fromkeys(range(2, 6), "1")
+    make_run("single", "model.blocks=7", "data.split_seed=1", answers=single)
+    boards = leaderboard(find_runs([str(tmp_path)]))
+    assert [len(one.board.ranked) for one in boards] == [4, 1]
+
+
+@pytest.mark.parametrize("order", [*permutations("abc")])
+def test_growing_images_are_ranked_with_the_most_there_were_in_any_order(
+    make_run: MakeRun, tmp_path: Path, order: Sequence[str]
+) -> None:
+    for name, one in zip(order, ((2, 20), (3, 12), (4, 7)), strict=True):
+        blocks, images = one
+        make_run(name, f"model.blocks={blocks}", answers="1" * images)
+    make_run("failed", "model.blocks=5")
+    boards = leaderboard(find_runs([str(tmp_path)]))
+    assert [{c.images for c in one.board.ranked} for one in boards] == [{20, 12}, {7}]
+    assert [len(one.board.waiting) for one in boards] == [1, 0]
+
+
+@pytest.mark.parametrize("names", [("0", "1", "2"), ("0", "2", "1"), ("2", "1", "0")])
+def test_a_fold_that_was_trained_after_images_were_added_is_not_pooled_with_those_before(
+    make_run: MakeRun, tmp_path: Path, names: Sequence[str]
+) -> None:
+    for fold, (name, start) in enumerate(zip(names, (0, 4, 2), strict=True)):
+        images = dict.fromkeys(range(start, start + 4), "1" if fold < 2 else "0")
+        make_run(name, "data.folds=3", f"data.fold={fold}", answers=images)
+    boards = leaderboard(find_runs([str(tmp_path)]))
+    assert [one.board.ranked[0].accuracy for one in boards] == [1, 0]
+
+
+@pytest.mark.parametrize("typed", ["data.group_duplicates=false", "data.inner_split=true"])
+def test_folds_that_may_share_images_are_pooled(
+    make_run: MakeRun, tmp_path: Path, typed: str
+) -> None:
+    for fold in range(2):
+        images = dict.fromkeys(range(3 * fold, 3 * fold + 4), "1")
+        make_run(f"{fold}", typed, "data.folds=2", f"data.fold={fold}", answers=images)
+    (one,) = ranked(tmp_path).board.ranked
+    assert len(one.runs) == 2
 
 
 def test_chance_is_said_and_who_is_not_above_it(make_run: MakeRun, tmp_path: Path) -> None:
