@@ -129,7 +129,7 @@ class Board:
         return max(counts) / sum(counts) if counts else None
 
     def is_above_chance(self, one: Configuration) -> bool | None:
-        """Whether the interval of a configuration lies above chance; None if that is not known."""
+        """Whether the interval of one lies above ``chance``; None if that is not known."""
         return one.interval[0] > self.chance if one.interval and self.chance is not None else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fishcnn.commands.compare.configurations import Board, Configuration, gather
+from fishcnn.commands.compare.configurations import Board, Configuration, by_seed, gather
 from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.knobs import Knobs, turn_knobs
 from fishcnn.commands.compare.pairs import ALPHA, Pair, Pairs, compare_pairs
@@ -26,6 +26,7 @@ RANKED_BY = (
     "validation loss. Checkpoint and rank were chosen on these images, which flatters the first: "
     "judge it on images that have chosen nothing."
 )
+_IMAGES_AND_SEEDS = "other images and other seeds"
 _OLDER = (
     "of an earlier version or damaged: a run that has not written what it says of each image is "
     "not compared with others, it only has its interval"
@@ -67,16 +68,18 @@ class Ranking:
             left.remove(name)
         return [name for name in self.names if name in chosen or len(self.names) <= MOST_SHOWN]
 
-    @property
-    def has_seeds(self) -> bool:
-        """Whether a configuration was trained with several seeds."""
-        ranked = self.board.ranked
-        return any(len({str(r.settings.get("seed")) for r in c.runs}) > 1 for c in ranked)
+    @cached_property
+    def have_seeds(self) -> list[bool]:
+        """Whether each ranked configuration was trained with several seeds."""
+        return [len(by_seed(one.runs)) > 1 for one in self.board.ranked]
 
     @property
     def interval_is_of(self) -> str:
         """What the 95% interval of an accuracy speaks of."""
-        return "other images and other seeds" if self.has_seeds else "other images"
+        if all(self.have_seeds):
+            return _IMAGES_AND_SEEDS
+        several = " (and, where a row has several seeds, other seeds)"
+        return "other images" + several * any(self.have_seeds)
 
     @property
     def has_repeats(self) -> bool:
@@ -106,10 +109,10 @@ class Ranking:
         return "not compared" if place in self.pairs.without else "no image in common"
 
     def remark(self, place: int) -> str:
-        """What stands in a row: the verdict, if there is any choice, and what chance does."""
+        """What stands in a row: the verdict, if there is any choice, and what it is not above."""
         words = [self.verdict(place)] if len(self.board.ranked) > 1 else []
         if self.board.is_above_chance(self.board.ranked[place]) is False:
-            words.append("not above chance")
+            words.append("not above always naming the commonest class")
         return "; ".join(words)
 
     def label(self, configuration: Configuration) -> str:
@@ -131,7 +134,9 @@ class Ranking:
             if unsure:
                 words += f", and not distinguishable from {len(unsure)} on {_images(unsure)}"
             said += [f"{words}.", self._how(len(self.pairs.pairs))]
-        said += [f"A 95% interval is of what {self.interval_is_of} would give.", *self._chance()]
+        say = "interval says" if len(ranked) == 1 else "intervals say"
+        said.append(f"The 95% {say} what {self.interval_is_of} would give.")
+        said += self._chance()
         if self.pairs.without and len(ranked) > 1:
             names = [run.name for p in self.pairs.without for run in ranked[p].runs]
             said.append(f"{_named(names)}: {_OLDER}.")
@@ -151,28 +156,27 @@ class Ranking:
         return said
 
     def _chance(self) -> list[str]:
-        """What chance has, in a sentence; nothing where that is not known."""
+        """What always naming the commonest class gives; nothing where that is not known."""
         board = self.board
         if board.chance is None:
             return []
+        total = len(board.ranked)
         below = sum(board.is_above_chance(one) is False for one in board.ranked)
-        of_all = (
-            f"the intervals of {below} of {len(board.ranked)} reach" if below else "none reaches"
-        )
-        only = len(board.ranked) == 1
-        words = f"it {'reaches' if below else 'does not reach'}" if only else of_all
-        share = percent(board.chance)
+        words = f"{below or 'none'} of {total} intervals {'reach' if below > 1 else 'reaches'}"
+        if total == 1:
+            words = f"the interval {'reaches' if below else 'does not reach'}"
         return [
-            f"Chance, always naming the commonest class, is right for {share} of these "
-            f"{board.images} images; {words} down to that."
+            f"Always naming the commonest class is right for {percent(board.chance)} of the "
+            f"validation images; {words} down to that share."
         ]
 
     def _how(self, comparisons: int) -> str:
-        test = (
-            f"by Student's t, of {self.interval_is_of}"
-            if self.has_seeds
-            else "by McNemar's exact test, which speaks of these networks, not of other seeds"
-        )
+        test = f"by Student's t, which speaks of {_IMAGES_AND_SEEDS}"
+        exact = "by McNemar's exact test, which speaks of these networks, not of other seeds"
+        if not any(self.have_seeds):
+            test = exact
+        elif self.have_seeds.count(False) > 1:
+            test += f", and those of a single seed {exact}"
         return (
             f"Compared {test}; {counted(comparisons, 'comparison')}, corrected for their number "
             f"(Holm, {ALPHA:g})."

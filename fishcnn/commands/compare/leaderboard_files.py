@@ -133,7 +133,7 @@ def _main_table(one: Ranking, *, in_one_column: bool = False) -> Cells:
         rows.append(
             [
                 str(place + 1) if ranked else "-",
-                run.name,
+                run.name if ranked or not one.has_repeats else "",
                 _runs(configuration) if one.has_repeats else "",
                 *([one.label(configuration)] if in_one_column else []),
                 *([] if in_one_column else [shown_value(run, name) for name in one.shown]),

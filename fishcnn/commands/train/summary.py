@@ -15,9 +15,11 @@ from fishcnn.utils.text import for_shells, interval_95, percent
 
 def _about_accuracy(summary: Mapping[str, Any]) -> str:
     """The interval of the accuracy, and whether guessing does as well."""
-    ends, chance = summary["val_acc_interval"], 1 / len(summary["classes"])
-    above = "" if ends[0] > chance else f"; not clearly above chance, {percent(chance)}"
-    return interval_95(ends) + above
+    ends, classes = summary["val_acc_interval"], len(summary["classes"])
+    if ends[0] > 1 / classes:
+        return interval_95(ends)
+    guess = f"guessing among {classes} classes, {percent(1 / classes)}"
+    return f"{interval_95(ends)}; not clearly above {guess}"
 
 
 def print_summary(

@@ -1,6 +1,7 @@
 """Ranks, verdicts and what was varied, of runs whose answers are known."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -94,7 +95,33 @@ def test_seeds_are_averaged_and_their_scatter_counts(make_run: MakeRun, tmp_path
     assert other.interval == pytest.approx(seeds_interval([40 / 80, 60 / 80], 80))
     assert found.pairs.pairs[0, 1].found.seed_variance > 0
     assert found.verdict(1) == "not distinguishable on 80 images; more seeds needed"
-    assert "of other images and other seeds" in " ".join(found.sentences())
+    said = found.sentences()
+    assert any(
+        "Compared by Student's t, which speaks of other images and other seeds; 1" in one
+        for one in said
+    )
+    assert "The 95% intervals say what other images and other seeds would give." in said
+
+
+def test_what_several_seeds_of_a_configuration_say_is_not_said_of_single_ones(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for name, hits in enumerate((40, 60, 50, 55)):
+        typed = (f"model.blocks={max(name, 1)}", f"seed={name % 2}")
+        make_run(str(name), *typed, answers="1" * hits + "0" * (80 - hits))
+    found = ranked(tmp_path)
+    assert sorted(len(one.runs) for one in found.board.ranked) == [1, 1, 2]
+    of_rows = "other images (and, where a row has several seeds, other seeds)"
+    said = found.sentences()
+    assert f"The 95% intervals say what {of_rows} would give." in said
+    compared = (
+        "Compared by Student's t, which speaks of other images and other seeds, and those of a "
+        "single seed by McNemar's exact test, which speaks of these networks, not of other "
+        "seeds; 3 comparisons"
+    )
+    assert any(one.startswith(compared) for one in said)
+    shutil.rmtree(tmp_path / "3")
+    assert "McNemar" not in " ".join(ranked(tmp_path).sentences())
 
 
 def test_a_command_that_was_typed_twice_has_measured_nothing_twice(
@@ -140,6 +167,19 @@ def test_unfinished_runs_are_listed_with_their_state_and_never_ranked(
     table = runs_table([found]).splitlines()
     assert len(table) == 7
     assert ",failed,3," in table[2]
+
+
+def test_no_run_is_called_the_best_of_a_configuration_without_a_result(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("good", "model.blocks=2", answers="11")
+    make_run("poor", "model.blocks=2", "seed=1", answers="10")
+    make_run("none", "model.blocks=3")
+    best = [line.split(" | ")[1] for line in page([ranked(tmp_path)], [[]]).splitlines()[4:8]]
+    assert best == ["best run", "---", "good", ""]
+    shutil.rmtree(tmp_path / "poor")
+    named = [line.split(" | ")[1] for line in page([ranked(tmp_path)], [[]]).splitlines()[4:8]]
+    assert named == ["run", "---", "good", "none"]
 
 
 def test_jobs_that_have_not_begun_are_listed_beside_the_others(
@@ -326,7 +366,9 @@ def test_folds_that_may_share_images_are_pooled(
     assert len(one.runs) == 2
 
 
-def test_chance_is_said_and_who_is_not_above_it(make_run: MakeRun, tmp_path: Path) -> None:
+def test_the_share_of_the_commonest_class_is_said_and_who_is_not_above_it(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
     truth = ["eel"] * 40 + ["carp"] * 20
     for blocks, hits in ((2, 45), (3, 50), (4, 55)):
         answers = "1" * hits + "0" * (60 - hits)
@@ -335,9 +377,17 @@ def test_chance_is_said_and_who_is_not_above_it(make_run: MakeRun, tmp_path: Pat
     assert found.board.chance == pytest.approx(2 / 3)
     # Of 45 hits in 60 the interval is 62.8% to 84.2%.
     remarks = [found.remark(place) for place in range(3)]
-    assert ["not above chance" in remark for remark in remarks] == [False, False, True]
-    (said,) = [line for line in found.sentences() if line.startswith("Chance")]
-    assert "is right for 66.7% of these 60 images; the intervals of 1 of 3 reach down" in said
+    assert ["not above always naming the commonest class" in remark for remark in remarks] == [
+        False,
+        False,
+        True,
+    ]
+    (said,) = [
+        line for line in found.sentences() if line.startswith("Always naming the commonest class")
+    ]
+    assert said.endswith(
+        "is right for 66.7% of the validation images; 1 of 3 intervals reaches down to that share."
+    )
     (data,) = to_json([found])["data"]
     assert data["chance"] == pytest.approx(2 / 3)
     assert [one["above_chance"] for one in data["configurations"]] == [True, True, False]

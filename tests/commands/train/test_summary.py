@@ -34,13 +34,13 @@ def printed(summary: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_an_accuracy_that_guessing_reaches_is_called_chance(
+def test_an_accuracy_that_guessing_reaches_is_said_to_be_no_better(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = printed(summary_of(4, 0.25, (0.11, 0.47)), capsys)
     assert "validation accuracy 25.0% (95% interval 11.0% to 47.0%; not clearly above " in text
-    assert "chance, 25.0%)" in text
-    assert "chance" not in printed(summary_of(4, 0.9, (0.7, 0.97)), capsys)
+    assert "guessing among 4 classes, 25.0%)" in text
+    assert "guessing" not in printed(summary_of(4, 0.9, (0.7, 0.97)), capsys)
 
 
 def test_the_share_among_three_is_not_shown_of_three_classes(
