@@ -140,12 +140,11 @@ def words_before(launcher: object, jobs: int) -> str | None:
     """What there is to say before joblib, if that is the launcher, is silent for some seconds."""
     if type(launcher).__name__ != _JOBLIB:
         return None
-    at_once = getattr(launcher, "joblib", {}).get("n_jobs")
-    each = "as many as there are processors" if at_once == -1 else at_once or 1
-    return (
-        f"{counted(jobs, 'job')} to start, {each} at a time, in processes that need some seconds "
-        "to load"
-    )
+    at_once = getattr(launcher, "joblib", {}).get("n_jobs") or 1
+    each = f"{at_once} at a time"
+    if at_once < 0:  # all processors, or some fewer
+        each = f"as many at a time as hydra.launcher.n_jobs={at_once} allows"
+    return f"{counted(jobs, 'job')} to start, {each}, in processes that take a few seconds to start"
 
 
 @contextmanager

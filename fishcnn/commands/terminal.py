@@ -70,6 +70,7 @@ def fitted_table(
     width: int,
     wrapped: Collection[str],
     spare: Sequence[str],
+    paths: Collection[str] = ("run", "best run", "job"),
 ) -> Table:
     """A table that fits into the terminal and breaks no word.
 
@@ -77,12 +78,12 @@ def fitted_table(
         head: names of columns.
         rows: their texts.
         width: of the terminal.
-        wrapped: the columns of words, which may take several lines, a path one for each folder;
-            the others hold numbers.
+        wrapped: the columns of words, which may take several lines; the others hold numbers.
         spare: columns that are left out where words would take many lines, the first ones first.
+        paths: the columns of words that hold folders, of which a long one takes a line for each.
     """
     texts = {
-        name: [_in_lines(cell) if name in wrapped else cell for cell in cells]
+        name: [_in_lines(cell) if name in paths else cell for cell in cells]
         for name, *cells in zip(head, *rows, strict=True)
     }
     whole = {name: _widest([name, *cells], "\n") for name, cells in texts.items()}

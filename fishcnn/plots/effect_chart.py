@@ -108,7 +108,7 @@ def _legend(effects: Sequence[Effect]) -> str:
     """What the marks are, of those that are there."""
     words = ["dashed: mean of all values of the setting"]
     if any(np.isfinite(effect.half_widths).any() for effect in effects):
-        words.append("bar: 95% interval of the difference to that")
+        words.append("bar: 95% interval of the difference from that")
     else:
         words.append("too few runs for intervals")
     if any(effect.is_sure for effect in effects):

@@ -97,7 +97,9 @@ def search_history(numbers: Floats, losses: Floats, pruned: npt.NDArray[np.bool_
             numbers[known], lowest[known], where="post", color=VAL, linewidth=1.5, label="lowest"
         )
         axes.set_ylim(low, high)
-    axes.set(xlabel="trial", ylabel="validation loss" + "; higher ones at the edge" * above)
+    axes.set(
+        xlabel="trial", ylabel="validation loss" + "; higher ones are drawn at the edge" * above
+    )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     dress(axes, "Validation loss of the trials", legend=bool(np.isfinite(losses).any()))
     return figure

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import OmegaConf
 from running import SCRIPTS, table
 
-from fishcnn.commands.launched import Start, missing_package, name_fields
+from fishcnn.commands.launched import Start, missing_package, name_fields, words_before
 from fishcnn.commands.settings import CONF, choices
 from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import usable_cpus
@@ -244,6 +245,22 @@ def test_each_choice_has_the_fields_of_its_plugin(launcher: str) -> None:
     # Types are those of the plugin: what it does not know, or of another type, is refused.
     assert set(own) < set(config.hydra.launcher)
     assert config.hydra.launcher._metadata.object_type is not dict
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "said"),
+    [
+        (2, "2 at a time"),
+        (None, "1 at a time"),
+        (-1, "as many at a time as hydra.launcher.n_jobs=-1 allows"),
+        (-2, "as many at a time as hydra.launcher.n_jobs=-2 allows"),
+    ],
+)
+def test_how_many_jobs_joblib_starts_is_said_in_words_that_are_true(
+    n_jobs: int | None, said: str
+) -> None:
+    words = words_before(JoblibLauncher(n_jobs=n_jobs), 4)
+    assert words == f"4 jobs to start, {said}, in processes that take a few seconds to start"
 
 
 @pytest.mark.parametrize(

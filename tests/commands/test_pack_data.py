@@ -62,12 +62,19 @@ def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(
         finished = script("train", taken_for_images)
         assert finished.err.endswith(
             "holds packed images: to train on them type data=stream data.root="
-            f"packed; they are those of {fish / 'pictures'}\n"
+            f"packed; they were packed from {fish / 'pictures'}\n"
         )
     finished = script("train", "data=stream", str(fish / "pictures"))
     assert f"leave out data=stream, or pack it first: python scripts/pack_data.py {fish}" in (
         finished.err
     )
+    finished = script("train", "data=stream", "data.root=typo")
+    assert finished.err.startswith("error: typo does not exist: ")
+    assert "pack_data.py" not in finished.err
+    finished = script("train", "data=stream", f"data.root={packed / 'packed.json'}")
+    assert f"{packed / 'packed.json'} is a file: " in finished.err
+    finished = script("train", "data=stream", "data.root=packed/train")
+    assert "type data=stream data.root=packed; they were packed from" in finished.err
     assert {file: file.stat().st_mtime_ns for file in files} == files
     finished = script("pack_data", *typed, "shard_mb=0.02")
     assert (finished.status, "packed holds other packed images" in finished.err) == (1, True)

@@ -53,6 +53,16 @@ def test_a_fitted_table_leaves_out_columns_rather_than_break_words(width: int) -
     assert "…" not in capture.get()
 
 
+def test_only_folders_are_broken_into_lines_and_no_value_of_a_setting() -> None:
+    run, value = "multirun/2026-01-01_10-00-00/12", "experiment=/home/x/found/tuned.yaml"
+    table = fitted_table(("run", "varied"), [(run, value)], 120, ("run", "varied"), ())
+    console = Terminal(file=io.StringIO(), width=120)
+    with console.capture() as capture:
+        console.print(table)
+    words = capture.get().split()
+    assert words == ["run", "varied", "multirun/", value, "2026-01-01_10-00-00/", "12"]
+
+
 def test_a_word_for_which_a_terminal_is_too_narrow_is_cut_with_an_ellipsis() -> None:
     table = fitted_table(("n", "words"), [("1", "abcdefghijklmnop short")], 14, ("words",), ())
     console = Terminal(file=io.StringIO(), width=14)

@@ -143,5 +143,5 @@ def test_a_chart_of_effects_explains_only_marks_that_are_there() -> None:
         said.get_text() == "dashed: mean of all values of the setting; too few runs for intervals"
     )
     (_, said) = effect_chart([plain, sure], "title").texts
-    assert "bar: 95% interval of the difference to that" in said.get_text()
+    assert "bar: 95% interval of the difference from that" in said.get_text()
     assert "blue" in said.get_text()

@@ -74,4 +74,4 @@ def test_every_trial_of_a_history_is_seen_however_high_its_loss() -> None:
     low, high = axes.get_ylim()
     assert high < 1
     assert low < float(np.asarray(lines["pruned"].get_ydata())[0]) < high
-    assert "higher ones at the edge" in axes.get_ylabel()
+    assert "higher ones are drawn at the edge" in axes.get_ylabel()

@@ -77,8 +77,8 @@ class Knobs:
         if any(np.isnan(knob.effect.half_widths).any() for knob in self.knobs):
             return f"{how} No interval: no run is left to judge the noise by; add seeds or folds."
         return (
-            f"{how} The 95% interval is of the difference to the mean of all values; the noise is "
-            "what other seeds and the settings together do on these images."
+            f"{how} The 95% interval is of the difference from the mean of all values; the noise "
+            "is what other seeds and the settings together do on these images."
         )
 
 

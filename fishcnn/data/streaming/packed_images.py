@@ -113,7 +113,7 @@ def told_as_packed(folder: Path) -> str | None:
         return None
     words = for_shells(["data=stream", f"data.root={packed}"])
     try:
-        of = f"; they are those of {read_manifest(packed / MANIFEST).root}"
+        of = f"; they were packed from {read_manifest(packed / MANIFEST).root}"
     except FishError:
         of = ""
     return f"holds packed images: to train on them type {words}{of}"
@@ -183,7 +183,7 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         files.keep_only(manifest.pack)
     else:
         if not files.has(MANIFEST):
-            raise FishError(f"{files.place} has no {MANIFEST}, {_instead_of_packed(files.place)}")
+            raise FishError(f"{files.place} {_instead_of_packed(Path(files.place))}")
         manifest = read_manifest(files.path(MANIFEST))
     try:
         index, _ = ImageIndex.load(files.path(INDEX))
@@ -220,12 +220,18 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
     )
 
 
-def _instead_of_packed(place: str) -> str:
-    if any(Path(place).glob("*/chunk-*.bin")):
-        return "as it was not packed to its end: type the command that packs it again"
+def _instead_of_packed(folder: Path) -> str:
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "does not exist"
+        return f"{problem}: with data=stream, data.root= names a folder of packed images"
+    if told := told_as_packed(folder):
+        return told
+    if any(folder.glob("*/chunk-*.bin")) or any(folder.glob("chunk-*.bin")):
+        why = f"has no {MANIFEST}, as it was not packed to its end"
+        return f"{why}: type the command that packs it again"
     return (
-        "so no packed images: to train on a folder of images leave out data=stream, or pack it "
-        f"first: python scripts/pack_data.py {for_shells([place])}"
+        f"has no {MANIFEST}, so no packed images: to train on a folder of images leave out "
+        f"data=stream, or pack it first: python scripts/pack_data.py {for_shells([str(folder)])}"
     )
 
 
