@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from calendar import timegm
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,8 +98,8 @@ def _find(name: str, now: Sequence[str]) -> Path:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(begun[newest]))
     # Not on standard output, which may be the configuration.
     print(f"{_SETTING}={LAST} is {newest}, begun {when}", file=sys.stderr)
-    if passed := _passed_over(runs / _SWEEPS, begun, begun[newest]):
-        print(passed, file=sys.stderr)
+    if skipped := _skipped(runs / _SWEEPS, begun, begun[newest]):
+        print(skipped, file=sys.stderr)
     return newest
 
 
@@ -110,22 +110,17 @@ def _begun(sweep: Path, manifest: Manifest) -> float:
     return max(file.stat().st_mtime for file in map(sweep.joinpath, _FILES) if file.is_file())
 
 
-def _passed_over(sweeps: Path, known: Iterable[Path], newest: float) -> str | None:
-    """Say what a later sweep has left that nothing can go on with; it may be nothing at all."""
-    if not sweeps.is_dir():
-        return None
-    others = [one for one in sweeps.iterdir() if one.is_dir() and one.name != COMPARISON]
-    # A time as it is written is up to a second early.
-    later = [one for one in others if one.stat().st_mtime > newest + 1]
-    later = [one for one in later if not any(path.is_relative_to(one) for path in known)]
-    if later:
-        return f"passed over, as nothing in it can go on: {max(later)}"
-    if sweeps.stat().st_mtime > newest + 1:
-        return (
-            f"passed over, if there was any: a later sweep in {sweeps} that has ended before it "
-            "had trained anything, and so was removed; its command begins it again"
-        )
-    return None
+def _skipped(sweeps: Path, known: Collection[Path], newest: float) -> str | None:
+    """Name the latest folder that is later than the newest sweep and holds none."""
+    later = []
+    for one in sweeps.iterdir() if sweeps.is_dir() else ():
+        if one.name == COMPARISON or any(path.is_relative_to(one) for path in known):
+            continue
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            # A time as it is written is up to a second early.
+            if one.is_dir() and (changed := one.stat().st_mtime) > newest + 1:
+                later.append((changed, one))
+    return f"skipped {max(later)[1]}: nothing in it can be resumed" if later else None
 
 
 def _other(now: Sequence[str], sweep: Path) -> str | None:

@@ -183,7 +183,7 @@ def test_last_goes_on_with_the_newest_sweep_below_runs(
     again = train("sweep.resume=last", "runs=../runs", "model.blocks=1,2", "-m")
     assert again.status == 1  # what has failed was tried again
     assert "/../runs/multirun/y one, begun 20" in again.err
-    assert "passed over" not in again.err
+    assert "skipped" not in again.err
     assert again.err.count("error: model.blocks=0") == 2
     assert list(states(sweep).values()) == ["finished"] * 2 + ["failed"] * 2 + ["finished"] * 2
     assert before.items() <= written(sweep).items()
@@ -199,7 +199,6 @@ def test_last_says_which_sweep_it_is_and_which_it_is_not(
     content = manifest(older)
     (older / "manifest.json").write_text(json.dumps(content | {"begun": "2020-01-01T10:00:00Z"}))
     (sweeps / "comparison").mkdir()
-    os.utime(sweeps, (1577872801, 1577872801))  # 1 s later, as times are written in whole ones
     is_older = f"sweep.resume=last is {tmp_path / older}, begun 20"
     (said,) = train("sweep.resume=last").err.splitlines()
     assert said.startswith(is_older)
@@ -211,15 +210,17 @@ def test_last_says_which_sweep_it_is_and_which_it_is_not(
         )
         assert train(*command).status == 143
     assert {one.name for one in sweeps.iterdir()} == {"older", "comparison"}
+    (said,) = train("sweep.resume=last").err.splitlines()
+    assert said.startswith(is_older)
+    # These were killed while their first files were written.
+    for name, later in (("newer", 2000), ("zzz", 1000), ("same", 1)):
+        (sweeps / name).mkdir()
+        (sweeps / name / ".lock").touch()
+        # 1 s is none, as times are written in whole ones.
+        os.utime(sweeps / name, (1577872800 + later, 1577872800 + later))
     first, second = train("sweep.resume=last").err.splitlines()
     assert first.startswith(is_older)
-    assert second.startswith("passed over, if there was any: a later sweep in ")
-    # It was killed while its first files were written.
-    (sweeps / "newer").mkdir()
-    (sweeps / "newer" / ".lock").touch()
-    first, second = train("sweep.resume=last").err.splitlines()
-    assert first.startswith(is_older)
-    assert second == f"passed over, as nothing in it can go on: {tmp_path / sweeps / 'newer'}"
+    assert second == f"skipped {tmp_path / sweeps / 'newer'}: nothing in it can be resumed"
     # A damaged one whose jobs can be read again is the newest by the time of its files.
     (sweeps / "newer" / "multirun.yaml").write_bytes((older / "multirun.yaml").read_bytes())
     assert f"last is {tmp_path / sweeps / 'newer'}, begun " in train("sweep.resume=last").err
