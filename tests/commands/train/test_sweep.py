@@ -179,8 +179,10 @@ def test_nothing_heavy_is_imported_with_the_comparison() -> None:
 
 
 def test_a_sweep_ends_with_its_comparison(
-    train: Callable[..., Any], tiny: list[str], tmp_path: Path
+    train: Callable[..., Any], tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)  # which makes a terminal of any output
     quick = [*tiny, "trainer.max_epochs=1", "logger=none", "callbacks.grad_cam.enabled=false"]
     finished = train("-m", *quick, "data.folds=2", "data.fold=0,1", "model.blocks=0,1")
     # Two jobs were refused.
