@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from omegaconf import OmegaConf
-from running import images_of, run_and_read, run_script
+from running import images_of, logging_as_before, run_and_read, run_script
 
 from fishcnn.commands.settings import plain
 from fishcnn.data.augmentation.recipe import Recipe
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """No test sees how an earlier one has left the logging."""
+    with logging_as_before():
+        yield
 
 
 @pytest.fixture(scope="session")

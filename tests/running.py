@@ -8,6 +8,7 @@ import logging
 import runpy
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
@@ -22,14 +23,32 @@ from fishcnn.utils.run_folder import RunFolder
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
-def run_script(name: str, *arguments: str) -> int:
-    """Run ``scripts/NAME.py`` and return its exit status."""
-    script = str(SCRIPTS / f"{name}.py")
+@contextlib.contextmanager
+def logging_as_before() -> Iterator[None]:
+    """Take back what Hydra and commands set meanwhile.
+
+    Hydra's handlers would go on writing to the files of this test, and its level would let more
+    through in the next one.
+    """
     root, ours = logging.getLogger(), logging.getLogger("fishcnn")
     handlers, levels = list(root.handlers), (root.level, ours.level)
     raising = logging.raiseExceptions
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            root.removeHandler(handler)
+            handler.close()
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+        logging.raiseExceptions = raising
+
+
+def run_script(name: str, *arguments: str) -> int:
+    """Run ``scripts/NAME.py`` and return its exit status."""
+    script = str(SCRIPTS / f"{name}.py")
     answers = {name: signal.getsignal(name) for name in (SIGINT, SIGTERM, SIGHUP)}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, logging_as_before():
         patch.setattr(sys, "argv", [script, *arguments])
         try:
             runpy.run_path(script, run_name="__main__")
@@ -39,14 +58,6 @@ def run_script(name: str, *arguments: str) -> int:
             stopping.watch()  # without the signals of this run
             for name, answer in answers.items():
                 signal.signal(name, answer)
-            # Hydra's own would go on writing to this test's files, and its level would let more
-            # through in the next test.
-            for handler in set(root.handlers) - set(handlers):
-                root.removeHandler(handler)
-                handler.close()
-            root.setLevel(levels[0])
-            ours.setLevel(levels[1])
-            logging.raiseExceptions = raising
     return 0
 
 

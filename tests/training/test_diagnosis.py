@@ -161,7 +161,7 @@ def test_overfitting_quotes_both_curves_and_the_epochs() -> None:
 def test_validation_loss_that_stalls_while_training_climbs_is_overfitting() -> None:
     curves = fit(train=(0.99, 25), val=(0.6, 5), val_loss=(1.4, 4))
     assert names(curves) == ["overfitting"]
-    since = re.search(r"has not improved since epoch (\d+) \(1\.", first(curves).why)
+    since = re.search(r"has hardly improved since epoch (\d+) \(1\.", first(curves).why)
     assert since is not None
     assert 8 < int(since[1]) < 20
     creeping = approach(3, 1.4, 60, 4) - 0.0003 * np.arange(60)
@@ -671,8 +671,11 @@ def test_a_kept_checkpoint_that_is_clearly_worse_than_another_epoch_is_not_fine(
     assert verdict.name == "checkpoint"
     assert "distinguishable" not in verdict.why
     assert verdict.suggestions == ("loss.label_smoothing=0.1", "optimizer.lr=5e-4")
-    smooth = replace(SETTINGS, label_smoothing=0.1)
-    assert diagnose(curves, smooth)[-1].suggestions == ("optimizer.lr=5e-4",)
+    # Where something is said of how it learns, that is to be tried first.
+    *others, verdict = diagnose(curves, replace(SETTINGS, label_smoothing=0.1))
+    assert verdict.name == "checkpoint"
+    assert verdict.suggestions == ()
+    assert any(other.suggestions for other in others)
     # 1000 images tell 0.79 from 0.8 no more than 20 images tell 0.5 from 0.8.
     assert names(replace(curves, kept_epoch=58)) == ["fine"]
     few = replace(curves, val_count=dict.fromkeys(curves.val_count, 1), kept_epoch=20)
@@ -729,3 +732,14 @@ def test_epochs_without_validation_are_skipped() -> None:
     why = diagnose(curves, SETTINGS)[1].why
     assert "is that of epoch 2, " in why
     assert "that of epoch 4 was 70.0%" in why
+
+
+def test_more_epochs_are_no_advice_where_early_stopping_has_ended_a_run() -> None:
+    curves = fit(train=(0.9, 30), val=(0.85, 25), loss=(0.3, 60), val_loss=(0.5, 10))
+    whole = diagnose(curves, replace(SETTINGS, max_epochs=60))[0]
+    assert whole.name == "fine"
+    assert whole.suggestions == ("trainer.max_epochs=120",)
+    stopped = diagnose(curves, replace(SETTINGS, max_epochs=90, early_stopping=True))[0]
+    assert stopped.name == "fine"
+    assert stopped.suggestions == ()
+    assert "longer run" not in stopped.why

@@ -192,8 +192,16 @@ def leaderboard(runs: Sequence[FoundRun]) -> list[Ranking]:
     return sorted(found, key=lambda one: -len(one.board.runs))
 
 
-def command_of(run: FoundRun) -> str:
-    """The command that trains a run again, for a shell."""
+def command_of(run: FoundRun) -> tuple[str, str]:
+    """The command that trains a run again, for a shell, and before it what that does.
+
+    A run that went on from another one cannot be trained again by what was typed last, but for
+    longer.
+    """
+    if any(override.lstrip("+").startswith("ckpt_path=") for override in run.typed):
+        epochs = 2 * int(run.settings.get("trainer.max_epochs") or 1)
+        words = [f"ckpt_path={run.run.path}", f"trainer.max_epochs={epochs}"]
+        return "Train the best for longer", shlex.join(["python", "scripts/train.py", *words])
     words = []
     for override in run.typed:
         name, _, value = override.partition("=")
@@ -203,7 +211,7 @@ def command_of(run: FoundRun) -> str:
             if not user_path(value.strip("'\"")).is_absolute():
                 override = f"{name}={there}"
         words.append(printable(override))
-    return shlex.join(["python", "scripts/train.py", *words])
+    return "Train the best again", shlex.join(["python", "scripts/train.py", *words])
 
 
 def different_data(rankings: Sequence[Ranking]) -> str:

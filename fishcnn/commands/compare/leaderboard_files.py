@@ -98,7 +98,8 @@ def page(rankings: Sequence[Ranking], figures: Sequence[Sequence[str]]) -> str:
         lines += [f"- {markdown(sentence)}" for sentence in one.sentences()]
         if one.board.ranked:
             best = one.board.ranked[0].best_run
-            lines += ["", "Train the best again:", "", markdown_code(command_of(best)), ""]
+            what, command = command_of(best)
+            lines += ["", f"{what}:", "", markdown_code(command), ""]
         if one.knobs.knobs:
             lines += ["### Which setting mattered", "", markdown(one.knobs.remark()), ""]
             lines += _markdown_table(*_effects_table(one))
@@ -252,6 +253,8 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
             console.print(f"and {left} more; the files have all")
         for sentence in one.sentences():
             console.print(Text(printable(sentence)))
+        if one.knobs.knobs and not (one.knobs.balanced and one.knobs.separable):
+            console.print(Text(one.knobs.remark()))
         for knob in one.knobs.knobs[:3]:
             console.print(
                 Text(f"{knob.name}: {effect_note(knob.effect.spread, knob.effect.p_value)}")
@@ -259,7 +262,8 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
         if one.board.ranked:
             best = one.board.ranked[0].best_run
             checkpoint = best.summary.get("checkpoint")
-            print_raw(console, [f"\nTrain the best again ({checkpoint}):", f"  {command_of(best)}"])
+            what, command = command_of(best)
+            print_raw(console, [f"\n{what} ({checkpoint}):", f"  {command}"])
     print_raw(console, ["", *files])
 
 

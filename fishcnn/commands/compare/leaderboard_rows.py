@@ -36,7 +36,7 @@ def _ranking(one: Ranking) -> dict[str, Any]:
         "repeated_over": one.repeats,
         "chance": one.board.chance,
         "configurations": ranked + waiting,
-        "best_command": best and command_of(best),
+        "best_command": best and command_of(best)[1],
         "sentences": one.sentences(),
         "pairs": [pair_row(pair, one) for pair in one.pairs.pairs.values()],
         "effects": {

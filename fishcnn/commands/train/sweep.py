@@ -28,6 +28,7 @@ from fishcnn.utils.text import counted, interval_cell, percent
 # These repeat a measurement rather than change what is measured; the first that varies counts.
 _FOLD = "data.fold"
 _REPEATS = (_FOLD, "seed")
+_MOST_REASONS = 5
 _NUMBERS = ("val_acc", "val_pictures", "val_loss", "best_epoch", "seconds")
 
 
@@ -39,6 +40,7 @@ class Job:
         folder: name of its folder in that of the sweep.
         overrides: values by setting, as typed.
         state: how far it is.
+        reason: what has failed.
         val_acc, val_acc_interval, val_pictures, val_loss, best_epoch, seconds: of its
             ``summary.json``.
     """
@@ -46,6 +48,7 @@ class Job:
     folder: str
     overrides: dict[str, str]
     state: RunState
+    reason: str | None = None
     val_acc: float | None = None
     val_acc_interval: tuple[float, float] | None = None
     val_pictures: int | None = None
@@ -106,7 +109,9 @@ def _read_begun(sweep: Path, run: RunFolder) -> Job:
 
 def _read_job(sweep: Path, folder: str, overrides: dict[str, str], state: RunState) -> Job:
     if state != RunState.FINISHED:
-        return Job(folder, overrides, state)
+        failed = state == RunState.FAILED
+        reason = read_notes(RunFolder(sweep / folder).state).get("reason") if failed else None
+        return Job(folder, overrides, state, reason)
     found = read_notes(RunFolder(sweep / folder).summary)
     numbers = {name: _number(found.get(name)) for name in _NUMBERS}
     interval = found.get("val_acc_interval")
@@ -205,11 +210,24 @@ def compare_jobs(sweep: Path) -> None:
 
         # Without folds and seeds the leaderboard would be the table of the jobs in another order.
         compare_sweep(sweep, rows=30 if over else 0)
-    left = sum(job.state not in (*DONE, RunState.RUNNING) for job in jobs)
+    left = [job for job in jobs if job.state not in (*DONE, RunState.RUNNING)]
     if left and (sweep / SWEEP_MANIFEST).is_file():
-        # The last line is the one to type.
-        print(f"\n{left} of {counted(len(jobs), 'job')} left to do; to go on:")
-        print(f"  {instead({'sweep.resume': str(sweep)})}")
+        from fishcnn.commands.terminal import Terminal, print_raw
+
+        again = instead({"sweep.resume": str(sweep)})
+        print_raw(Terminal(), ["", *_left(left, len(jobs)), f"  {again}"])  # the last one is typed
+
+
+def _left(left: Sequence[Job], count: int) -> list[str]:
+    """Say what is left of so many jobs, and why some have failed."""
+    failed = [job for job in left if job.state == RunState.FAILED]
+    lines = [f"job {job.folder} has failed: {job.reason}" for job in failed if job.reason]
+    if len(lines) > _MOST_REASONS:
+        lines[_MOST_REASONS:] = [f"and {len(lines) - _MOST_REASONS} more"]
+    jobs = f"{len(left)} of {counted(count, 'job')}"
+    if len(failed) == len(left):  # which would fail again
+        return [*lines, f"{jobs} failed; to try again when the cause is mended:"]
+    return [*lines, f"{jobs} left to do; to go on:"]
 
 
 def _print_table(jobs: Sequence[Job]) -> None:

@@ -147,6 +147,8 @@ def _train(
     if resumed and resumed.path.is_relative_to(run.path.resolve()):
         writer.written[resumed.path] = resumed.progress
         log.info("Going on after %s of %s.", resumed.progress, run.path)
+    elif resumed:
+        log.info("Going on in a new folder, after %s of %s.", resumed.progress, resumed.path)
     if not resumed:
         check_weights(config)
     with Others() as others:

@@ -1,11 +1,14 @@
 """The end of a fit whose validation loss no longer falls."""
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
 from fishcnn.models.scores import MONITOR
+
+log = logging.getLogger(__name__)
 
 
 class PatientEarlyStopping(EarlyStopping):
@@ -24,6 +27,17 @@ class PatientEarlyStopping(EarlyStopping):
 
     def _should_skip_check(self, trainer: pl.Trainer) -> bool:
         return trainer.current_epoch + 1 < self.start_epoch or super()._should_skip_check(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say why the fit has ended before its last epoch."""
+        if self.stopped_epoch:
+            log.info(
+                "Stopped early, after epoch %d of %d: the validation loss has not been lower for "
+                "%d validations (callbacks.early_stopping.patience).",
+                self.stopped_epoch + 1,
+                trainer.max_epochs,
+                self.patience,
+            )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the best loss, and the waiting unless it had an end."""

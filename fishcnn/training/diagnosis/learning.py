@@ -65,7 +65,7 @@ def overfitting(run: Run) -> Verdict | None:
             f"{end:.2f} ({run.last_epochs()})"
         )
     else:
-        then = f"has not improved since epoch {run.epochs[since]} ({end:.2f} at the end)"
+        then = f"has hardly improved since epoch {run.epochs[since]} ({end:.2f} at the end)"
     learnt = f"training accuracy rose from {percent(acc_then)} to {percent(acc_now)}"
     if acc_now - acc_then <= TRAIN_ACC_RISE:
         losses = f"{run.fit_loss[since]:.2g} to {run.end(run.fit_loss):.2g}"
@@ -247,7 +247,9 @@ def fine(run: Run) -> Verdict:
         f"{percent(run.end(run.fit_acc))} and validation accuracy {percent(val)} (give or take "
         f"{points(run.noise(val))} with {run.images} images){run.harder()}."
     )
-    room = run.falling and run.skill < HIGH_SKILL
+    # Early stopping would end a run with more epochs at the same one.
+    stopped = run.cut_short and run.settings.early_stopping
+    room = run.falling and run.skill < HIGH_SKILL and not stopped
     if room:
         why += " Training loss was still falling, so a longer run may do better."
     return Verdict("fine", why, first_applicable((run.longer(), room)))

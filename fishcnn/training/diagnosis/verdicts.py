@@ -44,7 +44,10 @@ def diagnose(curves: Curves, settings: Settings) -> tuple[Verdict, ...]:
         fit = overfitting(run) or underfitting(run)
         found += [few_images(run), unstable(run), fit, plateau(run), class_ignored(run)]
         # A network that has learnt nothing is said to be guessing already.
-        found.append(None if run.at_chance else checkpoint(run))
+        kept = None if run.at_chance else checkpoint(run)
+        if kept and fit:  # the remedies of how it learns come first
+            kept = replace(kept, suggestions=())
+        found.append(kept)
     return _without_conflicts(
         [verdict for verdict in found if verdict] or [still_climbing(run) or fine(run)]
     )

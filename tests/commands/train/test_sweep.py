@@ -210,7 +210,8 @@ def test_a_sweep_ends_with_its_comparison(
     assert re.search(r"^ +1 +\d +2 +blocks=1 ", finished.out, flags=re.MULTILINE)
     # What to type next stands last, be it that nothing is finished.
     heading, command = finished.out.splitlines()[-2:]
-    assert heading == "2 of 4 jobs left to do; to go on:"
+    assert heading == "2 of 4 jobs failed; to try again when the cause is mended:"
+    assert "has failed: model.blocks=0" in finished.out
     assert command.endswith(f"train.py sweep.resume={file.parent}")
     again = train(*shlex.split(command)[2:], "-m", "model.blocks=0")
     assert again.status == 1

@@ -52,6 +52,20 @@ def test_the_first_epoch_that_counts_is_start_epoch(
     assert epochs(datamodule, tmp_path, [0.5] * 9, **settings) == expected
 
 
+@pytest.mark.parametrize("losses", [[0.5] * 6, [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]])
+def test_a_fit_that_is_ended_says_so(
+    datamodule: FishDataModule,
+    tmp_path: Path,
+    losses: list[float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "fishcnn")
+    reached = epochs(datamodule, tmp_path, losses, start_epoch=1, patience=2)
+    told = [line for line in caplog.messages if line.startswith("Stopped early")]
+    assert len(told) == (reached < 6)
+    assert all(line.startswith("Stopped early, after epoch 3 of 6: ") for line in told)
+
+
 def test_a_low_loss_before_start_epoch_is_no_measure(
     datamodule: FishDataModule, tmp_path: Path
 ) -> None:
