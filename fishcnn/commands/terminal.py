@@ -34,6 +34,14 @@ class Terminal(Console):
         raise BrokenPipeError
 
 
+def terminal_for_tables() -> Terminal:
+    """For wide tables of what was typed, which may hold brackets: without markup."""
+    console = Terminal(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 120  # a log file can be scrolled
+    return console
+
+
 class PlainLines(logging.Formatter):
     """What is logged, for a terminal: wrapped between words, where the terminal would break any."""
 

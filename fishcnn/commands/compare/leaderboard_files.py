@@ -21,7 +21,7 @@ from fishcnn.commands.compare.leaderboard import (
 from fishcnn.commands.compare.leaderboard_rows import pair_row, run_row
 from fishcnn.commands.compare.pairs import shown_p
 from fishcnn.commands.compare.varied import shown_name, shown_value
-from fishcnn.commands.terminal import Terminal, fitted_table, print_raw
+from fishcnn.commands.terminal import fitted_table, print_raw, terminal_for_tables
 from fishcnn.utils.errors import typed
 from fishcnn.utils.text import (
     counted,
@@ -236,9 +236,7 @@ def print_leaderboard(rankings: Sequence[Ranking], files: Sequence[Path], most: 
         files: that were written.
         most: rows of a table; 0 for none.
     """
-    console = Terminal(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a log file can be scrolled
+    console = terminal_for_tables()
     if different := different_data(rankings):
         console.print(Text(different, style="bold"))
     if any(len(one.board.ranked) > 1 for one in rankings):

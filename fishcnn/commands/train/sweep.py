@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Job:
         folder: name of its folder in that of the sweep.
         overrides: values by setting, as typed.
         state: how far it is.
-        reason: what has failed.
+        reason: what has failed, by the manifest.
         val_acc, val_acc_interval, val_pictures, val_loss, best_epoch, seconds: of its
             ``summary.json``.
     """
@@ -91,7 +91,10 @@ def read_jobs(sweep: Path) -> list[Job]:
     manifest = read_manifest(sweep) if (sweep / SWEEP_MANIFEST).is_file() else None
     if manifest:
         planned = [seen(sweep, job) for job in manifest.jobs]
-        jobs = [_read_job(sweep, job.folder, job.values, job.state) for job in planned]
+        jobs = [
+            replace(_read_job(sweep, job.folder, job.values, job.state), reason=job.reason)
+            for job in planned
+        ]
     else:
         jobs = [_read_begun(sweep, run) for run in RunFolder.below(sweep)]
     return sorted(
@@ -109,9 +112,7 @@ def _read_begun(sweep: Path, run: RunFolder) -> Job:
 
 def _read_job(sweep: Path, folder: str, overrides: dict[str, str], state: RunState) -> Job:
     if state != RunState.FINISHED:
-        failed = state == RunState.FAILED
-        reason = read_notes(RunFolder(sweep / folder).state).get("reason") if failed else None
-        return Job(folder, overrides, state, reason)
+        return Job(folder, overrides, state)
     found = read_notes(RunFolder(sweep / folder).summary)
     numbers = {name: _number(found.get(name)) for name in _NUMBERS}
     interval = found.get("val_acc_interval")
@@ -231,12 +232,9 @@ def _left(left: Sequence[Job], count: int) -> list[str]:
 
 
 def _print_table(jobs: Sequence[Job]) -> None:
-    from fishcnn.commands.terminal import Terminal, fitted_table
+    from fishcnn.commands.terminal import fitted_table, terminal_for_tables
 
-    # Without markup, as overrides may hold brackets.
-    console = Terminal(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a log file can be scrolled
+    console = terminal_for_tables()
     names = differing(jobs)
     head = ("job", "overrides", "val acc", "95% interval", "val loss", "best epoch", "time")
     rows = [
