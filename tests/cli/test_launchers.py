@@ -36,23 +36,24 @@ TINY = [
 LONG = ["trainer.max_epochs=3000", "callbacks.early_stopping.enabled=false"]
 
 
+OUT, ERR = Path("out.txt"), Path("err.txt")  # a pipe that nobody reads holds jobs up when it is full
+
+
 @pytest.fixture
 def start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a sweep as its own program, in an empty folder."""
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a sweep as its own program, in an empty folder, where it prints to files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FISHCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(SCRIPTS.parent))  # for processes that others start
 
     with ExitStack() as begun:
 
-        def run(*typed: str) -> subprocess.Popen[str]:
+        def run(*typed: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed]
-            pipe = subprocess.PIPE
-            sweep = subprocess.Popen(
-                command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-            )
+            with OUT.open("wb") as out, ERR.open("wb") as err:
+                sweep = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
             begun.enter_context(sweep)
             begun.callback(sweep.kill)  # where the test has failed
             return sweep
@@ -63,7 +64,7 @@ def start(
 def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 300
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, OUT.read_text()[-2000:] + ERR.read_text()
         time.sleep(0.05)
 
 
@@ -87,7 +88,7 @@ def rows(sweep: Path = Path("sweep")) -> dict[str, list[str]]:
 
 @pytest.mark.slow
 def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
-    start: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     typed = ["hydra/launcher=joblib", "model.blocks=1,2", "optimizer.lr=1e-3,-1"]
@@ -100,16 +101,14 @@ def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
         wait_for(lambda sweep=sweep: joblibs_processes(sweep.pid))
         begun = joblibs_processes(sweep.pid)
         ask(sweep.pid, number)
-        out, err = sweep.communicate()
-        assert sweep.returncode == 128 + number
+        assert sweep.wait() == 128 + number
         again = shlex.join([sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed])
         when = "before the end of the first epoch"
-        assert err == f"stopped by {words} {when}; to begin again: {again}\n"
+        assert ERR.read_text() == f"stopped by {words} {when}; to begin again: {again}\n"
         assert not Path("sweep").exists()
         assert not any((process / "exe").exists() for process in begun)
-    sweep = start(*typed)
-    out, err = sweep.communicate()
-    assert sweep.returncode == 1
+    assert start(*typed).wait() == 1
+    out, err = OUT.read_text(), ERR.read_text()
     assert "Traceback" not in out + err
     assert "Warning" not in out + err
     done = {"0": ["1", "2"], "2": ["1", "2"]}
@@ -128,15 +127,14 @@ def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
 
 @pytest.mark.slow
 def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
-    start: Callable[..., subprocess.Popen[str]],
+    start: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     sweep = start("hydra/launcher=joblib", "model.blocks=1,2", *LONG)
     jobs = [RunFolder(Path("sweep") / job) for job in "01"]
     wait_for(lambda: all(run.last_checkpoint.is_file() for run in jobs))
     sweep.kill()
-    # They hold the other ends, so this waits for them.
-    _, err = sweep.communicate(timeout=300)
     wait_for(lambda: [user_of(run.path) for run in jobs] == [None, None])
+    err = ERR.read_text()
     for job in "01":
         (kept,) = re.findall(rf"\(kill\); kept: epoch (\d+) of 3000 in \S+/sweep/{job}/", err)
         assert len(rows()[job]) - int(kept) in (0, 1)
@@ -151,7 +149,7 @@ def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
 
 @pytest.mark.slow
 def test_a_job_that_its_cluster_displaces_comes_back_and_goes_on(
-    start: Callable[..., subprocess.Popen[str]],
+    start: Callable[..., subprocess.Popen[bytes]],
 ) -> None:
     sweep = start("hydra/launcher=submitit_local", "model.blocks=2", *LONG, "trainer.max_epochs=40")
     run = RunFolder(Path("sweep/0"))
@@ -159,8 +157,7 @@ def test_a_job_that_its_cluster_displaces_comes_back_and_goes_on(
     process = int(re.findall(r"process (\d+)", str(user_of(run.path)))[0])
     for number in (signal.SIGTERM, signal.SIGUSR2):  # as SLURM sends them
         os.kill(process, number)
-    _, err = sweep.communicate()
-    assert sweep.returncode == 0, err
+    assert sweep.wait() == 0, ERR.read_text()
     (log,) = Path("sweep/.submitit").glob("*/*_log.out")
     assert re.findall(r"Going on after epoch (\d+) of", log.read_text())[0] != "0"
     assert "Exiting after successful completion" in log.read_text()
@@ -189,7 +186,7 @@ exec "$@"
 
 @pytest.mark.slow
 def test_jobs_are_handed_to_slurm_with_what_they_need(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = tmp_path / "cluster"
     cluster.mkdir()
@@ -199,8 +196,7 @@ def test_jobs_are_handed_to_slurm_with_what_they_need(
     monkeypatch.setenv("PATH", str(cluster), prepend=os.pathsep)
     typed = ["hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
     sweep = start("hydra/launcher=submitit_slurm", "model.blocks=1,2", *typed)
-    _, err = sweep.communicate()
-    assert sweep.returncode == 0, err + (cluster / "log").read_text()
+    assert sweep.wait() == 0, ERR.read_text() + (cluster / "log").read_text()
     assert rows() == {"0": ["1", "2"], "1": ["1", "2"]}
     wanted = {
         *("array=0-1%2", "cpus-per-task=4", "gpus-per-node=1", "mem=16GB", "nodes=1", "time=240"),

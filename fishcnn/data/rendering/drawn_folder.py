@@ -38,7 +38,8 @@ def drawn_folder(final: Path, *, files: int) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         for left in final.parent.glob(f".{final.name}-????????"):
             with suppress(FishError), locked(_lock(left)):
-                shutil.rmtree(left)
+                # It is gone where the other process has just given it its name.
+                shutil.rmtree(left, ignore_errors=True)
         with locked(_lock(growing)):
             growing.mkdir()
             yield growing

@@ -4,6 +4,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,6 +183,26 @@ def test_of_two_builds_at_once_both_return_the_one_complete_folder(
     assert others == [slower]
     assert _names(tmp_path) == [slower.name]
     assert len(list(slower.rglob("*.jpg"))) == 10
+
+
+def test_a_build_that_another_one_takes_for_left_behind_may_end_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "fish"
+    locked = drawn_folder.locked
+    with ExitStack() as other:
+        growing = other.enter_context(drawn_folder.drawn_folder(final, files=1))
+        (growing / "whole").touch()
+
+        def locked_when_the_other_has_ended(path: Path) -> AbstractContextManager[None]:
+            other.close()
+            return locked(path)
+
+        monkeypatch.setattr(drawn_folder, "locked", locked_when_the_other_has_ended)
+        with drawn_folder.drawn_folder(final, files=1) as slower:
+            assert slower != growing
+    assert [file.name for file in final.iterdir()] == ["whole"]
+    assert list(tmp_path.iterdir()) == [final]
 
 
 @pytest.mark.parametrize(
