@@ -36,7 +36,10 @@ TINY = [
 LONG = ["trainer.max_epochs=3000", "callbacks.early_stopping.enabled=false"]
 
 
-OUT, ERR = Path("out.txt"), Path("err.txt")  # a pipe that nobody reads holds jobs up when it is full
+OUT, ERR = (
+    Path("out.txt"),
+    Path("err.txt"),
+)  # a pipe that nobody reads holds jobs up when it is full
 
 
 @pytest.fixture

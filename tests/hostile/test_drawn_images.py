@@ -2,8 +2,13 @@
 
 import itertools
 import logging
+import multiprocessing
+import random
 import shutil
+import time
+import traceback
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +115,37 @@ def test_two_processes_repair_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(drawn_files, "_checksum", None)  # nor in doubt
     assert draw(tmp_path) == before
     assert [file.name[0] for file in tmp_path.iterdir()] == ["f"]
+
+
+AT_ONCE, ROUNDS = 4, 20
+
+
+def draw_at_once(folder: Path, started: Barrier) -> None:
+    failed = []
+    for number in range(ROUNDS):
+        started.wait(60)
+        time.sleep(random.uniform(0, 0.05))  # so that some begin while others end
+        try:
+            draw(folder / str(number))
+        except Exception:
+            failed.append(traceback.format_exc())
+    assert not failed, failed[0]
+
+
+def test_processes_that_begin_on_an_empty_cache_at_once_all_draw(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    started = context.Barrier(AT_ONCE)
+    processes = [
+        context.Process(target=draw_at_once, args=(tmp_path, started)) for _ in range(AT_ONCE)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * AT_ONCE
+    for folder in tmp_path.iterdir():
+        assert [file.name[0] for file in folder.iterdir()] == ["f"]
+    assert len(list(tmp_path.iterdir())) == ROUNDS
 
 
 def test_a_class_folder_that_was_removed_comes_back(tmp_path: Path) -> None:
