@@ -127,6 +127,17 @@ def regular_target(path: Path) -> Path:
     return target
 
 
+def found_below(folder: Path, pattern: str = "*") -> Iterator[Path]:
+    """Files and folders at any depth whose paths end as the pattern says, as ``Path.rglob`` does.
+
+    For folders that other processes make and remove meanwhile, at which that fails before Python
+    3.13. Links to folders are not followed; a folder that is not there has nothing below it.
+    """
+    for place, folders, files in os.walk(folder):
+        paths = map(Path(place).joinpath, folders + files)
+        yield from (path for path in paths if path.match(pattern))
+
+
 def unwritable(path: Path, error: OSError, *, wanted: int | None = None) -> Unwritable:
     """Say why a file or folder cannot be written, and what to do.
 

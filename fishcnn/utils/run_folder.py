@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fishcnn.utils.files import found_below
+
 CHECKPOINTS = "checkpoints"
 BEST_CHECKPOINT, LAST_CHECKPOINT = "best.ckpt", "last.ckpt"
 LAST = "last"  # in place of a run: the newest one that has a checkpoint
@@ -85,11 +87,11 @@ class RunFolder:
 
         Runs below the folder ``but`` do not count.
         """
-        found = folder.rglob(f"{CHECKPOINTS}/{name}")
+        found = found_below(folder, f"{CHECKPOINTS}/{name}")
         if but is not None:
             apart = but.resolve()
             found = (path for path in found if not path.resolve().is_relative_to(apart))
-        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+        return max(found, key=_written, default=None)
 
     @classmethod
     def newest_below(cls, folder: Path, *, but: Path | None = None) -> "RunFolder | None":
@@ -108,7 +110,7 @@ class RunFolder:
     def below(cls, folder: Path) -> "list[RunFolder]":
         """Every run that Hydra has begun below a folder."""
         begun = cls(Path()).typed_last
-        return [cls(path.parents[1]) for path in folder.rglob(begun.as_posix())]
+        return [cls(path.parents[1]) for path in found_below(folder, begun.as_posix())]
 
     def events(self, name: str) -> Path:
         """Folder of TensorBoard's event files, after which it calls the run.
@@ -127,8 +129,16 @@ class RunFolder:
 
     def evaluations(self) -> list[Path]:
         """The numbers of every evaluation, in the order of what was judged."""
-        return sorted(self.path.glob(f"evaluation/*/{EVALUATION}"))
+        return sorted(found_below(self.path / "evaluation", f"evaluation/*/{EVALUATION}"))
 
     def predictions(self, file_format: str) -> Path:
         """Table of predictions, as ``csv`` or ``jsonl``."""
         return self.path / f"predictions.{file_format}"
+
+
+def _written(path: Path) -> float:
+    """When a file was written, in seconds since 1970; before all others if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import replacing, write_bytes, write_text
+from fishcnn.utils.files import found_below, replacing, write_bytes, write_text
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -46,6 +47,19 @@ def test_a_kill_within_leaves_the_old_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "old"
     write_text(tmp_path / "a.txt", "next")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["next"]
+
+
+def test_what_is_removed_while_a_folder_is_searched_is_not_found(tmp_path: Path) -> None:
+    for name in ("a/last.ckpt", "b/deep/last.ckpt", "last.ckpt", "c/other"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert set(found_below(tmp_path)) == set(tmp_path.rglob("*"))
+    assert set(found_below(tmp_path, "deep/last.ckpt")) == {tmp_path / "b/deep/last.ckpt"}
+    found = found_below(tmp_path, "last.ckpt")
+    assert next(found) == tmp_path / "last.ckpt"
+    shutil.rmtree(tmp_path / "b")  # of another process
+    assert list(found) == [tmp_path / "a/last.ckpt"]
+    assert list(found_below(tmp_path / "b")) == []
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from fishcnn.commands.validation_table import ValidationTable
 from fishcnn.data.streaming.packed_files import absolute_root
 from fishcnn.utils.arrays import DamagedFile, read_arrays
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import found_below
 from fishcnn.utils.lock import user_of
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
@@ -164,7 +165,9 @@ def _pending(
 
 def _sweeps(places: Sequence[Path]) -> list[Path]:
     """The folders at or below some places whose manifest says which jobs are still to be run."""
-    files = (file for place in places if place.is_dir() for file in place.rglob(SWEEP_MANIFEST))
+    files = (
+        file for place in places if place.is_dir() for file in found_below(place, SWEEP_MANIFEST)
+    )
     folders = dict.fromkeys(file.parent.resolve() for file in files)
     return [folder for folder in folders if (folder / SWEEP_SETTINGS).is_file()]  # not of others
 
@@ -207,7 +210,9 @@ def _runs_at(place: Path) -> list[RunFolder]:
     if not place.is_dir():
         return []
     name = RunFolder(place).config.name
-    written = (RunFolder(file.parent) for file in place.rglob(name) if file.parent.name != ".hydra")
+    written = (
+        RunFolder(file.parent) for file in found_below(place, name) if file.parent.name != ".hydra"
+    )
     return [*(run for run in written if run.typed.is_file()), *RunFolder.below(place)]
 
 

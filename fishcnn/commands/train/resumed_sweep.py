@@ -15,6 +15,7 @@ from fishcnn.commands.overrides import is_sweep, options_and_overrides, parsed, 
 from fishcnn.commands.train.manifest import BEGUN, Manifest, read_manifest
 from fishcnn.commands.train.own_settings import key_of
 from fishcnn.utils.errors import FishError
+from fishcnn.utils.files import found_below
 from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import COMPARISON, LAST, SWEEP_MANIFEST, SWEEP_SETTINGS
 
@@ -89,7 +90,7 @@ def _find(name: str, now: Sequence[str]) -> Path:
     typed = [parsed(word) for word in now if key_of(word) == "runs"]
     folder = str(typed[-1].value()).strip("'\"") if typed and typed[-1] else "runs"
     runs = user_path(folder).absolute()
-    found = {path.parent for name in _FILES for path in runs.rglob(name)}
+    found = {path.parent for name in _FILES for path in found_below(runs, name)}
     known = {sweep: manifest for sweep in sorted(found) if (manifest := read_manifest(sweep))}
     begun = {sweep: _begun(sweep, manifest) for sweep, manifest in known.items()}
     if not begun:
