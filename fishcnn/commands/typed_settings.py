@@ -185,8 +185,9 @@ class Settings:
         if name in _IMPLIES:
             has_it = ["=".join(_IMPLIES[name])]
         belongs = f"{name} belongs to {listed(has_it, 'or')}"
-        if group in self._chosen:
-            return Reading(None, f"{belongs}, not to {group}={', '.join(self._chosen[group])}")
+        if (chosen := self._chosen.get(group)) is not None:
+            other = f", not to {group}={', '.join(chosen)}" if chosen else ""  # none that there is
+            return Reading(None, belongs + other)
         if len(has_it) > 1:
             return Reading(None, f"{belongs}; add one of them")
         return Reading([has_it[0], f"{name}={value}"], f"{belongs}; add {has_it[0]}")

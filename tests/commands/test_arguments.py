@@ -253,6 +253,11 @@ def test_a_run_that_goes_on_has_choices_of_its_own() -> None:
     assert said.startswith("optimizer.momentum belongs to optimizer=sgd, not to optimizer=adam")
 
 
+def test_a_setting_of_a_choice_that_there_is_not_names_the_right_one() -> None:
+    *_, last = answer("train data=rendered data.species=3").splitlines()
+    assert last == "data.species belongs to data=synthetic"
+
+
 def test_hydras_own_settings_and_options_stay() -> None:
     typed = "train --info searchpath --cfg job -m hydra.run.dir=a +hydra.job.env_set.A=b"
     assert understood(typed) == [
