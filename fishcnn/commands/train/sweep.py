@@ -211,7 +211,7 @@ def compare_jobs(sweep: Path) -> None:
 
         # Without folds and seeds the leaderboard would be the table of the jobs in another order.
         compare_sweep(sweep, rows=30 if over else 0)
-    left = [job for job in jobs if job.state not in (*DONE, RunState.RUNNING)]
+    left = [job for job in jobs if job.state not in DONE]
     if left and (sweep / SWEEP_MANIFEST).is_file():
         from fishcnn.commands.terminal import Terminal, print_raw
 
@@ -226,6 +226,9 @@ def _left(left: Sequence[Job], count: int) -> list[str]:
     if len(lines) > _MOST_REASONS:
         lines[_MOST_REASONS:] = [f"and {len(lines) - _MOST_REASONS} more"]
     jobs = f"{len(left)} of {counted(count, 'job')}"
+    if running := sum(job.state == RunState.RUNNING for job in left):
+        elsewhere = f"{running} in another process; to go on when that has ended:"
+        return [*lines, f"{jobs} left to do, {elsewhere}"]
     if len(failed) == len(left):  # which would fail again
         return [*lines, f"{jobs} failed; to try again when the cause is mended:"]
     return [*lines, f"{jobs} left to do; to go on:"]

@@ -298,6 +298,11 @@ def test_one_process_at_a_time_works_on_a_sweep(train: Command, sweep: list[str]
         write_state(RunFolder(SWEEP / "0"), RunState.RUNNING)
         finished = train(*sweep)
     assert finished.status == 1
+    *_, heading, last = finished.out.splitlines()
+    assert heading == (
+        "1 of 2 jobs left to do, 1 in another process; to go on when that has ended:"
+    )
+    assert last.endswith(f" sweep.resume={Path.cwd() / SWEEP}")
     assert "another process is at it" in finished.out
     assert "running" in finished.out
     write_state(RunFolder(SWEEP / "0"), RunState.FINISHED)
