@@ -1,11 +1,13 @@
 """What commands print, all alike."""
 
 import logging
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -16,7 +18,9 @@ from fishcnn.utils.text import printable
 
 _GAP = 2  # between columns
 _LINES = 3  # of a cell, beyond which columns are left out
-_LONG = 20  # letters of a path that stays in one line
+_LONG = 20  # letters of a path that stays in one line if there is room
+# Where paths are broken, and where only if the part between two of those is too long.
+_PARTS, _PIECES = re.compile("(?<=[/_])"), re.compile("(?<=[/_.-])")
 
 
 class Terminal(Console):
@@ -24,6 +28,12 @@ class Terminal(Console):
 
     rich would end it with the status of a failure.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        """As of rich, which prints nothing where COLUMNS is 0: some set that without a terminal."""
+        super().__init__(**settings)
+        if not self.width:
+            self.width = 80
 
     def on_broken_pipe(self) -> None:
         """Leave it to the command line.
@@ -37,8 +47,7 @@ class Terminal(Console):
 def terminal_for_tables() -> Terminal:
     """For wide tables of what was typed, which may hold brackets: without markup."""
     console = Terminal(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 120  # a log file can be scrolled
+    console.width = shutil.get_terminal_size((120, 24)).columns  # a log file can be scrolled
     return console
 
 
@@ -69,7 +78,7 @@ def wrapped(text: str) -> str:
 def plain_table(*columns: str | Column) -> Table:
     """A table without lines; without columns, one of names and values."""
     shown = {"header_style": "dim"} if columns else {"show_header": False}
-    return Table(*columns, box=None, padding=(0, _GAP, 0, 0), **shown)
+    return Table(*columns, box=None, padding=(0, _GAP, 0, 0), pad_edge=False, **shown)
 
 
 def fitted_table(
@@ -80,59 +89,77 @@ def fitted_table(
     spare: Sequence[str],
     paths: Collection[str] = ("run", "best run", "job"),
 ) -> Table:
-    """A table that fits into the terminal and breaks no word.
+    """A table that fits into the terminal and breaks no word while there is room.
 
     Args:
         head: names of columns.
-        rows: their texts.
+        rows: their texts, each of one line.
         width: of the terminal.
         wrapped: the columns of words, which may take several lines; the others hold numbers.
         spare: columns that are left out where words would take many lines, the first ones first.
-        paths: the columns of words that hold folders, of which a long one takes a line for each.
+        paths: the columns of words that hold folders, of which nothing is ever cut off.
     """
-    texts = {
-        name: [_in_lines(cell) if name in paths else cell for cell in cells]
-        for name, *cells in zip(head, *rows, strict=True)
+    texts = {name: [name, *cells] for name, *cells in zip(head, *rows, strict=True)}
+    whole = {name: max(map(cell_len, cells)) for name, cells in texts.items()}
+    least = {
+        name: _widest(cells, _parts if name in paths else str.split)
+        if name in wrapped
+        else whole[name]
+        for name, cells in texts.items()
     }
-    whole = {name: _widest([name, *cells], "\n") for name, cells in texts.items()}
-    least = {n: _widest([n, *texts[n]], None if n in wrapped else "\n") for n in texts}
     for name in spare:
-        if sum(max(wide, whole[n] // _LINES) + _GAP for n, wide in least.items()) > width:
+        if sum(max(wide, whole[n] // _LINES) + _GAP for n, wide in least.items()) > width + _GAP:
             least.pop(name, None)
     words = [name for name in least if name in wrapped]
-    left = width - sum(wide + _GAP for wide in least.values())
+    folded = {name: _widest(texts[name], _PIECES.split) for name in words if name in paths}
+    left = width + _GAP - sum(wide + _GAP for wide in least.values())
     for _ in range(abs(left) if words else 0):
         if left > 0:
             # The one that would take most lines.
             name = max(words, key=lambda one: whole[one] / least[one])
             least[name] += whole[name] > least[name]
         else:
-            name = max(words, key=least.__getitem__)
+            foldable = [one for one, narrow in folded.items() if least[one] > narrow]
+            name = max(foldable or words, key=least.__getitem__)
             least[name] = max(1, least[name] - 1)
     columns = [
         Column(
             Text(name),
             width=wide,
             justify="left" if name in wrapped else "right",
-            overflow="ellipsis",
+            overflow="fold" if name in paths else "ellipsis",
             no_wrap=name not in wrapped,
         )
         for name, wide in least.items()
     ]
     table = plain_table(*columns)
-    for row in zip(*(texts[name] for name in least), strict=True):
-        table.add_row(*map(Text, row))
+    for place in range(1, len(rows) + 1):
+        cells = (
+            _in_lines(texts[name][place], wide) if name in folded else texts[name][place]
+            for name, wide in least.items()
+        )
+        table.add_row(*map(Text, cells))
     return table
 
 
-def _in_lines(cell: str) -> str:
-    """A long path with a line for each folder."""
-    return cell.replace("/", "/\n") if len(cell) > _LONG else cell
+def _parts(path: str) -> list[str]:
+    return _PARTS.split(path) if cell_len(path) > _LONG else [path]
 
 
-def _widest(texts: Iterable[str], end: str | None) -> int:
-    """The width of the widest part of texts, which end with that; of the widest word for None."""
-    return max(cell_len(part) for text in texts for part in text.split(end) or [""])
+def _in_lines(path: str, width: int) -> str:
+    """A path, broken into lines where its parts end."""
+    lines = [""]
+    for part in _PARTS.split(path):
+        for piece in [part] if cell_len(part) <= width else _PIECES.split(part):
+            if lines[-1] and cell_len(lines[-1] + piece) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(lines)
+
+
+def _widest(texts: Iterable[str], parted: Callable[[str], list[str]]) -> int:
+    """The width of the widest part of texts."""
+    return max(cell_len(part) for text in texts for part in parted(text) or [""])
 
 
 def print_raw(console: Console, lines: Iterable[str | Path]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fishcnn.commands.build import compose_config
+from fishcnn.commands.compare.compare import compare
 from fishcnn.commands.compare.found_runs import find_runs
 from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard
 from fishcnn.commands.compare.leaderboard_files import page, runs_table
@@ -514,3 +515,25 @@ def test_the_command_of_the_best_is_quoted_for_a_shell(make_run: MakeRun) -> Non
     what, command = command_of(run)
     assert what == "Train the best for longer"
     assert command.startswith(f"python scripts/train.py ckpt_path={run.run.path} trainer.max_")
+
+
+def test_in_80_columns_the_name_of_each_run_can_be_read(
+    make_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ["2026-11-21/10-15-05-123415"]
+    names += [f"multirun/2026-11-26_10-00-00-000000/{job}" for job in (3, 10)]
+    for blocks, (name, answers) in enumerate(zip(names, ("1100", "1110", "1000"), strict=True), 2):
+        typed = (f"model.blocks={blocks}", f"optimizer.lr={blocks}e-4", "optimizer=sgd")
+        make_run(name, *typed[: 3 if blocks == 2 else 2], answers=answers * 10)
+    monkeypatch.setenv("COLUMNS", "80")
+    compare(OmegaConf.create({"paths": [str(tmp_path)], "output": None, "rows": 30}))
+    lines = capsys.readouterr().out.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("rank"))
+    table = [line for line in lines[first + 1 :] if line.startswith(" ")]
+    start, end = lines[first].index("run"), lines[first].index("varied")
+    shown = "".join(line[start:end].strip() for line in table)
+    assert shown.startswith(names[1] + names[0] + names[2])
+    assert all(len(line) <= 80 for line in lines[: first + len(table)])
