@@ -69,10 +69,10 @@ def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(
         finished.err
     )
     finished = script("train", "data=stream", "data.root=typo")
-    assert finished.err.startswith("error: typo does not exist: ")
+    assert finished.err.startswith("error: data.root=typo: does not exist: ")
     assert "pack_data.py" not in finished.err
     finished = script("train", "data=stream", f"data.root={packed / 'packed.json'}")
-    assert f"{packed / 'packed.json'} is a file: " in finished.err
+    assert f"data.root={packed / 'packed.json'}: is a file: " in finished.err
     finished = script("train", "data=stream", "data.root=packed/train")
     assert "type data=stream data.root=packed; they were packed from" in finished.err
     assert {file: file.stat().st_mtime_ns for file in files} == files
@@ -111,3 +111,21 @@ def test_without_litdata_what_to_install_is_said(
     finished = script(command, *typed)
     assert (finished.status, finished.err.count("\n")) == (1, 1)
     assert 'needs the package litdata: pip install -e ".[stream]"' in finished.err
+
+
+def test_a_folder_around_packed_images_is_told_from_one_of_images(
+    script: Any, fish: Path, tmp_path: Path
+) -> None:
+    """As they are packed below the folder that is named for them, by default below packed/."""
+    assert script("pack_data", f"data.root={fish / 'pictures'}", PACK[0]).status == 0
+    inner = next((tmp_path / "packed").iterdir()).name
+    for typed in (["packed"], ["data=stream", "data.root=packed"]):
+        finished = script("train", *typed)
+        wanted = f"holds packed images: to train on them type data=stream data.root=packed/{inner};"
+        assert wanted in finished.err
+    shutil.copytree(tmp_path / "packed" / inner, tmp_path / "packed" / "another")
+    finished = script("train", "packed")
+    assert finished.err == (
+        "error: data.root=packed: holds 2 folders of packed images: name one of them, such as "
+        "data=stream data.root=packed/another\n"
+    )

@@ -21,7 +21,7 @@ from fishcnn.data.splitting.split_settings import SplitSettings
 from fishcnn.data.streaming.packed_files import PackedFiles, S3Files
 from fishcnn.data.streaming.shards import Packed, Shard, Shards
 from fishcnn.utils.arrays import DamagedFile, read_arrays, write_arrays
-from fishcnn.utils.errors import FishError
+from fishcnn.utils.errors import ArgumentError, FishError
 from fishcnn.utils.text import for_shells
 
 # Written last: without it nothing is packed.
@@ -107,13 +107,20 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def told_as_packed(folder: Path) -> str | None:
-    """Say what to type for a folder that holds packed images, or one inside; None for any other."""
-    packed = next((one for one in (folder, folder.parent) if (one / MANIFEST).is_file()), None)
-    if packed is None:
+    """Say what to type for a folder of packed images, one inside, or one around such folders.
+
+    Returns:
+        None for any other.
+    """
+    packed = [one for one in (folder, folder.parent) if (one / MANIFEST).is_file()]
+    packed = packed[:1] or sorted(file.parent for file in folder.glob(f"*/{MANIFEST}"))
+    if not packed:
         return None
-    words = for_shells(["data=stream", f"data.root={packed}"])
+    words = for_shells(["data=stream", f"data.root={packed[0]}"])
+    if len(packed) > 1:
+        return f"holds {len(packed)} folders of packed images: name one of them, such as {words}"
     try:
-        of = f"; they were packed from {read_manifest(packed / MANIFEST).root}"
+        of = f"; they were packed from {read_manifest(packed[0] / MANIFEST).root}"
     except FishError:
         of = ""
     return f"holds packed images: to train on them type {words}{of}"
@@ -183,7 +190,7 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         files.keep_only(manifest.pack)
     else:
         if not files.has(MANIFEST):
-            raise FishError(f"{files.place} {_instead_of_packed(Path(files.place))}")
+            raise ArgumentError("root", files.place, _instead_of_packed(Path(files.place)))
         manifest = read_manifest(files.path(MANIFEST))
     try:
         index, _ = ImageIndex.load(files.path(INDEX))

@@ -273,7 +273,7 @@ def test_what_is_damaged_or_missing_is_named(packed: Path, tmp_path: Path) -> No
         streamed(packed, tmp_path)
     (packed / MANIFEST).unlink()
     with pytest.raises(
-        FishError, match=r"packed has no packed.json, as it was not packed to its end"
+        FishError, match=r"packed: has no packed.json, as it was not packed to its end"
     ):
         streamed(packed, tmp_path)
 
