@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.build import build_datamodule, build_source, prepare_images
 from fishcnn.commands.run_files import read_config, read_overrides, read_split
-from fishcnn.commands.settings import literal
+from fishcnn.commands.settings import as_settings, literal
 from fishcnn.commands.trained_run import run_of
 from fishcnn.data.datamodule import FishDataModule
 from fishcnn.data.decoding.decode import content_digest, in_order
@@ -73,8 +73,8 @@ def check_same_images(run: RunFolder, datamodule: FishDataModule) -> None:
     _check_same(run, images.index.root, found, known_digests(run), _SPLITS, drawn=drawn)
 
 
-def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[Path]:
-    """The images that a run held out, as its ``split.json`` says.
+def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> tuple[Path, list[Path]]:
+    """The images that a run held out, as its ``split.json`` says, after the folder they lie in.
 
     Raises:
         FishError: they are not where ``moved`` says, or others lie there.
@@ -82,8 +82,23 @@ def validation_files(checkpoint: Path, moved: DictConfig | None = None) -> list[
     run = run_of(checkpoint)
     config = read_config(run)
     data_here(config, run, moved, splits=("val",))
-    root = build_source(config.data).folders().root
-    return [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
+    with as_settings("data."):
+        root = build_source(config.data).folders().root
+    check_packed_from(config.data.get("root"), root)
+    return root, [as_on_disk(root, Path(path)) for path in read_split(run)["val"]]
+
+
+def check_packed_from(place: str | None, root: Path) -> None:
+    """Check that the files of packed images are on this machine; those of a folder always are.
+
+    Raises:
+        FishError: ``root``, which those in ``place`` were packed from, is not there.
+    """
+    if not root.is_dir():
+        raise FishError(
+            f"data.root={place} holds squares that were packed from {root}, which is not on this "
+            "machine: name the images by input="
+        )
 
 
 def warn_unused(moved: DictConfig) -> None:

@@ -385,3 +385,23 @@ def test_help_answers_without_torch(tmp_path: Path) -> None:
     assert "python scripts/predict.py 'input=my photos/**/*.jpg'" in printed.stdout
     assert "top_k: 3" in printed.stdout
     assert printed.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.usefixtures("photos")
+def test_at_the_end_it_is_said_which_images_these_were_and_what_was_replaced(
+    trained: RunFolder,
+) -> None:
+    root, output = images_of(trained), trained.predictions("csv")
+    held_out = len(json.loads(trained.split.read_text())["val"])
+    of_run, here = f"the {held_out} validation images of the run, in ", Path("photos").absolute()
+    for typed, images, written in (
+        ([], f"{of_run}{root}", f"{output}"),
+        (["data.root=photos"], f"{of_run}{here}", f"{output}, in place of an earlier file"),
+        (["input=photos"], f"{here}", f"{output}, in place of an earlier file"),
+        (["input=photos", "output=new.csv"], f"{here}", f"{here.parent / 'new.csv'}"),
+    ):
+        assert predict(*typed).splitlines()[-3:] == [
+            f"images: {images}",
+            f"checkpoint: {trained.best_checkpoint}",
+            f"predictions: {written}",
+        ]

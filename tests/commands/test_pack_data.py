@@ -1,5 +1,6 @@
 """Packing from the command line, and training on what was packed."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_a_training_on_packed_images_is_the_one_on_their_folder(
     batches = {read_checkpoint(run.last_checkpoint).batch for run in (folder, stream)}
     assert batches == {8}
     # Of the folder nothing is needed any more, but for the files themselves.
-    images.rename(tmp_path / "elsewhere")
+    elsewhere = images.rename(tmp_path / "elsewhere")
     (tmp_path / "packed").rename(tmp_path / "moved")
     finished = script("evaluate", "ckpt=stream", "data.root=moved")
     assert finished.status == 0, finished.err
@@ -47,7 +48,19 @@ def test_a_training_on_packed_images_is_the_one_on_their_folder(
     assert finished.status == 0, finished.err
     finished = script("explain", "ckpt=stream", "data.root=moved", "trust=false")
     assert finished.status == 1
-    assert "which is not on this machine: name the images to explain by input=" in finished.err
+    assert "which is not on this machine: name the images by input=" in finished.err
+    finished = script("predict", "ckpt=stream", "data.root=moved")
+    assert finished.err == (
+        f"error: data.root=moved holds squares that were packed from {images}, "
+        "which is not on this machine: name the images by input=\n"
+    )
+    assert not stream.predictions("csv").exists()
+    finished = script("predict", "ckpt=stream", "data.root=elsewhere")
+    assert finished.err.startswith("error: data.root=elsewhere: has no packed.json, ")
+    elsewhere.rename(images)
+    finished = script("predict", "ckpt=stream", "data.root=moved")
+    held_out = len(json.loads(stream.split.read_text())["val"])
+    assert f"images: the {held_out} validation images of the run, in {images}\n" in finished.out
 
 
 def test_what_was_stopped_is_packed_again_and_what_is_packed_stays(

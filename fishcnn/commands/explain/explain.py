@@ -50,7 +50,7 @@ from fishcnn.commands.explain.question import (
 )
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.image_paths import count_images
-from fishcnn.commands.images_of_run import run_datamodule, warn_unused
+from fishcnn.commands.images_of_run import check_packed_from, run_datamodule, warn_unused
 from fishcnn.commands.labelled_images import split_of_run
 from fishcnn.commands.output_folder import all_or_nothing, output_folder
 from fishcnn.commands.page_images import inline_chart, inline_photo
@@ -133,11 +133,7 @@ def _write(config: DictConfig, checkpoint: Path, output: Path) -> Explanation:
     remarks += words_that_are_classes(question, classifier.classes)
     if config.input is None:
         assert datamodule is not None
-        if not (root := datamodule.source.folders().root).is_dir():
-            raise FishError(
-                f"{datamodule.place} holds squares that were packed from {root}, which is not on "
-                "this machine: name the images to explain by input="
-            )
+        check_packed_from(datamodule.place, datamodule.source.folders().root)
         chosen = validation_sample(datamodule, config.pictures, config.seed)
         total: int | None = len(chosen)
         files = iter(sampled_files(datamodule, chosen))

@@ -25,9 +25,11 @@ class PartialOutput:
     Attributes:
         resumable: that it can go on.
         labels: how many rows of each class, "" for images that cannot be read.
+        replaced: whether the finished file has taken the place of an earlier one.
     """
 
     resumable = True
+    replaced = False
 
     def __init__(self, output: Path, rows: RowFormat, settings: Mapping[str, object]) -> None:
         """Name the file that is wanted, and the settings that must be the same to go on.
@@ -153,6 +155,7 @@ class PartialOutput:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
+            self.replaced = self.output.exists()
             self._part.replace(regular_target(self.output))
             self._begun.unlink()
         except OSError as error:

@@ -41,7 +41,7 @@ from fishcnn.utils.files import regular_target
 from fishcnn.utils.lock import locked
 from fishcnn.utils.machine import usable_cpus, user_path
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import percent, printable
+from fishcnn.utils.text import counted, percent, printable
 
 _FORMATS = ("csv", "jsonl")
 _SETTINGS = {
@@ -89,7 +89,7 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
     """Write the rows to a file that nobody else writes to, or to a stream."""
     said = nothing_written(place) if isinstance(place, Path) else lambda: "; nothing was written"
     with stopping.telling(said):
-        paths, total, source = _images(config, checkpoint)
+        paths, total, source, shown = _images(config, checkpoint)
         classifier = load_trained(checkpoint, best_device())
     top_k = min(config.top_k, len(classifier.classes))
     predictor = Predictor(classifier, threshold=config.threshold, top_k=top_k)
@@ -143,7 +143,10 @@ def _predict(config: DictConfig, checkpoint: Path, place: Path | BinaryIO, row_f
         if not output.total:
             raise FishError(f"input={config.input}: no image found")
         output.finish()
-    _print_summary(output, before, time.perf_counter() - start, checkpoint, predictor, blank)
+    _print_summary(output, before, time.perf_counter() - start, predictor, blank)
+    replaced = ", in place of an earlier file" if output.replaced else ""
+    written = f"predictions: {output.name}{replaced}"
+    print_raw(Terminal(), (f"images: {shown}", f"checkpoint: {checkpoint}", written))
     if output.labels[""] == output.total:
         raise FishError(f"no image can be read; {printable(output.name)} says why")
 
@@ -180,21 +183,23 @@ def _target(output: Path) -> Path:
         raise FishError(f"output={error}, or {STREAM} for standard output") from error
 
 
-def _images(config: DictConfig, checkpoint: Path) -> tuple[Iterator[str], int | None, str]:
+def _images(config: DictConfig, checkpoint: Path) -> tuple[Iterator[str], int | None, str, str]:
     """The images to classify, how many they are if that is known, and where they come from.
 
-    Where they come from is compared when an interrupted prediction goes on.
+    Where they come from is compared when an interrupted prediction goes on; the last one is that
+    for people.
     """
     typed = config.input
     if typed is None:
-        paths = [str(path) for path in validation_files(checkpoint, config.data)]
-        return iter(paths), len(paths), "validation images"
+        root, files = validation_files(checkpoint, config.data)
+        said = f"the {counted(len(files), 'validation image')} of the run, in {root}"
+        return iter(map(str, files)), len(files), "validation images", said
     warn_unused(config.data)
     total = count_images(typed)
-    source = typed
-    if typed != STREAM:
-        source = printable(os.path.abspath(os.path.expanduser(typed)))
-    return image_paths(typed), total, source
+    if typed == STREAM:
+        return image_paths(typed), total, typed, "as listed on standard input"
+    source = printable(os.path.abspath(os.path.expanduser(typed)))
+    return image_paths(typed), total, source, source
 
 
 def _digest(file: Path) -> str:
@@ -221,7 +226,6 @@ def _print_summary(
     output: PartialOutput | StreamedOutput,
     before: int,
     seconds: float,
-    checkpoint: Path,
     predictor: Predictor,
     blank: Sequence[str],
 ) -> None:
@@ -249,6 +253,4 @@ def _print_summary(
     if len(named) > _SHOWN_CLASSES:
         table.add_row("", f"and {len(named) - _SHOWN_CLASSES} more classes")
     table.add_row("time", f"{seconds:.1f} s, {(output.total - before) / seconds:.0f} images/s")
-    console = Terminal()
-    console.print(table)
-    print_raw(console, (f"checkpoint: {checkpoint}", f"predictions: {output.name}"))
+    Terminal().print(table)

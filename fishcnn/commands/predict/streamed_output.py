@@ -36,10 +36,12 @@ class StreamedOutput:
     Attributes:
         resumable: that it can go on.
         labels: how many rows of each class, "" for images that cannot be read.
+        replaced: that it took the place of an earlier one.
     """
 
     name = "standard output"
     resumable = False
+    replaced = False
 
     def __init__(self, stream: BinaryIO, rows: RowFormat) -> None:
         self.labels: Counter[str] = Counter()

@@ -106,6 +106,17 @@ def read_manifest(file: Path) -> Manifest:
     raise FishError(f"{file} is of another version, {version}: pack the images again")
 
 
+def packed_manifest(files: PackedFiles) -> Manifest:
+    """Read what packed images say of themselves.
+
+    Raises:
+        FishError: there are none, or it is damaged.
+    """
+    if not files.remote and not files.has(MANIFEST):
+        raise ArgumentError("root", files.place, _instead_of_packed(Path(files.place)))
+    return read_manifest(files.path(MANIFEST))
+
+
 def told_as_packed(folder: Path) -> str | None:
     """Say what to type for a folder of packed images, one inside, or one around such folders.
 
@@ -186,12 +197,10 @@ def open_packed(files: PackedFiles, *, workers: int, room: float) -> PackedImage
         FishError: there are none, or a file is damaged.
     """
     if isinstance(files, S3Files):
-        manifest = read_manifest(files.anew(MANIFEST))
+        files.anew(MANIFEST)
+    manifest = packed_manifest(files)
+    if isinstance(files, S3Files):
         files.keep_only(manifest.pack)
-    else:
-        if not files.has(MANIFEST):
-            raise ArgumentError("root", files.place, _instead_of_packed(Path(files.place)))
-        manifest = read_manifest(files.path(MANIFEST))
     try:
         index, _ = ImageIndex.load(files.path(INDEX))
         arrays = read_arrays(files.path(SPLITS))

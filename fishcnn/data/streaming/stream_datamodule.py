@@ -13,10 +13,9 @@ from fishcnn.data.sources import Folders
 from fishcnn.data.splitting.grouped_split import Splitting
 from fishcnn.data.streaming.packed_files import PackedFiles, packed_files
 from fishcnn.data.streaming.packed_images import (
-    MANIFEST,
     PackedImages,
     open_packed,
-    read_manifest,
+    packed_manifest,
     settings_of,
 )
 from fishcnn.data.streaming.shard_batches import ShardBatches
@@ -41,7 +40,7 @@ class PackedSource:
 
     def folders(self) -> Folders:
         """Where the folders were that were packed, for those who need the files themselves."""
-        manifest = read_manifest(self.files.path(MANIFEST))
+        manifest = packed_manifest(self.files)
         masks_root = manifest.masks_root
         return Folders(Path(manifest.root), None if masks_root is None else Path(masks_root))
 
