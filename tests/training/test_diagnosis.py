@@ -156,6 +156,10 @@ def test_overfitting_quotes_both_curves_and_the_epochs() -> None:
     assert f"rose from its lowest {curves.val_loss[lowest]:.2f} (epoch {lowest + 1})" in why
     assert f"to {end:.2f} (epochs 55 to 60)" in why
     assert f"to {percent(np.mean(curves.train_acc[-6:]))} while validation loss" in why
+    averaged = f"validation accuracy averaged {percent(np.mean(curves.val_acc[-6:]))}"
+    assert f"{averaged} over the last 6 epochs, a gap of " in why
+    # Of every third epoch there are 20 validations, of which a tenth would be too few.
+    assert "over the last 3 validations, a gap of " in first(every(3, curves)).why
 
 
 def test_validation_loss_that_stalls_while_training_climbs_is_overfitting() -> None:
@@ -210,8 +214,8 @@ def test_training_below_validation_is_normal_on_harder_images() -> None:
 def test_low_accuracy_on_both_splits_is_underfitting() -> None:
     verdict = first(fit(**WEAK))
     assert verdict.name == "underfitting"
-    assert "training accuracy ended at only 39.9%" in verdict.why
-    assert "guessing gives 5.0%" in verdict.why
+    assert "training accuracy averaged only 39.9% and validation accuracy " in verdict.why
+    assert " over the last 6 epochs (guessing gives 5.0%)" in verdict.why
     assert verdict.suggestions[0] == "model.blocks=4"
     assert first(fit(**WEAK), replace(SETTINGS, blocks=5)).suggestions[0] != "model.blocks=6"
 
@@ -614,6 +618,8 @@ def test_few_photographs_and_random_weights_lead_to_the_probe(
         assert verdicts[0] == few[0]
         assert few[0].suggestions == ("experiment=probe",)
         assert "570 training images are few" in few[0].why
+        averaged = f"validation accuracy averaged {percent(np.mean(curves.val_acc[-6:]))}"
+        assert f"{averaged} over the last 6 epochs. With fewer" in few[0].why
         assert "With fewer than some thousand images, begin with experiment=probe" in few[0].why
 
 

@@ -71,9 +71,9 @@ def overfitting(run: Run) -> Verdict | None:
         losses = f"{run.fit_loss[since]:.2g} to {run.end(run.fit_loss):.2g}"
         learnt = f"training loss fell from {losses} at training accuracy {percent(acc_now)}"
     why = (
-        f"{learnt} while validation loss {then}; validation accuracy ended at "
-        f"{percent(run.end(run.val_acc))}, a gap of {points(gap)}; with {run.images} "
-        f"images, chance explains {points(noise)}."
+        f"{learnt} while validation loss {then}; validation accuracy averaged "
+        f"{percent(run.end(run.val_acc))} {run.over_the_last()}, a gap of {points(gap)}; with "
+        f"{run.images} images, chance explains {points(noise)}."
     )
     now = run.settings
     blocks = now.blocks or 0
@@ -103,14 +103,14 @@ def underfitting(run: Run) -> Verdict | None:
     train, val = run.end(run.fit_acc), run.end(run.val_acc)
     if run.at_chance:
         what = (
-            f"the network has learnt nothing yet: validation accuracy ended at {percent(val)} and "
-            f"guessing gives {percent(run.chance)}; training loss ended at "
-            f"{run.train_loss[-1]:.2f} and {run.guessing}"
+            f"the network has learnt nothing yet: validation accuracy averaged {percent(val)} "
+            f"{run.over_the_last()} and guessing gives {percent(run.chance)}; training loss ended "
+            f"at {run.train_loss[-1]:.2f} and {run.guessing}"
         )
     else:
         what = (
-            f"training accuracy ended at only {percent(train)} and validation accuracy at "
-            f"{percent(val)} ({run.last_epochs()}; guessing gives {percent(run.chance)})"
+            f"training accuracy averaged only {percent(train)} and validation accuracy "
+            f"{percent(val)} {run.over_the_last()} (guessing gives {percent(run.chance)})"
             f"{run.harder()}"
         )
     now = run.settings
@@ -187,8 +187,9 @@ def few_images(run: Run) -> Verdict | None:
         return None
     why = (
         f"{run.train_images} training images are few for a network that begins with random "
-        f"weights, and validation accuracy ended at {percent(val)}. With fewer than some thousand "
-        "images, begin with experiment=probe, which takes a network that has seen a million others."
+        f"weights, and validation accuracy averaged {percent(val)} {run.over_the_last()}. With "
+        "fewer than some thousand images, begin with experiment=probe, which takes a network that "
+        "has seen a million others."
     )
     return Verdict("few images", why, ("experiment=probe",))
 

@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fishcnn.training.diagnosis.records import Curves, Settings
-from fishcnn.utils.text import percent
+from fishcnn.utils.text import counted, percent
 
 Array = NDArray[np.float64]
 
@@ -110,6 +110,12 @@ class Run:
     def last_epochs(self) -> str:
         """The epochs over which :meth:`end` averages."""
         return f"epochs {self.epochs[-self.tail]} to {self.epochs[-1]}"
+
+    def over_the_last(self) -> str:
+        """The same, counted from the end of the run."""
+        count = len(self.epochs[-self.tail :])
+        of_each = self.epochs[-count] + count - 1 == len(self.train_loss)
+        return f"over the last {counted(count, 'epoch' if of_each else 'validation')}"
 
     def lower_lr(self, divisor: float) -> str:
         """Override for a smaller learning rate."""
