@@ -78,7 +78,7 @@ class Faithfulness:
 
     @property
     def verdict(self) -> str:
-        """What the deletion and insertion curves say, in one line."""
+        """What the deletion and insertion curves say, in a line, and what they are."""
         mine, *others = (s.insertion - s.deletion for s in (self.maps, self.random, self.centre))
         differences = [mine - other for other in others]
         gains = [_gain(each, MIN_AREA) for each in differences]
@@ -94,7 +94,9 @@ class Faithfulness:
             said = "Faithful: the network's confidence hangs on what the map marks, more than on "
             said += "random places and on the image's centre"
         return (
-            f"{said}: mean confidence while it is taken away {self._means('deletion')}, "
+            f"{said}. A good map marks what the network cannot do without: the network soon gets "
+            "unsure when that is taken away bit by bit, and soon sure when it is put back. Mean "
+            f"confidence while it is taken away {self._means('deletion')}, "
             f"while it is put back {self._means('insertion')} for map / random map / "
             f"centre; put back less taken away, the map gains {_compared(differences)}, "
             f"{len(mine)} images (deletion and insertion, Petsiuk et al. 2018)."
@@ -102,7 +104,7 @@ class Faithfulness:
 
     @property
     def drop_verdict(self) -> str:
-        """What average drop and increase in confidence say, in one line."""
+        """What average drop and increase in confidence say, in a line, and what they are."""
         differences = [other.drop - self.maps.drop for other in (self.random, self.centre)]
         gains = [_gain(each, MIN_DROP) for each in differences]
         if len(self.maps.drop) < MIN_IMAGES:
@@ -116,7 +118,8 @@ class Faithfulness:
             said = "The marked part alone keeps more confidence than either baseline"
         drop, rise = (self._means(name, in_percent=True) for name in ("drop", "increase"))
         return (
-            f"{said}: average drop {drop}, higher confidence in {rise} "
+            f"{said}. Shown only what a good map marks, the network loses little of its "
+            f"confidence, or gains some: average drop {drop}, higher confidence in {rise} "
             f"of {len(self.maps.drop)} images for map / random "
             f"map / centre; the map's drop is lower by {_compared(differences)} "
             "(Chattopadhay et al. 2018)."
