@@ -136,7 +136,7 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
         effects = [
             Effect(
                 knob.name,
-                knob.levels,
+                knob.shown,
                 knob.effect.means,
                 knob.effect.half_widths,
                 effect_note(knob.effect.spread, knob.effect.p_value),
@@ -150,8 +150,8 @@ def _drawn(one: Ranking) -> dict[str, Figure]:
         means = _crossed(first, second, one.knobs.accuracies)
         figures["heat_map"] = heat_map(
             means,
-            first.levels,
-            second.levels,
+            first.shown,
+            second.shown,
             (first.name, second.name),
             "Mean validation accuracy by two settings",
         )

@@ -11,6 +11,7 @@ from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.varied import (
     FOLD,
     SPLIT_SEED,
+    in_words,
     shown_name,
     shown_value,
     value_of,
@@ -42,6 +43,12 @@ class Knob:
     levels: list[str]
     level_of: NDArray[np.int64]
     effect: MainEffect
+
+    @property
+    def shown(self) -> list[str]:
+        """Its values, for people."""
+        parts = [level.partition(", ") for level in self.levels]
+        return [in_words(self.setting, first) + "".join(others) for first, *others in parts]
 
 
 @dataclass(frozen=True)

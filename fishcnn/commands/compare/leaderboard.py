@@ -11,6 +11,8 @@ from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.knobs import Knobs, turn_knobs
 from fishcnn.commands.compare.pairs import ALPHA, Pair, Pairs, compare_pairs
 from fishcnn.commands.compare.varied import (
+    EXPERIMENT,
+    NO_EXPERIMENT,
     REPEATS,
     shown_value,
     value_of,
@@ -116,8 +118,9 @@ class Ranking:
         return "; ".join(words)
 
     def label(self, configuration: Configuration) -> str:
-        """What was varied, in the fewest words."""
-        return configuration.label(self.shown)
+        """What was varied, in the fewest words: an experiment only where there is one."""
+        label, none = configuration.label(self.shown), f"{EXPERIMENT}={NO_EXPERIMENT}"
+        return "no experiment" if label == none else label.removeprefix(f"{none} ")
 
     def sentences(self) -> list[str]:
         """Who is better, in words."""

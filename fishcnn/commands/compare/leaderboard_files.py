@@ -20,7 +20,7 @@ from fishcnn.commands.compare.leaderboard import (
 )
 from fishcnn.commands.compare.leaderboard_rows import pair_row, run_row
 from fishcnn.commands.compare.pairs import shown_p
-from fishcnn.commands.compare.varied import shown_name, shown_value
+from fishcnn.commands.compare.varied import in_words, shown_name, shown_value
 from fishcnn.commands.terminal import fitted_table, print_raw, terminal_for_tables
 from fishcnn.utils.errors import typed
 from fishcnn.utils.text import (
@@ -137,7 +137,7 @@ def _main_table(one: Ranking, *, in_one_column: bool = False) -> Cells:
                 run.name if ranked or not one.has_repeats else "",
                 _runs(configuration) if one.has_repeats else "",
                 *([one.label(configuration)] if in_one_column else []),
-                *([] if in_one_column else [shown_value(run, name) for name in one.shown]),
+                *([] if in_one_column else [in_words(n, shown_value(run, n)) for n in one.shown]),
                 percent(configuration.accuracy) if ranked else _state(configuration),
                 interval_cell(configuration.interval),
                 str(configuration.images) if ranked else "",
@@ -186,7 +186,7 @@ def _effects_table(one: Ranking) -> Cells:
             "; ".join(
                 f"{level}: {percent(mean)}" + (f" ± {percent(half)}" if math.isfinite(half) else "")
                 for level, mean, half in zip(
-                    knob.levels,
+                    knob.shown,
                     knob.effect.means.tolist(),
                     knob.effect.half_widths.tolist(),
                     strict=True,

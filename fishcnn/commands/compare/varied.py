@@ -12,6 +12,7 @@ from fishcnn.utils.errors import typed
 FOLD, SPLIT_SEED = "data.fold", "data.split_seed"
 REPEATS = (FOLD, SPLIT_SEED, "seed")
 EXPERIMENT = "experiment"
+NO_EXPERIMENT = "null"  # as it is typed, and in the files for machines
 # Runs of different images are told apart before.
 _IMAGES = ("data.root", "data.masks_root", "data.labels", "data.layout")
 _ASIDE = (*OF_A_START, *HOW_COMPUTED, *_IMAGES, "tune")
@@ -66,9 +67,9 @@ def _follows(values: Sequence[str], cause: Sequence[str]) -> bool:
 
 
 def experiment_of(run: FoundRun) -> str:
-    """The experiment that was typed for a run; ``null`` for none."""
+    """The experiment that was typed for a run; :data:`NO_EXPERIMENT` for none."""
     chosen = [one.partition("=")[2] for one in run.typed if one.startswith(f"{EXPERIMENT}=")]
-    return chosen[-1] if chosen else "null"
+    return chosen[-1] if chosen else NO_EXPERIMENT
 
 
 def value_of(run: FoundRun, name: str) -> Any:  # noqa: ANN401 - settings are of any type
@@ -87,6 +88,11 @@ def shown_value(run: FoundRun, name: str) -> str:
         return "-"
     value = value_of(run, name)
     return f"{value:.4g}" if isinstance(value, float) else typed(value)
+
+
+def in_words(name: str, text: str) -> str:
+    """A value of a setting for people, of one that :func:`shown_value` gives."""
+    return "none" if (name, text) == (EXPERIMENT, NO_EXPERIMENT) else text
 
 
 def shown_name(name: str) -> str:

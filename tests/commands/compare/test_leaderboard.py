@@ -537,3 +537,34 @@ def test_in_80_columns_the_name_of_each_run_can_be_read(
     shown = "".join(line[start:end].strip() for line in table)
     assert shown.startswith(names[1] + names[0] + names[2])
     assert all(len(line) <= 80 for line in lines[: first + len(table)])
+
+
+def test_a_run_without_an_experiment_is_shown_without_the_word_null(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", "model.blocks=2", answers="1100")
+    make_run("1", "model.blocks=2", "experiment=strong_augment", answers="1000")
+    make_run("2", "model.blocks=3", "experiment=strong_augment", answers="0000")
+    found = ranked(tmp_path)
+    assert order(found) == [
+        "blocks=2",
+        "experiment=strong_augment blocks=2",
+        "experiment=strong_augment blocks=3",
+    ]
+    text = page([found], [[]])
+    assert "null" not in text
+    assert "| 1 | 0 | none | 2 | 50.0% |" in text
+    assert ",finished,null,2," in runs_table([found])
+    content = to_json([found])["data"][0]
+    assert content["configurations"][0]["settings"]["experiment"] == "null"
+    assert content["pairs"][0]["first"] == "experiment=null blocks=2"
+    values = {s["name"]: [v["value"] for v in s["values"]] for s in content["effects"]["settings"]}
+    assert values["experiment"] == ["null", "strong_augment"]
+
+
+def test_where_only_the_experiment_differs_a_run_without_one_has_words_for_it(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    make_run("0", answers="1100")
+    make_run("1", "experiment=strong_augment", answers="1000")
+    assert order(ranked(tmp_path)) == ["no experiment", "experiment=strong_augment"]
