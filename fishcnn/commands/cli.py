@@ -221,6 +221,8 @@ def _report(error: Exception) -> None:
     from hydra.errors import CompactHydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from fishcnn.commands.train.own_settings import not_there
+
     disk = next((c for c in causes(error) if isinstance(c, OSError) and c.errno in OF_DISK), None)
     if isinstance(error, FishError):
         print(f"error: {error}", file=sys.stderr)
@@ -228,7 +230,7 @@ def _report(error: Exception) -> None:
         # The cause says what is wrong, the first line of it in words.
         said = str(error.__cause__ or error).strip().splitlines()[0]
         if name := re.match(r"Could not (?:override|append|delete).*?'(.+?)'", str(error)):
-            said = f"{name[1]}: no such setting of what is chosen here, or by the run that goes on"
+            said = not_there(name[1])
         print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)
