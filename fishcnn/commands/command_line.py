@@ -50,7 +50,8 @@ def as_typed(program: Sequence[str]) -> list[str]:
 
 def _found(name: str, file: str) -> str:
     """The name by which a shell finds a program, else its file."""
-    found = shutil.which(name)
+    # "uv run" lets its programs alone find those of the environment.
+    found = None if "UV_RUN_RECURSION_DEPTH" in os.environ else shutil.which(name)
     # Not where links lead to, as the python of an environment is a link to another one.
     return name if found and os.path.abspath(found) == os.path.abspath(file) else file
 

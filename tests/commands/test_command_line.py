@@ -83,7 +83,7 @@ def test_a_command_is_told_as_it_was_typed_where_that_finds_the_same_program(
         ["bash", "-c", f"{typed} model.bloks=3"],
         cwd=place or tmp_path,
         env={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("UV_")},
             "PATH": f"{tmp_path / 'bin'}:{PYTHON.parent}:/usr/bin:/bin",
             "PYTHONPATH": str(SCRIPTS.parent),
         },
@@ -98,11 +98,16 @@ def test_a_name_that_leads_to_another_program_is_not_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "train.py"])
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     for name in ("python", "fishcnn"):
         (tmp_path / name).touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert as_typed(["train.py"]) == [sys.executable, "train.py"]
     assert as_typed(["mine/bin/fishcnn", "train"]) == ["mine/bin/fishcnn", "train"]
+    here = [str(tmp_path / "fishcnn"), "train"]
+    assert as_typed(here) == ["fishcnn", "train"]
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert as_typed(here) == here
 
 
 FOLDERS = [
