@@ -205,7 +205,7 @@ def _run(name: str, program: Sequence[str], typed: Sequence[str]) -> None:
 
 
 def _print_help(name: str, run: Callable[[], None]) -> None:
-    """Print Hydra's help with the comments of ``conf/``."""
+    """Print Hydra's help with the comments of ``conf/``; its examples as they are typed here."""
     from fishcnn.commands.help_text import with_comments
 
     printed = StringIO()
@@ -213,7 +213,9 @@ def _print_help(name: str, run: Callable[[], None]) -> None:
         with redirect_stdout(printed):
             run()
     finally:
-        print(with_comments(printed.getvalue(), name), end="")
+        text = with_comments(printed.getvalue(), name)
+        form = r"python scripts/(\w+)\.py"
+        print(re.sub(form, lambda one: command_line.another(one[1]), text), end="")
 
 
 def _report(error: Exception) -> None:
