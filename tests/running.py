@@ -50,6 +50,7 @@ def run_script(name: str, *arguments: str) -> int:
     answers = {name: signal.getsignal(name) for name in (SIGINT, SIGTERM, SIGHUP)}
     with pytest.MonkeyPatch.context() as patch, logging_as_before():
         patch.setattr(sys, "argv", [script, *arguments])
+        patch.setattr(sys, "orig_argv", [sys.executable, script, *arguments])
         try:
             runpy.run_path(script, run_name="__main__")
         except SystemExit as end:

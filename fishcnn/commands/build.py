@@ -1,7 +1,6 @@
 """From the configuration to the parts of a run."""
 
 import logging
-import shlex
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import fields
@@ -28,6 +27,7 @@ from fishcnn.models.registry import NETWORKS
 from fishcnn.models.sharding import ShardedClassifier
 from fishcnn.utils.checks import choice
 from fishcnn.utils.errors import FishError, typed
+from fishcnn.utils.text import for_shells
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def check_classifier(config: DictConfig) -> nn.Module | None:
             raise FishError(
                 f"model={model['name']} has no setting {', '.join(others)}; leave "
                 f"{'it' if len(others) == 1 else 'them'} out by adding "
-                f"{shlex.join(f'~model.{key}' for key in others)}"
+                f"{for_shells(f'~model.{key}' for key in others)}"
             )
         network = check_network(model, image_size=config.data.image_size)
     return network

@@ -76,14 +76,17 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         name: of the command.
         typed: what stands after it on the command line; None is all of it.
     """
-    stopping.watch()
+    typed = sys.argv[1:] if typed is None else typed
+    program = command_line.as_typed(sys.argv[: len(sys.argv) - len(typed)])
+    command_line.remember([*program, *typed], len(program))
+    stopping.watch(lambda: f" before it began; to begin again: {command_line.retyped({})}")
     print_any_letter()
     if name == "train" and processes.is_further_process():
         stopping.done()  # the first process of a fit speaks for all
         run: Callable[[], None] = further_process.follow
         alone: AbstractContextManager[None] = nullcontext()
     else:
-        run = partial(_run, name, sys.argv[1:] if typed is None else typed)
+        run = partial(_run, name, program, typed)
         alone = processes.outside_processes() if name == "train" else nullcontext()
     logging.raiseExceptions = False  # of a log file on a full disk; the run will meet it as well
     try:
@@ -108,7 +111,7 @@ def start(name: str, typed: Sequence[str] | None = None) -> None:
         stopping.done()
 
 
-def _run(name: str, typed: Sequence[str]) -> None:
+def _run(name: str, program: Sequence[str], typed: Sequence[str]) -> None:
     """Let Hydra compose the configuration and run the command with it, once or as a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
@@ -123,9 +126,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from fishcnn.commands.train import grid, new_folders, own_settings
     from fishcnn.commands.train.resumed_sweep import as_sweep, with_resumed_sweep
 
-    program = sys.argv[: len(sys.argv) - len(typed)]
-    words = [*program, *typed]
-    command_line.remember(words, len(program))
+    started = Start([*program, *typed], len(program))
     if name == "train":
         typed = as_sweep(typed)
     check_places(typed, writes_runs=name == "train")
@@ -136,7 +137,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
         grid.install()
     begun, failed, stands = False, False, Path.cwd()
     crashes: list[Exception] = []
-    started, known = Start(words, len(program)), own_settings.known()
+    known = own_settings.known()
 
     def job(config: "DictConfig") -> float | None:
         # Perhaps in another process, to which a launcher has sent what this function refers to.
@@ -204,7 +205,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
 
 
 def _print_help(name: str, run: Callable[[], None]) -> None:
-    """Print Hydra's help with the comments of ``conf/``."""
+    """Print Hydra's help with the comments of ``conf/``; its examples as they are typed here."""
     from fishcnn.commands.help_text import with_comments
 
     printed = StringIO()
@@ -212,13 +213,17 @@ def _print_help(name: str, run: Callable[[], None]) -> None:
         with redirect_stdout(printed):
             run()
     finally:
-        print(with_comments(printed.getvalue(), name), end="")
+        text = with_comments(printed.getvalue(), name)
+        form = r"python scripts/(\w+)\.py"
+        print(re.sub(form, lambda one: command_line.another(one[1]), text), end="")
 
 
 def _report(error: Exception) -> None:
     """Print what went wrong: one message where a person can put it right, else the traceback."""
     from hydra.errors import CompactHydraException
     from omegaconf.errors import OmegaConfBaseException
+
+    from fishcnn.commands.train.own_settings import not_there
 
     disk = next((c for c in causes(error) if isinstance(c, OSError) and c.errno in OF_DISK), None)
     if isinstance(error, FishError):
@@ -227,7 +232,7 @@ def _report(error: Exception) -> None:
         # The cause says what is wrong, the first line of it in words.
         said = str(error.__cause__ or error).strip().splitlines()[0]
         if name := re.match(r"Could not (?:override|append|delete).*?'(.+?)'", str(error)):
-            said = f"{name[1]}: no such setting of what is chosen here, or by the run that goes on"
+            said = not_there(name[1])
         print(f"error: {said}", file=sys.stderr)
     elif isinstance(disk, PermissionError) and disk.filename:  # to read or to write
         print(f"error: {disk.filename}: permission denied", file=sys.stderr)

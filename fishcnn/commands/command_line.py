@@ -1,28 +1,59 @@
-"""The command as it was typed, for messages that say what to type next."""
+"""The command as it was typed, for messages that say what to type next.
 
+What is printed runs where it was typed: in the same folder, environment and shell. Nothing heavy
+may be imported here, as a signal may ask for it at any time.
+"""
+
+import os
 import re
-import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+
+from fishcnn.utils.text import for_shells
 
 _PLAIN = re.compile(r"[\w./+:@%-]+", re.ASCII)
 
 
 class _Typed:
-    """Of this process."""
+    """Of this process; as the README has it where nothing was typed."""
 
-    words: Sequence[str] = ()
-    program = 0  # how many of them are the program and its command
+    words: Sequence[str] = ("python", "scripts/train.py")
+    program = 2  # how many of them are the program and its command
 
 
-def remember(words: Sequence[str], program: int = 1) -> None:
+def remember(words: Sequence[str], program: int) -> None:
     """Keep what was typed, from the program on, before anything is quoted for Hydra.
 
     Args:
         words: of the command line.
-        program: how many of them are the program and the name of its command.
+        program: how many of them are the program (:func:`as_typed`) and the name of its command.
     """
     _Typed.words, _Typed.program = words, program
+
+
+def as_typed(program: Sequence[str]) -> list[str]:
+    """How this program was started, as a shell takes it: by its name where that is found.
+
+    Args:
+        program: its file, and the name of its command where that stands for itself; from
+            ``sys.argv``.
+    """
+    file, *command = program
+    if not file.endswith(".py"):
+        return [_found(os.path.basename(file), file), *command]
+    python = _found(sys.orig_argv[0], sys.executable)
+    if os.path.basename(file) == "__main__.py":
+        return [python, "-m", "fishcnn", *command]
+    return [python, file, *command]
+
+
+def _found(name: str, file: str) -> str:
+    """The name by which a shell finds a program, else its file."""
+    # "uv run" lets its programs alone find those of the environment.
+    found = None if "UV_RUN_RECURSION_DEPTH" in os.environ else shutil.which(name)
+    # Not where links lead to, as the python of an environment is a link to another one.
+    return name if found and os.path.abspath(found) == os.path.abspath(file) else file
 
 
 def has_setting(name: str) -> bool:
@@ -40,12 +71,12 @@ def with_setting(name: str, value: str) -> str:
 def retyped(changes: Mapping[str, str | None]) -> str:
     """The command that was typed, with settings changed, or left out by None; for a shell."""
     words = [word for word in _Typed.words if word.partition("=")[0] not in changes]
-    return _for_a_shell([*words, *_settings(changes)])
+    return for_shells([*words, *_settings(changes)])
 
 
 def with_words(words: Sequence[str]) -> str:
     """The command that was typed, with other words after its name; for a shell."""
-    return _for_a_shell([*_Typed.words[: _Typed.program], *words])
+    return for_shells([*_Typed.words[: _Typed.program], *words])
 
 
 def instead(settings: Mapping[str, str]) -> str:
@@ -53,24 +84,30 @@ def instead(settings: Mapping[str, str]) -> str:
     return with_words([*_settings(settings)])
 
 
+def another(command: str, words: Sequence[str] = ()) -> str:
+    """Another command, in the form in which this one was typed; for a shell.
+
+    Args:
+        command: its name.
+        words: what stands after it.
+    """
+    *program, last = _Typed.words[: _Typed.program]
+    if last.endswith(".py"):
+        command = f"{last.removesuffix(os.path.basename(last))}{command}.py"
+    return for_shells([*program, command, *words])
+
+
 def _settings(changes: Mapping[str, str | None]) -> Iterator[str]:
-    from hydra.core.override_parser.types import Quote, QuotedString  # heavy before signals count
-
-    from fishcnn.commands.settings import FREE_TEXT
-
     for name, value in changes.items():
         if value is not None:
-            # Free text is taken as it is, but for commas in a sweep and what looks quoted already.
-            plain = _PLAIN.fullmatch(value) or (name in FREE_TEXT and not set(value) & set(",'\""))
+            from hydra.core.override_parser.types import Quote, QuotedString
+
+            from fishcnn.commands.overrides import VERBATIM
+
+            # Such is taken as it is, but for commas in a sweep and what looks quoted already.
+            plain = _PLAIN.fullmatch(value) or (name in VERBATIM and not set(value) & set(",'\""))
             quoted = value if plain else QuotedString(value, Quote.single).with_quotes()
             yield f"{name}={quoted}"
-
-
-def _for_a_shell(words: Sequence[str]) -> str:
-    if words and words[0].endswith("__main__.py"):
-        return shlex.join([sys.executable, "-m", "fishcnn", *words[1:]])
-    python = [sys.executable] if words and words[0].endswith(".py") else []
-    return shlex.join([*python, *words])
 
 
 def training_on(root: str | None, experiment: str) -> str:
@@ -84,7 +121,7 @@ def training_on(root: str | None, experiment: str) -> str:
     if root is not None:
         words = [word for word in words if not word.startswith("data.root=")]
         words.insert(0, f"data.root={root}")
-    return shlex.join(["python", "scripts/train.py", f"experiment={experiment}", *words])
+    return another("train", [f"experiment={experiment}", *words])
 
 
 def training_with(experiment: str) -> str:
@@ -94,7 +131,7 @@ def training_with(experiment: str) -> str:
         experiment: its name in ``conf/``, or its path.
     """
     words = [word for word in _Typed.words[_Typed.program :] if _is_of_data(word)]
-    return shlex.join(["python", "scripts/train.py", *words, f"experiment={experiment}"])
+    return another("train", [*words, f"experiment={experiment}"])
 
 
 def _is_of_data(word: str) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fishcnn.commands.command_line import another
 from fishcnn.commands.evaluate.inference import logits_of
 from fishcnn.commands.images_of_run import run_datamodule
 from fishcnn.commands.labelled_images import split_of_run
@@ -18,7 +19,7 @@ from fishcnn.utils.machine import user_path
 from fishcnn.utils.run_folder import RunFolder
 from fishcnn.utils.text import normalised, printable, same_names
 
-_SWEEP = "train one by python scripts/train.py -m data.folds=5 data.fold=0,1,2,3,4"
+_SWEEP = ("-m", "data.folds=5", "data.fold=0,1,2,3,4")
 
 
 def find_fold_runs(typed: str) -> list[RunFolder]:
@@ -35,7 +36,10 @@ def find_fold_runs(typed: str) -> list[RunFolder]:
     settings = [read_config(run).data for run in runs]
     if not runs or not all(data.get("folds") for data in settings):
         what = "holds runs without data.folds" if runs else "holds no trained run"
-        raise FishError(f"{said}: {what}; name the folder of a sweep over data.fold, or {_SWEEP}")
+        name = (
+            f"name the folder of a sweep over data.fold, or train one by {another('train', _SWEEP)}"
+        )
+        raise FishError(f"{said}: {what}; {name}")
     for name in ("folds", "split_seed", "root", "labels"):
         if len(values := {str(data.get(name)) for data in settings}) > 1:
             raise FishError(

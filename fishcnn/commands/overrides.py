@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from fishcnn.commands.settings import CONF, FREE_TEXT
 from fishcnn.utils.errors import FishError
 
-_VERBATIM = {*FREE_TEXT, "hydra.run.dir", "hydra.sweep.dir"}
+VERBATIM = {*FREE_TEXT, "hydra.run.dir", "hydra.sweep.dir"}
 # A function of Hydra such as glob(*) or choice(a,b).
 _FUNCTION = re.compile(r"(choice|glob|interval|range|shuffle|sort)\(.*\)")
 _QUOTED = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*\"""")
@@ -152,7 +152,7 @@ def _quote(argument: str, *, sweep: bool) -> str:
     name, _, value = argument.partition("=")
     if name and "=" in argument and (CONF / name).is_dir():
         return _choice_of_group(name, value)
-    if name.lstrip("+") not in _VERBATIM:
+    if name.lstrip("+") not in VERBATIM:
         no_name = not re.fullmatch(r"[~+]*[\w./@-]+", name, re.ASCII)
         return argument if no_name or parsed(argument) else f"{name}={quoted(value)}"
     if not sweep:

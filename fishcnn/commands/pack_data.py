@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fishcnn.commands.build import build_datamodule, prepare_images
+from fishcnn.commands.command_line import another
 from fishcnn.commands.output_folder import all_or_nothing, name_of_data, output_folder
 from fishcnn.commands.settings import as_settings, check_settings
 from fishcnn.commands.terminal import Terminal, print_raw
@@ -24,7 +25,6 @@ from fishcnn.data.streaming.packing import bytes_to_write, pack_images, pack_nam
 from fishcnn.utils.checks import number
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.files import megabytes, write_text
-from fishcnn.utils.text import for_shells
 
 # Litdata counts the bytes of a shard in 32 bits.
 _WANTED = {"shard_mb": number(0, 4000, above=True)}
@@ -60,10 +60,10 @@ def pack_data(config: DictConfig) -> None:
         _pack(datamodule, output, int(config.shard_mb * 1e6))
     counts = [f"{len(rows)} {name}" for name, rows in vars(datamodule.split).items() if len(rows)]
     size = [f"data.image_size={datamodule.image_size}"]
-    command = for_shells(["data=stream", f"data.root={output}", *size])
+    command = another("train", ["data=stream", f"data.root={output}", *size])
     lines = [
         f"packed   {output}: {', '.join(counts)}",
-        f"to train python scripts/train.py {command}",
+        f"to train {command}",
     ]
     print_raw(Terminal(), lines)
 

@@ -10,6 +10,7 @@ import torch
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from fishcnn.commands.command_line import another
 from fishcnn.commands.run_files import read_config
 from fishcnn.commands.settings import CONF
 from fishcnn.models.checkpoint import CheckpointError, check_finite_weights
@@ -43,7 +44,7 @@ def find_checkpoint(
                 return found.resolve()
         raise FishError(
             f"there is no run with a checkpoint below {' or '.join(map(str, places))}: train one "
-            f"by python scripts/train.py, or name one by {setting}=/path/to/run"
+            f"by {another('train')}, or name one by {setting}=/path/to/run"
         )
     path = user_path(typed or "")
     for file in (path / CHECKPOINTS / name, path):

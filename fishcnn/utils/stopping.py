@@ -51,15 +51,18 @@ class _State:
     tidy: Callable[[], None] | None = None
 
 
-def watch() -> None:
+def watch(line: Callable[[], str] = lambda: " before it began") -> None:
     """Answer the three signals from now on; while there is nothing to tidy up, end at once.
 
     A signal that is ignored stays so, as ``nohup`` and shells in the background want it. In another
     thread than the main one nothing happens.
+
+    Args:
+        line: what to say then; see :func:`telling`.
     """
     _State.watched = True
     _State.received, _State.raises, _State.said = None, False, False
-    _State.line, _State.tidy = lambda: " before it began", None
+    _State.line, _State.tidy = line, None
     _State.preempted = _State.swallowed = _State.again = False
     answer_signals()
 

@@ -382,7 +382,9 @@ def test_help_answers_without_torch(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, "--help"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert "python scripts/predict.py 'input=my photos/**/*.jpg'" in printed.stdout
+    predict = f"{sys.executable} {SCRIPTS / 'predict.py'}"
+    assert f"  {predict} 'input=my photos/**/*.jpg'    a glob\n" in printed.stdout
+    assert f"| {predict} input=- output=photos.jsonl" in printed.stdout
     assert "top_k: 3" in printed.stdout
     assert printed.stdout.splitlines()[-1] == "[]"
 

@@ -73,7 +73,7 @@ def test_a_search_ends_with_settings_that_a_training_takes(
     # Chosen by images of the training split.
     outer = [*tiny, "trainer.max_epochs=1", "logger=none", "callbacks.grad_cam.enabled=false"]
     command = shlex.split(finished.out.strip().splitlines()[-1])
-    assert command[:2] == ["python", "scripts/train.py"]
+    assert command[:2] == [sys.executable, str(SCRIPTS / "train.py")]
     again = train(*command[2:], *outer, "hydra.run.dir=run")
     assert again.status == 0, again.err
     split = json.loads((tmp_path / "run" / "split.json").read_text())

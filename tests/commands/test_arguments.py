@@ -99,8 +99,8 @@ def composed(line: str) -> DictConfig:
         ("train ckpt=runs/1", "train ckpt_path=runs/1"),
         ("evaluate input=pics", "evaluate data_root=pics"),
         ("predict data_root=pics", "predict input=pics"),
-        ("train data.root=my fish pics", "train 'data.root=my fish pics'"),
-        ("train my fish pics seed=1", "train 'my fish pics' seed=1"),
+        ("train data.root=my fish pics", 'train "data.root=my fish pics"'),
+        ("train my fish pics seed=1", 'train "my fish pics" seed=1'),
         (
             "train model.architecture=resnet18",
             "train model=torchvision model.architecture=resnet18",
@@ -109,7 +109,7 @@ def composed(line: str) -> DictConfig:
         ("train momentum=0.5", "train optimizer=sgd optimizer.momentum=0.5"),
         ("train optimizer.lr=1e-3,5e-4", "train -m optimizer.lr=1e-3,5e-4"),
         ("train optimizer=adam,sgd", "train -m optimizer=adam,sgd"),
-        ("export formats=onnx,torch", "export 'formats=[onnx,torch]'"),
+        ("export formats=onnx,torch", 'export "formats=[onnx,torch]"'),
         ("train ~foo seed=1", "train seed=1"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import table
+from running import SCRIPTS, table
 
 from fishcnn.commands.train.resume import read_checkpoint
 from fishcnn.utils.run_folder import RunFolder
@@ -23,7 +23,8 @@ def test_a_training_on_packed_images_is_the_one_on_their_folder(
     where = [f"data.root={images}", f"data.masks_root={masks}"]
     finished = script("pack_data", *where, *PACK)
     assert finished.status == 0, finished.err
-    assert f"data=stream data.root={tmp_path / 'packed'} data.image_size=32" in finished.out
+    again = f"{sys.executable} {SCRIPTS / 'train.py'} data=stream data.root={tmp_path / 'packed'}"
+    assert f"to train {again} data.image_size=32" in finished.out
     quick = [one for one in tiny if "root" not in one and one != "data=folder"]
     quick += ["logger=none", "trainer.max_epochs=1"]
     for name, data in (("folder", where), ("stream", ["data=stream", "data.root=packed"])):

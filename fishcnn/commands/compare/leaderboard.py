@@ -1,11 +1,11 @@
 """The leaderboard of runs: ranks, verdicts, and what each setting did. Nothing is written here."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fishcnn.commands.command_line import another
 from fishcnn.commands.compare.configurations import Board, Configuration, by_seed, gather
 from fishcnn.commands.compare.found_runs import FoundRun
 from fishcnn.commands.compare.knobs import Knobs, turn_knobs
@@ -204,7 +204,7 @@ def command_of(run: FoundRun) -> tuple[str, str]:
     if any(override.lstrip("+").startswith("ckpt_path=") for override in run.typed):
         epochs = 2 * int(run.settings.get("trainer.max_epochs") or 1)
         words = [f"ckpt_path={run.run.path}", f"trainer.max_epochs={epochs}"]
-        return "Train the best for longer", shlex.join(["python", "scripts/train.py", *words])
+        return "Train the best for longer", another("train", words)
     words = []
     for override in run.typed:
         name, _, value = override.partition("=")
@@ -214,7 +214,7 @@ def command_of(run: FoundRun) -> tuple[str, str]:
             if not user_path(value.strip("'\"")).is_absolute():
                 override = f"{name}={there}"
         words.append(printable(override))
-    return "Train the best again", shlex.join(["python", "scripts/train.py", *words])
+    return "Train the best again", another("train", words)
 
 
 def different_data(rankings: Sequence[Ranking]) -> str:

@@ -1,7 +1,6 @@
 """The model card: what a network is, how good, and for what (Mitchell et al. 2019)."""
 
 import logging
-import shlex
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from fishcnn.models.classifier import FishClassifier
 from fishcnn.models.scores import SCORES
 from fishcnn.utils.errors import FishError
 from fishcnn.utils.run_folder import RunFolder
-from fishcnn.utils.text import printable
+from fishcnn.utils.text import for_shells, printable
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ def _record(run: RunFolder, checkpoint: Path) -> dict[str, Any]:
         "config": config,
         "folder": root and Path(root).name,
         "groups": {name: _in_words(config[name]) for name in ("optimizer", "scheduler", "augment")},
-        "typed": shlex.join(
+        "typed": for_shells(
             ["python", "scripts/train.py", *(_without_folders(str(t)) for t in typed)]
         ),
         # Classes and the accuracy of a constant answer.

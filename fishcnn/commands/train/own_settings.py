@@ -26,6 +26,7 @@ class _Start:
 
     typed: frozenset[str] = frozenset()  # the names of the settings
     last: RunFolder | None = None  # the run that had got a checkpoint last when the start began
+    run: RunFolder | None = None  # the one whose settings Hydra was given
 
 
 def known() -> tuple[frozenset[str], RunFolder | None]:
@@ -52,7 +53,7 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
         FishError: the configuration of that run is missing or damaged.
     """
     options, overrides = options_and_overrides(arguments)
-    _Start.typed, _Start.last = frozenset(), None
+    _Start.typed, _Start.last, _Start.run = frozenset(), None, None
     try:
         typed = OverridesParser.create().parse_overrides(overrides)
         values = {_name(one): _values(one) for one in typed if _name(one) in _READ_HERE}
@@ -68,10 +69,27 @@ def with_own_settings(arguments: Sequence[str]) -> list[str]:
         # Typed again, a sweep finds what it has trained before.
         own = user_path(sweep) if sweep and is_sweep(options) else None
         _Start.last = RunFolder.newest_below(user_path(runs or "runs").absolute(), but=own)
-    run = named_run(named[0])
+    run = _Start.run = named_run(named[0])
     if run is None:
         return [*arguments]
     return [*options, *merged(run, [str(one.input_line) for one in typed])]
+
+
+def not_there(name: str) -> str:
+    """Say that there is no such setting of what was chosen, if need be by the run that goes on.
+
+    Args:
+        name: of what Hydra refuses.
+    """
+    if _Start.run is None:
+        return f"{name}: no such setting of what is chosen here"
+    group = name.partition(".")[0]
+    choice = OmegaConf.select(read_config(_Start.run), f"{group}.name")
+    of = f"of which {group}={choice} has" if choice else "which have"
+    return (
+        f"{_Start.run.path} goes on with its own settings, {of} no {name}; leave it out, or leave "
+        "out ckpt_path= to begin another run"
+    )
 
 
 def named_run(ckpt_path: str | None) -> RunFolder | None:

@@ -149,9 +149,16 @@ def check_same_data(
         FishError: images of the earlier training split would be validated on, say.
     """
     if not same_names(checkpoint.classes, datamodule.classes):
+        then, today = (
+            f"{len(names)} classes ({', '.join(names)})"
+            for names in (checkpoint.classes, datamodule.classes)
+        )
+        data = config.data
+        where = next((name for name in ("root", "species") if data.get(name)), None)
+        setting = f"data.{where}={data[where]}" if where else f"data={data.name}"
         raise FishError(
-            f"ckpt_path={checkpoint.path} was trained on the classes "
-            f"{', '.join(checkpoint.classes)}; data.root has {', '.join(datamodule.classes)}"
+            f"ckpt_path={checkpoint.path} was trained on {then}; {setting} gives {today}: set it "
+            "as it was, or leave out ckpt_path= to begin another run"
         )
     run = RunFolder.of(checkpoint.path)
     if run:

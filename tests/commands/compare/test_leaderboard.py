@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fishcnn.commands.build import compose_config
+from fishcnn.commands.command_line import remember
 from fishcnn.commands.compare.compare import compare
 from fishcnn.commands.compare.found_runs import find_runs
 from fishcnn.commands.compare.leaderboard import Ranking, command_of, leaderboard
@@ -508,13 +509,14 @@ def test_runs_are_named_once_whatever_leads_to_them(
 
 def test_the_command_of_the_best_is_quoted_for_a_shell(make_run: MakeRun) -> None:
     (run,) = find_runs([str(make_run("1", "data.root=/fish/my photos", answers="1").path)])
-    command = "python scripts/train.py 'data.root=/fish/my photos'"
+    remember(["fishcnn", "compare", "1"], 2)
+    command = 'fishcnn train "data.root=/fish/my photos"'
     assert command_of(run) == ("Train the best again", command)
     # By what was typed last, it would go on with whatever is the last run by then.
     (run,) = find_runs([str(make_run("2", "ckpt_path=last", "trainer.max_epochs=9").path)])
     what, command = command_of(run)
     assert what == "Train the best for longer"
-    assert command.startswith(f"python scripts/train.py ckpt_path={run.run.path} trainer.max_")
+    assert command.startswith(f"fishcnn train ckpt_path={run.run.path} trainer.max_")
 
 
 def test_in_80_columns_the_name_of_each_run_can_be_read(

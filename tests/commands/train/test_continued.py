@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def test_a_run_goes_on_under_its_own_settings_with_those_that_are_typed(
         (["+trainer.limit_train_batches=1"], "limit_train_batches=1 (not set in that run)"),
         (["~loss.label_smoothing"], ": ~loss.label_smoothing (0.0 in that run)"),
         (["-m", "seed=0,1"], "seed=1 (0 in that run)"),
+        (["data.species=5"], "first goes on with its own settings, of which data=folder has no"),
+        (["-m", "data.species=5,6"], " data.species; leave it out, or leave out ckpt_path= to"),
     ],
 )
 def test_what_would_make_another_run_is_refused_by_name_with_both_values(
@@ -85,6 +88,25 @@ def test_what_would_make_another_run_is_refused_by_name_with_both_values(
     assert finished.status == 1
     assert told in finished.err
     assert "Traceback" not in finished.err
+
+
+def test_a_run_on_drawn_images_goes_on_with_no_others(
+    train: Command, tiny: list[str], fish: Path
+) -> None:
+    few = ["data.species=3", "data.pictures_per_class=8", "data.long_side=48"]
+    drawn = [*few, *(one for one in tiny if "root=" not in one and one != "data=folder"), *FAST]
+    begun = train(*drawn, "trainer.max_epochs=1", "hydra.run.dir=runs/1")
+    assert begun.status == 0, begun.err
+    finished = train("ckpt_path=last", str(fish / "pictures"), "trainer.max_epochs=2")
+    said = "runs/1 goes on with its own settings, of which data=synthetic has no data.root; leave"
+    assert said in finished.err
+    shutil.copy("runs/1/checkpoints/last.ckpt", "alone.ckpt")
+    finished = train("ckpt_path=alone.ckpt", *drawn, "data.species=4", "trainer.max_epochs=2")
+    assert re.search(
+        r"alone\.ckpt was trained on 3 classes \(\w+, \w+, \w+\); data\.species=4 gives 4 "
+        r"classes \(.*\): set it as it was, or leave out ckpt_path= to begin another run$",
+        finished.err.strip(),
+    )
 
 
 def test_what_a_run_was_begun_with_may_be_typed_again(train: Command, trained: RunFolder) -> None:

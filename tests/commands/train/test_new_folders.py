@@ -72,7 +72,8 @@ def test_a_signal_while_the_program_is_loaded_leaves_no_folder(tmp_path: Path) -
     while not RunFolder.below(tmp_path) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(SIGTERM)
-    assert process.communicate()[1].startswith("stopped by SIGTERM (kill) before it began")
+    again = f"to begin again: {sys.executable} {SCRIPTS / 'train.py'}"
+    assert process.communicate()[1] == f"stopped by SIGTERM (kill) before it began; {again}\n"
     assert process.returncode == 128 + SIGTERM
     assert not (tmp_path / "runs").exists()
 
