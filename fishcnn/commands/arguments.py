@@ -44,10 +44,10 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     if any(one.partition("=")[0] in _OWN_CONFIGURATION for one in arguments):
         return quote_values(arguments)
     known = KnownSettings(command)
-    if "experiment" in known.groups:
-        arguments = with_experiment_files(arguments, known)
     options, words = _split(arguments, known)
     named = name_paths(_with_blanks(words), known)
+    if "experiment" in known.groups:
+        named = with_experiment_files(named, known)
     settings = Settings(known, named, sweep=is_sweep(arguments))
     read = [settings.read(one) for one in named]
     problems = list(dict.fromkeys(one.problem for one in read if one.problem))

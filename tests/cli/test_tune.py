@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -74,6 +75,7 @@ def test_a_search_ends_with_settings_that_a_training_takes(
     outer = [*tiny, "trainer.max_epochs=1", "logger=none", "callbacks.grad_cam.enabled=false"]
     command = shlex.split(finished.out.strip().splitlines()[-1])
     assert command[:2] == ["python", "scripts/train.py"]
+    assert command[2:] == [f"experiment={study / TUNED}"]
     again = train(*command[2:], *outer, "hydra.run.dir=run")
     assert again.status == 0, again.err
     split = json.loads((tmp_path / "run" / "split.json").read_text())
@@ -295,6 +297,53 @@ def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(
     finished = tune("tune.trials=1", folder)
     assert finished.status == 0, finished.err
     assert "1 trial finished" in finished.out
+
+
+def test_the_best_settings_bring_what_was_typed_for_the_search(
+    script: Command, train: Command, tiny: list[str], tmp_path: Path, fish: Path
+) -> None:
+    """From any folder, but for what is typed beside them."""
+    shutil.copytree(fish / "pictures", tmp_path / "my images")
+    small = [word for word in tiny if not word.startswith(("data=", "data.root=", "data.masks"))]
+    typed = ["my images", "data.val_fraction=0.4", "model=torchvision", "tune.trials=1", "seed=3"]
+    space = ["search=none", "search.optimizer.lr=[2e-3,1e-3]", "tune.study=study"]
+    small = [word for word in small if not word.startswith(("model.", "trainer.max_epochs"))]
+    finished = script("tune", *typed, *small, *FAST, *space, "trainer.max_epochs=1")
+    assert finished.status == 0, finished.err
+    *_, said, command = finished.out.strip().splitlines()
+    assert said == (
+        "Train with the best settings and trainer.max_epochs=1, as the trials had, on all training "
+        "images:"
+    )
+    assert command == f"  python scripts/train.py experiment={tmp_path}/study/tuned.yaml"
+    content = yaml.safe_load((tmp_path / "study" / TUNED).read_text())
+    assert content == {
+        "defaults": [{"override /data": "folder"}, {"override /model": "torchvision"}],
+        "data": {
+            **{"val_fraction": 0.4, "image_size": 32, "batch_size": 8},
+            "root": str(tmp_path / "my images"),
+        },
+        "seed": 3,
+        "trainer": {"max_epochs": 1},
+        "optimizer": {"lr": 2e-3},
+    }
+    trial, more = OmegaConf.load(tmp_path / "study" / "000" / "config.yaml"), [*FAST, tiny[-1]]
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    again = train("experiment=../study/tuned.yaml", *more, "hydra.run.dir=run")
+    assert again.status == 0, again.err
+    trained = OmegaConf.load("run/config.yaml")
+    assert not trained.data.inner_split
+    trained.data.inner_split = True
+    trained.trainer.accelerator = trial.trainer.accelerator
+    for group in ("data", "model", "optimizer", "trainer", "seed"):
+        assert trained[group] == trial[group]
+    typed = ["../my images/", "data.val_fraction=0.2", "model=cnn", "model.blocks=1"]
+    other = train(*typed, "experiment=../study/tuned.yaml", *more, "hydra.run.dir=other")
+    assert other.status == 0, other.err
+    trained = OmegaConf.load("other/config.yaml")
+    assert (trained.data.val_fraction, trained.data.image_size) == (0.2, 32)
+    assert (trained.model.name, trained.model.blocks) == ("cnn", 1)
 
 
 def test_the_best_settings_can_be_written_where_hydra_looks(tune: Command, tmp_path: Path) -> None:
