@@ -122,6 +122,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     from fishcnn.commands.settings import CONF
     from fishcnn.commands.train import grid, new_folders, own_settings
     from fishcnn.commands.train.resumed_sweep import as_sweep, with_resumed_sweep
+    from fishcnn.commands.tune.resumed_study import typed_for_study
 
     program = sys.argv[: len(sys.argv) - len(typed)]
     words = [*program, *typed]
@@ -129,7 +130,7 @@ def _run(name: str, typed: Sequence[str]) -> None:
     if name == "train":
         typed = as_sweep(typed)
     check_places(typed, writes_runs=name == "train")
-    arguments = read_arguments(name, typed)
+    arguments = read_arguments(name, typed, typed_for_study(typed) if name == "tune" else ())
     here = Path.cwd()
     if name == "train":
         arguments = own_settings.with_own_settings(with_resumed_sweep(arguments))

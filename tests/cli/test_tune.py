@@ -161,7 +161,7 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     assert stopped.err.startswith("stopped by SIGTERM (kill)")
     words = shlex.split(stopped.err.strip().partition("to go on: ")[2])
     assert words[1].endswith("tune.py")
-    assert "tune.study=study" in words
+    assert words[2:] == [f"tune.study={tmp_path / 'study'}"]
     # Given back at once, and not when somebody finds out.
     assert states(tmp_path / "study") == ["COMPLETE", "FAIL", "WAITING"]
     finished = tune("tune.trials=2")
@@ -180,6 +180,44 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     other = tune("tune.trials=3", "model.base_channels=8")
     assert other.status == 1
     assert "model.base_channels=8 (24 in that study)" in other.err
+
+
+def test_a_search_goes_on_by_its_folder_alone(
+    script: Command, tiny: list[str], tmp_path: Path, fish: Path
+) -> None:
+    """From any folder; a setting that is typed again has to be the same."""
+    images = ["data=folder", f"data.root={os.path.relpath(fish / 'pictures', tmp_path)}"]
+    small = [word for word in tiny[3:] if not word.startswith("trainer.max_epochs")]
+    space = ["search.optimizer.lr=[2e-3,1e-3]", "~search.model.blocks", "~search.data.batch_size"]
+    typed = [*images, *small, *FAST, *space, "trainer.max_epochs=1", "tune.trials=1"]
+    begun = script("tune", *typed, "tune.study=study")
+    assert begun.status == 0, begun.err
+    assert "own settings" not in begun.out
+    os.chdir(tmp_path / "cache")
+    folder = f"tune.study={tmp_path / 'study'}"
+    alone = script("tune", folder)
+    assert alone.status == 0, alone.err
+    said = f"search: {tmp_path}/study\nit was begun before and goes on under its own settings\n"
+    assert alone.out.startswith(f"{said}1 trial done already; raise tune.trials=1 for more\n")
+    same = ["search.optimizer.lr=[2e-3,1e-3]", "model.hidden=16", "data=folder"]
+    more = script("tune", folder, "tune.trials=2", *same)
+    assert more.status == 0, more.err
+    assert "2 trials finished, 0 pruned; wanted: 2" in more.out
+    trials = [OmegaConf.load(tmp_path / "study" / name / "config.yaml") for name in ("000", "001")]
+    for group in ("data", "trainer", "callbacks"):
+        assert trials[0][group] == trials[1][group]
+    alone = script("tune", folder)
+    assert "2 trials done already; raise tune.trials=2 for more\n" in alone.out
+    for setting, message in (
+        ("model.hidden=8", "model.hidden=8 (16 in that study)"),
+        ("data=synthetic", "data.name=synthetic (folder in that study)"),
+        (str(fish / "masks"), f"data.root={fish}/masks ({tmp_path}/../"),
+        ("search.optimizer.lr=[2e-3,3e-3]", "search.optimizer.lr=[0.002, 0.003] ([0.002, 0.001]"),
+    ):
+        other = script("tune", folder, setting)
+        assert other.status == 1
+        assert message in other.err
+    assert not (tmp_path / "study" / "002").exists()
 
 
 def test_a_failed_trial_does_not_end_a_search(
