@@ -384,6 +384,27 @@ def test_the_best_settings_bring_what_was_typed_for_the_search(
     assert (trained.model.name, trained.model.blocks) == ("cnn", 1)
 
 
+def test_the_end_says_what_the_accuracy_of_the_best_is_worth(tune: Command, tmp_path: Path) -> None:
+    nothing = ("search=none", "search.optimizer.lr=[1e-9,2e-9]")
+    finished = tune("tune.trials=2", "trainer.max_epochs=1", space=nothing)
+    assert finished.status == 0, finished.err
+    study = tmp_path / "study"
+    summaries = [json.loads((study / name / "summary.json").read_text()) for name in ("000", "001")]
+    best = min((0, 1), key=lambda number: summaries[number]["val_loss"])
+    share, images = summaries[best]["val_acc"], summaries[best]["val_pictures"]
+    assert f"\nTrial 00{best} has {100 * share:.1f}% (95% interval " in finished.out
+    assert (
+        f") on {images} images, by which it was chosen among 2 finished trials: that flatters it, "
+        "so expect less on others.\n"
+        "Always naming the commonest class is right for 33.3% of the validation images; the "
+        "interval reaches down to that share. What was found may be no better than that.\n"
+    ) in finished.out
+    shutil.rmtree(study / f"00{best}")
+    again = tune("tune.trials=2", "trainer.max_epochs=1", space=nothing)
+    assert again.status == 0, again.err
+    assert "flatters" not in again.out
+
+
 def test_the_best_settings_can_be_written_where_hydra_looks(tune: Command, tmp_path: Path) -> None:
     finished = tune("tune.trials=1", "trainer.max_epochs=1", f"tune.output={tmp_path}/mine.yaml")
     assert finished.status == 0, finished.err

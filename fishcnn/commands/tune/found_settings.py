@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fishcnn.commands.compare.found_runs import find_runs
+from fishcnn.commands.compare.leaderboard import leaderboard
 from fishcnn.commands.experiment_file import write_experiment
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
@@ -24,7 +26,7 @@ from fishcnn.utils.errors import typed
 from fishcnn.utils.files import made_folder
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import JOURNAL, SEARCH_FIGURES
-from fishcnn.utils.text import counted, for_shells, percent
+from fishcnn.utils.text import counted, for_shells, interval_95, percent
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -60,6 +62,7 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         return
     shares = importances(search)
     _print_best(console, search, sorted(finished, key=loss_of)[:_SHOWN])
+    print_raw(console, _about_accuracy(search, best))
     figures = search.folder / SEARCH_FIGURES
     # Processes that share a search end at about the same time.
     with locked(made_folder(figures), wait=_DRAWING_SECONDS):
@@ -103,6 +106,27 @@ def _print_best(console: Terminal, search: Search, best: "Sequence[FrozenTrial]"
         )
         table.add_row(*row)
     console.print(table, markup=False, highlight=False)
+
+
+def _about_accuracy(search: Search, best: "FrozenTrial") -> list[str]:
+    """What the accuracy of the best trial is worth; nothing where its run is gone."""
+    run = search.run_of(best)
+    if not (run.summary.is_file() and run.config.is_file()):
+        return []
+    said = []
+    for ranking in leaderboard(find_runs([str(run.path)])):
+        for one in ranking.board.ranked:
+            assert one.interval  # of what has finished
+            among = counted(len(search.finished()), "finished trial")
+            said += [
+                f"Trial {run.path.name} has {percent(one.accuracy)} ({interval_95(one.interval)}) "
+                f"on {counted(one.images, 'image')}, by which it was chosen among {among}: that "
+                "flatters it, so expect less on others.",
+                *ranking.about_chance(),
+            ]
+            if ranking.board.is_above_chance(one) is False:
+                said[-1] += " What was found may be no better than that."
+    return said
 
 
 def _shown(entry: Entry, value: Value) -> str:
