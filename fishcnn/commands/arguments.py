@@ -15,7 +15,7 @@ from fishcnn.commands.experiment_file import with_experiment_files
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import hydra_options, is_sweep, quote_values
 from fishcnn.commands.slips import CLOSE, Reading, is_there, nearest
-from fishcnn.commands.typed_settings import Settings, Word
+from fishcnn.commands.typed_settings import Settings, Word, with_earlier
 from fishcnn.utils.errors import FishError
 
 # With configurations of their own users know Hydra, and only Hydra knows what there is.
@@ -24,7 +24,7 @@ _HELP = {"--help", "-h", "--hydra-help"}
 _LONGEST_COMMAND = 200  # that is still read and copied from the terminal
 
 
-def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
+def read_arguments(command: str, arguments: Sequence[str], before: Sequence[str] = ()) -> list[str]:
     """Say what Hydra is to be given.
 
     A path alone is taken as the images or the run that the command works on, and ``data.root`` as
@@ -33,6 +33,7 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     Args:
         command: its name.
         arguments: what stands after it on the command line.
+        before: settings that hold where nothing else is typed, of a search that goes on.
 
     Returns:
         Options, then overrides, quoted.
@@ -44,10 +45,11 @@ def read_arguments(command: str, arguments: Sequence[str]) -> list[str]:
     if any(one.partition("=")[0] in _OWN_CONFIGURATION for one in arguments):
         return quote_values(arguments)
     known = KnownSettings(command)
-    if "experiment" in known.groups:
-        arguments = with_experiment_files(arguments, known)
     options, words = _split(arguments, known)
     named = name_paths(_with_blanks(words), known)
+    if "experiment" in known.groups:
+        named = with_experiment_files(named, known)
+    named = with_earlier(before, named, known)
     settings = Settings(known, named, sweep=is_sweep(arguments))
     read = [settings.read(one) for one in named]
     problems = list(dict.fromkeys(one.problem for one in read if one.problem))

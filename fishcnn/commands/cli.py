@@ -125,12 +125,13 @@ def _run(name: str, program: Sequence[str], typed: Sequence[str]) -> None:
     from fishcnn.commands.settings import CONF
     from fishcnn.commands.train import grid, new_folders, own_settings
     from fishcnn.commands.train.resumed_sweep import as_sweep, with_resumed_sweep
+    from fishcnn.commands.tune.resumed_study import typed_for_study
 
     started = Start([*program, *typed], len(program))
     if name == "train":
         typed = as_sweep(typed)
     check_places(typed, writes_runs=name == "train")
-    arguments = read_arguments(name, typed)
+    arguments = read_arguments(name, typed, typed_for_study(typed) if name == "tune" else ())
     here = Path.cwd()
     if name == "train":
         arguments = own_settings.with_own_settings(with_resumed_sweep(arguments))

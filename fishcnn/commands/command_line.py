@@ -122,18 +122,3 @@ def training_on(root: str | None, experiment: str) -> str:
         words = [word for word in words if not word.startswith("data.root=")]
         words.insert(0, f"data.root={root}")
     return another("train", [f"experiment={experiment}", *words])
-
-
-def training_with(experiment: str) -> str:
-    """The command that trains with an experiment on the data as they were typed, for a shell.
-
-    Args:
-        experiment: its name in ``conf/``, or its path.
-    """
-    words = [word for word in _Typed.words[_Typed.program :] if _is_of_data(word)]
-    return another("train", [*words, f"experiment={experiment}"])
-
-
-def _is_of_data(word: str) -> bool:
-    """Whether a word says which images are meant; a path without a name does, too."""
-    return word.startswith(("data.", "data=")) or not ("=" in word or word.startswith(("-", "~")))

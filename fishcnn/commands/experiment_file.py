@@ -6,6 +6,7 @@ has begun. Imported before Hydra answers ``--help``, so nothing heavy may be imp
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -13,7 +14,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.overrides import parsed
-from fishcnn.commands.settings import FREE_TEXT, choices, leaves
+from fishcnn.commands.settings import choices, leaves
+from fishcnn.commands.typed_settings import Word, with_earlier
 from fishcnn.utils.errors import FishError, typed
 from fishcnn.utils.files import write_text
 from fishcnn.utils.machine import user_path
@@ -21,28 +23,27 @@ from fishcnn.utils.machine import user_path
 _GROUP = "experiment"
 _SUFFIXES = (".yaml", ".yml")
 _HEADER = "# @package _global_"
+_WIDTH = 98  # of a comment
 
 
-def with_experiment_files(arguments: Sequence[str], known: KnownSettings) -> list[str]:
+def with_experiment_files(words: Sequence[Word], known: KnownSettings) -> list[Word]:
     """Put the settings of every ``experiment=PATH`` before what else was typed, which wins.
 
     Args:
-        arguments: the command line, without the program.
+        words: of the command line.
         known: the settings there are.
 
     Raises:
         FishError: there is no such file, or it is not an experiment.
     """
     settings, rest = [], []
-    for argument in arguments:
-        name, _, value = argument.partition("=")
-        path = value.strip("'\"")
-        if name == _GROUP and path.endswith(_SUFFIXES):
+    for word in words:
+        path = word.text.partition("=")[2].strip("'\"")
+        if word.name == _GROUP and path.endswith(_SUFFIXES):
             settings += read_experiment(user_path(path), known)
         else:
-            rest.append(argument)
-    typed_names = {argument.partition("=")[0].lstrip("+~") for argument in rest}
-    return [*(one for one in settings if one.partition("=")[0] not in typed_names), *rest]
+            rest.append(word)
+    return with_earlier(settings, rest, known)
 
 
 def read_experiment(file: Path, known: KnownSettings) -> list[str]:
@@ -79,7 +80,7 @@ def read_experiment(file: Path, known: KnownSettings) -> list[str]:
     del content["defaults"]
     for name, value in leaves(content):
         added = "" if name in everything else "+"
-        words.append(f"{added}{name}={value if name in FREE_TEXT and value else _typed(value)}")
+        words.append(f"{added}{name}={_typed(value)}")
     return words
 
 
@@ -90,7 +91,7 @@ def write_experiment(file: Path, settings: Sequence[str], groups: Sequence[str],
         file: its folder is there.
         settings: as they are typed; of several of the same name the last one counts.
         groups: names of those that are choices of a group.
-        why: a comment of one line.
+        why: a comment.
 
     Raises:
         FishError: the file cannot be written.
@@ -113,7 +114,8 @@ def write_experiment(file: Path, settings: Sequence[str], groups: Sequence[str],
     defaults = [*base, *({f"override /{group}": one} for group, one in chosen.items())]
     whole = {"defaults": defaults, **content} if defaults else content
     body = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
-    write_text(file, f"{_HEADER}\n# {' '.join(why.split())}\n{body}")
+    comment = [f"# {line}\n" for line in wrap(why, _WIDTH)]
+    write_text(file, f"{_HEADER}\n{''.join(comment)}{body}")
 
 
 def _typed(value: Any) -> str:  # noqa: ANN401 - anything that YAML can hold

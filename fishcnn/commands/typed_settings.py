@@ -11,7 +11,12 @@ from typing import NamedTuple
 from hydra.conf import HydraConf
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
-from fishcnn.commands.known_settings import KnownSettings, commands_with
+from fishcnn.commands.known_settings import (
+    Choices,
+    KnownSettings,
+    commands_with,
+    settings_of,
+)
 from fishcnn.commands.launched import missing_package
 from fishcnn.commands.overrides import parsed
 from fishcnn.commands.settings import CONF, FREE_TEXT, choices
@@ -39,6 +44,40 @@ class Word(NamedTuple):
     slip: str | None = None
     reading: Reading | None = None
 
+    @property
+    def name(self) -> str:
+        """Of the setting, without signs."""
+        return self.text.lstrip("+~").partition("=")[0].strip()
+
+
+def with_earlier(before: Sequence[str], now: Sequence[Word], known: KnownSettings) -> list[Word]:
+    """Put what was set before, in a file say, in front of what is typed now, which wins.
+
+    Of a group of which another choice is typed, or follows from what is, only that is left which
+    this choice has as well, and no paths: they are of what was chosen before.
+
+    Args:
+        before: settings as they are typed.
+        now: of the command line.
+        known: the settings there are.
+    """
+    earlier = [Word(text) for text in before]
+    names = {word.name for word in now}
+    own, chosen = _chosen(earlier, known), _chosen(now, known)
+    chosen |= _implied(now, chosen, known, own)
+    was = known.chosen(own)
+    other = {group: one for group, one in chosen.items() if len(one) == 1 and one != was[group]}
+
+    def stands(word: Word) -> bool:
+        group = word.name.partition(".")[0]
+        if word.name in names or word.name in other:
+            return False
+        if group not in other:
+            return True
+        return word.name in settings_of(group, other[group][0]) and word.name not in FREE_TEXT
+
+    return [*filter(stands, earlier), *now]
+
 
 class Settings:
     """The settings of a command line, seen together.
@@ -49,22 +88,12 @@ class Settings:
 
     def __init__(self, known: KnownSettings, words: Sequence[Word], *, sweep: bool) -> None:
         self._known, self._sweep = known, sweep
-        self._chosen: dict[str, list[str]] = {}
-        self.implied: list[str] = []
-        names = set()
-        for word in words:
-            name, _, value = word.text.lstrip("+").partition("=")
-            names.add(name)
-            if name in known.groups and not word.reading:
-                # What is typed last counts, as for Hydra.
-                self._chosen[name] = [one for one in _values(name, value) if one in choices(name)]
+        self._chosen = _chosen(words, known)
         # The choices of a run that goes on are its own, which only the command can read.
-        self._continues = "ckpt_path" in names
-        for name, (group, choice) in _IMPLIES.items():
-            here = name in names and group in known.groups and group not in self._chosen
-            if here and not self._continues and name not in known.current(self._chosen):
-                self._chosen[group] = [choice]
-                self.implied.append(f"{group}={choice}")
+        self._continues = any(word.name == "ckpt_path" for word in words)
+        implied = {} if self._continues else _implied(words, self._chosen, known, {})
+        self._chosen |= implied
+        self.implied = [f"{group}={one}" for group, (one,) in implied.items()]
         self._current = known.current(self._chosen)
 
     def read(self, word: Word) -> Reading:
@@ -215,6 +244,39 @@ class Settings:
             return Reading([setting], said)
         again = self._read_setting(setting)
         return Reading(again.words, " ".join(filter(None, (said, again.problem))))
+
+
+def _chosen(words: Sequence[Word], known: KnownSettings) -> dict[str, list[str]]:
+    """The choices of groups among words; what is typed last counts, as for Hydra."""
+    return {
+        word.name: [
+            one
+            for one in _values(word.name, word.text.partition("=")[2])
+            if one in choices(word.name)
+        ]
+        for word in words
+        if word.name in known.groups and not word.reading and word.text[:1] != "~"
+    }
+
+
+def _implied(
+    words: Sequence[Word], chosen: Choices, known: KnownSettings, own: Choices
+) -> dict[str, list[str]]:
+    """The choices that are not typed, but follow from what is.
+
+    Args:
+        words: that are typed.
+        chosen: those that are typed, by group.
+        known: the settings there are.
+        own: the choices that hold where none is typed.
+    """
+    names = {word.name for word in words if word.text[:1] != "~"}
+    return {
+        group: [choice]
+        for name, (group, choice) in _IMPLIES.items()
+        if name in names and group in known.groups and group not in chosen
+        if name not in known.current({**own, **chosen})
+    }
 
 
 def _values(group: str, value: str) -> list[str]:

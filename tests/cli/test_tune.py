@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -74,6 +75,7 @@ def test_a_search_ends_with_settings_that_a_training_takes(
     outer = [*tiny, "trainer.max_epochs=1", "logger=none", "callbacks.grad_cam.enabled=false"]
     command = shlex.split(finished.out.strip().splitlines()[-1])
     assert command[:2] == [sys.executable, str(SCRIPTS / "train.py")]
+    assert command[2:] == [f"experiment={study / TUNED}"]
     again = train(*command[2:], *outer, "hydra.run.dir=run")
     assert again.status == 0, again.err
     split = json.loads((tmp_path / "run" / "split.json").read_text())
@@ -159,7 +161,7 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     assert stopped.err.startswith("stopped by SIGTERM (kill)")
     words = shlex.split(stopped.err.strip().partition("to go on: ")[2])
     assert words[1].endswith("tune.py")
-    assert "tune.study=study" in words
+    assert words[2:] == [f"tune.study={tmp_path / 'study'}"]
     # Given back at once, and not when somebody finds out.
     assert states(tmp_path / "study") == ["COMPLETE", "FAIL", "WAITING"]
     finished = tune("tune.trials=2")
@@ -178,6 +180,44 @@ def test_a_stopped_search_goes_on_by_the_same_command(
     other = tune("tune.trials=3", "model.base_channels=8")
     assert other.status == 1
     assert "model.base_channels=8 (24 in that study)" in other.err
+
+
+def test_a_search_goes_on_by_its_folder_alone(
+    script: Command, tiny: list[str], tmp_path: Path, fish: Path
+) -> None:
+    """From any folder; a setting that is typed again has to be the same."""
+    images = ["data=folder", f"data.root={os.path.relpath(fish / 'pictures', tmp_path)}"]
+    small = [word for word in tiny[3:] if not word.startswith("trainer.max_epochs")]
+    space = ["search.optimizer.lr=[2e-3,1e-3]", "~search.model.blocks", "~search.data.batch_size"]
+    typed = [*images, *small, *FAST, *space, "trainer.max_epochs=1", "tune.trials=1"]
+    begun = script("tune", *typed, "tune.study=study")
+    assert begun.status == 0, begun.err
+    assert "own settings" not in begun.out
+    os.chdir(tmp_path / "cache")
+    folder = f"tune.study={tmp_path / 'study'}"
+    alone = script("tune", folder)
+    assert alone.status == 0, alone.err
+    said = f"search: {tmp_path}/study\nit was begun before and goes on under its own settings\n"
+    assert alone.out.startswith(f"{said}1 trial done already; raise tune.trials=1 for more\n")
+    same = ["search.optimizer.lr=[2e-3,1e-3]", "model.hidden=16", "data=folder"]
+    more = script("tune", folder, "tune.trials=2", *same)
+    assert more.status == 0, more.err
+    assert "2 trials finished, 0 pruned; wanted: 2" in more.out
+    trials = [OmegaConf.load(tmp_path / "study" / name / "config.yaml") for name in ("000", "001")]
+    for group in ("data", "trainer", "callbacks"):
+        assert trials[0][group] == trials[1][group]
+    alone = script("tune", folder)
+    assert "2 trials done already; raise tune.trials=2 for more\n" in alone.out
+    for setting, message in (
+        ("model.hidden=8", "model.hidden=8 (16 in that study)"),
+        ("data=synthetic", "data.name=synthetic (folder in that study)"),
+        (str(fish / "masks"), f"data.root={fish}/masks ({tmp_path}/../"),
+        ("search.optimizer.lr=[2e-3,3e-3]", "search.optimizer.lr=[0.002, 0.003] ([0.002, 0.001]"),
+    ):
+        other = script("tune", folder, setting)
+        assert other.status == 1
+        assert message in other.err
+    assert not (tmp_path / "study" / "002").exists()
 
 
 def test_a_failed_trial_does_not_end_a_search(
@@ -295,6 +335,74 @@ def test_a_full_disk_ends_a_search_that_goes_on_when_there_is_room(
     finished = tune("tune.trials=1", folder)
     assert finished.status == 0, finished.err
     assert "1 trial finished" in finished.out
+
+
+def test_the_best_settings_bring_what_was_typed_for_the_search(
+    script: Command, train: Command, tiny: list[str], tmp_path: Path, fish: Path
+) -> None:
+    """From any folder, but for what is typed beside them."""
+    shutil.copytree(fish / "pictures", tmp_path / "my images")
+    small = [word for word in tiny if not word.startswith(("data=", "data.root=", "data.masks"))]
+    typed = ["my images", "data.val_fraction=0.4", "model=torchvision", "tune.trials=1", "seed=3"]
+    space = ["search=none", "search.optimizer.lr=[2e-3,1e-3]", "tune.study=study"]
+    small = [word for word in small if not word.startswith(("model.", "trainer.max_epochs"))]
+    finished = script("tune", *typed, *small, *FAST, *space, "trainer.max_epochs=1")
+    assert finished.status == 0, finished.err
+    *_, said, command = finished.out.strip().splitlines()
+    assert said == (
+        "Train with the best settings and trainer.max_epochs=1, as the trials had, on all training "
+        "images:"
+    )
+    assert command == f"  python scripts/train.py experiment={tmp_path}/study/tuned.yaml"
+    content = yaml.safe_load((tmp_path / "study" / TUNED).read_text())
+    assert content == {
+        "defaults": [{"override /data": "folder"}, {"override /model": "torchvision"}],
+        "data": {
+            **{"val_fraction": 0.4, "image_size": 32, "batch_size": 8},
+            "root": str(tmp_path / "my images"),
+        },
+        "seed": 3,
+        "trainer": {"max_epochs": 1},
+        "optimizer": {"lr": 2e-3},
+    }
+    trial, more = OmegaConf.load(tmp_path / "study" / "000" / "config.yaml"), [*FAST, tiny[-1]]
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    again = train("experiment=../study/tuned.yaml", *more, "hydra.run.dir=run")
+    assert again.status == 0, again.err
+    trained = OmegaConf.load("run/config.yaml")
+    assert not trained.data.inner_split
+    trained.data.inner_split = True
+    trained.trainer.accelerator = trial.trainer.accelerator
+    for group in ("data", "model", "optimizer", "trainer", "seed"):
+        assert trained[group] == trial[group]
+    typed = ["../my images/", "data.val_fraction=0.2", "model=cnn", "model.blocks=1"]
+    other = train(*typed, "experiment=../study/tuned.yaml", *more, "hydra.run.dir=other")
+    assert other.status == 0, other.err
+    trained = OmegaConf.load("other/config.yaml")
+    assert (trained.data.val_fraction, trained.data.image_size) == (0.2, 32)
+    assert (trained.model.name, trained.model.blocks) == ("cnn", 1)
+
+
+def test_the_end_says_what_the_accuracy_of_the_best_is_worth(tune: Command, tmp_path: Path) -> None:
+    nothing = ("search=none", "search.optimizer.lr=[1e-9,2e-9]")
+    finished = tune("tune.trials=2", "trainer.max_epochs=1", space=nothing)
+    assert finished.status == 0, finished.err
+    study = tmp_path / "study"
+    summaries = [json.loads((study / name / "summary.json").read_text()) for name in ("000", "001")]
+    best = min((0, 1), key=lambda number: summaries[number]["val_loss"])
+    share, images = summaries[best]["val_acc"], summaries[best]["val_pictures"]
+    assert f"\nTrial 00{best} has {100 * share:.1f}% (95% interval " in finished.out
+    assert (
+        f") on {images} images, by which it was chosen among 2 finished trials: that flatters it, "
+        "so expect less on others.\n"
+        "Always naming the commonest class is right for 33.3% of the validation images; the "
+        "interval reaches down to that share. What was found may be no better than that.\n"
+    ) in finished.out
+    shutil.rmtree(study / f"00{best}")
+    again = tune("tune.trials=2", "trainer.max_epochs=1", space=nothing)
+    assert again.status == 0, again.err
+    assert "flatters" not in again.out
 
 
 def test_the_best_settings_can_be_written_where_hydra_looks(tune: Command, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from hydra import compose, initialize_config_dir
 from fishcnn.commands.arguments import read_arguments
 from fishcnn.commands.experiment_file import read_experiment, write_experiment
 from fishcnn.commands.known_settings import KnownSettings
+from fishcnn.commands.overrides import quote_values
 from fishcnn.commands.settings import CONF, plain
 from fishcnn.utils.errors import FishError
 
 KNOWN = KnownSettings("train")
+ODD = "/a, b/c'd/${e}"
 SETTINGS = [
     "experiment=best",
     "model.blocks=2",
@@ -56,6 +58,53 @@ def test_what_is_typed_wins(tmp_path: Path) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", words)
     assert (config.model.blocks, config.augment.name, config.seed) == (2, "none", 1)
+
+
+ON_IMAGES = [
+    *("data=folder", "data.root='/a/b'", "data.labels='/a/b.csv'", "data.val_fraction=0.3"),
+    *("data.layout='classes'", "model=timm", "model.architecture='resnet18'"),
+    "model.weights='/a/b.pt'",
+]
+ON_FISH = ["data.species=3", "data.batch_size=8", "model.blocks=3", "model.dropout=0.2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "typed", "gone"),
+    [
+        (ON_IMAGES, [], []),
+        (ON_IMAGES, ["data=folder", "model=timm"], []),
+        (ON_IMAGES, ["there"], ["data.root='/a/b'"]),
+        (ON_IMAGES, ["data.root=there"], ["data.root='/a/b'"]),
+        (ON_IMAGES, ["data=synthetic"], [*ON_IMAGES[:3], "data.layout='classes'"]),
+        (ON_IMAGES, ["data=bengali_fish"], [*ON_IMAGES[:3], "data.layout='classes'"]),
+        (ON_IMAGES, ["model=cnn"], ON_IMAGES[5:]),
+        (ON_IMAGES, ["model=torchvision"], ["model=timm", "model.weights='/a/b.pt'"]),
+        (ON_FISH, ["there"], ["data.species=3"]),
+        (ON_FISH, ["data=synthetic", "optimizer=sgd"], []),
+        (ON_FISH, ["model=timm"], ["model.blocks=3", "model.dropout=0.2"]),
+        (["data=synthetic", *ON_FISH], ["there"], ["data=synthetic", "data.species=3"]),
+    ],
+)
+def test_other_images_or_another_network_leave_what_they_have_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: list[str],
+    typed: list[str],
+    gone: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    write_experiment(tmp_path / "x.yaml", settings, [*KNOWN.groups], "why")
+    words = set(read_arguments("train", ["experiment=x.yaml", *typed]))
+    assert words == set(read_arguments("train", typed)) | ({*settings} - {*gone})
+
+
+def test_a_folder_is_that_which_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    write_experiment(file, ["data=folder", quote_values([f"data.root={ODD}"])[0]], ["data"], "why")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("train", read_arguments("train", [f"experiment={file}"]))
+    assert composed.data.root == ODD
 
 
 @pytest.mark.parametrize(

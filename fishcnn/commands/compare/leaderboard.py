@@ -139,7 +139,7 @@ class Ranking:
             said += [f"{words}.", self._how(len(self.pairs.pairs))]
         say = "interval says" if len(ranked) == 1 else "intervals say"
         said.append(f"The 95% {say} what {self.interval_is_of} would give.")
-        said += self._chance()
+        said += self.about_chance()
         if self.pairs.without and len(ranked) > 1:
             names = [run.name for p in self.pairs.without for run in ranked[p].runs]
             said.append(f"{_named(names)}: {_OLDER}.")
@@ -158,7 +158,7 @@ class Ranking:
             )
         return said
 
-    def _chance(self) -> list[str]:
+    def about_chance(self) -> list[str]:
         """What always naming the commonest class gives; nothing where that is not known."""
         board = self.board
         if board.chance is None:

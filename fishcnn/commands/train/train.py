@@ -270,7 +270,7 @@ def _kept(run: RunFolder, writer: CheckpointWriter, config: DictConfig, trial: T
     if not will_stay():
         command = retyped({})
     elif trial:
-        command = with_setting("tune.study", str(trial.study))
+        command = instead({"tune.study": str(trial.study)})
     elif in_a_sweep():
         command = instead({"sweep.resume": str(Path(HydraConfig.get().sweep.dir).absolute())})
     else:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fishcnn.commands.command_line import training_with
+from fishcnn.commands.command_line import another
+from fishcnn.commands.compare.found_runs import find_runs
+from fishcnn.commands.compare.leaderboard import leaderboard
 from fishcnn.commands.experiment_file import write_experiment
 from fishcnn.commands.figures import save_figure
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.settings import CONF
 from fishcnn.commands.terminal import Terminal, plain_table, print_raw
-from fishcnn.commands.train.own_settings import OF_A_START
+from fishcnn.commands.train.own_settings import OF_A_START, key_of
 from fishcnn.commands.tune.space import Choice, Entry, Range, Value, setting_of
 from fishcnn.commands.tune.study import ACCURACY, Search, best_of, loss_of
 from fishcnn.models.scores import MONITOR
@@ -24,7 +26,7 @@ from fishcnn.utils.errors import typed
 from fishcnn.utils.files import made_folder
 from fishcnn.utils.lock import locked
 from fishcnn.utils.run_folder import JOURNAL, SEARCH_FIGURES
-from fishcnn.utils.text import counted, for_shells, percent
+from fishcnn.utils.text import counted, for_shells, interval_95, percent
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -33,10 +35,11 @@ _SHOWN = 5  # trials
 _DRAWING_SECONDS = 120  # at most, of other processes that show what has been found
 # Of fewer finished trials nothing can be said of a setting.
 _FEWEST = 8
-# What of the data belongs to a recipe; the rest says which images, and how they are split.
-_RECIPE = ("image_size", "working_size", "resize", "batch_size", "balance", "normalize")
-# What says where and how a run is written and computed.
-_NOT_RECIPE = (*OF_A_START, *HOW_COMPUTED, "seed", "trainer.compile", "trainer.devices")
+# What says where and how a run is written and computed, but for where a server has the images; and
+# what is of a trial.
+_ASIDE = {*OF_A_START, *HOW_COMPUTED, "trainer.compile", "trainer.devices", "data.inner_split"}
+_ASIDE -= {"data.endpoint_url"}
+_EPOCHS = "trainer.max_epochs"
 
 
 def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
@@ -59,6 +62,7 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         return
     shares = importances(search)
     _print_best(console, search, sorted(finished, key=loss_of)[:_SHOWN])
+    print_raw(console, _about_accuracy(search, best))
     figures = search.folder / SEARCH_FIGURES
     # Processes that share a search end at about the same time.
     with locked(made_folder(figures), wait=_DRAWING_SECONDS):
@@ -66,16 +70,17 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         settings = best_settings(search.space, best, fixed)
         groups = [*KnownSettings("train").groups]
         write_experiment(output, settings, groups, _why(search, best))
-    in_conf = output.parent == CONF / "experiment"
+    name = output.stem if output.parent == CONF / "experiment" else str(output)
     journal = for_shells([str(search.folder / JOURNAL)])
+    epochs = [f" and {word}, as the trials had" for word in settings if key_of(word) == _EPOCHS]
     print_raw(
         console,
         [
             f"figures: {figures}",
             f"best settings: {output}",
             f"to look closer: optuna-dashboard {journal}",
-            "\nTrain with the best settings, on all training images:",
-            f"  {training_with(output.stem if in_conf else str(output))}",
+            f"\nTrain with the best settings{''.join(epochs[-1:])}, on all training images:",
+            f"  {another('train', [f'experiment={name}'])}",
         ],
     )
 
@@ -100,6 +105,27 @@ def _print_best(console: Terminal, search: Search, best: "Sequence[FrozenTrial]"
         )
         table.add_row(*row)
     console.print(table, markup=False, highlight=False)
+
+
+def _about_accuracy(search: Search, best: "FrozenTrial") -> list[str]:
+    """What the accuracy of the best trial is worth; nothing where its run is gone."""
+    run = search.run_of(best)
+    if not (run.summary.is_file() and run.config.is_file()):
+        return []
+    said = []
+    for ranking in leaderboard(find_runs([str(run.path)])):
+        for one in ranking.board.ranked:
+            assert one.interval  # of what has finished
+            among = counted(len(search.finished()), "finished trial")
+            said += [
+                f"Trial {run.path.name} has {percent(one.accuracy)} ({interval_95(one.interval)}) "
+                f"on {counted(one.images, 'image')}, by which it was chosen among {among}: that "
+                "flatters it, so expect less on others.",
+                *ranking.about_chance(),
+            ]
+            if ranking.board.is_above_chance(one) is False:
+                said[-1] += " What was found may be no better than that."
+    return said
 
 
 def _shown(entry: Entry, value: Value) -> str:
@@ -194,22 +220,17 @@ def _number(value: Value) -> str:
 
 
 def best_settings(space: Sequence[Entry], best: "FrozenTrial", fixed: Sequence[str]) -> list[str]:
-    """What makes the best trial again on any images: what was typed for all, and what was found."""
-    kept = [word for word in fixed if _is_recipe(word.partition("=")[0].lstrip("+"))]
+    """What makes the best trial again: what was typed for all, and what was found."""
+    kept = [word for word in fixed if word[0] != "~" and not belongs(key_of(word), _ASIDE)]
     return [*kept, *(setting_of(entry, best.params[entry.name]) for entry in space)]
-
-
-def _is_recipe(name: str) -> bool:
-    group, _, key = name.partition(".")
-    if group == "data":
-        return key in _RECIPE
-    return not name.startswith("~") and not belongs(name.replace("/", "."), _NOT_RECIPE)
 
 
 def _why(search: Search, best: "FrozenTrial") -> str:
     accuracy = percent(best.user_attrs.get(ACCURACY))
     return (
         f"The best of {counted(len(search.finished()) + len(search.pruned()), 'trial')}: "
-        f"{MONITOR} {loss_of(best):.4f}, accuracy {accuracy}, on images of the training split; "
-        f"trial {search.run_of(best).path.name} of scripts/tune.py."
+        f"{MONITOR} {loss_of(best):.4f}, accuracy {accuracy}, on images of the training split "
+        f"that have chosen it; trial {search.run_of(best).path.name} of scripts/tune.py. Here is "
+        "what was typed for all trials, their data and number of epochs too, and what was found. "
+        "What is typed beside experiment= wins."
     )

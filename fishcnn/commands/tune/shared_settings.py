@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from fishcnn.commands.how_computed import HOW_COMPUTED, belongs
+from fishcnn.commands.overrides import quoted
 from fishcnn.commands.settings import CONF, leaves, plain
 from fishcnn.commands.train.own_settings import key_of, typed_for_job
 from fishcnn.commands.tune.space import Entry, Value
@@ -22,6 +23,21 @@ from fishcnn.utils.run_folder import TUNED
 # Settings of this command, and those that say where a trial is computed, not what.
 _OWN = ("tune", "search", "sweep")
 _ASIDE = (*_OWN, *HOW_COMPUTED, "runs", "trainer.compile", "trainer.devices")
+_PATHS = (
+    *("data.root", "data.masks_root", "data.labels", "data.cache_root"),
+    *("model.weights", "tune.output"),
+)
+
+
+def typed_for_search(config: DictConfig) -> list[str]:
+    """What was typed, as it means the same from any folder."""
+    return [_from_anywhere(word, config) for word in typed_for_job()]
+
+
+def _from_anywhere(word: str, config: DictConfig) -> str:
+    name = key_of(word)
+    path = OmegaConf.select(config, name) if name in _PATHS else None
+    return f"{name}={quoted(absolute_root(path))}" if path else word
 
 
 def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
@@ -30,7 +46,7 @@ def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
     Raises:
         FishError: a setting is typed, and varied.
     """
-    names = {word: key_of(word) for word in typed_for_job()}
+    names = {word: key_of(word) for word in typed_for_search(config)}
     words = [word for word, name in names.items() if name.partition(".")[0] not in _OWN]
     for entry in space:
         for word in words:
@@ -48,7 +64,7 @@ def fixed_settings(config: DictConfig, space: Sequence[Entry]) -> list[str]:
 def in_common(config: DictConfig, space: Sequence[Entry]) -> dict[str, Any]:
     """What the trials of a study have in common, by name; what is varied stands there as such."""
     fixed = dict(leaves(plain(config)))
-    for name in ("data.root", "data.masks_root", "data.labels"):
+    for name in _PATHS:
         if fixed.get(name):
             fixed[name] = absolute_root(str(fixed[name]))
     aside = (*_ASIDE, *(entry.name for entry in space))

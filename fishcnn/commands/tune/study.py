@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 # What the journal keeps of a study, and of a trial beside its values.
-_SETTINGS = "settings"
+_SETTINGS, _TYPED = "settings", "typed"
 _WORKER, _RUN, _AGAIN = "worker", "run", "again"
 ACCURACY, ERROR = "val_acc", "error"
 _ANOTHER = "choose another folder by tune.study="
@@ -84,12 +84,26 @@ class Search:
         except (ValueError, KeyError, TypeError, AssertionError) as error:
             raise FishError(f"{file} is damaged ({error}): {_ANOTHER}") from error
 
-    def begin(self, settings: Mapping[str, Any], first: Mapping[str, Value] | None) -> None:
+    @property
+    def typed(self) -> list[str]:
+        """What was typed for the last start, as Hydra takes it; nothing before the first one."""
+        return [*map(str, self.study.user_attrs.get(_TYPED, ()))]
+
+    def begin(
+        self,
+        settings: Mapping[str, Any],
+        first: Mapping[str, Value] | None,
+        typed: Sequence[str] = (),
+    ) -> bool:
         """Write down what the trials have in common, or check that it is the same as before.
 
         Args:
             settings: what is varied and what is not, by name.
             first: values of the first trial; None where it is drawn.
+            typed: for this start, and for earlier ones where it has not been replaced.
+
+        Returns:
+            Whether it was begun before.
 
         Raises:
             FishError: a setting differs from that of the study; the message has both values.
@@ -100,7 +114,8 @@ class Search:
                 self.study.set_user_attr(_SETTINGS, dict(settings))
                 if first:
                     self.study.enqueue_trial(dict(first))
-                return
+                self.study.set_user_attr(_TYPED, [*typed])
+                return False
         now = json.loads(json.dumps(settings))
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if names:
@@ -111,8 +126,10 @@ class Search:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise FishError(
                 f"tune.study={self.folder} was begun with other settings: {', '.join(told)}{more}; "
-                f"type them as before, or {_ANOTHER}"
+                f"leave them out or type them as before, or {_ANOTHER}"
             )
+        self.study.set_user_attr(_TYPED, [*typed])
+        return True
 
     def next_trial(self, worker: str) -> "tuple[optuna.Trial, dict[str, Value]] | None":
         """The next trial and its values; None where all are done, or run somewhere else.

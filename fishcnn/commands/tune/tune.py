@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from fishcnn.commands.command_line import with_setting
+from fishcnn.commands.command_line import instead
 from fishcnn.commands.known_settings import KnownSettings
 from fishcnn.commands.run_files import read_notes
 from fishcnn.commands.run_state import RunState, read_state, write_state
@@ -30,6 +30,7 @@ from fishcnn.commands.tune.shared_settings import (
     in_common,
     output_file,
     study_folder,
+    typed_for_search,
 )
 from fishcnn.commands.tune.space import Entry, Range, Value, read_space, setting_of, with_value
 from fishcnn.commands.tune.study import ACCURACY, ERROR, Search, best_of
@@ -126,7 +127,8 @@ def tune(config: DictConfig) -> None:
             pruning=(pruning.trials, pruning.epochs) if pruning.enabled else None,
         )
         first = default_values(config, space) if config.tune.defaults_first else None
-        search.begin(in_common(config, space), first)
+        if search.begin(in_common(config, space), first, typed_for_search(config)):
+            print_raw(Terminal(), ["it was begun before and goes on under its own settings"])
         with stopping.telling(lambda: _so_far(search)):
             _run_trials(search, fixed, worker, config)
         show_results(search, fixed, output)
@@ -226,5 +228,5 @@ def _is_of_disk(error: BaseException) -> bool:
 
 def _so_far(search: Search) -> str:
     done = len(search.finished()) + len(search.pruned())
-    again = with_setting("tune.study", str(search.folder))
+    again = instead({"tune.study": str(search.folder)})
     return f"; {done} of {counted(search.wanted, 'trial')} done; to go on: {again}"
