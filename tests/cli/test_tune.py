@@ -353,7 +353,7 @@ def test_the_best_settings_bring_what_was_typed_for_the_search(
         "Train with the best settings and trainer.max_epochs=1, as the trials had, on all training "
         "images:"
     )
-    assert command == f"  python scripts/train.py experiment={tmp_path}/study/tuned.yaml"
+    assert command.endswith(f" experiment={tmp_path}/study/tuned.yaml")
     content = yaml.safe_load((tmp_path / "study" / TUNED).read_text())
     assert content == {
         "defaults": [{"override /data": "folder"}, {"override /model": "torchvision"}],
