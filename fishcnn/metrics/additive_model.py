@@ -53,7 +53,7 @@ class MainEffects:
 
 
 def main_effects(
-    results: Floats, factors: Sequence[Ints], blocks: Sequence[Ints] = ()
+    results: Floats, factors: Sequence[Ints], blocks: Sequence[Ints] = (), *, step: float = 0
 ) -> MainEffects:
     """Fit results as a sum of what each factor adds, by least squares.
 
@@ -68,6 +68,8 @@ def main_effects(
         factors: each ``(N,)``, levels from 0 to L - 1, all of which occur, two or more.
         blocks: likewise, what results belong together by, such as folds; no effect is given of
             these.
+        step: that results are whole multiples of, such as one image's share. It is in the noise:
+            few results can fall on such multiples as if there were none.
     """
     columns = [_columns(one) for one in (*factors, *blocks)]
     design = np.concatenate([np.ones((len(results), 1)), *columns], 1)
@@ -79,13 +81,14 @@ def main_effects(
     coefficients = np.linalg.lstsq(design, results)[0]
     free = len(results) - design.shape[1]
     beyond = float(((results - design @ coefficients) ** 2).sum())
+    variance = max(beyond / free, step**2 / 12) if free else None  # that of rounding, at least
     inverse = np.linalg.inv(design.T @ design)
     effects = []
     start = 1
     for one in columns[: len(factors)]:
         part = slice(start, start + one.shape[1])
         start = part.stop
-        noise = beyond / free * inverse[part, part] if free else None
+        noise = None if variance is None else variance * inverse[part, part]
         effects.append(_effect(float(coefficients[0]), coefficients[part], noise, free))
     return MainEffects(effects, balanced, separable=True)
 

@@ -78,3 +78,18 @@ def test_nine_of_ten_and_more_of_the_intervals_hold_the_truth() -> None:
         away = effect.means - effect.means.mean() - [-0.1, 0, 0.1]
         held += int((abs(away) < effect.half_widths).sum())
     assert 0.92 < held / 900 < 0.98
+
+
+def test_results_of_a_few_images_that_agree_by_chance_are_no_proof() -> None:
+    blocks, rate = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    # One image of seven between the networks: the sum leaves nothing unexplained.
+    (effect, _) = main_effects(np.array([3, 3, 2, 2]) / 7, [blocks, rate], step=1 / 7).effects
+    # Rounding to sevenths has a variance of 1/12 of their square, the difference of means that.
+    noise = 1 / 7**2 / 12
+    assert effect.p_value == pytest.approx(stats.f.sf(1 / 7**2 / noise, 1, 1))
+    assert effect.half_widths == pytest.approx([12.706 * np.sqrt(noise / 4)] * 2, rel=1e-4)
+    generator, alarms = np.random.default_rng(0), 0
+    for _ in range(400):
+        alike = generator.binomial(7, 0.4, 4) / 7
+        alarms += main_effects(alike, [blocks, rate], step=1 / 7).effects[0].p_value < 0.05  # type: ignore[operator]
+    assert alarms <= 0.05 * 400

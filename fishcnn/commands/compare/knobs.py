@@ -115,7 +115,12 @@ def turn_knobs(board: Board, names: Sequence[str]) -> Knobs:
     if not found:
         return Knobs([], accuracies, balanced=True, separable=True)
     blocks = [_levels(runs, name)[1] for name in (FOLD, SPLIT_SEED)]
-    fit = main_effects(accuracies, [codes for *_, codes in found], [b for b in blocks if b.any()])
+    fit = main_effects(
+        accuracies,
+        [codes for *_, codes in found],
+        [levels for levels in blocks if levels.any()],
+        step=1 / min(run.images for run in runs),
+    )
     knobs = [Knob(*one, effect) for one, effect in zip(found, fit.effects, strict=True)]
     knobs.sort(key=lambda knob: -knob.effect.spread)
     return Knobs(knobs, accuracies, fit.balanced, fit.separable)
