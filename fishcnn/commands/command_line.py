@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fishcnn.utils.text import for_shells
 
+# Of "uv run" and its like, which let their programs alone find those of the environment.
+_RUNNERS = {"UV_RUN_RECURSION_DEPTH", "POETRY_ACTIVE", "PIPENV_ACTIVE", "HATCH_ENV_ACTIVE"}
 _PLAIN = re.compile(r"[\w./+:@%-]+", re.ASCII)
 
 
@@ -50,8 +52,7 @@ def as_typed(program: Sequence[str]) -> list[str]:
 
 def _found(name: str, file: str) -> str:
     """The name by which a shell finds a program, else its file."""
-    # "uv run" lets its programs alone find those of the environment.
-    found = None if "UV_RUN_RECURSION_DEPTH" in os.environ else shutil.which(name)
+    found = None if _RUNNERS & os.environ.keys() else shutil.which(name)
     # Not where links lead to, as the python of an environment is a link to another one.
     return name if found and os.path.abspath(found) == os.path.abspath(file) else file
 

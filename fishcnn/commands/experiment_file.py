@@ -39,7 +39,8 @@ def with_experiment_files(words: Sequence[Word], known: KnownSettings) -> list[W
     settings, rest = [], []
     for word in words:
         path = word.text.partition("=")[2].strip("'\"")
-        if word.name == _GROUP and path.endswith(_SUFFIXES):
+        plain = not word.slip and not word.reading and word.text[:1] != "~"
+        if plain and word.name == _GROUP and path.endswith(_SUFFIXES):
             settings += read_experiment(user_path(path), known)
         else:
             rest.append(word)

@@ -66,7 +66,7 @@ def with_earlier(before: Sequence[str], now: Sequence[Word], known: KnownSetting
     own, chosen = _chosen(earlier, known), _chosen(now, known)
     chosen |= _implied(now, chosen, known, own)
     was = known.chosen(own)
-    other = {group: one for group, one in chosen.items() if len(one) == 1 and one != was[group]}
+    other = {group: names for group, names in chosen.items() if names != was[group]}
 
     def stands(word: Word) -> bool:
         group = word.name.partition(".")[0]
@@ -74,7 +74,9 @@ def with_earlier(before: Sequence[str], now: Sequence[Word], known: KnownSetting
             return False
         if group not in other:
             return True
-        return word.name in settings_of(group, other[group][0]) and word.name not in FREE_TEXT
+        # None of its choices, where what is typed is none that there is.
+        has = [word.name in settings_of(group, choice) for choice in other[group]]
+        return bool(has) and all(has) and word.name not in FREE_TEXT
 
     return [*filter(stands, earlier), *now]
 
@@ -90,7 +92,7 @@ class Settings:
         self._known, self._sweep = known, sweep
         self._chosen = _chosen(words, known)
         # The choices of a run that goes on are its own, which only the command can read.
-        self._continues = any(word.name == "ckpt_path" for word in words)
+        self._continues = any(w.name == "ckpt_path" and w.text[:1] != "~" for w in words)
         implied = {} if self._continues else _implied(words, self._chosen, known, {})
         self._chosen |= implied
         self.implied = [f"{group}={one}" for group, (one,) in implied.items()]

@@ -127,15 +127,22 @@ def regular_target(path: Path) -> Path:
     return target
 
 
-def found_below(folder: Path, pattern: str = "*") -> Iterator[Path]:
-    """Files and folders at any depth whose paths end as the pattern says, as ``Path.rglob`` does.
+def found_below(folder: Path, name: str) -> Iterator[Path]:
+    """Files and folders of this name, or relative path, at any depth, as ``Path.rglob`` finds them.
 
     For folders that other processes make and remove meanwhile, at which that fails before Python
-    3.13. Links to folders are not followed; a folder that is not there has nothing below it.
+    3.13. Links to folders on the way there are not followed, those in ``name`` are.
     """
+    for place, _, _ in os.walk(folder):
+        path = Path(place, name)
+        if path.exists():
+            yield path
+
+
+def all_below(folder: Path) -> Iterator[Path]:
+    """All files and folders below a folder, in which others may remove some meanwhile."""
     for place, folders, files in os.walk(folder):
-        paths = map(Path(place).joinpath, folders + files)
-        yield from (path for path in paths if path.match(pattern))
+        yield from map(Path(place).joinpath, folders + files)
 
 
 def unwritable(path: Path, error: OSError, *, wanted: int | None = None) -> Unwritable:

@@ -129,7 +129,7 @@ class RunFolder:
 
     def evaluations(self) -> list[Path]:
         """The numbers of every evaluation, in the order of what was judged."""
-        return sorted(found_below(self.path / "evaluation", f"evaluation/*/{EVALUATION}"))
+        return sorted(self.path.glob(f"evaluation/*/{EVALUATION}"))
 
     def predictions(self, file_format: str) -> Path:
         """Table of predictions, as ``csv`` or ``jsonl``."""

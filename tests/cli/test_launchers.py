@@ -82,6 +82,23 @@ def joblibs_processes(sweep: int) -> list[Path]:
     return found
 
 
+def end_of(sweep: subprocess.Popen[bytes]) -> int:
+    """The status of a sweep, when all that it has started has ended as well."""
+    status = sweep.wait()
+    wait_for(lambda: not alive_in_session(sweep.pid))
+    return status
+
+
+def alive_in_session(number: int) -> list[Path]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, _, session, *_ = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(session) == number and state != "Z":
+                found.append(process)
+    return found
+
+
 def rows(sweep: Path = Path("sweep")) -> dict[str, list[str]]:
     return {
         run.path.name: [row["epoch"] for row in table(run.metrics)]
@@ -104,13 +121,13 @@ def test_jobs_beside_each_other_divide_the_processors_and_say_who_they_are(
         wait_for(lambda sweep=sweep: joblibs_processes(sweep.pid))
         begun = joblibs_processes(sweep.pid)
         ask(sweep.pid, number)
-        assert sweep.wait() == 128 + number
+        assert end_of(sweep) == 128 + number
         again = shlex.join([sys.executable, str(SCRIPTS / "train.py"), "-m", *TINY, *typed])
         when = "before the end of the first epoch"
         assert ERR.read_text() == f"stopped by {words} {when}; to begin again: {again}\n"
         assert not Path("sweep").exists()
         assert not any((process / "exe").exists() for process in begun)
-    assert start(*typed).wait() == 1
+    assert end_of(start(*typed)) == 1
     out, err = OUT.read_text(), ERR.read_text()
     assert "Traceback" not in out + err
     assert "Warning" not in out + err
@@ -136,7 +153,8 @@ def test_jobs_end_in_order_when_the_process_that_has_sent_them_out_is_killed(
     jobs = [RunFolder(Path("sweep") / job) for job in "01"]
     wait_for(lambda: all(run.last_checkpoint.is_file() for run in jobs))
     sweep.kill()
-    wait_for(lambda: [user_of(run.path) for run in jobs] == [None, None])
+    end_of(sweep)
+    assert [user_of(run.path) for run in jobs] == [None, None]
     err = ERR.read_text()
     for job in "01":
         (kept,) = re.findall(rf"\(kill\); kept: epoch (\d+) of 3000 in \S+/sweep/{job}/", err)

@@ -77,6 +77,11 @@ ON_FISH = ["data.species=3", "data.batch_size=8", "model.blocks=3", "model.dropo
         (ON_IMAGES, ["data.root=there"], ["data.root='/a/b'"]),
         (ON_IMAGES, ["data=synthetic"], [*ON_IMAGES[:3], "data.layout='classes'"]),
         (ON_IMAGES, ["data=bengali_fish"], [*ON_IMAGES[:3], "data.layout='classes'"]),
+        (
+            ON_IMAGES,
+            ["-m", "data=synthetic,bengali_fish"],
+            [*ON_IMAGES[:3], "data.layout='classes'"],
+        ),
         (ON_IMAGES, ["model=cnn"], ON_IMAGES[5:]),
         (ON_IMAGES, ["model=torchvision"], ["model=timm", "model.weights='/a/b.pt'"]),
         (ON_FISH, ["there"], ["data.species=3"]),
@@ -97,6 +102,21 @@ def test_other_images_or_another_network_leave_what_they_have_too(
     write_experiment(tmp_path / "x.yaml", settings, [*KNOWN.groups], "why")
     words = set(read_arguments("train", ["experiment=x.yaml", *typed]))
     assert words == set(read_arguments("train", typed)) | ({*settings} - {*gone})
+
+
+@pytest.mark.parametrize("typed", ["data=nope", "experiment x.yaml"])
+def test_a_slip_is_answered_as_without_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_experiment(tmp_path / "x.yaml", ON_IMAGES, [*KNOWN.groups], "why")
+    with pytest.raises(FishError) as alone:
+        read_arguments("train", typed.split())
+    assert "data.root" not in str(alone.value)
+    with pytest.raises(FishError) as beside:
+        read_arguments("train", ["experiment=x.yaml", *typed.split()])
+    assert str(alone.value).splitlines()[0] in str(beside.value)
+    assert "data.root" not in str(beside.value)
 
 
 def test_a_folder_is_that_which_is_written(tmp_path: Path) -> None:

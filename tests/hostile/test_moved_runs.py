@@ -50,7 +50,7 @@ def test_the_images_are_found_where_they_are_now(moved: RunFolder) -> None:
     assert paths == held_out
     assert datamodule.images.masks is not None  # beside the images, as they were
     assert datamodule.cache_root == cache_folder() / "decoded"
-    files = validation_files(moved.best_checkpoint, data("here/images"))
+    _, files = validation_files(moved.best_checkpoint, data("here/images"))
     assert [
         file.relative_to(Path("here/images").absolute()).as_posix() for file in files
     ] == held_out

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fishcnn.utils.errors import FishError
-from fishcnn.utils.files import found_below, replacing, write_bytes, write_text
+from fishcnn.utils.files import all_below, found_below, replacing, write_bytes, write_text
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -53,13 +53,18 @@ def test_what_is_removed_while_a_folder_is_searched_is_not_found(tmp_path: Path)
     for name in ("a/last.ckpt", "b/deep/last.ckpt", "last.ckpt", "c/other"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert set(found_below(tmp_path)) == set(tmp_path.rglob("*"))
-    assert set(found_below(tmp_path, "deep/last.ckpt")) == {tmp_path / "b/deep/last.ckpt"}
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "last.ckpt").touch()
+    (tmp_path / "c" / "deep").symlink_to(elsewhere)  # as of a larger disk
+    for name in ("last.ckpt", "deep/last.ckpt", "other", "missing"):
+        assert set(found_below(tmp_path, name)) == set(tmp_path.rglob(name))
+    assert set(all_below(tmp_path)) == set(tmp_path.rglob("*"))
     found = found_below(tmp_path, "last.ckpt")
     assert next(found) == tmp_path / "last.ckpt"
     shutil.rmtree(tmp_path / "b")  # of another process
     assert list(found) == [tmp_path / "a/last.ckpt"]
-    assert list(found_below(tmp_path / "b")) == []
+    assert list(found_below(tmp_path / "b", "last.ckpt")) == list(all_below(tmp_path / "b")) == []
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:

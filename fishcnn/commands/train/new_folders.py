@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fishcnn.utils.files import found_below
+from fishcnn.utils.files import all_below
 from fishcnn.utils.lock import lock_files
 from fishcnn.utils.run_folder import SWEEP, SWEEP_MANIFEST, SWEEP_SETTINGS, RunFolder
 
@@ -47,7 +47,7 @@ def _note(folder: Path, *, is_sweep: bool) -> None:
     folder = folder.absolute()
     _Start.folder, _Start.is_sweep, _Start.trained = folder, is_sweep, frozenset()
     _Start.missing = tuple(one for one in (folder, *folder.parents) if not one.exists())
-    _Start.there = frozenset(found_below(folder)) if is_sweep else frozenset()
+    _Start.there = frozenset(all_below(folder)) if is_sweep else frozenset()
 
 
 def forget() -> None:
@@ -131,7 +131,7 @@ def _is_of_a_start(folder: Path) -> Callable[[Path], bool]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in found_below(folder) if path.is_symlink() or not path.is_dir()]
+    return [path for path in all_below(folder) if path.is_symlink() or not path.is_dir()]
 
 
 def _remove(folder: Path, files: Iterable[Path]) -> None:
@@ -145,6 +145,6 @@ def _remove(folder: Path, files: Iterable[Path]) -> None:
     with suppress(OSError):  # of a disk that has just failed: that is what must be told
         for file in files:
             file.unlink(missing_ok=True)
-        inner = [path for path in found_below(folder) if path.is_dir()]
+        inner = [path for path in all_below(folder) if path.is_dir()]
         for empty in (*sorted(inner, reverse=True), folder):
             empty.rmdir()

@@ -62,7 +62,6 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         return
     shares = importances(search)
     _print_best(console, search, sorted(finished, key=loss_of)[:_SHOWN])
-    print_raw(console, _about_accuracy(search, best))
     figures = search.folder / SEARCH_FIGURES
     # Processes that share a search end at about the same time.
     with locked(made_folder(figures), wait=_DRAWING_SECONDS):
@@ -70,8 +69,10 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
         settings = best_settings(search.space, best, fixed)
         groups = [*KnownSettings("train").groups]
         write_experiment(output, settings, groups, _why(search, best))
+    print_raw(console, _about_accuracy(search, best))
     name = output.stem if output.parent == CONF / "experiment" else str(output)
     journal = for_shells([str(search.folder / JOURNAL)])
+    left_out = [word for word in fixed if word[0] == "~" and not belongs(key_of(word), _ASIDE)]
     epochs = [f" and {word}, as the trials had" for word in settings if key_of(word) == _EPOCHS]
     print_raw(
         console,
@@ -80,7 +81,7 @@ def show_results(search: Search, fixed: Sequence[str], output: Path) -> None:
             f"best settings: {output}",
             f"to look closer: optuna-dashboard {journal}",
             f"\nTrain with the best settings{''.join(epochs[-1:])}, on all training images:",
-            f"  {another('train', [f'experiment={name}'])}",
+            f"  {another('train', [f'experiment={name}', *left_out])}",
         ],
     )
 
@@ -108,9 +109,9 @@ def _print_best(console: Terminal, search: Search, best: "Sequence[FrozenTrial]"
 
 
 def _about_accuracy(search: Search, best: "FrozenTrial") -> list[str]:
-    """What the accuracy of the best trial is worth; nothing where its run is gone."""
+    """What the accuracy of the best trial is worth; nothing of one alone, or without its run."""
     run = search.run_of(best)
-    if not (run.summary.is_file() and run.config.is_file()):
+    if len(search.finished()) < 2 or not (run.summary.is_file() and run.config.is_file()):
         return []
     said = []
     for ranking in leaderboard(find_runs([str(run.path)])):
@@ -231,6 +232,6 @@ def _why(search: Search, best: "FrozenTrial") -> str:
         f"The best of {counted(len(search.finished()) + len(search.pruned()), 'trial')}: "
         f"{MONITOR} {loss_of(best):.4f}, accuracy {accuracy}, on images of the training split "
         f"that have chosen it; trial {search.run_of(best).path.name} of scripts/tune.py. Here is "
-        "what was typed for all trials, their data and number of epochs too, and what was found. "
-        "What is typed beside experiment= wins."
+        "what was typed for all trials, their data and number of epochs too, and what was found; "
+        "but not what was left out by ~. What is typed beside experiment= wins."
     )

@@ -127,8 +127,11 @@ def tune(config: DictConfig) -> None:
             pruning=(pruning.trials, pruning.epochs) if pruning.enabled else None,
         )
         first = default_values(config, space) if config.tune.defaults_first else None
-        if search.begin(in_common(config, space), first, typed_for_search(config)):
-            print_raw(Terminal(), ["it was begun before and goes on under its own settings"])
+        again = search.begin(in_common(config, space), first, typed_for_search(config))
+        how = (
+            "it was begun before and goes on under its own settings" if again else "it is a new one"
+        )
+        print_raw(Terminal(), [how])
         with stopping.telling(lambda: _so_far(search)):
             _run_trials(search, fixed, worker, config)
         show_results(search, fixed, output)
