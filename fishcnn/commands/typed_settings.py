@@ -66,7 +66,7 @@ def with_earlier(before: Sequence[str], now: Sequence[Word], known: KnownSetting
     own, chosen = _chosen(earlier, known), _chosen(now, known)
     chosen |= _implied(now, chosen, known, own)
     was = known.chosen(own)
-    other = {group: names for group, names in chosen.items() if names != was[group]}
+    other = {group: one for group, one in chosen.items() if one != was[group]}
 
     def stands(word: Word) -> bool:
         group = word.name.partition(".")[0]

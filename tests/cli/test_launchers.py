@@ -71,15 +71,21 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def joblibs_processes(sweep: int) -> list[Path]:
-    """Those that jobs are to run in, of the program with this number."""
-    found = []
+def processes() -> Iterator[tuple[Path, list[str], bytes]]:
+    """All that there are, with their state, parent, group, session and so on, and their words."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
-            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == sweep and b"--process-name" in (process / "cmdline").read_bytes():
-                found.append(process)
-    return found
+            status = (process / "stat").read_text().rpartition(")")[2].split()
+            yield process, status, (process / "cmdline").read_bytes()
+
+
+def joblibs_processes(sweep: int) -> list[Path]:
+    """Those that jobs are to run in, of the program with this number."""
+    return [
+        process
+        for process, (_, parent, *_), words in processes()
+        if int(parent) == sweep and b"--process-name" in words
+    ]
 
 
 def end_of(sweep: subprocess.Popen[bytes]) -> int:
@@ -89,14 +95,10 @@ def end_of(sweep: subprocess.Popen[bytes]) -> int:
     return status
 
 
-def alive_in_session(number: int) -> list[Path]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            state, _, _, session, *_ = (process / "stat").read_text().rpartition(")")[2].split()
-            if int(session) == number and state != "Z":
-                found.append(process)
-    return found
+def alive_in_session(number: int) -> bool:
+    return any(
+        int(session) == number and state != "Z" for _, (state, _, _, session, *_), _ in processes()
+    )
 
 
 def rows(sweep: Path = Path("sweep")) -> dict[str, list[str]]:

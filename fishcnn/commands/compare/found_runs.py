@@ -165,9 +165,7 @@ def _pending(
 
 def _sweeps(places: Sequence[Path]) -> list[Path]:
     """The folders at or below some places whose manifest says which jobs are still to be run."""
-    files = (
-        file for place in places if place.is_dir() for file in found_below(place, SWEEP_MANIFEST)
-    )
+    files = (file for place in places for file in found_below(place, SWEEP_MANIFEST))
     folders = dict.fromkeys(file.parent.resolve() for file in files)
     return [folder for folder in folders if (folder / SWEEP_SETTINGS).is_file()]  # not of others
 
@@ -207,8 +205,6 @@ def _runs_at(place: Path) -> list[RunFolder]:
             return [RunFolder(folder)]
         if folder == place and RunFolder(folder).typed_last.is_file():
             return [RunFolder(folder)]
-    if not place.is_dir():
-        return []
     name = RunFolder(place).config.name
     written = (
         RunFolder(file.parent) for file in found_below(place, name) if file.parent.name != ".hydra"
