@@ -116,6 +116,7 @@ def test_a_slip_is_answered_as_without_the_file(
     with pytest.raises(FishError) as beside:
         read_arguments("train", ["experiment=x.yaml", *typed.split()])
     assert str(alone.value).splitlines()[0] in str(beside.value)
+    assert "belongs to" not in str(beside.value)
     assert "data.root" not in str(beside.value)
 
 
